@@ -1,0 +1,83 @@
+/** Files appear whole or not at all: written beside their place under another name, then renamed onto it. */
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { open, rename, stat, unlink } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+
+import { AbortError, DetailGuidanceError } from '../errors';
+
+/**
+ * Writes a file atomically: whoever opens `path` sees the old content or all of the new one, also after a crash
+ * (the bytes are synced before the rename) and when `signal` aborts in the middle.
+ *
+ * @throws OUTPUT_UNWRITABLE with the reason: folder missing, path is a folder, no permission, read-only, disk full.
+ *   ABORT_ERR. Nothing is left behind then.
+ */
+export async function writeFileAtomic(path: string, bytes: Uint8Array, signal?: AbortSignal): Promise<void> {
+  const place = resolve(path);
+  // In the same folder: a rename is only atomic within one file system.
+  const temporary = join(dirname(place), `.${basename(place)}.${randomBytes(6).toString('hex')}.tmp`);
+  await refuseFolder(place, path);
+  try {
+    const file = await open(temporary, 'wx');
+    try {
+      await file.writeFile(bytes, { signal });
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    if (signal?.aborted) throw new AbortError(signal.reason);
+    await rename(temporary, place);
+  } catch (cause) {
+    await unlink(temporary).catch(() => undefined);
+    if (signal?.aborted) throw new AbortError(signal.reason);
+    throw unwritable(path, cause);
+  }
+}
+
+/**
+ * Says before a long computation what would only fail after it: that the folder of `path` is missing or that `path`
+ * is a folder. Permissions and space are met when writing.
+ *
+ * @throws OUTPUT_UNWRITABLE
+ */
+export async function checkWritable(path: string): Promise<void> {
+  const place = resolve(path);
+  await refuseFolder(place, path);
+  const folder = await stat(dirname(place)).catch((cause: unknown) => {
+    throw unwritable(path, cause);
+  });
+  if (!folder.isDirectory()) throw unwritable(path, { code: 'ENOTDIR' });
+}
+
+async function refuseFolder(place: string, path: string): Promise<void> {
+  const found = await stat(place).catch(() => null);
+  if (found?.isDirectory()) throw unwritable(path, { code: 'EISDIR' });
+}
+
+function unwritable(path: string, cause: unknown): DetailGuidanceError {
+  const code = (cause as NodeJS.ErrnoException | null)?.code;
+  const folder = dirname(resolve(path));
+  const reasons: Record<string, [reason: string, expected: string]> = {
+    // A folder that is there and still answers so holds no ordinary files: /proc.
+    ENOENT: [
+      existsSync(folder) ? `no file can be made in ${folder}` : `the folder ${folder} does not exist`,
+      'a file name in a folder that exists',
+    ],
+    ENOTDIR: [`${folder} is not a folder`, 'a file name in a folder that exists'],
+    EISDIR: ['that is a folder', 'a file name, not a folder'],
+    EACCES: ['writing there is not permitted', 'a folder that this user may write to'],
+    EPERM: ['writing there is not permitted', 'a folder that this user may write to'],
+    EROFS: ['the file system is read-only', 'a folder on a file system that can be written to'],
+    ENOSPC: ['the disk is full', 'a disk with space for the file'],
+    EDQUOT: ['the quota of this user is used up', 'a disk with space for the file'],
+    ENAMETOOLONG: ['the file name is too long', 'a shorter file name'],
+  };
+  const known = code === undefined ? undefined : reasons[code];
+  const reason = known?.[0] ?? (cause instanceof Error ? cause.message : String(cause));
+  return new DetailGuidanceError('OUTPUT_UNWRITABLE', `${path} cannot be written: ${reason}.`, {
+    found: code,
+    expected: known?.[1] ?? 'a file name in a folder that this user may write to',
+    cause,
+  });
+}

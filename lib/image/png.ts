@@ -1,0 +1,118 @@
+/** PNG in and out, 8 bits a sample, with text chunks (tEXt); the same picture and text always give the same bytes. */
+import { decode, encode } from 'fast-png';
+
+import { DetailGuidanceError } from '../errors';
+
+export interface Raster {
+  width: number;
+  height: number;
+  /** 1 grey, 3 RGB, 4 RGBA. */
+  channels: 1 | 3 | 4;
+  /** Row-major, channels interleaved: width * height * channels bytes. */
+  pixels: Uint8Array;
+}
+
+export interface PngPicture extends Raster {
+  /** tEXt chunks by keyword. Keywords have 1 to 79 characters, texts are ASCII; `asciiJson` makes JSON fit. */
+  text?: Record<string, string>;
+}
+
+/**
+ * Encodes a picture as PNG.
+ *
+ * @throws BAD_TENSOR when the pixels do not fit the sizes, BAD_OPTION for a text that tEXt cannot hold.
+ */
+export function encodePng(picture: PngPicture): Uint8Array {
+  const { width, height, channels, pixels, text = {} } = picture;
+  checkRaster(picture);
+  for (const [keyword, value] of Object.entries(text)) checkText(keyword, value);
+  // Level 9: the pictures are small, and a plan in the text must not make up for what the pixels save.
+  return encode({ width, height, channels, depth: 8, data: pixels, text }, { zlib: { level: 9 } });
+}
+
+/**
+ * Decodes a PNG with 8 bits a sample, checking every chunk's checksum.
+ *
+ * @throws BAD_TENSOR when the bytes are not a complete PNG, or one with a palette, 16 bits or grey with alpha.
+ */
+export function decodePng(bytes: Uint8Array): Required<PngPicture> {
+  const decoded = decodeChecked(bytes);
+  const { width, height, channels, depth, data, palette, text } = decoded;
+  if (depth !== 8 || palette || (channels !== 1 && channels !== 3 && channels !== 4)) {
+    throw new DetailGuidanceError(
+      'BAD_TENSOR',
+      `This PNG has ${palette ? 'a palette' : `${channels} channels of ${depth} bits`}; 1, 3 or 4 channels of 8 bits are read.`,
+      { found: { channels, depth, palette: palette !== undefined }, expected: 'grey, RGB or RGBA, 8 bits a sample' },
+    );
+  }
+  return { width, height, channels, pixels: new Uint8Array(data.buffer, data.byteOffset, data.byteLength), text };
+}
+
+/** JSON in ASCII alone (`é` becomes `\u00e9`), which every reader of PNG text chunks gets back unchanged. */
+export function asciiJson(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[\u007f-\uffff]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+function decodeChecked(bytes: Uint8Array): ReturnType<typeof decode> {
+  try {
+    return decode(bytes, { checkCrc: true });
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new DetailGuidanceError('BAD_TENSOR', `These ${bytes.length} bytes are not a complete PNG: ${reason}.`, {
+      expected: 'the bytes of a PNG file',
+      cause,
+    });
+  }
+}
+
+function checkRaster({ width, height, channels, pixels }: Raster): void {
+  for (const [name, value] of Object.entries({ width, height })) {
+    if (!Number.isInteger(value) || value < 1 || value > 0x7fffffff) {
+      throw new DetailGuidanceError('BAD_TENSOR', `A picture's ${name} is a whole number from 1, not ${value}.`, {
+        found: value,
+        expected: 'a whole number from 1',
+      });
+    }
+  }
+  if (channels !== 1 && channels !== 3 && channels !== 4) {
+    throw new DetailGuidanceError('BAD_TENSOR', `A picture has 1, 3 or 4 channels, not ${String(channels)}.`, {
+      found: channels,
+      expected: '1 (grey), 3 (RGB) or 4 (RGBA)',
+    });
+  }
+  const expected = width * height * channels;
+  if (!(pixels instanceof Uint8Array) || pixels.length !== expected) {
+    const found = pixels instanceof Uint8Array ? `${pixels.length} bytes` : typeof pixels;
+    throw new DetailGuidanceError(
+      'BAD_TENSOR',
+      `A picture of ${width} x ${height} with ${channels} channels has ${expected} bytes of pixels, not ${found}.`,
+      { found, expected: `Uint8Array of ${expected}` },
+    );
+  }
+}
+
+function checkText(keyword: string, value: string): void {
+  // Keywords: Latin-1 by the PNG specification; ASCII without outer spaces is what every reader agrees on.
+  if (!/^[!-~]([ -~]{0,77}[!-~])?$/.test(keyword)) {
+    throw new DetailGuidanceError(
+      'BAD_OPTION',
+      `A PNG text keyword has 1 to 79 ASCII characters: '${keyword}' does not fit.`,
+      {
+        found: keyword,
+        expected: '1 to 79 printable ASCII characters, no space at either end',
+      },
+    );
+  }
+  if (!/^[\n -~]*$/.test(value)) {
+    throw new DetailGuidanceError(
+      'BAD_OPTION',
+      `The PNG text '${keyword}' has characters outside ASCII; escape them first.`,
+      {
+        expected: 'printable ASCII and newlines; asciiJson() writes JSON that way',
+      },
+    );
+  }
+}
