@@ -1,0 +1,155 @@
+/** Opens a bundle: reads and validates `bundle.json`, and checks every file it lists before anything is loaded. */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readFile, realpath, stat } from 'node:fs/promises';
+import { isAbsolute, join, posix, relative, resolve, sep, win32 } from 'node:path';
+
+import { AbortError, DetailGuidanceError } from '../errors';
+import { parse } from '../options/parse';
+import { packageRoot } from '../packageRoot';
+
+import { findDisagreement } from './consistency';
+import { bundleSchema, type BundleManifest } from './schema';
+
+export interface Bundle extends BundleManifest {
+  /** Absolute path of the bundle's folder. */
+  readonly folder: string;
+  /** Absolute path of one of the bundle's files. */
+  path(file: string): string;
+}
+
+/**
+ * Opens the bundle in a folder, or the one that comes with this package.
+ *
+ * @param location path of the folder (or of the `bundle.json` in it), or `'embedded'`
+ * @throws BUNDLE_NOT_FOUND when the folder, its `bundle.json` or a listed file is missing; BUNDLE_INVALID when
+ *   `bundle.json` is not what format 1 asks for, or a path leaves the folder; BUNDLE_CHECKSUM when a file is
+ *   truncated, longer or altered; ABORT_ERR
+ */
+export async function openBundle(location: string, signal?: AbortSignal): Promise<Bundle> {
+  if (typeof location !== 'string' || location === '') {
+    throw new DetailGuidanceError(
+      'BAD_OPTION',
+      `The bundle is ${String(location)}; a folder or 'embedded' would be right.`,
+      {
+        found: location,
+        expected: "the path of a folder with a bundle.json, or 'embedded'",
+      },
+    );
+  }
+  const folder = await findFolder(location);
+  const manifest = await readManifest(folder);
+  for (const file of Object.keys(manifest.files)) await checkFile(folder, file, manifest.files[file]!, signal);
+  return { ...manifest, folder, path: (file) => join(folder, file) };
+}
+
+async function findFolder(location: string): Promise<string> {
+  const place = location === 'embedded' ? join(packageRoot(), 'models', 'embedded') : resolve(location);
+  const folder = place.endsWith(`${sep}bundle.json`) ? resolve(place, '..') : place;
+  const found = await stat(folder).catch(() => null);
+  if (!found?.isDirectory()) {
+    const state = found ? 'is not a folder' : 'does not exist';
+    throw new DetailGuidanceError('BUNDLE_NOT_FOUND', `There is no bundle at ${folder}: it ${state}.`, {
+      found: location,
+      expected: "the path of a folder with a bundle.json, or 'embedded'",
+    });
+  }
+  return realpath(folder);
+}
+
+async function readManifest(folder: string): Promise<BundleManifest> {
+  const path = join(folder, 'bundle.json');
+  const bytes = await readFile(path, 'utf8').catch((cause: unknown) => {
+    throw new DetailGuidanceError('BUNDLE_NOT_FOUND', `The folder ${folder} has no bundle.json that can be read.`, {
+      found: folder,
+      expected: 'a folder with a bundle.json',
+      cause,
+    });
+  });
+  let json: unknown;
+  try {
+    json = JSON.parse(bytes);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new DetailGuidanceError(
+      'BUNDLE_INVALID',
+      `${path} is not JSON (${reason}); a whole bundle.json would be right.`,
+      {
+        expected: 'JSON',
+        cause,
+      },
+    );
+  }
+  const manifest = parse(bundleSchema, json, 'bundle.json', 'BUNDLE_INVALID');
+  const disagreement = findDisagreement(manifest);
+  if (disagreement) {
+    const [key, sentence] = disagreement;
+    throw new DetailGuidanceError('BUNDLE_INVALID', `bundle.json.${key} ${sentence}.`, { found: key });
+  }
+  return manifest;
+}
+
+async function checkFile(
+  folder: string,
+  file: string,
+  { sha256, bytes }: BundleManifest['files'][string],
+  signal?: AbortSignal,
+): Promise<void> {
+  const path = await resolveInside(folder, file);
+  const { size } = await stat(path);
+  if (size !== bytes) {
+    const what = size < bytes ? 'is truncated' : 'has been altered';
+    throw new DetailGuidanceError(
+      'BUNDLE_CHECKSUM',
+      `The bundle's file ${file} ${what}: it has ${size} bytes, bundle.json says ${bytes}.`,
+      {
+        found: size,
+        expected: `${bytes} bytes`,
+      },
+    );
+  }
+  const found = await hash(path, signal);
+  if (found !== sha256) {
+    throw new DetailGuidanceError(
+      'BUNDLE_CHECKSUM',
+      `The bundle's file ${file} has been altered: its sha256 is ${found}, bundle.json says ${sha256}.`,
+      { found, expected: sha256 },
+    );
+  }
+}
+
+/** The real path of a bundle's file, which must lie inside the folder, links followed. */
+async function resolveInside(folder: string, file: string): Promise<string> {
+  const parts = file.split(/[\\/]/);
+  if (posix.isAbsolute(file) || win32.isAbsolute(file) || /^[A-Za-z]:/.test(file) || parts.includes('..')) {
+    throw outside(file, 'its path leaves the folder');
+  }
+  const path = await realpath(join(folder, file)).catch((cause: unknown) => {
+    throw new DetailGuidanceError('BUNDLE_NOT_FOUND', `The bundle's file ${file} is missing from ${folder}.`, {
+      found: file,
+      expected: 'every file that bundle.json lists',
+      cause,
+    });
+  });
+  const below = relative(folder, path);
+  if (below.startsWith('..') || isAbsolute(below)) throw outside(file, 'it is a link to somewhere else');
+  if (!(await stat(path)).isFile()) throw outside(file, 'it is not a regular file');
+  return path;
+}
+
+function outside(file: string, why: string): DetailGuidanceError {
+  return new DetailGuidanceError(
+    'BUNDLE_INVALID',
+    `bundle.json lists the file '${file}', but ${why}; a file inside the bundle's folder would be right.`,
+    { found: file, expected: "a relative path inside the bundle's folder" },
+  );
+}
+
+async function hash(path: string, signal?: AbortSignal): Promise<string> {
+  const digest = createHash('sha256');
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) {
+    if (signal?.aborted) throw new AbortError(signal.reason);
+    digest.update(chunk as Buffer);
+  }
+  return digest.digest('hex');
+}

@@ -1,0 +1,153 @@
+/** What the model is conditioned on, from the options to the tensors of its inputs. */
+import type { Bundle, BundleInput, BundleManifest } from './bundle';
+import { DetailGuidanceError } from './errors';
+import type { Conditioning } from './guidance';
+import type { GenerateRequest } from './options/generate';
+import { nearest } from './options/vocabulary';
+import { checkTensor, type Tensor } from './tensor';
+
+/**
+ * The class index of each image.
+ *
+ * @throws CLASS_OUT_OF_RANGE for an index or a name that the bundle has not; BAD_OPTION for a missing `classLabel`, or
+ *   a list of another length than `numImages`
+ */
+export function classIndices(
+  classLabel: GenerateRequest['classLabel'],
+  images: number,
+  conditioning: BundleManifest['conditioning'],
+): number[] | null {
+  if (conditioning.kind !== 'class') {
+    if (classLabel === undefined) return null;
+    throw badOption(
+      'classLabel',
+      'is given, but this model is not conditioned by class',
+      "'conditioning' with tensors",
+    );
+  }
+  if (classLabel === undefined) throw badOption('classLabel', 'is missing', describeClasses(conditioning));
+  const indices = (Array.isArray(classLabel) ? classLabel : [classLabel]).map((label) =>
+    classIndex(label, conditioning),
+  );
+  if (!Array.isArray(classLabel)) return Array.from({ length: images }, () => indices[0]!);
+  if (indices.length === images) return indices;
+  throw badOption('classLabel', `has ${indices.length} classes for ${images} images`, 'one class for each image');
+}
+
+type ByClass = Extract<BundleManifest['conditioning'], { kind: 'class' }>;
+
+function classIndex(label: number | string, conditioning: ByClass): number {
+  const { numClasses, labels = [] } = conditioning;
+  const index =
+    typeof label === 'number' ? label : labels.findIndex((name) => name.toLowerCase() === label.toLowerCase());
+  if (index >= 0 && index < numClasses) return index;
+  const shown = typeof label === 'number' ? String(label) : `'${label}'`;
+  const near = typeof label === 'string' && labels.length > 0 ? ` (${nearest(label, labels)})` : '';
+  const expected = describeClasses(conditioning);
+  throw new DetailGuidanceError(
+    'CLASS_OUT_OF_RANGE',
+    `options.classLabel is ${shown}, which this model has not${near}; ${expected} would be right.`,
+    { found: label, expected },
+  );
+}
+
+function describeClasses({ numClasses, labels }: ByClass): string {
+  const range = `a class index from 0 to ${numClasses - 1}`;
+  if (!labels) return range;
+  const shown = labels.slice(0, 20).map((label, index) => `${index} '${label}'`);
+  return `${range} or its name (${shown.join(', ')}${labels.length > 20 ? ', …' : ''})`;
+}
+
+/**
+ * The tensors of all inputs that are neither latent nor timestep, in the order of the model's inputs.
+ *
+ * @param classes class index of each image; null for a model conditioned by tensors
+ * @throws BAD_OPTION when an input is missing or unknown, or when there is nothing to be unconditional on; BAD_TENSOR
+ */
+export function conditioningTensors(
+  which: Conditioning,
+  request: Pick<GenerateRequest, 'conditioning' | 'negativeConditioning'>,
+  images: number,
+  classes: number[] | null,
+  bundle: Bundle,
+): Tensor[] {
+  const inputs = bundle.transformer.inputs.filter(({ role }) => role !== 'latent' && role !== 'timestep');
+  const given = request.conditioning ?? {};
+  const negative = request.negativeConditioning;
+  if (which === 'unconditional' && classes === null && negative === undefined) {
+    throw badOption(
+      'negativeConditioning',
+      'is missing',
+      'the tensors of the unconditional branch, which this guidance evaluates,',
+    );
+  }
+  checkNames(inputs, { ...given, ...negative });
+  return inputs.map((input) => {
+    if (input.role === 'class') return classTensor(which, classes!, bundle, input);
+    const source = which === 'unconditional' && negative && Object.hasOwn(negative, input.name) ? negative : given;
+    const option = `${source === given ? 'conditioning' : 'negativeConditioning'}.${input.name}`;
+    if (!Object.hasOwn(source, input.name))
+      throw badOption(option, 'is missing', `the tensor of the model's ${input.role} input`);
+    return checkInput(option, source[input.name]!, input, images);
+  });
+}
+
+function checkNames(inputs: BundleInput[], given: Record<string, Tensor>): void {
+  const known = inputs.filter(({ role }) => role !== 'class').map(({ name }) => name);
+  const unknown = Object.keys(given).find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  const expected = known.length > 0 ? nearest(unknown, known) : 'this model takes no conditioning tensors';
+  throw new DetailGuidanceError(
+    'BAD_OPTION',
+    `options.conditioning.${unknown} is not an input of this model: ${expected}.`,
+    {
+      found: unknown,
+      expected,
+    },
+  );
+}
+
+function checkInput(option: string, tensor: Tensor, input: BundleInput, images: number): Tensor {
+  const batched = input.shape[0] === 'batch';
+  const sizes = input.shape.map((size) => (typeof size === 'number' ? size : null));
+  checkTensor(tensor, {
+    name: `options.${option}`,
+    ...(input.dtype === 'float' ? { dtype: ['float32', 'float16', 'bfloat16'] as const } : { dtype: [input.dtype] }),
+    shape: sizes,
+    finite: true,
+  });
+  const rows = tensor.shape[0];
+  if (batched && rows !== 1 && rows !== images) {
+    throw new DetailGuidanceError(
+      'BAD_TENSOR',
+      `options.${option} has ${rows} rows for ${images} images; 1 or ${images} would be right.`,
+      {
+        found: rows,
+        expected: `1 or ${images} rows`,
+      },
+    );
+  }
+  return tensor;
+}
+
+function classTensor(which: Conditioning, classes: number[], { conditioning }: Bundle, { dtype }: BundleInput): Tensor {
+  let indices = classes;
+  if (which === 'unconditional') {
+    const nullClass = conditioning.kind === 'class' ? conditioning.nullClass : undefined;
+    if (nullClass === undefined) {
+      throw badOption(
+        'guidance',
+        'needs the unconditional prediction, but this model has no null class',
+        'guidance without it',
+      );
+    }
+    indices = classes.map(() => nullClass);
+  }
+  const shape = [indices.length];
+  if (dtype === 'int32') return { data: Int32Array.from(indices), shape, dtype };
+  return { data: BigInt64Array.from(indices, BigInt), shape, dtype: 'int64' };
+}
+
+function badOption(option: string, state: string, expected: string): DetailGuidanceError {
+  return new DetailGuidanceError('BAD_OPTION', `options.${option} ${state}; ${expected} would be right.`, { expected });
+}

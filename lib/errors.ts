@@ -1,0 +1,81 @@
+/** The one family of errors this package throws: a stable `code`, and a sentence that says what would be right. */
+
+export const errorCodes = [
+  'BAD_OPTION',
+  'BUNDLE_NOT_FOUND',
+  'BUNDLE_INVALID',
+  'BUNDLE_CHECKSUM',
+  'MODEL_UNREADABLE',
+  'NOT_A_TRANSFORMER',
+  'OPERATOR_REFUSED',
+  'MODEL_FAILED',
+  'DEVICE_UNAVAILABLE',
+  'LAYER_OUT_OF_RANGE',
+  'CHANNEL_OUT_OF_RANGE',
+  'TOKEN_OUT_OF_RANGE',
+  'CLASS_OUT_OF_RANGE',
+  'SITE_NOT_FOUND',
+  'BAD_TENSOR',
+  'ABORT_ERR',
+  'OUTPUT_UNWRITABLE',
+  'DISPOSED',
+  'OUT_OF_MEMORY',
+  'LIBTORCH_NOT_FOUND',
+  'LIBTORCH_MISMATCH',
+  'ADDON_NOT_BUILT',
+  'SETUP_FAILED',
+] as const;
+
+export type ErrorCode = (typeof errorCodes)[number];
+
+export interface ErrorDetails {
+  /** The offending value, or what there was in its place. */
+  found?: unknown;
+  /** What would be right, in words. */
+  expected?: string;
+  cause?: unknown;
+}
+
+/** Every error of this package. `message` is a whole sentence; `code` is what a program should look at. */
+export class DetailGuidanceError extends Error {
+  override name = 'DetailGuidanceError';
+  readonly code: ErrorCode;
+  readonly found?: unknown;
+  readonly expected?: string;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, 'cause' in details ? { cause: details.cause } : undefined);
+    this.code = code;
+    if ('found' in details) this.found = details.found;
+    if (details.expected !== undefined) this.expected = details.expected;
+  }
+}
+
+/**
+ * What an aborted call rejects with, after the native side has unwound. `name` and `code` are those of Node's own
+ * abort errors; `cause` is the signal's reason.
+ */
+export class AbortError extends DetailGuidanceError {
+  override name = 'AbortError';
+
+  constructor(reason?: unknown) {
+    super('ABORT_ERR', 'The operation was aborted by its signal.', { cause: reason });
+  }
+}
+
+const known: ReadonlySet<string> = new Set(errorCodes);
+
+/**
+ * Turns an error of the addon, an `Error` with a string `code`, into a DetailGuidanceError with the same code.
+ * Errors that already are one, and errors whose code is not ours, pass through unchanged.
+ */
+export function wrapNative(error: unknown): unknown {
+  if (error instanceof DetailGuidanceError || !(error instanceof Error)) return error;
+  const { code, found, expected } = error as Error & { code?: unknown; found?: unknown; expected?: unknown };
+  if (typeof code !== 'string' || !known.has(code)) return error;
+  if (code === 'ABORT_ERR') return new AbortError(error.cause);
+  const details: ErrorDetails = { cause: error };
+  if (found !== undefined) details.found = found;
+  if (typeof expected === 'string') details.expected = expected;
+  return new DetailGuidanceError(code as ErrorCode, error.message, details);
+}

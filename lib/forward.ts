@@ -1,0 +1,46 @@
+/** The inputs of a single run of the transformer. */
+import type { Bundle } from './bundle';
+import { DetailGuidanceError } from './errors';
+import { nearest } from './options/vocabulary';
+import { checkTensor, dtypes, elementCount, type Tensor } from './tensor';
+
+/**
+ * Tensors by name, put in the order of the model's arguments.
+ *
+ * @throws BAD_OPTION for a missing or unknown input; BAD_TENSOR for one of another shape or dtype
+ */
+export function forwardInputs(inputs: Record<string, Tensor>, { transformer }: Bundle): Tensor[] {
+  const names = transformer.inputs.map(({ name }) => name);
+  const unknown = Object.keys(inputs).find((name) => !names.includes(name));
+  if (unknown !== undefined) {
+    const expected = nearest(unknown, names);
+    throw new DetailGuidanceError('BAD_OPTION', `inputs.${unknown} is not an input of this model: ${expected}.`, {
+      found: unknown,
+      expected,
+    });
+  }
+  return transformer.inputs.map(({ name, dtype, shape }) => {
+    if (!Object.hasOwn(inputs, name)) {
+      const expected = `all of ${names.join(', ')}`;
+      throw new DetailGuidanceError('BAD_OPTION', `inputs.${name} is missing; ${expected} would be right.`, {
+        expected,
+      });
+    }
+    return checkTensor(inputs[name], {
+      name: `inputs.${name}`,
+      dtype: dtype === 'float' ? ['float32', 'float16', 'bfloat16'] : [dtype],
+      shape: shape.map((size) => (typeof size === 'number' ? size : null)),
+    });
+  });
+}
+
+/** Inputs of zeros for one image, in the order of the model's arguments; sizes that are free are 1. */
+export function zeroInputs({ transformer, latent }: Bundle): Tensor[] {
+  const latentShape = [1, latent.channels, latent.height, latent.width];
+  return transformer.inputs.map(({ role, dtype: wanted, shape: sizes }) => {
+    const dtype = wanted === 'float' ? 'float32' : wanted;
+    const shape = role === 'latent' ? latentShape : sizes.map((size) => (typeof size === 'number' ? size : 1));
+    const buffer = new ArrayBuffer(elementCount(shape) * dtypes[dtype].bytes);
+    return { data: new dtypes[dtype].array(buffer), shape, dtype };
+  });
+}

@@ -1,0 +1,44 @@
+/** Which channels of the hidden state a technique touches. */
+import { z } from 'zod';
+
+import { DetailGuidanceError } from '../errors';
+import { either, list, whole } from '../options/vocabulary';
+
+import type { GuidanceContext } from './term';
+
+/** `'auto'`: the massive activations that the bundle records; or channel indices of the hidden state from 0. */
+export const channelsSchema = either(
+  [z.literal('auto'), list(whole(0), 'a list of channel indices from 0')],
+  "'auto' or a list of channel indices from 0",
+);
+
+/**
+ * The chosen channels, without duplicates, in the order given.
+ *
+ * @throws CHANNEL_OUT_OF_RANGE; BAD_OPTION for 'auto' with a bundle that records no massive activations
+ */
+export function chooseChannels(option: string, channels: 'auto' | number[], context: GuidanceContext): number[] {
+  if (channels === 'auto') return [...recorded(option, context).channels];
+  const beyond = channels.find((channel) => channel >= context.hiddenChannels);
+  if (beyond === undefined) return [...new Set(channels)];
+  const expected = `0 to ${context.hiddenChannels - 1}`;
+  throw new DetailGuidanceError(
+    'CHANNEL_OUT_OF_RANGE',
+    `${option} has channel ${beyond}; this model's hidden state has the channels ${expected}.`,
+    { found: beyond, expected },
+  );
+}
+
+/** The layer to disrupt by default: the one the bundle records. */
+export function recordedLayer(option: string, context: GuidanceContext): number {
+  return recorded(option, context).layer;
+}
+
+function recorded(option: string, { massiveActivations }: GuidanceContext) {
+  if (massiveActivations) return massiveActivations;
+  throw new DetailGuidanceError(
+    'BAD_OPTION',
+    `${option} is 'auto', but this bundle records no massive activations; an explicit choice would be right.`,
+    { found: 'auto', expected: 'an explicit choice, or a bundle with massiveActivations' },
+  );
+}

@@ -1,0 +1,25 @@
+/**
+ * Classifier-free guidance, Ho and Salimans, arXiv 2207.12598:
+ *
+ *   D̂ = D(∅) + s (D(c) − D(∅)) = D(c) + (s − 1) (D(c) − D(∅))
+ *
+ * `scale` is the usual s; the "extra" form that the Detail Guidance paper writes has λ = s − 1.
+ */
+import type { z } from 'zod';
+
+import { finite, strictObject } from '../options/vocabulary';
+
+import { conditional, unconditional, type Contribution, type GuidanceContext } from './term';
+import { windowed, windowOptions } from './window';
+
+export const classifierFreeSchema = strictObject({
+  /** s, from 0 to 100; 1 is the conditional prediction alone. Default 4. */
+  scale: finite(0, 100).default(4),
+  ...windowOptions,
+});
+export type ClassifierFreeOptions = z.output<typeof classifierFreeSchema>;
+
+export function classifierFree(options: ClassifierFreeOptions, context: GuidanceContext): Contribution {
+  const weights = windowed(options.scale - 1, options, context);
+  return { terms: [{ technique: 'classifierFree', positive: conditional, negative: unconditional, weights }] };
+}

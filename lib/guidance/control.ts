@@ -1,0 +1,68 @@
+/**
+ * Controls: what the disruption is compared with to show that it is the massive activations that matter.
+ *
+ * `matched-channels`: other channels, drawn from the middle of the ranking, scaled so that ‖Δz‖₂ at every token is
+ * that of disrupting the massive ones. Zeroing quiet channels would be an unfair control.
+ * `random-tokens`: the same channels, at as many tokens drawn at random.
+ */
+import { z } from 'zod';
+
+import { DetailGuidanceError } from '../errors';
+import type { NativeEdit } from '../native';
+import { either, finite, strictObject, whole } from '../options/vocabulary';
+
+import { draw } from './draw';
+import type { GuidanceContext } from './term';
+
+export const controlSchema = either(
+  [
+    strictObject({
+      kind: z.literal('matched-channels'),
+      /** Draws the channels. Default 0. */
+      seed: whole(0).default(0),
+    }),
+    strictObject({
+      kind: z.literal('random-tokens'),
+      /** Share of the tokens that is drawn; with `tokens` as many as those. Default 0.5. */
+      share: finite(0, 1).default(0.5),
+      seed: whole(0).default(0),
+    }),
+  ],
+  "{ kind: 'matched-channels', seed } or { kind: 'random-tokens', share, seed }",
+);
+
+export type Control = z.output<typeof controlSchema>;
+
+/** The control's edit in place of the disruption's. */
+export function controlledEdit(
+  option: string,
+  control: Control,
+  edit: NativeEdit,
+  { hiddenChannels, tokenGrid, massiveActivations }: GuidanceContext,
+): NativeEdit {
+  const disrupted = edit.channels ?? [];
+  if (control.kind === 'random-tokens') {
+    const all = tokenGrid[0] * tokenGrid[1];
+    const count = edit.tokens?.length ?? Math.max(1, Math.round(control.share * all));
+    const tokens = draw(
+      control.seed,
+      Array.from({ length: all }, (_, token) => token),
+      count,
+    );
+    return { ...edit, tokens };
+  }
+  // Without a ranking of all channels, all that are not massive count as its middle.
+  const excluded = new Set([...disrupted, ...(massiveActivations?.channels ?? [])]);
+  const others = Array.from({ length: hiddenChannels }, (_, channel) => channel).filter(
+    (channel) => !excluded.has(channel),
+  );
+  if (others.length < disrupted.length) {
+    throw new DetailGuidanceError(
+      'BAD_OPTION',
+      `${option}.control needs ${disrupted.length} channels that are not massive, but only ${others.length} are left; fewer channels would be right.`,
+      { found: disrupted.length, expected: `at most ${others.length} channels` },
+    );
+  }
+  const channels = draw(control.seed, others, disrupted.length);
+  return { ...edit, operation: 'match', channels, reference: disrupted };
+}

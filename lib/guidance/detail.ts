@@ -1,0 +1,41 @@
+/**
+ * Detail Guidance, Gan et al., "Massive Activations are the Key to Local Detail Synthesis in Diffusion Transformers",
+ * arXiv 2510.11538, ICLR 2026:
+ *
+ *   D̂ = D(c) + w (D(c) − D_m(c)),  with CFG  D̂ = D(c) + λ (D(c) − D(∅)) + w (D(c) − D_m(c))
+ *
+ * D_m is the detail-deficient model of disruption.ts. With `tokens` it is Local Detail Guidance, with a `retention`
+ * that depends on the timestep the follow-up's form (arXiv 2607.02968).
+ */
+import type { z } from 'zod';
+
+import { finite, strictObject } from '../options/vocabulary';
+
+import { detailDeficient, disruptionOptions } from './disruption';
+import { conditional, type Contribution, type GuidanceContext } from './term';
+import { windowed, windowOptions } from './window';
+
+export const detailSchema = strictObject({
+  /** w, from 0 to 100. The paper gives no number; above 1 small models overshoot. Default 0.3. */
+  scale: finite(0, 100).default(0.3),
+  ...disruptionOptions,
+  ...windowOptions,
+});
+export type DetailOptions = z.output<typeof detailSchema>;
+
+/** Several entries are several degraded branches, each with its own weight. */
+export function detail(options: DetailOptions | DetailOptions[], context: GuidanceContext): Contribution {
+  const several = Array.isArray(options);
+  const entries = several ? options : [options];
+  return {
+    terms: entries.map((entry, index) => {
+      const option = several ? `options.guidance.detail[${index}]` : 'options.guidance.detail';
+      return {
+        technique: 'detail',
+        positive: conditional,
+        negative: detailDeficient(option, entry, context),
+        weights: windowed(entry.scale, entry, context),
+      };
+    }),
+  };
+}

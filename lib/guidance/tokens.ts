@@ -1,0 +1,103 @@
+/**
+ * The image tokens that an edit touches. Limiting a disruption to some of them is Local Detail Guidance (Gan et al.,
+ * arXiv 2607.02968; the reading that ρ_t is applied to the tokens of a set is ours).
+ */
+import { z } from 'zod';
+
+import { DetailGuidanceError } from '../errors';
+import { either, list, whole } from '../options/vocabulary';
+import { checkTensor, toFloat32, type Tensor } from '../tensor';
+
+import type { GuidanceContext } from './term';
+
+/** Token indices in row-major order of the token grid, or a mask of any size, rows first, resized to the grid. */
+export const tokensSchema = either(
+  [
+    list(whole(0), 'a list of token indices from 0'),
+    z.array(z.array(z.union([z.number().min(0).max(1), z.boolean()])).min(1)).min(1),
+    z.custom<Tensor>((value) => typeof value === 'object' && value !== null && 'data' in value && 'shape' in value),
+  ],
+  'a list of token indices from 0, or a mask of numbers from 0 to 1: rows of equal length, or a tensor [height, width],',
+);
+
+export type Tokens = z.output<typeof tokensSchema>;
+
+/**
+ * The indices of the chosen tokens, ascending and without duplicates; null when all are meant.
+ * A mask is averaged over the area of each token, and a token is chosen when at least half of it is.
+ *
+ * @throws TOKEN_OUT_OF_RANGE for an index beyond the grid; BAD_TENSOR for rows of different lengths, or a tensor of
+ *   another rank than 2; BAD_OPTION for a mask that leaves no token
+ */
+export function chooseTokens(option: string, tokens: Tokens | undefined, context: GuidanceContext): number[] | null {
+  if (tokens === undefined) return null;
+  const [rows, columns] = context.tokenGrid;
+  if (Array.isArray(tokens) && typeof tokens[0] === 'number') {
+    const indices = [...new Set(tokens as number[])].sort((a, b) => a - b);
+    const beyond = indices.find((index) => index >= rows * columns);
+    if (beyond === undefined) return indices;
+    throw new DetailGuidanceError(
+      'TOKEN_OUT_OF_RANGE',
+      `${option} has token ${beyond}; this model's ${rows} x ${columns} image tokens are numbered 0 to ${rows * columns - 1}.`,
+      { found: beyond, expected: `0 to ${rows * columns - 1}` },
+    );
+  }
+  const chosen = resize(option, readMask(option, tokens as Tensor | (number | boolean)[][]), rows, columns);
+  if (chosen.length > 0) return chosen;
+  throw new DetailGuidanceError(
+    'BAD_OPTION',
+    `${option} is a mask that covers at least half of none of the ${rows} x ${columns} tokens; a mask that covers some would be right.`,
+    { expected: 'a mask that covers at least half of some token' },
+  );
+}
+
+function readMask(option: string, mask: Tensor | (number | boolean)[][]): number[][] {
+  if (!Array.isArray(mask)) {
+    const { data, shape, dtype } = checkTensor(mask, { name: option, shape: [null, null], finite: true });
+    const values = dtype.includes('float') ? toFloat32(mask) : Array.from(data as Uint8Array, Number);
+    const [height, width] = shape as [number, number];
+    return Array.from({ length: height }, (_, row) => Array.from(values.slice(row * width, (row + 1) * width)));
+  }
+  const width = mask[0]!.length;
+  const odd = mask.findIndex((row) => row.length !== width);
+  if (odd === -1) return mask.map((row) => row.map(Number));
+  throw new DetailGuidanceError(
+    'BAD_TENSOR',
+    `${option} is a mask whose row ${odd} has ${mask[odd]!.length} numbers and row 0 has ${width}; rows of equal length would be right.`,
+    { found: mask[odd]!.length, expected: `${width} numbers in every row` },
+  );
+}
+
+function resize(option: string, mask: number[][], rows: number, columns: number): number[] {
+  const height = mask.length;
+  const width = mask[0]?.length ?? 0;
+  if (height === 0 || width === 0) {
+    throw new DetailGuidanceError('BAD_TENSOR', `${option} is an empty mask; at least one number would be right.`, {
+      expected: 'a mask with at least one number',
+    });
+  }
+  const chosen: number[] = [];
+  for (let token = 0; token < rows * columns; token++) {
+    const row = Math.floor(token / columns);
+    const column = token % columns;
+    const vertical = overlaps(row, rows, height);
+    const horizontal = overlaps(column, columns, width);
+    let covered = 0;
+    for (const [y, tall] of vertical) for (const [x, wide] of horizontal) covered += tall * wide * mask[y]![x]!;
+    // The overlaps of a token add up to 1; the margin is for their rounding.
+    if (covered >= 0.5 - 1e-9) chosen.push(token);
+  }
+  return chosen;
+}
+
+/** The mask pixels under one token along one axis, with the share of the token that each covers. */
+function overlaps(token: number, tokens: number, pixels: number): [pixel: number, share: number][] {
+  const size = pixels / tokens;
+  const begin = token * size;
+  const end = begin + size;
+  const found: [number, number][] = [];
+  for (let pixel = Math.floor(begin); pixel < Math.min(Math.ceil(end), pixels); pixel++) {
+    found.push([pixel, (Math.min(end, pixel + 1) - Math.max(begin, pixel)) / size]);
+  }
+  return found;
+}

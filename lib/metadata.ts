@@ -1,0 +1,108 @@
+/** What a picture's PNG says about how it was made, and the way back from it to the options that make it again. */
+import { createHash } from 'node:crypto';
+
+import { DetailGuidanceError } from './errors';
+import { asciiJson, decodePng } from './image/png';
+import type { GenerateOptions } from './options/generate';
+import type { Plan } from './plan';
+import { dtypes, type Dtype, type Tensor } from './tensor';
+
+/** Keyword of the PNG's text chunk. */
+export const metadataKeyword = 'detail-guidance';
+
+/** The contents of the text chunk. Nothing in it depends on the time or on the other images of the call. */
+export interface PictureMetadata {
+  format: 1;
+  /** Version of this package. */
+  version: string;
+  libtorch: string;
+  device: string;
+  dtype: string;
+  /** The bundle's name, and the sha256 of its transformer. */
+  bundle: { name: string; transformer: string };
+  seed: number;
+  /** Class index, for a model conditioned by class. */
+  class: number | null;
+  /** Options with which `generate` makes this picture alone. */
+  options: GenerateOptions;
+  /** sha256 of each conditioning tensor, which are too large to be kept here and have to be given again. */
+  conditioning?: Record<string, string>;
+  plan: Plan;
+}
+
+/** The metadata as ASCII JSON. Tensors are kept bit by bit, infinities by name. */
+export function encodeMetadata(metadata: PictureMetadata): string {
+  return asciiJson(toJson(metadata));
+}
+
+/**
+ * The metadata of a PNG that `generate` made.
+ *
+ * @param png the bytes of the file
+ * @throws BAD_TENSOR when the bytes are not a PNG, or one without this metadata
+ */
+export function readMetadata(png: Uint8Array): PictureMetadata {
+  const text = decodePng(png).text[metadataKeyword];
+  try {
+    if (text === undefined) throw new Error(`it has no text '${metadataKeyword}'`);
+    const metadata = fromJson(JSON.parse(text)) as PictureMetadata;
+    if (metadata.format !== 1) throw new Error(`its metadata has the format ${String(metadata.format)}, not 1`);
+    return metadata;
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new DetailGuidanceError(
+      'BAD_TENSOR',
+      `This PNG does not say how it was made: ${reason}; one saved by generate would be right.`,
+      {
+        expected: 'a PNG saved by generate',
+        cause,
+      },
+    );
+  }
+}
+
+/**
+ * The options with which `generate`, on the same bundle, device and build, makes the same bytes again. Conditioning
+ * tensors are not among them; their sha256 is in `readMetadata(png).conditioning`.
+ *
+ * @throws BAD_TENSOR when the bytes are not a PNG that `generate` made
+ */
+export function readPlan(png: Uint8Array): GenerateOptions {
+  return readMetadata(png).options;
+}
+
+/** SHA-256 of a tensor's data, hexadecimal. */
+export function tensorHash({ data }: Tensor): string {
+  return createHash('sha256')
+    .update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+    .digest('hex');
+}
+
+function toJson(value: unknown): unknown {
+  if (typeof value === 'number' && !Number.isFinite(value)) return { $number: String(value) };
+  if (typeof value !== 'object' || value === null) return value;
+  if (isTensor(value)) {
+    const { data, shape, dtype } = value;
+    return { $tensor: Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64'), shape, dtype };
+  }
+  if (Array.isArray(value)) return value.map(toJson);
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, toJson(inner)]));
+}
+
+function fromJson(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(fromJson);
+  if ('$number' in value) return Number(value.$number);
+  if ('$tensor' in value) {
+    const { $tensor, shape, dtype } = value as { $tensor: string; shape: number[]; dtype: Dtype };
+    const bytes = Buffer.from($tensor, 'base64');
+    const copy = new ArrayBuffer(bytes.length);
+    new Uint8Array(copy).set(bytes);
+    return { data: new dtypes[dtype].array(copy), shape, dtype };
+  }
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, fromJson(inner)]));
+}
+
+function isTensor(value: object): value is Tensor {
+  return 'data' in value && 'shape' in value && 'dtype' in value && ArrayBuffer.isView(value.data);
+}

@@ -1,0 +1,24 @@
+/** The options of `loadPipeline`. */
+import { z } from 'zod';
+
+import { choice, flag, strictObject } from './vocabulary';
+
+export const loadSchema = strictObject({
+  /** `auto` takes the first CUDA device there is, else the CPU. Default auto. */
+  device: z
+    .string({ error: "'auto', 'cpu', 'cuda' or 'cuda:N'" })
+    .regex(/^(auto|cpu|cuda(:\d{1,3})?)$/, "'auto', 'cpu', 'cuda' or 'cuda:N'")
+    .default('auto'),
+  /**
+   * Dtype of weights and activations; the guidance sum and the sampler's state are float32 in any case. `auto` is
+   * bfloat16 on CUDA and float32 on the CPU. Default float32.
+   */
+  dtype: choice(['auto', 'float32', 'bfloat16', 'float16']).default('float32'),
+  /** Load a model whose graph uses operators outside the allow list. A TorchScript file is a program. Default false. */
+  allowAllOperators: flag().default(false),
+  /** Aborts the loading. */
+  signal: z.custom<AbortSignal>((value) => value instanceof AbortSignal, { error: 'an AbortSignal' }).optional(),
+});
+
+/** What `loadPipeline` takes. */
+export type LoadOptions = z.input<typeof loadSchema>;

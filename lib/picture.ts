@@ -1,0 +1,36 @@
+/** From latents to pixels. */
+import type { BundleManifest } from './bundle';
+import { DetailGuidanceError } from './errors';
+
+/**
+ * The pixels of one image: the range of the bundle becomes 0 to 255, halves away from zero, beyond it clamped.
+ *
+ * @param latents float32 [channels, height, width], row-major
+ * @returns width * height * channels bytes, channels interleaved
+ * @throws MODEL_FAILED when the model's numbers overflowed
+ */
+export function toPixels(
+  latents: Float32Array,
+  { channels, height, width }: BundleManifest['latent'],
+  [black, white]: readonly [number, number],
+): Uint8Array {
+  const plane = height * width;
+  const pixels = new Uint8Array(plane * channels);
+  for (let channel = 0; channel < channels; channel++) {
+    for (let position = 0; position < plane; position++) {
+      const value = latents[channel * plane + position]!;
+      if (Number.isNaN(value)) throw overflow();
+      const level = ((value - black) / (white - black)) * 255;
+      pixels[position * channels + channel] = Math.floor(Math.min(Math.max(level, 0), 255) + 0.5);
+    }
+  }
+  return pixels;
+}
+
+function overflow(): DetailGuidanceError {
+  return new DetailGuidanceError(
+    'MODEL_FAILED',
+    'The picture has values that are not numbers: the activations overflowed, or the guidance is too strong; float32 or bfloat16, or smaller scales, would be right.',
+    { found: NaN, expected: 'finite activations' },
+  );
+}

@@ -1,0 +1,264 @@
+/** The facade: a loaded model that makes pictures. */
+import { openBundle, type Bundle } from './bundle';
+import { resolveDevice, resolveDtype } from './device';
+import { AbortError, DetailGuidanceError, wrapNative } from './errors';
+import { forwardInputs, zeroInputs } from './forward';
+import { chooseSeeds, finishGeneration, nativePlan, type Maker } from './generation';
+import {
+  native,
+  type NativeHook,
+  type NativeModel,
+  type NativeProgress,
+  type NativeRun,
+  type NativeSite,
+} from './native';
+import { generateSchema, type GenerateOptions, type GenerateRequest } from './options/generate';
+import { loadSchema, type LoadOptions } from './options/load';
+import { parse } from './options/parse';
+import { plan, type Plan } from './plan';
+import { Queue } from './queue';
+import type { GenerateResult } from './result';
+import type { Tensor } from './tensor';
+
+/** What `pipeline.forward` gives: the model's output, and what each capturing hook saw, in their order. */
+export interface ForwardResult {
+  output: Tensor;
+  captures: Tensor[];
+}
+
+export interface ForwardOptions {
+  /** Sites to capture or edit during this one call. Default: none. */
+  hooks?: Partial<NativeHook>[];
+  signal?: AbortSignal;
+}
+
+/** Frees the model of a pipeline that was dropped without `dispose()`. */
+const abandoned = new FinalizationRegistry<NativeModel>((model) => {
+  model.dispose().catch(() => undefined);
+});
+
+/**
+ * Loads a model.
+ *
+ * @param location folder of a bundle, or `'embedded'` for the model that comes with this package
+ * @throws BAD_OPTION, BUNDLE_NOT_FOUND, BUNDLE_INVALID, BUNDLE_CHECKSUM, DEVICE_UNAVAILABLE, MODEL_UNREADABLE,
+ *   NOT_A_TRANSFORMER, OPERATOR_REFUSED, OUT_OF_MEMORY, ABORT_ERR, and what is wrong with the installation:
+ *   ADDON_NOT_BUILT, LIBTORCH_NOT_FOUND, LIBTORCH_MISMATCH
+ */
+export async function loadPipeline(location: string, options: LoadOptions = {}): Promise<Pipeline> {
+  const { device: wanted, dtype: wantedDtype, allowAllOperators, signal } = parse(loadSchema, options, 'options');
+  if (signal?.aborted) throw new AbortError(signal.reason);
+  const bundle = await openBundle(location, signal);
+  try {
+    const addon = native();
+    const device = resolveDevice(wanted, addon);
+    const dtype = resolveDtype(wantedDtype, device);
+    const { transformer } = bundle;
+    const model = await addon.load({
+      file: bundle.path(transformer.file),
+      device,
+      dtype,
+      inputs: transformer.inputs.map(({ name, role, dtype: inputDtype, shape }) => ({
+        name,
+        role,
+        dtype: inputDtype,
+        batched: shape[0] === 'batch',
+      })),
+      blocks: transformer.blocks,
+      outputChannels: transformer.outputChannels,
+      allowAllOperators,
+    });
+    if (!signal?.aborted) return new Pipeline(model, { bundle, device, dtype, addon });
+    await model.dispose();
+  } catch (error) {
+    throw wrapNative(error);
+  }
+  throw new AbortError(signal.reason);
+}
+
+/** A loaded model. Calls run one after the other, in the order in which they were made, and never see each other's. */
+export class Pipeline {
+  readonly #model: NativeModel;
+  readonly #maker: Maker;
+  readonly #queue = new Queue();
+  readonly #description: ReturnType<NativeModel['describe']>;
+  #disposing: Promise<void> | null = null;
+
+  /** Use {@link loadPipeline}. */
+  constructor(model: NativeModel, maker: Maker) {
+    this.#model = model;
+    this.#maker = maker;
+    this.#description = model.describe();
+    abandoned.register(this, model, this);
+  }
+
+  /** What `bundle.json` says, and where its folder is. */
+  get bundle(): Bundle {
+    return this.#maker.bundle;
+  }
+
+  /** 'cpu' or 'cuda:N'. */
+  get device(): string {
+    return this.#maker.device;
+  }
+
+  /** Of weights and activations. */
+  get dtype(): string {
+    return this.#maker.dtype;
+  }
+
+  /** Every place where a hidden state can be captured or edited, in order of evaluation. */
+  get sites(): readonly NativeSite[] {
+    return this.#description.sites;
+  }
+
+  /** Parameters and their bytes in memory; number of blocks. */
+  get size(): { parameters: number; bytes: number; blocks: number } {
+    const { parameters, bytes, blocks } = this.#description;
+    return { parameters, bytes, blocks };
+  }
+
+  /**
+   * What `generate` would do with these options, as plain data, without running the model.
+   *
+   * @throws what `generate` throws for its options
+   */
+  plan(options: GenerateOptions = {}): Plan {
+    this.#refuseDisposed();
+    return this.#plan(parse(generateSchema, options, 'options'));
+  }
+
+  /**
+   * Makes pictures. The same seed gives the same bytes on the same machine and build, whatever `numImages` is, as long
+   * as `batchSize` is 1.
+   *
+   * @throws BAD_OPTION, BAD_TENSOR, CLASS_OUT_OF_RANGE, LAYER_OUT_OF_RANGE, CHANNEL_OUT_OF_RANGE, TOKEN_OUT_OF_RANGE,
+   *   SITE_NOT_FOUND before anything is computed; ABORT_ERR, MODEL_FAILED, OUT_OF_MEMORY, DISPOSED; what `onStep` threw
+   */
+  async generate(options: GenerateOptions = {}): Promise<GenerateResult> {
+    this.#refuseDisposed();
+    const request = parse(generateSchema, options, 'options');
+    const { signal, onStep } = request;
+    const planned = this.#plan(request);
+    const seeds = chooseSeeds(request.seed, planned.images);
+    const prepared = nativePlan(planned, request, seeds, this.#maker);
+    let thrown: { error: unknown } | null = null;
+    const sampled = await this.#run(
+      () => {
+        const run = this.#model.sample(prepared, onStep && ((progress) => report(progress)));
+        const report = (progress: NativeProgress) => {
+          // Calls that were under way when the run was cancelled may still arrive.
+          if (thrown || signal?.aborted) return;
+          try {
+            onStep?.(stepEvent(progress, planned));
+          } catch (error) {
+            thrown = { error };
+            run.cancel();
+          }
+        };
+        return run;
+      },
+      signal,
+      () => thrown,
+    );
+    return finishGeneration(sampled, planned, request, seeds, this.#maker);
+  }
+
+  /**
+   * Runs the transformer once, with hooks: the plain instrument. Hooks are those of this call alone.
+   *
+   * @param inputs tensors by input name, in the shapes that `bundle.transformer.inputs` gives
+   * @throws BAD_OPTION for a missing or unknown input; BAD_TENSOR, SITE_NOT_FOUND, CHANNEL_OUT_OF_RANGE,
+   *   TOKEN_OUT_OF_RANGE, MODEL_FAILED, ABORT_ERR, DISPOSED
+   */
+  async forward(inputs: Record<string, Tensor>, { hooks = [], signal }: ForwardOptions = {}): Promise<ForwardResult> {
+    this.#refuseDisposed();
+    const ordered = forwardInputs(inputs, this.bundle);
+    const complete = hooks.map((hook): NativeHook => ({
+      tap: 'output',
+      stream: null,
+      capture: hook.edits === undefined,
+      edits: [],
+      ...hook,
+      path: hook.path ?? '',
+    }));
+    return this.#run(() => this.#model.forward(ordered, complete), signal);
+  }
+
+  /**
+   * Shape of the hidden state at each site, by one run of the model on zeros.
+   *
+   * @returns sizes by site, the first one the batch of 1
+   */
+  async shapes(signal?: AbortSignal): Promise<Record<string, number[]>> {
+    this.#refuseDisposed();
+    return this.#run(() => this.#model.shapes(zeroInputs(this.bundle)), signal);
+  }
+
+  /**
+   * Ends what is running, frees the model and settles when that is done. Calls that were waiting reject with DISPOSED.
+   * A second call waits for the first.
+   */
+  dispose(): Promise<void> {
+    if (!this.#disposing) {
+      abandoned.unregister(this);
+      this.#disposing = this.#model.dispose();
+    }
+    return this.#disposing;
+  }
+
+  /** For `await using pipeline = await loadPipeline(…)`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+
+  #plan(request: GenerateRequest): Plan {
+    const { sites, blocks } = this.#description;
+    return plan(request, { bundle: this.bundle, sites, layers: blocks });
+  }
+
+  /** Waits its turn, runs, and settles after the native side has unwound. */
+  #run<Result>(
+    start: () => NativeRun<Result>,
+    signal: AbortSignal | undefined,
+    interrupted: () => { error: unknown } | null = () => null,
+  ): Promise<Result> {
+    return this.#queue.enter(async () => {
+      this.#refuseDisposed();
+      const run = start();
+      const cancel = () => run.cancel();
+      signal?.addEventListener('abort', cancel, { once: true });
+      try {
+        const result = await run.promise;
+        const interruption = interrupted();
+        if (interruption) throw interruption.error;
+        if (signal?.aborted) throw new AbortError(signal.reason);
+        return result;
+      } catch (error) {
+        const interruption = interrupted();
+        if (interruption) throw interruption.error;
+        if (signal?.aborted) throw new AbortError(signal.reason);
+        this.#refuseDisposed();
+        throw wrapNative(error);
+      } finally {
+        signal?.removeEventListener('abort', cancel);
+      }
+    }, signal);
+  }
+
+  #refuseDisposed(): void {
+    if (!this.#disposing) return;
+    throw new DetailGuidanceError(
+      'DISPOSED',
+      'This pipeline has been disposed of; one that is still loaded would be right.',
+      {
+        expected: 'a pipeline that is still loaded',
+      },
+    );
+  }
+}
+
+function stepEvent({ step, steps, image, images, timestep, preview }: NativeProgress, { images: all }: Plan) {
+  const done = image * steps + step * images;
+  return { step, steps, image, images: all, timestep, fraction: done / (all * steps), ...(preview ? { preview } : {}) };
+}

@@ -1,0 +1,36 @@
+/** The sampler of a call: the bundle's, with what the caller changes. */
+import { DetailGuidanceError } from '../errors';
+import { parse } from '../options/parse';
+import { schedulerSchema, type SchedulerOptions } from '../schedule';
+
+/**
+ * Options that differ from the bundle's. With another `kind`, what both samplers have is kept: the training schedule,
+ * the shift, the timestep scale. How timesteps are spaced is not, since each sampler has its own default.
+ *
+ * @throws BAD_OPTION for an unknown kind or option
+ */
+export function chooseScheduler(
+  bundled: SchedulerOptions,
+  changes: Record<string, unknown> | undefined,
+): SchedulerOptions {
+  if (changes === undefined) return bundled;
+  const { kind = bundled.kind } = changes;
+  if (kind === bundled.kind) return parse(schedulerSchema, { ...bundled, ...changes }, 'options.scheduler');
+  const known = schedulerSchema.options.find((schema) => schema.shape.kind.value === kind)?.shape;
+  if (!known) {
+    const kinds = schedulerSchema.options.map((schema) => `'${schema.shape.kind.value}'`).join(', ');
+    throw new DetailGuidanceError(
+      'BAD_OPTION',
+      `options.scheduler.kind is ${String(kind)}; one of ${kinds} would be right.`,
+      {
+        found: kind,
+        expected: kinds,
+      },
+    );
+  }
+  const kept = Object.entries(bundled).filter(
+    ([key]) => Object.hasOwn(known, key) && key !== 'kind' && key !== 'timestepSpacing',
+  );
+  const shift = 'shift' in bundled && 'flowShift' in known ? { flowShift: bundled.shift } : {};
+  return parse(schedulerSchema, { ...Object.fromEntries(kept), ...shift, ...changes }, 'options.scheduler');
+}

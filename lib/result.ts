@@ -1,0 +1,68 @@
+/** What `generate` gives back. */
+import { writeFileAtomic } from './image/atomic';
+import { encodePng } from './image/png';
+import { encodeMetadata, metadataKeyword, type PictureMetadata } from './metadata';
+import type { Plan } from './plan';
+import type { Tensor } from './tensor';
+
+/** One picture, as tensor, as pixels, as PNG, as file. */
+export class GeneratedImage {
+  /** Makes this picture again, alone, with the other options the same. */
+  readonly seed: number;
+  readonly width: number;
+  readonly height: number;
+  /** 1 grey, 3 RGB. */
+  readonly channels: 1 | 3;
+  /** Row-major, channels interleaved: width * height * channels bytes. */
+  readonly pixels: Uint8Array;
+  /** The sampler's final state, float32 [1, channels, height, width]. */
+  readonly latents: Tensor;
+  /** How it was made; what the PNG carries. */
+  readonly metadata: PictureMetadata;
+
+  constructor(parts: {
+    width: number;
+    height: number;
+    channels: 1 | 3;
+    pixels: Uint8Array;
+    latents: Tensor;
+    metadata: PictureMetadata;
+  }) {
+    this.seed = parts.metadata.seed;
+    this.width = parts.width;
+    this.height = parts.height;
+    this.channels = parts.channels;
+    this.pixels = parts.pixels;
+    this.latents = parts.latents;
+    this.metadata = parts.metadata;
+  }
+
+  /** The picture as PNG, with its metadata in the text chunk `detail-guidance`; the same picture, the same bytes. */
+  toPng(): Uint8Array {
+    const { width, height, channels, pixels, metadata } = this;
+    return encodePng({ width, height, channels, pixels, text: { [metadataKeyword]: encodeMetadata(metadata) } });
+  }
+
+  /**
+   * Writes the PNG, atomically: the file is whole or not there.
+   *
+   * @throws OUTPUT_UNWRITABLE
+   */
+  async save(path: string): Promise<void> {
+    await writeFileAtomic(path, this.toPng());
+  }
+}
+
+export interface GenerateResult {
+  /** In the order of their seeds. */
+  images: GeneratedImage[];
+  /** The sampler's final state of all images, float32 [images, channels, height, width]. */
+  latents: Tensor;
+  /** Seed of each image. */
+  seeds: number[];
+  plan: Plan;
+  /** Whether branches shared their prefix, where it was cut, and if not, why not. */
+  sharing: { shared: boolean; cuts: string[]; reason: string | null };
+  /** Branch evaluations of the model, summed over steps and images. */
+  evaluations: number;
+}

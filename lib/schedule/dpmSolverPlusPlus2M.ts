@@ -1,0 +1,116 @@
+/**
+ * DPM-Solver++ (2M), Lu et al., arXiv 2211.01095, algorithm 2, in the midpoint form:
+ *
+ *   x' = (σ'/σ) x − α' (e^{−h} − 1) (m_0 + (m_0 − m_{−1}) / (2 r)),   h = λ' − λ,  r = h_{−1} / h,  λ = log(α / σ)
+ *
+ * m is the data prediction, m = a x + b D at its own step. The loop keeps earlier outputs D but not earlier samples,
+ * so m_{−1} is carried along as a combination of the current x and all outputs so far: x' = s x + Σ β_k D_k is
+ * inverted for x, which is well conditioned because s = α'/α whatever the order.
+ * The first and the last step are of first order. Equals diffusers' DPMSolverMultistepScheduler (order 2, midpoint,
+ * final σ zero); for flow prediction diffusers cuts the model's timestep to a whole number, which is not done here.
+ */
+import { z } from 'zod';
+
+import { choice, finite, strictObject, whole } from '../options/vocabulary';
+
+import { betaOptions, interpolate, trainingSigmas } from './betas';
+import { dataPrediction, requirePrediction } from './prediction';
+import { discreteTimesteps, linspace } from './spacing';
+import type { Schedule, ScheduleContext } from './step';
+
+export const dpmSolverSchema = strictObject({
+  kind: z.literal('dpm-solver++'),
+  ...betaOptions,
+  /** Which training timesteps are visited. Default linspace, as in diffusers. */
+  timestepSpacing: choice(['linspace', 'leading', 'trailing']).default('linspace'),
+  /** Added to every timestep with leading spacing. Default 0. */
+  stepsOffset: whole(0, 1000).default(0),
+  /** For a model that predicts flow: the shift of its noise levels. Default 1. */
+  flowShift: finite(0.001, 1000).default(1),
+  /** For a model that predicts flow: the timestep fed is σ · timestepScale. Default 1000. */
+  timestepScale: finite(0, 1_000_000).default(1000),
+});
+export type DpmSolverOptions = z.output<typeof dpmSolverSchema>;
+
+interface Level {
+  alpha: number;
+  /** Standard deviation of the noise in x = α x0 + σ ε. */
+  sigma: number;
+  timestep: number;
+  time: number;
+  /** Noise level as diffusers lists it: σ / α, or σ itself for flow. */
+  listed: number;
+}
+
+/** The table of DPM-Solver++ (2M); one evaluation a step. */
+export function dpmSolverPlusPlus2M(options: DpmSolverOptions, context: ScheduleContext): Schedule {
+  requirePrediction(options.kind, context.prediction, ['flow', 'epsilon', 'v', 'sample']);
+  const levels = context.prediction === 'flow' ? flowLevels(options, context) : levelsOf(options, context);
+  const steps: Schedule['steps'] = [];
+  /** m of the previous step as coefficients of the current x and of earlier outputs, newest (the previous) first. */
+  let previous: { sample: number; outputs: number[] } | null = null;
+  levels.forEach((level, step) => {
+    const next = levels[step + 1] ?? { alpha: 1, sigma: 0 };
+    const [a, b] = dataPrediction(context.prediction, level.alpha, level.sigma);
+    const final = step === levels.length - 1;
+    // α' (1 − e^{−h}) without the logarithms, finite also for σ' = 0.
+    const gain = next.alpha - (level.alpha * next.sigma) / level.sigma;
+    let current = gain;
+    let earlier = 0;
+    if (previous && !final) {
+      const h = logSnr(next) - logSnr(level);
+      const r = (logSnr(level) - logSnr(levels[step - 1]!)) / h;
+      current = gain * (1 + 1 / (2 * r));
+      earlier = -gain / (2 * r);
+    }
+    const sample = next.sigma / level.sigma + current * a + earlier * (previous?.sample ?? 0);
+    const outputs = [
+      current * b,
+      ...(previous && earlier !== 0 ? previous.outputs.map((weight) => earlier * weight) : []),
+    ];
+    steps.push({
+      step,
+      timestep: level.timestep,
+      time: level.time,
+      sigma: level.listed,
+      inputScale: 1,
+      sample,
+      outputs,
+      preview: [a, b],
+      noise: 0,
+    });
+    // In the next step's terms: x = (x' − Σ outputs_k D_k) / sample, so m = a x + b D becomes
+    previous = {
+      sample: a / sample,
+      outputs: outputs.map((weight, lag) => (lag === 0 ? b : 0) - (a * weight) / sample),
+    };
+  });
+  return { initialScale: 1, steps };
+}
+
+function logSnr({ alpha, sigma }: { alpha: number; sigma: number }): number {
+  return Math.log(alpha) - Math.log(sigma);
+}
+
+function levelsOf(options: DpmSolverOptions, { numInferenceSteps }: ScheduleContext): Level[] {
+  const { numTrainTimesteps, timestepSpacing, stepsOffset } = options;
+  const table = trainingSigmas(options);
+  const timesteps = discreteTimesteps(timestepSpacing, numTrainTimesteps, numInferenceSteps, {
+    stepsOffset,
+    intervals: numInferenceSteps + 1,
+  });
+  return timesteps.map((timestep) => {
+    const listed = interpolate(table, timestep);
+    const alpha = 1 / Math.sqrt(listed ** 2 + 1);
+    return { alpha, sigma: listed * alpha, timestep, time: timestep / numTrainTimesteps, listed };
+  });
+}
+
+function flowLevels(options: DpmSolverOptions, { numInferenceSteps }: ScheduleContext): Level[] {
+  const { numTrainTimesteps, flowShift, timestepScale } = options;
+  return linspace(1, 1 / numTrainTimesteps, numInferenceSteps + 1)
+    .map((alpha) => (flowShift * (1 - alpha)) / (1 + (flowShift - 1) * (1 - alpha)))
+    .reverse()
+    .slice(0, numInferenceSteps)
+    .map((sigma) => ({ alpha: 1 - sigma, sigma, timestep: sigma * timestepScale, time: sigma, listed: sigma }));
+}

@@ -1,0 +1,38 @@
+/**
+ * Euler steps along the flow from noise (σ = 1) to data (σ = 0), with the timestep shift of Stable Diffusion 3
+ * (Esser et al., arXiv 2403.03206, section 5.3.2) or the resolution-dependent one of Flux.
+ *
+ *   x_σ = (1 − σ) x0 + σ ε,  D = dx/dσ,  x' = x + (σ' − σ) D
+ *
+ * Equals diffusers' FlowMatchEulerDiscreteScheduler.
+ */
+import { z } from 'zod';
+
+import { strictObject } from '../options/vocabulary';
+
+import { flowOptions, flowSigmas } from './flow';
+import { requirePrediction } from './prediction';
+import type { Schedule, ScheduleContext } from './step';
+
+export const flowMatchEulerSchema = strictObject({ kind: z.literal('flow-match-euler'), ...flowOptions });
+export type FlowMatchEulerOptions = z.output<typeof flowMatchEulerSchema>;
+
+/** The table of flow-matching Euler; one evaluation a step. */
+export function flowMatchEuler(options: FlowMatchEulerOptions, context: ScheduleContext): Schedule {
+  requirePrediction(options.kind, context.prediction, ['flow']);
+  const sigmas = flowSigmas(options, context);
+  return {
+    initialScale: 1,
+    steps: sigmas.map((sigma, step) => ({
+      step,
+      timestep: sigma * options.timestepScale,
+      time: sigma,
+      sigma,
+      inputScale: 1,
+      sample: 1,
+      outputs: [(sigmas[step + 1] ?? 0) - sigma],
+      preview: [1, -sigma],
+      noise: 0,
+    })),
+  };
+}

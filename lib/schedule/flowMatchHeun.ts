@@ -1,0 +1,44 @@
+/**
+ * Heun's second-order method along the flow: an Euler step, then the mean of the slopes at both ends.
+ *
+ *   x1 = x + (σ' − σ) D,  x' = x + (σ' − σ) (D + D') / 2  with D' taken at x1, σ'
+ *
+ * The last step, to σ = 0, is Euler's: n steps take 2 n − 1 evaluations. The second row is written in terms of x1,
+ * since x = x1 − (σ' − σ) D. Equals diffusers' FlowMatchHeunDiscreteScheduler.
+ */
+import { z } from 'zod';
+
+import { strictObject } from '../options/vocabulary';
+
+import { flowOptions, flowSigmas } from './flow';
+import { requirePrediction } from './prediction';
+import type { Schedule, ScheduleContext, ScheduleStep } from './step';
+
+export const flowMatchHeunSchema = strictObject({ kind: z.literal('flow-match-heun'), ...flowOptions });
+export type FlowMatchHeunOptions = z.output<typeof flowMatchHeunSchema>;
+
+/** The table of flow-matching Heun; two evaluations a step, one in the last. */
+export function flowMatchHeun(options: FlowMatchHeunOptions, context: ScheduleContext): Schedule {
+  requirePrediction(options.kind, context.prediction, ['flow']);
+  const sigmas = flowSigmas(options, context);
+  const row = (step: number, sigma: number, outputs: number[]): ScheduleStep => ({
+    step,
+    timestep: sigma * options.timestepScale,
+    time: sigma,
+    sigma,
+    inputScale: 1,
+    sample: 1,
+    outputs,
+    preview: [1, -sigma],
+    noise: 0,
+  });
+  return {
+    initialScale: 1,
+    steps: sigmas.flatMap((sigma, step) => {
+      const next = sigmas[step + 1];
+      if (next === undefined) return [row(step, sigma, [-sigma])];
+      const change = next - sigma;
+      return [row(step, sigma, [change]), row(step, next, [change / 2, -change / 2])];
+    }),
+  };
+}

@@ -1,0 +1,31 @@
+/** Schedulers: pure functions from options to a table of steps. */
+import { ddim } from './ddim';
+import { dpmSolverPlusPlus2M } from './dpmSolverPlusPlus2M';
+import { flowMatchEuler } from './flowMatchEuler';
+import { flowMatchHeun } from './flowMatchHeun';
+import { heun } from './heun';
+import type { SchedulerOptions } from './schema';
+import type { Schedule, ScheduleContext } from './step';
+
+export { schedulerSchema, type SchedulerKind, type SchedulerOptions } from './schema';
+export type { Prediction, Schedule, ScheduleContext, ScheduleStep } from './step';
+
+/**
+ * The table of a sampler: pure, float64.
+ *
+ * @throws BAD_OPTION when the sampler is not defined for what the model predicts
+ */
+export function schedule(options: SchedulerOptions, context: ScheduleContext): Schedule {
+  switch (options.kind) {
+    case 'flow-match-euler':
+      return flowMatchEuler(options, context);
+    case 'flow-match-heun':
+      return flowMatchHeun(options, context);
+    case 'ddim':
+      return ddim(options, context);
+    case 'dpm-solver++':
+      return dpmSolverPlusPlus2M(options, context);
+    case 'heun':
+      return heun(options, context);
+  }
+}

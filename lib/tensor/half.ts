@@ -1,0 +1,88 @@
+/** Conversions between float32 and the two 16-bit floats, which cross as their bits in a Uint16Array. */
+import { DetailGuidanceError } from '../errors';
+
+import type { Tensor } from './dtype';
+
+const float32 = new Float32Array(1);
+const bits32 = new Uint32Array(float32.buffer);
+
+/** Bits of the bfloat16 nearest to `value`, ties to even, NaN stays NaN. */
+export function toBfloat16Bits(value: number): number {
+  float32[0] = value;
+  const bits = bits32[0]!;
+  if (Number.isNaN(value)) return (bits >>> 16) | 0x0040;
+  return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff;
+}
+
+/** The number that the bits of a bfloat16 stand for; exact. */
+export function fromBfloat16Bits(bits: number): number {
+  bits32[0] = bits << 16;
+  return float32[0]!;
+}
+
+/** Bits of the IEEE 754 half nearest to `value`, ties to even; above 65504 rounds to infinity as in IEEE. */
+export function toFloat16Bits(value: number): number {
+  float32[0] = value;
+  const bits = bits32[0]!;
+  const sign = (bits >>> 16) & 0x8000;
+  const magnitude = bits & 0x7fffffff;
+  if (magnitude > 0x7f800000) return sign | 0x7e00;
+  if (magnitude >= 0x477ff000) return sign | 0x7c00;
+  if (magnitude < 0x38800000) {
+    // Subnormal half: a whole number of 2^-24. Scaling by a power of two is exact, so only the rounding rounds.
+    return sign | roundHalfToEven(Math.abs(float32[0]!) * 2 ** 24);
+  }
+  const rounded = magnitude + 0xfff + ((magnitude >>> 13) & 1);
+  return sign | ((rounded - 0x38000000) >>> 13);
+}
+
+/** The number that the bits of a half stand for; exact. */
+export function fromFloat16Bits(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >>> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  if (exponent === 0x1f) return fraction ? NaN : sign * Infinity;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+/**
+ * A tensor's elements as float32. A float32 tensor gives its own array, not a copy; float64 is rounded.
+ *
+ * @throws BAD_TENSOR for integer tensors
+ */
+export function toFloat32(tensor: Tensor): Float32Array {
+  switch (tensor.dtype) {
+    case 'float32':
+      return tensor.data as Float32Array;
+    case 'float64':
+      return Float32Array.from(tensor.data as Float64Array);
+    case 'float16':
+      return Float32Array.from(tensor.data as Uint16Array, fromFloat16Bits);
+    case 'bfloat16':
+      return Float32Array.from(tensor.data as Uint16Array, fromBfloat16Bits);
+    default:
+      throw new DetailGuidanceError('BAD_TENSOR', `A ${tensor.dtype} tensor has no floating-point elements.`, {
+        found: tensor.dtype,
+        expected: 'float32, float64, float16 or bfloat16',
+      });
+  }
+}
+
+/** A float32 array as a tensor of another floating dtype, rounded to nearest, ties to even. */
+export function fromFloat32(
+  data: Float32Array,
+  shape: readonly number[],
+  dtype: 'float32' | 'float16' | 'bfloat16',
+): Tensor {
+  if (dtype === 'float32') return { data, shape: [...shape], dtype };
+  const convert = dtype === 'float16' ? toFloat16Bits : toBfloat16Bits;
+  return { data: Uint16Array.from(data, convert), shape: [...shape], dtype };
+}
+
+function roundHalfToEven(value: number): number {
+  const below = Math.floor(value);
+  const rest = value - below;
+  if (rest !== 0.5) return Math.round(value);
+  return below % 2 === 0 ? below : below + 1;
+}
