@@ -1,0 +1,1 @@
+"""Python side of detail-guidance: trains, measures, exports and checks the embedded model."""

@@ -1,0 +1,138 @@
+"""Make the embedded bundle from a training run: measure, trace, write.
+
+python -m models.embed --run build-models --out models/embedded
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from models import classifier, train
+from models.bundle import DTYPES, rounded_copy, write_bundle
+from models.diffusion_transformer import TransformerConfig
+from models.fashion_mnist import DEFAULT_FOLDER, LABELS, load_split
+from models.massive_activations import RULE, measure, report
+
+STATISTICS = "massive-activations.json"
+
+# Chosen by looking at contact sheets (models/README.md says what was seen).
+NUM_INFERENCE_STEPS = 30
+CLASSIFIER_FREE_SCALE = 2.0
+DETAIL_SCALE = 0.3
+DETAIL_LAYER = 4
+RETENTION = 0.0
+
+
+def describe_transformer(config: TransformerConfig) -> dict:
+    """The `transformer` entry of bundle.json; inputs in the order of forward()."""
+    size = config.image_size
+    image = ["batch", config.image_channels, size, size]
+    return {
+        "inputs": [
+            {"name": "sample", "role": "latent", "dtype": "float", "shape": image},
+            {"name": "timestep", "role": "timestep", "dtype": "float32", "shape": ["batch"]},
+            {"name": "class", "role": "class", "dtype": "int64", "shape": ["batch"]},
+        ],
+        "blocks": [{"path": "blocks.*", "streams": ["image"]}],
+        "outputChannels": config.image_channels,
+        "prediction": "flow",
+        "tokenGrid": [config.grid, config.grid],
+        "hiddenChannels": config.width,
+    }
+
+
+def describe(config: TransformerConfig, accuracy: float, channels: list[int]) -> dict:
+    """bundle.json for a Fashion-MNIST DiT, without what `write_bundle` fills in."""
+    return {
+        "name": "fashion-mnist-dit",
+        "family": "dit",
+        "licence": "MIT",
+        "description": "Class-conditional Diffusion Transformer (adaLN-zero, flow matching) "
+        "trained on Fashion-MNIST by models/train.py",
+        "transformer": describe_transformer(config),
+        "latent": {
+            "channels": config.image_channels,
+            "height": config.image_size,
+            "width": config.image_size,
+        },
+        "conditioning": {
+            "kind": "class",
+            "numClasses": config.num_classes,
+            "nullClass": config.null_class,
+            "labels": list(LABELS),
+        },
+        "scheduler": {
+            "kind": "flow-match-euler",
+            "shift": 1.0,
+            "timestepSpacing": "trailing",  # 1 - i / n, as flow_sigmas
+            "numTrainTimesteps": 1000,
+            "timestepScale": 1.0,
+        },
+        "image": {"kind": "pixels", "range": [-1, 1], "channels": config.image_channels},
+        "classifier": {"file": "classifier.pt", "accuracy": accuracy},
+        "massiveActivations": {
+            "stream": "image",
+            "layer": DETAIL_LAYER,
+            "channels": channels,
+            "rule": RULE,
+            "source": "measured",
+            "statistics": STATISTICS,
+        },
+        "defaults": {
+            "numInferenceSteps": NUM_INFERENCE_STEPS,
+            "guidance": {
+                "classifierFree": {"scale": CLASSIFIER_FREE_SCALE},
+                "detail": {
+                    "scale": DETAIL_SCALE,
+                    "layer": DETAIL_LAYER,
+                    "channels": "auto",
+                    "retention": RETENTION,
+                },
+            },
+        },
+    }
+
+
+def embed(run: Path, data: Path, out: Path, dtype: str = "float16") -> dict:
+    """Write the bundle `out` from the checkpoints in `run`; returns the manifest."""
+    model, _ = train.load_average(run / train.CHECKPOINT)
+    judge = classifier.load_classifier(run / classifier.CHECKPOINT)
+    config = model.config
+    # Measure what the file will hold: the weights as rounded for the disk.
+    rounded_model = rounded_copy(model, DTYPES[dtype])
+    rounded_judge = rounded_copy(judge, DTYPES[dtype])
+    images, labels = load_split(data, "test")
+    predictions = classifier.predict(rounded_judge, images)
+    accuracy = round((predictions == labels).float().mean().item(), 4)
+    latent_shape = (config.image_channels, config.image_size, config.image_size)
+    statistics = report(measure(rounded_model, latent_shape, config.num_classes))
+    channels = statistics["blocks"][DETAIL_LAYER]["channels"]
+    if not channels:
+        raise RuntimeError(f"layer {DETAIL_LAYER} has no massive channel by the rule: {RULE}")
+    examples = (torch.randn(2, *latent_shape), torch.tensor([0.9, 0.1]), torch.tensor([3, 10]))
+    return write_bundle(
+        model,
+        examples,
+        describe(config, accuracy, channels),
+        out,
+        dtype=dtype,
+        other_modules={"classifier.pt": (judge, (torch.randn(2, *latent_shape),))},
+        documents={STATISTICS: statistics},
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--run", type=Path, default=Path("build-models"))
+    parser.add_argument("--data", type=Path, default=DEFAULT_FOLDER, help="folder of IDX files")
+    parser.add_argument("--out", type=Path, default=Path("models/embedded"))
+    arguments = parser.parse_args()
+    manifest = embed(arguments.run, arguments.data, arguments.out)
+    print(f"wrote {arguments.out}: massive channels {manifest['massiveActivations']['channels']}")
+
+
+if __name__ == "__main__":
+    main()
