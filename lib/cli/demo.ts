@@ -1,0 +1,167 @@
+/** `detail-guidance demo`: a contact sheet with a row a class and a column a guidance, every row from the same noise. */
+import { resolve } from 'node:path';
+
+import { Command } from 'commander';
+
+import type { Bundle } from '../bundle';
+import { DetailGuidanceError } from '../errors';
+import { checkWritable, writeFileAtomic } from '../image/atomic';
+import { asciiJson, encodePng, type Raster } from '../image/png';
+import { rasterise } from '../image/rasterise';
+import { composeSheet, type Sheet } from '../image/sheet';
+import { loadPipeline, type Pipeline } from '../pipeline';
+import { version } from '../version';
+
+import { printJson } from './failure';
+import { addGuidanceOptions, guidanceFromFlags, type GuidanceFlags } from './guidance';
+import { addSampleOptions, type SampleFlags } from './load';
+import { interruptible } from './interrupt';
+import { startProgress } from './progress';
+import { parseWhole } from './values';
+import { demoVariants, type Variant } from './variants';
+
+interface DemoFlags extends GuidanceFlags, SampleFlags {
+  out: string;
+  steps?: number;
+  seed: number;
+  imagesPerClass: number;
+  json?: boolean;
+}
+
+interface Column extends Variant {
+  images: Raster[];
+  seconds: number;
+}
+
+/** A sheet of a thousand classes would be no sheet. */
+const mostRows = 10;
+
+export function demoCommand(): Command {
+  const command = new Command('demo')
+    .description('sample every class under five guidances and write a labelled contact sheet')
+    .argument('[bundle]', "folder of a bundle, or 'embedded'", 'embedded')
+    .option('-o, --out <file>', 'the sheet', 'demo.png')
+    .option('--steps <count>', "sampling steps (default: the bundle's)", parseWhole)
+    .option('--seed <seed>', 'seed of the first picture of the first row; the next one takes the next', parseWhole, 0)
+    .option('--images-per-class <count>', 'pictures of each class in each column', parseWhole, 2);
+  addSampleOptions(addGuidanceOptions(command));
+  return command
+    .option('--json', 'print what was done as one JSON document')
+    .action((bundle: string, flags: Omit<DemoFlags, 'guidance'>) =>
+      interruptible((signal) => runDemo(bundle, { ...flags, guidance: true }, signal)),
+    );
+}
+
+async function runDemo(location: string, flags: DemoFlags, signal: AbortSignal): Promise<void> {
+  const file = resolve(flags.out);
+  await checkWritable(file);
+  const pipeline = await loadPipeline(location, { device: flags.device, dtype: flags.dtype, signal });
+  try {
+    const { bundle } = pipeline;
+    const classes = classNames(bundle).slice(0, mostRows);
+    const variants = demoVariants(guidanceFromFlags(flags, bundle), bundle);
+    const steps = flags.steps ?? bundle.defaults?.numInferenceSteps ?? 30;
+    const columns = await sampleColumns(pipeline, variants, classes.length, steps, flags, signal);
+    const seeds = classes.map((_, row) =>
+      Array.from({ length: flags.imagesPerClass }, (_, index) => flags.seed + row * flags.imagesPerClass + index),
+    );
+    const sheet = composeSheet(layOut(pipeline, columns, classes, seeds, steps));
+    const record = {
+      version,
+      bundle: { name: bundle.name, transformer: bundle.files[bundle.transformer.file]?.sha256 },
+      device: pipeline.device,
+      dtype: pipeline.dtype,
+      numInferenceSteps: steps,
+      rows: classes.map((label, row) => ({ label, seeds: seeds[row] })),
+      columns: columns.map(({ title, guidance }) => ({ title, guidance })),
+    };
+    const picture = await rasterise(sheet, 2);
+    // Another key than a picture's own: a sheet has five plans and cannot be made again by one call of generate().
+    const png = encodePng({ ...picture, text: { 'detail-guidance-sheet': asciiJson(record) } });
+    await writeFileAtomic(file, png, signal);
+    if (flags.json) {
+      printJson({
+        file,
+        width: picture.width,
+        height: picture.height,
+        ...record,
+        seconds: columns.map((c) => c.seconds),
+      });
+    } else {
+      process.stdout.write(`${file}\n`);
+    }
+  } finally {
+    await pipeline.dispose();
+  }
+}
+
+async function sampleColumns(
+  pipeline: Pipeline,
+  variants: Variant[],
+  rows: number,
+  steps: number,
+  flags: DemoFlags,
+  signal: AbortSignal,
+): Promise<Column[]> {
+  const each = rows * flags.imagesPerClass;
+  const progress = startProgress(variants.length * each, 'pictures');
+  const columns: Column[] = [];
+  try {
+    for (const [index, variant] of variants.entries()) {
+      const started = performance.now();
+      progress.update(index * each, variant.title);
+      const { images } = await pipeline.generate({
+        classLabel: Array.from({ length: each }, (_, image) => Math.floor(image / flags.imagesPerClass)),
+        numImages: each,
+        seed: flags.seed,
+        numInferenceSteps: steps,
+        guidance: variant.guidance,
+        signal,
+        batchSize: flags.batchSize,
+        onStep: ({ fraction }) => progress.update(index * each + Math.floor(fraction * each), variant.title),
+      });
+      columns.push({ ...variant, images, seconds: (performance.now() - started) / 1000 });
+    }
+  } finally {
+    progress.stop();
+  }
+  return columns;
+}
+
+function layOut(pipeline: Pipeline, columns: Column[], classes: string[], seeds: number[][], steps: number): Sheet {
+  const { bundle } = pipeline;
+  const perClass = seeds[0]?.length ?? 0;
+  const { file } = bundle.transformer;
+  return {
+    title: 'Detail Guidance',
+    subtitle: [
+      `${bundle.name}, ${steps} steps (${bundle.scheduler.kind}). A row is a class; its columns start from the same noise,`,
+      'and only the guidance differs. D(c) is the model, Dₘ(c) the same model with the massive activations of one layer disrupted.',
+    ],
+    columns,
+    rows: classes.map((label, row) => ({
+      label,
+      detail: `seed ${seeds[row]!.join(', ')}`,
+      images: columns.map(({ images }) => images.slice(row * perClass, (row + 1) * perClass)),
+    })),
+    footer: [
+      `${bundle.name} (${bundle.licence}), ${pipeline.size.parameters.toLocaleString('en-GB')} parameters, ${file} sha256 ${bundle.files[file]!.sha256.slice(0, 12)}`,
+      `detail-guidance ${version}, ${pipeline.device}, ${pipeline.dtype}`,
+    ],
+  };
+}
+
+function classNames({ name, conditioning }: Bundle): string[] {
+  if (conditioning.kind !== 'class') {
+    throw new DetailGuidanceError(
+      'BAD_OPTION',
+      `The bundle ${name} is not conditioned by class, so the demo has no rows.`,
+      {
+        found: conditioning.kind,
+        expected: 'a bundle whose conditioning is by class',
+      },
+    );
+  }
+  const { labels, numClasses } = conditioning;
+  return Array.from({ length: numClasses }, (_, index) => labels?.[index] ?? `class ${index}`);
+}

@@ -1,0 +1,61 @@
+/** How a command fails: `code: message` on stderr, an exit code, and with --json one JSON document on stdout. */
+import { CommanderError } from 'commander';
+
+import { DetailGuidanceError, errorCodes } from '../errors';
+
+import { Interrupted } from './interrupt';
+
+/**
+ * Prints an error for people (stderr) and, where asked, for programs (stdout).
+ *
+ * @returns the exit code: 0 for help and version, 130 or 143 for an interrupt, else 1
+ */
+export function reportError(error: unknown, json: boolean): number {
+  if (error instanceof CommanderError && error.exitCode === 0) return 0;
+  const { code, message, exitCode, found, expected } = describe(error);
+  process.stderr.write(`${code}: ${message}\n`);
+  if (process.env['DEBUG'] && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  if (json) printJson({ error: { code, message, found, expected } });
+  return exitCode;
+}
+
+/** One JSON document on stdout; big integers as text, typed arrays as lists. */
+export function printJson(value: unknown): void {
+  const replace = (_key: string, item: unknown): unknown => {
+    if (typeof item === 'bigint') return item.toString();
+    if (ArrayBuffer.isView(item) && !(item instanceof DataView)) return Array.from(item as Uint8Array);
+    return item;
+  };
+  process.stdout.write(`${JSON.stringify(value, replace, 2)}\n`);
+}
+
+interface Failure {
+  code: string;
+  message: string;
+  exitCode: number;
+  found?: unknown;
+  expected?: string;
+}
+
+function describe(error: unknown): Failure {
+  const interrupt = interruptOf(error);
+  if (interrupt) return { code: 'ABORT_ERR', message: interrupt.message, exitCode: interrupt.exitCode };
+  if (error instanceof DetailGuidanceError) {
+    return { code: error.code, message: error.message, exitCode: 1, found: error.found, expected: error.expected };
+  }
+  if (error instanceof CommanderError) {
+    // A command group called without a command prints its help and has no message.
+    const message = error.message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ');
+    return { code: 'BAD_OPTION', message: `${message} (see --help)`, exitCode: 1 };
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  // Errors of setup/ and of the addon are no class of lib's, but they carry its codes.
+  const code = (error as { code?: unknown } | null)?.code;
+  if (errorCodes.some((known) => known === code)) return { code: String(code), message, exitCode: 1 };
+  return { code: 'UNEXPECTED', message: `${message} (this is a bug; DEBUG=1 prints where)`, exitCode: 1 };
+}
+
+function interruptOf(error: unknown): Interrupted | null {
+  if (error instanceof Interrupted) return error;
+  return error instanceof Error && error.cause instanceof Interrupted ? error.cause : null;
+}

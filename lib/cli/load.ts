@@ -1,0 +1,28 @@
+/** Where and in which precision a command runs the model. */
+import { Option, type Command } from 'commander';
+
+import type { LoadOptions } from '../options/load';
+
+import { parseWhole } from './values';
+
+export interface LoadFlags {
+  device?: LoadOptions['device'];
+  dtype?: LoadOptions['dtype'];
+}
+
+export interface SampleFlags extends LoadFlags {
+  batchSize?: number;
+}
+
+export function addLoadOptions(command: Command): Command {
+  return command
+    .addOption(new Option('--device <device>', "'auto', 'cpu', 'cuda' or 'cuda:N'").default('auto'))
+    .addOption(new Option('--dtype <dtype>', "'auto', 'float32', 'bfloat16' or 'float16'").default('auto'));
+}
+
+/** For commands that sample: the above, and how many pictures share an evaluation. */
+export function addSampleOptions(command: Command): Command {
+  const text =
+    'pictures in one evaluation of the model; above 1 a picture may depend on its neighbours in the last bit';
+  return addLoadOptions(command).addOption(new Option('--batch-size <count>', text).argParser(parseWhole));
+}

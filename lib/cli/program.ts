@@ -1,0 +1,29 @@
+/** The program's commands and options; what each command does is in the file of its name. */
+import { Command, CommanderError } from 'commander';
+
+import { version } from '../version';
+
+import { demoCommand } from './demo';
+import { doctorCommand } from './doctor';
+import { generateCommand } from './generate';
+import { inspectCommand } from './inspect';
+
+/** A command line that commander does not understand throws CommanderError instead of ending the process. */
+export function createProgram(): Command {
+  const program = new Command('detail-guidance')
+    .description('Detail Guidance for Diffusion Transformers, natively: samples, inspects and checks.')
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand(false)
+    .showSuggestionAfterError();
+  for (const command of [demoCommand(), generateCommand(), inspectCommand(), doctorCommand()]) {
+    program.addCommand(command);
+  }
+  for (const command of [program, ...program.commands]) {
+    // One way to print an error, in errors.ts; commander would print its own and exit.
+    command.exitOverride().configureOutput({ outputError: () => undefined });
+  }
+  return program;
+}
+
+export { CommanderError };

@@ -1,0 +1,30 @@
+/** What stands after an option on the command line, read into the types that the facade takes; ranges are its to check. */
+import { InvalidArgumentError } from 'commander';
+
+export function parseNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('A finite number would be right.');
+  return value;
+}
+
+export function parseWhole(text: string): number {
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(Number(text))) {
+    throw new InvalidArgumentError('A whole number from 0 would be right.');
+  }
+  return Number(text);
+}
+
+/** `12,49,32` or `auto`. */
+export function parseChannels(text: string): number[] | 'auto' {
+  if (text === 'auto') return 'auto';
+  return text.split(',').map((part) => {
+    if (!/^\s*\d+\s*$/.test(part))
+      throw new InvalidArgumentError("'auto' or channel numbers such as 12,49,32 would be right.");
+    return Number(part);
+  });
+}
+
+/** A class by its number or by its label. */
+export function parseClass(text: string): number | string {
+  return /^\d+$/.test(text) ? Number(text) : text;
+}

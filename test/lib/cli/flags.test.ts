@@ -1,0 +1,90 @@
+import { describe, expect, test } from '@jest/globals';
+
+import type { Bundle } from '../../../lib/bundle';
+import { guidanceFromFlags } from '../../../lib/cli/guidance';
+import { parseChannels, parseClass, parseNumber, parseWhole } from '../../../lib/cli/values';
+import { demoVariants } from '../../../lib/cli/variants';
+
+const bundle = {
+  defaults: { guidance: { classifierFree: { scale: 2 }, detail: { scale: 0.3, layer: 4, channels: 'auto' } } },
+  massiveActivations: { stream: 'image', layer: 4, channels: [12, 49, 32] },
+} as unknown as Bundle;
+const bare = {} as unknown as Bundle;
+
+describe('guidance flags', () => {
+  test('without any, the bundle says', () => {
+    expect(guidanceFromFlags({ guidance: true }, bundle)).toEqual(bundle.defaults?.guidance);
+    expect(guidanceFromFlags({ guidance: true }, bare)).toEqual({});
+  });
+
+  test('each changes its own option and leaves the others', () => {
+    expect(guidanceFromFlags({ guidance: true, cfgScale: 3, cfgStop: 0.8, retention: 0.5 }, bundle)).toEqual({
+      classifierFree: { scale: 3, stop: 0.8 },
+      detail: { scale: 0.3, layer: 4, channels: 'auto', retention: 0.5 },
+    });
+  });
+
+  test('the neutral scales switch a technique off', () => {
+    expect(guidanceFromFlags({ guidance: true, cfgScale: 1 }, bundle)).not.toHaveProperty('classifierFree');
+    expect(guidanceFromFlags({ guidance: true, detailScale: 0 }, bundle)).not.toHaveProperty('detail');
+    expect(guidanceFromFlags({ guidance: false, cfgScale: 3 }, bundle)).toEqual({});
+  });
+});
+
+describe('values on the command line', () => {
+  test.each([
+    [parseNumber, '0.30', 0.3],
+    [parseNumber, '-1e-3', -0.001],
+    [parseWhole, '42', 42],
+    [parseChannels, 'auto', 'auto'],
+    [parseChannels, '12, 49,32', [12, 49, 32]],
+    [parseClass, '3', 3],
+    [parseClass, 'Ankle boot', 'Ankle boot'],
+  ])('%p reads %p', (parse, text, value) => {
+    expect(parse(text)).toEqual(value);
+  });
+
+  test.each([
+    [parseNumber, ''],
+    [parseNumber, 'NaN'],
+    [parseNumber, 'Infinity'],
+    [parseNumber, '0.3x'],
+    [parseWhole, '-1'],
+    [parseWhole, '1.5'],
+    [parseWhole, '99999999999999999999'],
+    [parseChannels, '12,,49'],
+    [parseChannels, '12,-1'],
+  ])('%p refuses %p', (parse, text) => {
+    expect(() => parse(text)).toThrow(/would be right/);
+  });
+});
+
+describe('the columns of the demo', () => {
+  const guidance = guidanceFromFlags({ guidance: true }, bundle);
+
+  test('are five, each with the guidance that its header prints', () => {
+    const columns = demoVariants(guidance, bundle);
+    expect(columns.map(({ title, guidance: given }) => [title, given])).toEqual([
+      ['conditional', {}],
+      ['MA-disrupted', { disrupt: { layer: 4, channels: 'auto' } }],
+      ['Detail Guidance', { detail: guidance.detail }],
+      ['CFG', { classifierFree: { scale: 2 } }],
+      ['CFG + DG', guidance],
+    ]);
+    expect(columns[1]!.detail).toContain('layer 4: z[12, 49, 32] × 0');
+    expect(columns[2]!.detail).toContain('w = 0.3');
+    expect(columns[4]!.detail).toContain('s = 2, w = 0.3');
+  });
+
+  test('name the window when there is one', () => {
+    const windowed = guidanceFromFlags({ guidance: true, detailStart: 0.2, detailStop: 0.8 }, bundle);
+    const columns = demoVariants(windowed, bundle);
+    expect(columns[2]!.detail).toContain('w = 0.3, steps 20–80 %');
+    // The degraded model is looked at alone and whole: the window belongs to the guidance.
+    expect(columns[1]!.guidance).toEqual({ disrupt: { layer: 4, channels: 'auto' } });
+  });
+
+  test('need both scales', () => {
+    expect(() => demoVariants({}, bundle)).toThrow(expect.objectContaining({ code: 'BAD_OPTION' }));
+  });
+});

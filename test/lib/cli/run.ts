@@ -1,0 +1,36 @@
+/** Runs the built command line as a user's shell does. */
+import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+
+export const program = join(__dirname, '..', '..', '..', 'dist', 'cli.js');
+
+export interface Outcome {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** @param whileRunning sees the process and everything on stderr so far, whenever more arrives */
+export function run(
+  args: string[],
+  {
+    cwd,
+    whileRunning,
+  }: { cwd?: string; whileRunning?: (child: ChildProcessWithoutNullStreams, stderr: string) => void } = {},
+): Promise<Outcome> {
+  if (!existsSync(program)) throw new Error(`${program} is missing; npm run build makes it`);
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [program, ...args], { cwd, env: { ...process.env, DEBUG: '' } });
+    let stdout = '';
+    let stderr = '';
+    child.stdin.end();
+    child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+    child.stderr.on('data', (chunk: Buffer) => {
+      stderr += chunk.toString();
+      whileRunning?.(child, stderr);
+    });
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code, stdout, stderr }));
+  });
+}

@@ -1,0 +1,152 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { decodePng } from '../../../lib/image/png';
+import { readMetadata } from '../../../lib/metadata';
+import { encodeSafetensors } from '../../../lib/tensor';
+
+import { run } from './run';
+
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'cli-'));
+});
+afterEach(async () => {
+  await rm(folder, { recursive: true });
+});
+
+describe('generate', () => {
+  const base = ['generate', 'embedded', '--device', 'cpu', '--steps', '2', '--class', 'Sneaker'];
+
+  test('writes a picture that says how it was made, and prints its path', async () => {
+    const { code, stdout, stderr } = await run([...base, '--seed', '5', '--out', 'a.png'], { cwd: folder });
+    expect(stderr).toMatch(/^(\d+\/2 steps, .*\n)+$/);
+    expect(code).toBe(0);
+    expect(stdout).toBe(`${join(folder, 'a.png')}\n`);
+    expect(await readdir(folder)).toEqual(['a.png']);
+    const png = await readFile(join(folder, 'a.png'));
+    expect(decodePng(png)).toMatchObject({ width: 28, height: 28, channels: 1 });
+    expect(readMetadata(png)).toMatchObject({ seed: 5, class: 7, options: { numInferenceSteps: 2 } });
+  });
+
+  test('gives picture k of several the bytes of its own seed, and one JSON document', async () => {
+    const several = await run([...base, '--seed', '5', '-n', '2', '--out', join(folder, 'b.png'), '--json']);
+    const report = JSON.parse(several.stdout) as { images: { file: string; seed: number }[] };
+    expect(report.images.map(({ file, seed }) => [file, seed])).toEqual([
+      [join(folder, 'b-0.png'), 5],
+      [join(folder, 'b-1.png'), 6],
+    ]);
+    await run([...base, '--seed', '6', '--out', join(folder, 'alone.png')]);
+    expect(await readFile(join(folder, 'b-1.png'))).toEqual(await readFile(join(folder, 'alone.png')));
+  });
+
+  test('takes latents from a safetensors file', async () => {
+    const data = Float32Array.from({ length: 784 }, (_, index) => Math.sin(index * 12.9898) * 1.4);
+    const file = join(folder, 'noise.safetensors');
+    await writeFile(file, encodeSafetensors({ latents: { data, shape: [1, 1, 28, 28], dtype: 'float32' } }));
+    const { code, stderr } = await run([...base, '--latents', file, '--out', join(folder, 'c.png')]);
+    expect([code, stderr.includes(':')]).toEqual([0, true]);
+    expect(readMetadata(await readFile(join(folder, 'c.png'))).options.latents).toMatchObject({
+      shape: [1, 1, 28, 28],
+      data,
+    });
+  });
+
+  test.each([
+    ['a class that does not exist', ['--class', 'Sneakers'], /^CLASS_OUT_OF_RANGE: .*Sneaker/m],
+    ['a layer that does not exist', ['--detail-layer', '99'], /^LAYER_OUT_OF_RANGE: /m],
+    ['a channel that does not exist', ['--detail-channels', '100000'], /^CHANNEL_OUT_OF_RANGE: /m],
+    ['a scale out of range', ['--cfg-scale', '-3'], /^BAD_OPTION: .*scale is -3/m],
+  ])('%s leaves no file', async (_, args, message) => {
+    const { code, stdout, stderr } = await run([...base, ...args, '--out', join(folder, 'd.png')]);
+    expect(stderr).toMatch(message);
+    expect([code, stdout]).toEqual([1, '']);
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  test.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)(
+    '%s in the middle ends with %i, soon, and without a file',
+    async (signal, expected) => {
+      let sent = 0;
+      const args = [
+        'generate',
+        'embedded',
+        '--device',
+        'cpu',
+        '--class',
+        '0',
+        '--steps',
+        '1000',
+        '-n',
+        '40',
+        '--out',
+        'e.png',
+      ];
+      const { code, stdout, stderr } = await run(args, {
+        cwd: folder,
+        whileRunning: (child) => {
+          if (sent === 0) child.kill(signal);
+          sent ||= performance.now();
+        },
+      });
+      expect(performance.now() - sent).toBeLessThan(10_000);
+      expect(stderr).toMatch(/^ABORT_ERR: Interrupted by SIG/m);
+      expect([code, stdout]).toEqual([expected, '']);
+      expect(await readdir(folder)).toEqual([]);
+    },
+    180_000,
+  );
+});
+
+describe('demo', () => {
+  test('draws the sheet, the same one each time', async () => {
+    const args = ['demo', '--device', 'cpu', '--steps', '2', '--images-per-class', '1', '--json', '--out'];
+    const first = await run([...args, join(folder, 'first.png')]);
+    expect(first.code).toBe(0);
+    const report = JSON.parse(first.stdout) as {
+      width: number;
+      height: number;
+      columns: { title: string }[];
+      rows: unknown[];
+    };
+    expect(report.columns.map(({ title }) => title)).toEqual([
+      'conditional',
+      'MA-disrupted',
+      'Detail Guidance',
+      'CFG',
+      'CFG + DG',
+    ]);
+    expect(report.rows).toHaveLength(10);
+    const png = await readFile(join(folder, 'first.png'));
+    const { width, height, channels, text } = decodePng(png);
+    expect([width, height, channels]).toEqual([report.width, report.height, 3]);
+    expect(JSON.parse(text['detail-guidance-sheet']!)).toMatchObject({ numInferenceSteps: 2, device: 'cpu' });
+    expect(first.stderr.trimEnd().split('\n').length).toBeLessThanOrEqual(12);
+    await run([...args, join(folder, 'second.png')]);
+    expect(await readFile(join(folder, 'second.png'))).toEqual(png);
+  }, 180_000);
+});
+
+describe('inspect', () => {
+  test('knows the sites with their shapes, for programs and for people', async () => {
+    const { code, stdout } = await run(['inspect', 'embedded', '--device', 'cpu', '--json']);
+    expect(code).toBe(0);
+    const report = JSON.parse(stdout) as {
+      layers: number;
+      parameters: number;
+      sites: { path: string; shape: number[] | null }[];
+    };
+    const { layers, parameters, sites } = report;
+    expect(parameters).toBeGreaterThan(1e6);
+    const blocks = Array.from({ length: layers }, (_, layer) => sites.find(({ path }) => path === `blocks.${layer}`));
+    for (const block of blocks) expect(block?.shape).toEqual([1, 49, 128]);
+    const words = await run(['inspect', 'embedded', '--device', 'cpu']);
+    expect(words.stdout).toMatch(/^blocks\.0 +output +image +\[1, 49, 128\]/m);
+  });
+});

@@ -1,0 +1,59 @@
+import { describe, expect, test } from '@jest/globals';
+import { readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { run } from './run';
+
+describe('a person who asks', () => {
+  test('for help gets every command, on stdout', async () => {
+    const { code, stdout, stderr } = await run(['--help']);
+    expect([code, stderr]).toEqual([0, '']);
+    for (const command of ['demo', 'generate', 'inspect', 'doctor']) expect(stdout).toContain(command);
+  });
+
+  test('for a version gets that of package.json', async () => {
+    const { version } = JSON.parse(readFileSync(join(__dirname, '../../../package.json'), 'utf8')) as {
+      version: string;
+    };
+    expect(await run(['--version'])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
+  });
+});
+
+describe('a mistake ends with exit code 1, one line with its code, and no stack', () => {
+  const mistakes: [string, string[], RegExp][] = [
+    ['an unknown option', ['generate', 'embedded', '--sede', '1'], /^BAD_OPTION: unknown option '--sede'.*--seed/],
+    ['an unknown command', ['paint'], /^BAD_OPTION: unknown command 'paint'/],
+    ['a missing argument', ['generate'], /^BAD_OPTION: missing required argument 'bundle'/],
+    [
+      'a value that is no number',
+      ['generate', 'embedded', '--cfg-scale', 'high'],
+      /^BAD_OPTION: .*'high'.*A finite number would be right/,
+    ],
+    ['a bundle that is not there', ['inspect', join(tmpdir(), 'no-such-bundle')], /^BUNDLE_NOT_FOUND: /],
+    [
+      'an unwritable output',
+      ['demo', '--out', join(tmpdir(), 'no-such-folder', 'a.png')],
+      /^OUTPUT_UNWRITABLE: .*does not exist/,
+    ],
+    [
+      'latents that are no file',
+      ['generate', 'embedded', '--latents', 'no-such-file'],
+      /^BAD_OPTION: .*no-such-file cannot be read/,
+    ],
+  ];
+  test.each(mistakes)('%s', async (_, args, message) => {
+    const { code, stdout, stderr } = await run(args);
+    expect(stderr).toMatch(message);
+    expect(stderr).not.toMatch(/\n {4}at /);
+    expect(stderr.trimEnd().split('\n')).toHaveLength(1);
+    expect([code, stdout]).toEqual([1, '']);
+  });
+
+  test('with --json a program gets it as one document', async () => {
+    const { code, stdout, stderr } = await run(['inspect', join(tmpdir(), 'no-such-bundle'), '--json']);
+    expect(code).toBe(1);
+    expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'BUNDLE_NOT_FOUND', expected: expect.any(String) } });
+    expect(stderr).toMatch(/^BUNDLE_NOT_FOUND: /);
+  });
+});
