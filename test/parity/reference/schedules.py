@@ -1,0 +1,34 @@
+"""Diffusers' schedulers over a fixed sequence of model outputs, for test/parity/schedule.test.ts.
+
+Reads cases as JSON from standard input: [{"scheduler": class name, "config": {...}, "steps": n, "mu": number | null,
+"outputs": [[...]] (one flat list per evaluation), "latents": [...]}], writes [{"timesteps", "inputs", "samples"}]:
+what the model was given in each evaluation and the sample after it.
+"""
+
+import json
+import sys
+
+import diffusers
+import torch
+
+
+def run(case):
+    scheduler = getattr(diffusers, case["scheduler"])(**case["config"])
+    extra = {"mu": case["mu"]} if case.get("mu") is not None else {}
+    if case.get("sigmas") is not None:
+        scheduler.set_timesteps(sigmas=case["sigmas"], **extra)
+    else:
+        scheduler.set_timesteps(case["steps"], **extra)
+    sample = torch.tensor(case["latents"], dtype=torch.float32) * float(getattr(scheduler, "init_noise_sigma", 1.0))
+    inputs, samples = [], []
+    for index, timestep in enumerate(scheduler.timesteps):
+        scaled = scheduler.scale_model_input(sample, timestep) if hasattr(scheduler, "scale_model_input") else sample
+        inputs.append(scaled.tolist())
+        output = torch.tensor(case["outputs"][index % len(case["outputs"])], dtype=torch.float32)
+        sample = scheduler.step(output, timestep, sample, return_dict=False)[0]
+        samples.append(sample.tolist())
+    return {"timesteps": [float(t) for t in scheduler.timesteps], "inputs": inputs, "samples": samples}
+
+
+if __name__ == "__main__":
+    json.dump([run(case) for case in json.load(sys.stdin)], sys.stdout)
