@@ -40,4 +40,8 @@ export default tseslint.config(
     },
     rules: { '@typescript-eslint/no-require-imports': 'off' },
   },
+  {
+    files: ['examples/**/*.js'],
+    languageOptions: { globals: { AbortController: 'readonly', console: 'readonly', process: 'readonly' } },
+  },
 );

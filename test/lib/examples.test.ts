@@ -1,0 +1,78 @@
+/** Runs the examples as an application that has this package among its dependencies. */
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { spawn } from 'node:child_process';
+import { cp, mkdir, mkdtemp, readFile, readdir, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+import { decodePng } from '../../lib/image/png';
+
+const root = resolve(__dirname, '..', '..');
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'node-app-'));
+  await cp(join(root, 'examples', 'node-app'), folder, {
+    recursive: true,
+    filter: (file) => !/node_modules/.test(file),
+  });
+  await mkdir(join(folder, 'node_modules'));
+  // What `npm install` makes of a `file:` dependency.
+  await symlink(root, join(folder, 'node_modules', 'detail-guidance'), 'dir');
+});
+afterAll(async () => {
+  await rm(folder, { recursive: true });
+});
+
+function node(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  return new Promise((settle, reject) => {
+    const child = spawn(process.execPath, args, { cwd: folder });
+    let stdout = '';
+    let stderr = '';
+    child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+    child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+    child.on('error', reject);
+    child.on('close', (code) => settle({ code, stdout, stderr }));
+  });
+}
+
+test('smallest.js makes its picture and prints nothing', async () => {
+  expect(await node('smallest.js')).toEqual({ code: 0, stdout: '', stderr: '' });
+  const { width, height, pixels } = decodePng(await readFile(join(folder, 'sneaker.png')));
+  expect([width, height]).toEqual([28, 28]);
+  expect(new Set(pixels).size).toBeGreaterThan(20);
+}, 120_000);
+
+test("the README's smallest program is that file", async () => {
+  const readme = await readFile(join(root, 'README.md'), 'utf8');
+  const program = await readFile(join(root, 'examples', 'node-app', 'smallest.js'), 'utf8');
+  expect(readme).toContain(program.replace(/^\/\/.*\n/, ''));
+});
+
+test('batch.js goes on after a job that fails', async () => {
+  const { code, stdout, stderr } = await node('batch.js', 'jobs.json');
+  expect(stdout.trimEnd().split('\n')).toEqual([
+    'boots-0.png: seed 1',
+    'boots-1.png: seed 2',
+    'bag-plain.png: seed 4',
+    'bag-detail.png: seed 4',
+  ]);
+  expect(stderr).toMatch(/^hat\.png: CLASS_OUT_OF_RANGE: /);
+  expect(code).toBe(1);
+  const files = (await readdir(folder)).filter((name) => name.startsWith('b') && name.endsWith('.png'));
+  expect(files).toHaveLength(4);
+  const [plain, detail] = await Promise.all(
+    ['bag-plain.png', 'bag-detail.png'].map((name) => readFile(join(folder, name))),
+  );
+  expect(decodePng(plain!).pixels).not.toEqual(decodePng(detail!).pixels);
+}, 180_000);
+
+test('plan.cjs works from CommonJS and shows the window', async () => {
+  const { code, stdout } = await node('plan.cjs');
+  expect(code).toBe(0);
+  const rows = stdout.trimEnd().split('\n');
+  expect(rows).toHaveLength(3);
+  expect(stdout).toMatch(/^conditional +2\.0 +2\.0 +2\.3( +2\.3){5} +2\.0 +2\.0 +conditional$/m);
+  expect(stdout).toMatch(/^conditional +0\.0 +0\.0( +-0\.3){6} +0\.0 +0\.0 +detail-deficient \(layer/m);
+  expect(stdout).toMatch(/^unconditional +-1\.0/m);
+}, 120_000);
