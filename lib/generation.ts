@@ -56,7 +56,7 @@ export function nativePlan(
       timestep,
       inputScale,
       weights,
-      adjustments,
+      combine: adjustments,
       sample,
       outputs,
       preview,

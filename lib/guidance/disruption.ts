@@ -41,7 +41,7 @@ export function detailDeficient(option: string, disruption: Disruption, context:
   const tokens = chooseTokens(`${option}.tokens`, disruption.tokens, context);
   const rho = retentionPerEvaluation(`${option}.retention`, retention, context);
   const edits = layers.map((index): NativeEdit => {
-    const site = context.site(`${option}.layer`, index, 'output', stream);
+    const site = context.output(`${option}.layer`, index, stream);
     const edit: NativeEdit = { ...site, operation: 'retain', channels, tokens, retention: rho };
     return control ? controlledEdit(option, control, edit, context) : edit;
   });

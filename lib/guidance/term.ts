@@ -60,6 +60,8 @@ export interface Contribution {
 
 /** One evaluation of the schedule, as far as a technique may look. */
 export interface Evaluation {
+  /** Index of the inference step it belongs to. */
+  step: number;
   /** Start of the inference step it belongs to, as a fraction of all steps: i / n. */
   fraction: number;
   /** Position between data (0) and noise (1). */
@@ -78,11 +80,15 @@ export interface GuidanceContext {
   /** The bundle's record of its massive activations, if it has one. */
   massiveActivations: { stream: string; layer: number; channels: readonly number[] } | null;
   /**
-   * The site of a layer's tap.
+   * The output of a block in one stream.
    *
    * @throws LAYER_OUT_OF_RANGE, SITE_NOT_FOUND
    */
-  site(option: string, layer: number, tap: 'output' | 'input' | 'attention', stream: string): SiteReference;
+  output(option: string, layer: number, stream: string): SiteReference;
+  /** The outputs of a block in all its streams. @throws LAYER_OUT_OF_RANGE, SITE_NOT_FOUND */
+  everyStream(option: string, layer: number): SiteReference[];
+  /** The attentions inside a block. @throws LAYER_OUT_OF_RANGE; SITE_NOT_FOUND when none can be tapped */
+  attentions(option: string, layer: number): SiteReference[];
 }
 
 export type SiteReference = Pick<NativeEdit, 'path' | 'tap' | 'stream'>;

@@ -14,11 +14,17 @@ export const windowOptions = {
   stop: finite(0, 1).default(1),
 };
 
+interface Window {
+  start: number;
+  stop: number;
+}
+
+/** Whether each evaluation is inside. */
+export function insideWindow({ start, stop }: Window, { evaluations }: GuidanceContext): boolean[] {
+  return evaluations.map(({ fraction }) => fraction >= start && fraction < stop);
+}
+
 /** The weight inside the window and 0 outside, for each evaluation. */
-export function windowed(
-  weight: number,
-  { start, stop }: { start: number; stop: number },
-  { evaluations }: GuidanceContext,
-): number[] {
-  return evaluations.map(({ fraction }) => (fraction >= start && fraction < stop ? weight : 0));
+export function windowed(weight: number, window: Window, context: GuidanceContext): number[] {
+  return insideWindow(window, context).map((inside) => (inside ? weight : 0));
 }

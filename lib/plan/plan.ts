@@ -19,7 +19,7 @@ import type { GenerateRequest } from '../options/generate';
 import { parse } from '../options/parse';
 import { Branches } from './branches';
 import { chooseScheduler } from './scheduler';
-import { locateSite } from './site';
+import { findAttentions, findOutput, findOutputs } from './site';
 import { schedule, type SchedulerOptions } from '../schedule';
 
 /** A step of the plan that is not linear in the branches; indices are those of `Plan.branches`. */
@@ -106,12 +106,14 @@ export function plan(request: GenerateRequest, model: PlannedModel): Plan {
     imageTokens: rows * columns,
   });
   const context: GuidanceContext = {
-    evaluations: table.steps.map(({ step, time }) => ({ fraction: step / numInferenceSteps, time })),
+    evaluations: table.steps.map(({ step, time }) => ({ step, fraction: step / numInferenceSteps, time })),
     layers: model.layers,
     hiddenChannels: bundle.transformer.hiddenChannels,
     tokenGrid: bundle.transformer.tokenGrid,
     massiveActivations: bundle.massiveActivations ?? null,
-    site: (option, layer, tap, stream) => locateSite(option, layer, tap, stream, model),
+    output: (option, layer, stream) => findOutput(option, layer, stream, model),
+    everyStream: (option, layer) => findOutputs(option, layer, model),
+    attentions: (option, layer) => findAttentions(option, layer, model),
   };
   const found = contributions(guidance, context);
   const branches = new Branches(table.steps.length);

@@ -1,0 +1,37 @@
+/**
+ * Perturbed attention guidance, Ahn et al., arXiv 2403.17377: away from the model whose self-attention map, in some
+ * block, is the identity, so that every token attends to itself alone.
+ *
+ *   D̂ = … + s (D(c) − D_identity(c))
+ */
+import type { z } from 'zod';
+
+import { finite, strictObject } from '../options/vocabulary';
+
+import { atRelativeDepth, chooseLayers, layersSchema } from './layers';
+import { conditional, edited, type Contribution, type GuidanceContext } from './term';
+import { windowed, windowOptions } from './window';
+
+export const pagSchema = strictObject({
+  /** s, from 0 to 100. Default 3. */
+  scale: finite(0, 100).default(3),
+  /** Blocks whose attention is perturbed. Default: 13 of 24, as diffusers shows for SD3, or the same relative depth. */
+  layers: layersSchema.optional(),
+  ...windowOptions,
+});
+export type PagOptions = z.output<typeof pagSchema>;
+
+export function pag(options: PagOptions, context: GuidanceContext): Contribution {
+  const layers = options.layers === undefined ? atRelativeDepth([13], 24, context) : chooseLayers(options.layers);
+  const edits = layers.flatMap((layer) =>
+    context.attentions('options.guidance.pag.layers', layer).map((site) => ({
+      ...site,
+      operation: 'identity' as const,
+      channels: null,
+      tokens: null,
+    })),
+  );
+  const negative = edited(`identity attention (layer ${layers.join(', ')})`, edits);
+  const weights = windowed(options.scale, options, context);
+  return { terms: [{ technique: 'pag', positive: conditional, negative, weights }] };
+}

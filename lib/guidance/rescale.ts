@@ -1,0 +1,24 @@
+/**
+ * Guidance rescale, Lin et al., "Common Diffusion Noise Schedules and Sample Steps are Flawed", arXiv 2305.08891,
+ * section 3.4: the guided prediction gets back some of the conditional one's standard deviation, against over-exposure.
+ *
+ *   D̂ := φ · D̂ · std(D(c)) / std(D̂) + (1 − φ) · D̂
+ */
+import type { z } from 'zod';
+
+import { finite, strictObject } from '../options/vocabulary';
+
+import { conditional, type Contribution, type GuidanceContext } from './term';
+import { insideWindow, windowOptions } from './window';
+
+export const rescaleSchema = strictObject({
+  /** φ, from 0 (off) to 1. Default 0.7. */
+  factor: finite(0, 1).default(0.7),
+  ...windowOptions,
+});
+export type RescaleOptions = z.output<typeof rescaleSchema>;
+
+export function rescale(options: RescaleOptions, context: GuidanceContext): Contribution {
+  const active = insideWindow(options, context);
+  return { terms: [], adjustments: [{ kind: 'rescale', reference: conditional, active, factor: options.factor }] };
+}

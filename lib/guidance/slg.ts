@@ -1,0 +1,47 @@
+/**
+ * Skip layer guidance, as Stability AI released it with Stable Diffusion 3.5 Medium (first-party: the model card and
+ * sd3-ref): away from the model without some of its middle blocks, early in the sampling.
+ *
+ *   D̂ = … + s (D(c) − D_skip(c))
+ */
+import type { z } from 'zod';
+
+import { finite, strictObject } from '../options/vocabulary';
+
+import { atRelativeDepth, chooseLayers, layersSchema } from './layers';
+import { conditional, edited, type Branch, type Contribution, type GuidanceContext } from './term';
+import { windowed, windowOptions } from './window';
+
+/** Blocks of Stable Diffusion 3.5 Medium, of which 7, 8 and 9 are skipped. */
+const publishedDepth = 24;
+
+export const slgSchema = strictObject({
+  /** s, from 0 to 100. Default 2.5. */
+  scale: finite(0, 100).default(2.5),
+  /** Blocks that are skipped. Default: 7, 8, 9 of 24, or those at the same relative depth. */
+  layers: layersSchema.optional(),
+  ...windowOptions,
+  /** Default 0.01. */
+  start: finite(0, 1).default(0.01),
+  /** Default 0.2. */
+  stop: finite(0, 1).default(0.2),
+});
+export type SlgOptions = z.output<typeof slgSchema>;
+
+export function slg(options: SlgOptions, context: GuidanceContext): Contribution {
+  const layers =
+    options.layers === undefined ? atRelativeDepth([7, 8, 9], publishedDepth, context) : chooseLayers(options.layers);
+  const negative = withoutLayers('options.guidance.slg.layers', layers, context);
+  const weights = windowed(options.scale, options, context);
+  return { terms: [{ technique: 'slg', positive: conditional, negative, weights }] };
+}
+
+/** The conditional prediction of the model without some blocks: each puts out what it was given, in every stream. */
+export function withoutLayers(option: string, layers: readonly number[], context: GuidanceContext): Branch {
+  const edits = layers.flatMap((layer) =>
+    context
+      .everyStream(option, layer)
+      .map((site) => ({ ...site, operation: 'skip' as const, channels: null, tokens: null })),
+  );
+  return edited(`without layer ${layers.join(', ')}`, edits);
+}

@@ -1,0 +1,38 @@
+/**
+ * Token perturbation guidance, Rajabi et al., arXiv 2506.10036: away from the model whose tokens change places inside
+ * the network, which keeps every token's norm and destroys their arrangement.
+ *
+ *   D̂ = … + s (D(c) − D_shuffled(c))
+ */
+import type { z } from 'zod';
+
+import { finite, strictObject, whole } from '../options/vocabulary';
+
+import { atRelativeDepth, chooseLayers, layersSchema } from './layers';
+import { conditional, edited, type Contribution, type GuidanceContext } from './term';
+import { windowed, windowOptions } from './window';
+
+export const tpgSchema = strictObject({
+  /** s, from 0 to 100. Default 3. */
+  scale: finite(0, 100).default(3),
+  /** Blocks after which the image tokens are shuffled. Default: 13 of 24, or the same relative depth. */
+  layers: layersSchema.optional(),
+  /** Draws the permutation. Default 0. */
+  seed: whole(0).default(0),
+  ...windowOptions,
+});
+export type TpgOptions = z.output<typeof tpgSchema>;
+
+export function tpg(options: TpgOptions, context: GuidanceContext): Contribution {
+  const layers = options.layers === undefined ? atRelativeDepth([13], 24, context) : chooseLayers(options.layers);
+  const edits = layers.map((layer) => ({
+    ...context.output('options.guidance.tpg.layers', layer, 'image'),
+    operation: 'shuffle' as const,
+    channels: null,
+    tokens: null,
+    seed: options.seed + layer,
+  }));
+  const negative = edited(`shuffled tokens (layer ${layers.join(', ')})`, edits);
+  const weights = windowed(options.scale, options, context);
+  return { terms: [{ technique: 'tpg', positive: conditional, negative, weights }] };
+}
