@@ -16,7 +16,9 @@ function main([output = '', lib = '', include = '', compiler = '']) {
     libtorchPath: libtorch.path,
     libtorchLib: libtorch.lib,
     cuda: libtorch.cuda !== null,
-    cudaReason: libtorch.cuda ? null : `this libtorch is a CPU build (${path.join(lib, libraryFile('torch_cuda'))} is missing)`,
+    cudaReason: libtorch.cuda
+      ? null
+      : `this libtorch is a CPU build (${path.join(lib, libraryFile('torch_cuda'))} is missing)`,
     node: process.version,
     compiler,
     builtAt: new Date().toISOString(),

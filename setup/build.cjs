@@ -18,7 +18,8 @@ function forgetOtherGenerator(folder, generator) {
   const cache = path.join(folder, 'CMakeCache.txt');
   if (!fs.existsSync(cache)) return;
   const text = fs.readFileSync(cache, 'utf8');
-  const same = text.includes(`CMAKE_GENERATOR:INTERNAL=${generator}`) && text.includes(`CMAKE_HOME_DIRECTORY:INTERNAL=${root}\n`);
+  const same =
+    text.includes(`CMAKE_GENERATOR:INTERNAL=${generator}`) && text.includes(`CMAKE_HOME_DIRECTORY:INTERNAL=${root}\n`);
   if (!same) fs.rmSync(folder, { recursive: true, force: true });
 }
 
@@ -42,7 +43,9 @@ async function build({ tests = false, build: folder = buildFolder() } = {}) {
   const { cmake, ninja } = await ensureBuildTools();
   const generator = ninja ? 'Ninja' : process.platform === 'win32' ? 'NMake Makefiles' : 'Unix Makefiles';
   forgetOtherGenerator(cmakeFolder, generator);
-  say(`  with libtorch ${libtorch.version} (${libtorch.cuda ? `CUDA ${libtorch.cuda}` : 'CPU build'}) in ${libtorch.path}`);
+  say(
+    `  with libtorch ${libtorch.version} (${libtorch.cuda ? `CUDA ${libtorch.cuda}` : 'CPU build'}) in ${libtorch.path}`,
+  );
   const settings = [
     `-DCMAKE_BUILD_TYPE=Release`,
     `-DTORCH_DIR=${libtorch.path}`,
@@ -60,7 +63,10 @@ async function build({ tests = false, build: folder = buildFolder() } = {}) {
     tests ? 'cmake: compile the addon and the C++ tests' : 'cmake: compile the addon',
     cmake,
     ['--build', cmakeFolder, '--config', 'Release', '-j', jobs, ...targets],
-    { progress: /\[ *\d+(\/\d+|%)\]/, waysOut: ['if the compiler was killed, memory ran out: CMAKE_BUILD_PARALLEL_LEVEL=1'] },
+    {
+      progress: /\[ *\d+(\/\d+|%)\]/,
+      waysOut: ['if the compiler was killed, memory ran out: CMAKE_BUILD_PARALLEL_LEVEL=1'],
+    },
   );
   writeStamp(stamp, wanted);
   return { built: true, cmakeFolder };

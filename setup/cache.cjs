@@ -81,10 +81,7 @@ function listFiles(places, pattern = /./) {
  */
 function fingerprint(places, facts = []) {
   const hash = crypto.createHash('sha256').update(JSON.stringify(facts));
-  for (const file of listFiles(places))
-    hash
-      .update(`\0${file}\0`)
-      .update(fs.readFileSync(path.join(root, file)));
+  for (const file of listFiles(places)) hash.update(`\0${file}\0`).update(fs.readFileSync(path.join(root, file)));
   return hash.digest('hex');
 }
 

@@ -62,11 +62,19 @@ function readVersion(folder, include) {
   const python = read(path.join(folder, 'version.py'));
   const spelled = python.match(/__version__ = '([^']+)'/)?.[1] || read(path.join(folder, 'build-version')).trim();
   const number = spelled.match(/^\d+\.\d+\.\d+/)?.[0];
-  const cuda = python.match(/^cuda.*= '([\d.]+)'/m)?.[1] || spelled.match(/\+cu(\d+)(\d)$/)?.slice(1).join('.') || null;
+  const cuda =
+    python.match(/^cuda.*= '([\d.]+)'/m)?.[1] ||
+    spelled
+      .match(/\+cu(\d+)(\d)$/)
+      ?.slice(1)
+      .join('.') ||
+    null;
   if (number) return { version: number, cuda };
   for (const header of ['torch/headeronly/version.h', 'torch/csrc/api/include/torch/version.h']) {
     const text = read(path.join(include, header));
-    const parts = ['MAJOR', 'MINOR', 'PATCH'].map((part) => text.match(new RegExp(`TORCH_VERSION_${part} (\\d+)`))?.[1]);
+    const parts = ['MAJOR', 'MINOR', 'PATCH'].map(
+      (part) => text.match(new RegExp(`TORCH_VERSION_${part} (\\d+)`))?.[1],
+    );
     if (parts.every((part) => part !== undefined)) return { version: parts.join('.'), cuda };
   }
   return { version: null, cuda };
@@ -174,7 +182,13 @@ function searchLibtorch({ env = process.env, headers = true, version } = {}) {
       why = `version ${seen.libtorch.version}, and the addon was built for ${version}`;
     }
     const accepted = seen.libtorch !== null && why === null;
-    candidates.push({ source, path: folder ?? '', accepted, reason: why, ...(accepted && { libtorch: seen.libtorch }) });
+    candidates.push({
+      source,
+      path: folder ?? '',
+      accepted,
+      reason: why,
+      ...(accepted && { libtorch: seen.libtorch }),
+    });
     return accepted ? seen.libtorch : null;
   };
   /** @param {Libtorch | null} libtorch */
@@ -183,7 +197,9 @@ function searchLibtorch({ env = process.env, headers = true, version } = {}) {
   const given = env.LIBTORCH || env.LIBTORCH_LIB;
   if (given) {
     const source = env.LIBTORCH ? 'LIBTORCH' : 'LIBTORCH_LIB';
-    return answer(consider(source, path.resolve(given), null, { include: env.LIBTORCH_INCLUDE, lib: env.LIBTORCH_LIB }));
+    return answer(
+      consider(source, path.resolve(given), null, { include: env.LIBTORCH_INCLUDE, lib: env.LIBTORCH_LIB }),
+    );
   }
 
   const asked = env.LIBTORCH_USE_PYTORCH;
@@ -211,7 +227,9 @@ function waysToLibtorch() {
 
 /** @param {Candidate[]} candidates @returns {string[]} one line each */
 const describeCandidates = (candidates) =>
-  candidates.map(({ source, path: place, reason }) => `${source}${place ? ` (${place})` : ''}: ${reason ?? 'accepted'}`);
+  candidates.map(
+    ({ source, path: place, reason }) => `${source}${place ? ` (${place})` : ''}: ${reason ?? 'accepted'}`,
+  );
 
 /**
  * As searchLibtorch, but throws a SetupError that lists what was looked at and every way out.

@@ -7,7 +7,13 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { root, cacheFolder, fingerprint, freeBytes, hasStamp, writeStamp } = require('./cache.cjs');
 const { SetupError } = require('./failure.cjs');
-const { describeCandidates, privateEnvironment, searchLibtorch, wantedVersion, waysToLibtorch } = require('./libtorch.cjs');
+const {
+  describeCandidates,
+  privateEnvironment,
+  searchLibtorch,
+  wantedVersion,
+  waysToLibtorch,
+} = require('./libtorch.cjs');
 const { step } = require('./steps.cjs');
 
 const BYTES_NEEDED = 6e9;
@@ -24,10 +30,14 @@ const programOf = (environment, program = 'python') =>
  * @returns {{ path: string | null, version: string | null, reason: string | null }}
  */
 function findPython() {
-  const answer = spawnSync('python3', ['-I', '-c', 'import sys; print(sys.executable, "%d.%d.%d" % sys.version_info[:3])'], {
-    encoding: 'utf8',
-    timeout: 30_000,
-  });
+  const answer = spawnSync(
+    'python3',
+    ['-I', '-c', 'import sys; print(sys.executable, "%d.%d.%d" % sys.version_info[:3])'],
+    {
+      encoding: 'utf8',
+      timeout: 30_000,
+    },
+  );
   const [, executable, version] = answer.stdout?.match(/^(.*) ([\d.]+)\s*$/) ?? [];
   if (answer.status !== 0 || !executable || !version) {
     return { path: null, version: null, reason: 'there is no python3 on PATH' };
@@ -48,7 +58,9 @@ async function makeEnvironment() {
   if (fs.existsSync(python) && spawnSync(python, ['-m', 'pip', '--version']).status === 0) return python;
   const found = findPython();
   if (!found.path || found.reason) {
-    throw new SetupError(`The private Python environment cannot be made: ${found.reason}.`, { waysOut: waysToLibtorch() });
+    throw new SetupError(`The private Python environment cannot be made: ${found.reason}.`, {
+      waysOut: waysToLibtorch(),
+    });
   }
   const shared = searchLibtorch().libtorch && !process.env.LIBTORCH ? ['--system-site-packages'] : [];
   fs.rmSync(environment, { recursive: true, force: true });

@@ -29,7 +29,11 @@ function findCompiler(env = process.env) {
   const kind = /clang/i.test(ask(path) ?? '') ? 'clang' : 'gcc';
   const version = ask(path, ['-dumpfullversion', '-dumpversion']);
   const tooOld = Number.parseInt(version ?? '', 10) < COMPILERS[kind];
-  return { path, version, reason: tooOld ? `${path} is ${kind} ${version}; ${COMPILERS[kind]} or newer is needed` : null };
+  return {
+    path,
+    version,
+    reason: tooOld ? `${path} is ${kind} ${version}; ${COMPILERS[kind]} or newer is needed` : null,
+  };
 }
 
 /** @throws {SetupError} when there is no usable compiler */

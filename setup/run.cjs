@@ -1,0 +1,132 @@
+'use strict';
+// The repository's commands (`npm run demo`, `npm test`, ...): each does all of the set-up that is missing, then its
+// work. Runs before `npm ci`, so it uses nothing but Node.
+
+const { spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+const { root, buildFolder, fingerprint, hasStamp, writeStamp } = require('./cache.cjs');
+const { SetupError } = require('./failure.cjs');
+const { elapsed, say, step } = require('./steps.cjs');
+
+/** Programs of the npm packages, run by this Node rather than by npx. */
+const PROGRAMS = {
+  tsup: 'tsup/dist/cli-default.js',
+  prettier: 'prettier/bin/prettier.cjs',
+  eslint: 'eslint/bin/eslint.js',
+  tsc: 'typescript/bin/tsc',
+  jest: 'jest/bin/jest.js',
+};
+
+/** @param {keyof typeof PROGRAMS} name */
+const programPath = (name) => path.join(root, 'node_modules', PROGRAMS[name]);
+
+/** @param {string} file @returns {any} */
+function readJson(file) {
+  try {
+    return JSON.parse(fs.readFileSync(path.join(root, file), 'utf8'));
+  } catch {
+    return null;
+  }
+}
+
+/** Whether node_modules is what package-lock.json says; npm leaves its own copy of the lock in node_modules. */
+function nodePackagesAreCurrent() {
+  const wanted = readJson('package-lock.json')?.packages;
+  const present = readJson('node_modules/.package-lock.json')?.packages;
+  if (!wanted || !present) return false;
+  return Object.entries(wanted).every(
+    ([place, entry]) =>
+      place === '' ||
+      entry.optional ||
+      (entry.integrity === present[place]?.integrity && entry.version === present[place]?.version),
+  );
+}
+
+async function ensureNodePackages() {
+  if (nodePackagesAreCurrent()) return;
+  const npm = process.env.npm_execpath;
+  // No install scripts: this package's own would build, and those of the others only check what npm has done.
+  const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund'];
+  await step('npm ci', npm ? process.execPath : 'npm', npm ? [npm, ...args] : args, { cwd: root });
+}
+
+/** Builds dist/ (the JavaScript package) when lib/ has changed. */
+async function ensureDist() {
+  const stamp = path.join(buildFolder(), 'stamps', 'dist');
+  const wanted = fingerprint(['lib', 'tsup.config.ts', 'tsconfig.json', 'package.json', 'package-lock.json']);
+  const complete = ['index.js', 'index.cjs', 'index.d.ts', 'cli.js'].every((file) =>
+    fs.existsSync(path.join(root, 'dist', file)),
+  );
+  if (complete && hasStamp(stamp, wanted)) return;
+  await step('tsup: build dist', process.execPath, [programPath('tsup')], { cwd: root });
+  writeStamp(stamp, wanted);
+}
+
+/** @param {{ tests?: boolean }} [options] */
+async function setUp({ tests = false } = {}) {
+  const started = Date.now();
+  await ensureNodePackages();
+  await require('./build.cjs').build({ tests });
+  await ensureDist();
+  say(`Set-up is complete (${elapsed(started)}).`);
+}
+
+/** @param {string} program @param {string[]} args @returns {number} exit status */
+const pass = (program, args) => spawnSync(program, args, { cwd: root, stdio: 'inherit' }).status ?? 1;
+
+/** @type {Record<string, (args: string[]) => Promise<number>>} */
+const COMMANDS = {
+  async demo(args) {
+    await setUp();
+    return pass(process.execPath, ['dist/cli.js', 'demo', '--out', path.join(root, 'demo.png'), ...args]);
+  },
+  async build(args) {
+    await setUp({ tests: args.includes('--tests') });
+    return 0;
+  },
+  async doctor(args) {
+    await ensureNodePackages();
+    await ensureDist();
+    return pass(process.execPath, ['dist/cli.js', 'doctor', ...args]);
+  },
+  async test(args) {
+    await ensureNodePackages();
+    return require('./checks.cjs').runChecks({ only: args, ensureDist });
+  },
+  async lint() {
+    await ensureNodePackages();
+    return require('./checks.cjs').runChecks({ only: ['lint'], ensureDist });
+  },
+  async format() {
+    await ensureNodePackages();
+    return require('./checks.cjs').format();
+  },
+  async bench(args) {
+    await setUp();
+    const [name] = args;
+    const benchmarks = fs.existsSync(path.join(root, 'bench')) ? fs.readdirSync(path.join(root, 'bench')) : [];
+    const file = benchmarks.find((entry) => name && entry.replace(/\.\w+$/, '') === name);
+    if (!file) throw new SetupError(`There is no benchmark ${name ?? '(none named)'}.`, { found: benchmarks });
+    return pass(process.execPath, [path.join('bench', file), ...args.slice(1)]);
+  },
+};
+
+module.exports = { COMMANDS, programPath, setUp, ensureDist };
+
+if (require.main === module) {
+  const [name = '', ...args] = process.argv.slice(2);
+  const command = COMMANDS[name];
+  Promise.resolve()
+    .then(() => {
+      if (command) return command(args);
+      throw new SetupError(`Unknown command ${name}.`, { waysOut: Object.keys(COMMANDS) });
+    })
+    .then((status) => {
+      process.exitCode = status;
+    })
+    .catch((error) => {
+      say(error instanceof SetupError ? error.message : (error.stack ?? String(error)));
+      process.exitCode = 1;
+    });
+}
