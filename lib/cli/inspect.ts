@@ -51,7 +51,7 @@ async function describe(pipeline: Pipeline, signal: AbortSignal) {
     scheduler: bundle.scheduler,
     conditioning: bundle.conditioning,
     massiveActivations: bundle.massiveActivations,
-    sites: pipeline.sites.map((site) => ({ ...site, shape: shapes[site.path] ?? null })),
+    sites: pipeline.sites.map((site, index) => ({ ...site, shape: shapes[index] ?? null })),
   };
 }
 

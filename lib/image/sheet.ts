@@ -75,7 +75,7 @@ export function composeSheet(sheet: Sheet): string {
       parts.push(text(columns[index]!.x, y + 17 + line * detailLine, detail, { size: 10, fill: ink.soft }));
     }
   }
-  y += 17 + Math.max(0, ...sheet.columns.map((column) => column.detail.length)) * detailLine;
+  y += 22 + Math.max(0, ...sheet.columns.map((column) => column.detail.length)) * detailLine;
 
   for (const row of sheet.rows) {
     const middle = y + picture.height / 2;
