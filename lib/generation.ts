@@ -60,7 +60,6 @@ export function nativePlan(
       sample,
       outputs,
       preview,
-      noise: 0,
     })),
     share: plan.partialForward,
     batchSize: plan.batchSize,

@@ -23,7 +23,8 @@ import type { Tensor } from './tensor';
 /** What `pipeline.forward` gives: the model's output, and what each capturing hook saw, in their order. */
 export interface ForwardResult {
   output: Tensor;
-  captures: Tensor[];
+  /** One for each site that a capturing hook matched, in the order of the hooks; before any edit is made there. */
+  captures: (NativeSite & { tensor: Tensor })[];
 }
 
 export interface ForwardOptions {
@@ -188,9 +189,9 @@ export class Pipeline {
   /**
    * Shape of the hidden state at each site, by one run of the model on zeros.
    *
-   * @returns sizes by site, the first one the batch of 1
+   * @returns in the order of `sites`, the first size the batch of 1; null for a site that is not reached
    */
-  async shapes(signal?: AbortSignal): Promise<Record<string, number[]>> {
+  async shapes(signal?: AbortSignal): Promise<(number[] | null)[]> {
     this.#refuseDisposed();
     return this.#run(() => this.#model.shapes(zeroInputs(this.bundle)), signal);
   }

@@ -2,6 +2,7 @@
 import { writeFileAtomic } from './image/atomic';
 import { encodePng } from './image/png';
 import { encodeMetadata, metadataKeyword, type PictureMetadata } from './metadata';
+import type { NativeSharing } from './native';
 import type { Plan } from './plan';
 import type { Tensor } from './tensor';
 
@@ -62,7 +63,7 @@ export interface GenerateResult {
   seeds: number[];
   plan: Plan;
   /** Whether branches shared their prefix, where it was cut, and if not, why not. */
-  sharing: { shared: boolean; cuts: string[]; reason: string | null };
+  sharing: NativeSharing;
   /** Branch evaluations of the model, summed over steps and images. */
   evaluations: number;
 }
