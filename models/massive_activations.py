@@ -88,12 +88,15 @@ def strengths(means: Tensor) -> Tensor:
     return means / means.median(dim=-1, keepdim=True).values
 
 
+def strongest_channels(means: Tensor, count: int) -> list[int]:
+    """Channels of the largest strength averaged over timesteps. means: [T, C] of one block."""
+    return strengths(means).mean(0).argsort(descending=True)[:count].tolist()
+
+
 def massive_channels(means: Tensor, threshold: float = THRESHOLD) -> list[int]:
     """The massive channels of one block, strongest first. means: [T, C], one row a timestep."""
-    strength = strengths(means)
-    massive = (strength >= threshold).float().mean(0) >= 0.5
-    order = strength.mean(0).argsort(descending=True)
-    return [channel for channel in order.tolist() if massive[channel]]
+    massive = (strengths(means) >= threshold).float().mean(0) >= 0.5
+    return [c for c in strongest_channels(means, means.shape[1]) if massive[c]]
 
 
 def jaccard(sets: Sequence[Sequence[int]]) -> float:
@@ -105,10 +108,14 @@ def jaccard(sets: Sequence[Sequence[int]]) -> float:
     return sum(indices) / len(indices) if indices else 1.0
 
 
-def stability(means: Tensor, group_of: Sequence[int]) -> float:
-    """How far a block's set depends on the groups. means: [T, G, C]; group_of: G keys."""
+def stability(means: Tensor, group_of: Sequence[int], count: int) -> float:
+    """Do single classes (or seeds) have the same `count` strongest channels? 1 is always, 0 never.
+
+    means: [T, G, C] of one block; group_of: G keys, the class (or the seed) of each group.
+    """
     keys = torch.tensor(group_of)
-    return jaccard([massive_channels(means[:, keys == key].mean(1)) for key in sorted({*group_of})])
+    groups = [means[:, keys == key].mean(1) for key in sorted({*group_of})]
+    return jaccard([strongest_channels(group, count) for group in groups])
 
 
 def rounded(values: Tensor, digits: int = 4) -> list:
@@ -124,19 +131,20 @@ def report(statistics: Statistics) -> dict:
     for layer, means in enumerate(statistics.means):
         overall = means.mean(1)
         strength = strengths(overall)
-        top = strength.mean(0).argsort(descending=True)[:8]
+        channels = massive_channels(overall)
+        top = strongest_channels(overall, 8)
         blocks.append(
             {
                 "layer": layer,
-                "channels": massive_channels(overall),
+                "channels": channels,
                 "stability": {
-                    "acrossClasses": round(stability(means, statistics.classes), 4),
-                    "acrossSeeds": round(stability(means, statistics.seeds), 4),
+                    "acrossClasses": round(stability(means, statistics.classes, len(channels)), 4),
+                    "acrossSeeds": round(stability(means, statistics.seeds, len(channels)), 4),
                 },
                 "maximum": rounded(statistics.maxima[layer]),
                 "median": rounded(statistics.medians[layer]),
                 "strongest": {
-                    "channels": top.tolist(),
+                    "channels": top,
                     "strength": rounded(strength[:, top]),
                 },
                 "channelMeans": rounded(overall),
@@ -153,7 +161,8 @@ def report(statistics: Statistics) -> dict:
             "maximum, median": "[timestep], of |z| over images, tokens and channels",
             "strongest.strength": "[timestep][strongest channel], relative to the median channel",
             "channelMeans": "[timestep][channel], mean of |z| over images and tokens",
-            "stability": "mean Jaccard index of the massive channels of single classes, seeds",
+            "stability": "mean Jaccard index, between single classes or seeds, of their "
+            "strongest channels, as many as are massive overall",
         },
         "blocks": blocks,
     }

@@ -83,5 +83,5 @@ def test_a_set_that_changes_with_the_class_is_unstable():
     means = torch.ones(2, 4, 9)
     means[:, :2, 0] = 50
     means[:, 2:, 1] = 50
-    assert stability(means, [0, 0, 1, 1]) == 0
-    assert stability(means, [0, 1, 0, 1]) == 1
+    assert stability(means, [0, 0, 1, 1], 1) == 0
+    assert stability(means, [0, 1, 0, 1], 2) == 1
