@@ -17,7 +17,7 @@ const {
 const { step } = require('./steps.cjs');
 
 const BYTES_NEEDED = 6e9;
-const PYTHON = [3, 10];
+const PYTHON = { major: 3, minor: 10 };
 
 /** @param {string} environment @param {string} [program] @returns {string} */
 const programOf = (environment, program = 'python') =>
@@ -43,7 +43,8 @@ function findPython() {
     return { path: null, version: null, reason: 'there is no python3 on PATH' };
   }
   const minor = Number(version.split('.')[1]);
-  const reason = minor < PYTHON[1] ? `python3 is ${version}; ${PYTHON.join('.')} or newer is needed` : null;
+  const reason =
+    minor < PYTHON.minor ? `python3 is ${version}; ${PYTHON.major}.${PYTHON.minor} or newer is needed` : null;
   return { path: executable, version, reason };
 }
 

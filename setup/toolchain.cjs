@@ -7,7 +7,7 @@ const { SetupError } = require('./failure.cjs');
 const { privateEnvironment } = require('./libtorch.cjs');
 const { pipInstall, programOf } = require('./python.cjs');
 
-const CMAKE = [3, 18];
+const CMAKE = { major: 3, minor: 18 };
 /** First versions whose C++20 is enough for libtorch's headers and ours. */
 const COMPILERS = { gcc: 11, clang: 14 };
 
@@ -62,11 +62,11 @@ function findBuildTools() {
   for (const place of places('cmake')) {
     version = ask(place)?.match(/\d+\.\d+\.\d+/)?.[0] ?? null;
     const [major = 0, minor = 0] = (version ?? '').split('.').map(Number);
-    if (major > 3 || (major === 3 && minor >= CMAKE[1])) {
+    if (major > CMAKE.major || (major === CMAKE.major && minor >= CMAKE.minor)) {
       cmake = place;
       break;
     }
-    if (version) refused.push(`${place} is ${version}; ${CMAKE.join('.')} or newer is needed`);
+    if (version) refused.push(`${place} is ${version}; ${CMAKE.major}.${CMAKE.minor} or newer is needed`);
   }
   const ninja = places('ninja').find((place) => ask(place) !== null) ?? null;
   const make = ask('make') !== null ? 'make' : null;
@@ -87,7 +87,10 @@ async function ensureBuildTools() {
   if (tools.cmake) return { cmake: tools.cmake, ninja: tools.ninja };
   throw new SetupError(`cmake cannot be used: ${tools.reason}.`, {
     found: [`private environment: ${fs.existsSync(privateEnvironment()) ? 'there' : 'missing'}`],
-    waysOut: [`install cmake ${CMAKE.join('.')} or newer`, 'install python3 with venv, so that set-up can fetch cmake'],
+    waysOut: [
+      `install cmake ${CMAKE.major}.${CMAKE.minor} or newer`,
+      'install python3 with venv, so that set-up can fetch cmake',
+    ],
   });
 }
 

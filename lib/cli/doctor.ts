@@ -1,0 +1,86 @@
+/** `detail-guidance doctor`: what this machine has, what was refused and why. Exit code 0 when all that is needed works. */
+import { Command } from 'commander';
+
+import { diagnose, type Diagnosis } from '../diagnose';
+
+import { printJson } from './failure';
+
+export function doctorCommand(): Command {
+  return new Command('doctor')
+    .description('check Node, compiler, libtorch, addon, devices and the embedded bundle')
+    .option('--json', 'print the findings as one JSON document')
+    .action(async (flags: { json?: boolean }) => {
+      const diagnosis = await diagnose();
+      if (flags.json) printJson(diagnosis);
+      else process.stdout.write(inWords(diagnosis));
+      if (!diagnosis.ok) process.exitCode = 1;
+    });
+}
+
+/** The findings as lines for people: `+` is there and works, `-` does not. */
+export function inWords(diagnosis: Diagnosis): string {
+  const { node, compiler, cmake, python, testPython, libtorch, addon, cuda, embedded, cache } = diagnosis;
+  const program = ({ path, version, reason }: Diagnosis['compiler']) => reason ?? `${path} ${version ?? ''}`;
+  const lines = [
+    line(!node.reason, 'node', `${node.version} (${node.path})${node.reason ? `: ${node.reason}` : ''}`),
+    line(!compiler.reason, 'compiler', program(compiler)),
+    line(!cmake.reason, 'cmake', program(cmake)),
+    line(!python.reason, 'python', program(python)),
+    line(testPython.path !== null, 'python of the tests', testPython.path ?? testPython.reason ?? ''),
+    line(
+      libtorch.path !== null,
+      'libtorch',
+      libtorch.path ? `${libtorch.version}, ${build(libtorch.cuda)} (${libtorch.path})` : 'none that can be used',
+    ),
+    ...libtorch.candidates.map(
+      ({ source, path, accepted, reason }) =>
+        `      ${accepted ? 'taken  ' : 'refused'}  ${source}${path ? ` (${path})` : ''}${reason ? `: ${reason}` : ''}`,
+    ),
+    line(addon.loads, 'addon', addonInWords(addon)),
+    line(
+      addon.cudaLinked,
+      'CUDA linked',
+      addon.cudaLinked ? 'yes' : `no: ${addon.cudaReason ?? 'the addon does not load'}`,
+    ),
+    line(
+      cuda.available,
+      'CUDA device',
+      cuda.available
+        ? cuda.devices.map(({ name, memory }, index) => `cuda:${index} ${name}, ${gigabytes(memory)}`).join('; ')
+        : `none: ${cuda.reason ?? 'unknown'}`,
+    ),
+    line(
+      embedded.ok,
+      'embedded bundle',
+      embedded.ok ? `checksums match (${embedded.folder})` : (embedded.reason ?? ''),
+    ),
+    line(true, 'cache', `${cache.folder}, ${cache.freeBytes === null ? 'unknown' : gigabytes(cache.freeBytes)} free`),
+    '',
+    ...(diagnosis.ok
+      ? ['Everything that is needed works.']
+      : ['What is wrong:', ...diagnosis.problems.map((problem, index) => `  ${index + 1}. ${problem}`)]),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+const line = (works: boolean, what: string, finding: string) =>
+  `${works ? '+' : '-'} ${`${what}:`.padEnd(21)}${finding}`;
+
+const build = (cuda: string | null) => (cuda ? `CUDA ${cuda} build` : 'CPU build');
+
+const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
+
+function addonInWords({
+  built,
+  loads,
+  builtFor,
+  libtorch,
+  cpuCapability,
+  threads,
+  reason,
+}: Diagnosis['addon']): string {
+  if (!built) return `not built (${reason})`;
+  const target = `built for libtorch ${builtFor?.libtorchVersion} at ${builtFor?.builtAt} with ${builtFor?.compiler}`;
+  if (!loads) return `${target}, but does not load: ${reason}`;
+  return `${target}; loaded libtorch ${libtorch}, ${cpuCapability}, ${threads} threads`;
+}

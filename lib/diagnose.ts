@@ -1,0 +1,148 @@
+/** What this machine has and lacks for the addon, as plain data; never throws. `detail-guidance doctor` prints it. */
+import { cacheFolder, freeBytes } from '../setup/cache.cjs';
+import { searchLibtorch, type Candidate } from '../setup/libtorch.cjs';
+import { findPython, testPython } from '../setup/python.cjs';
+import { findBuildTools, findCompiler } from '../setup/toolchain.cjs';
+import { openBundle } from './bundle';
+import { native, readBuild, type BuildInfo } from './native';
+
+/** A program that was looked for: `reason` says why it cannot be used. */
+export interface ProgramFinding {
+  path: string | null;
+  version: string | null;
+  reason: string | null;
+}
+
+export interface Diagnosis {
+  /** Everything that generating needs works; the compiler, cmake and Python only matter for a build. */
+  ok: boolean;
+  /** What is wrong, one sentence each, each with its remedy. */
+  problems: string[];
+  node: { version: string; path: string; reason: string | null };
+  compiler: ProgramFinding;
+  cmake: ProgramFinding;
+  python: ProgramFinding;
+  /** The Python with torch that runs the parity tests and models/. */
+  testPython: { path: string | null; reason: string | null };
+  /** What a build would use now; `candidates` in the order in which they were looked at. */
+  libtorch: {
+    path: string | null;
+    version: string | null;
+    cuda: string | null;
+    candidates: Omit<Candidate, 'libtorch'>[];
+  };
+  addon: {
+    built: boolean;
+    folder: string | null;
+    builtFor: BuildInfo | null;
+    /** The addon and its libtorch load in this process. */
+    loads: boolean;
+    /** Version of the libtorch that was loaded. */
+    libtorch: string | null;
+    cudaLinked: boolean;
+    /** Why CUDA is not linked. */
+    cudaReason: string | null;
+    cpuCapability: string | null;
+    threads: number | null;
+    reason: string | null;
+  };
+  cuda: { available: boolean; devices: { name: string; memory: number }[]; reason: string | null };
+  /** The bundle that is shipped: its files have the checksums that its manifest gives. */
+  embedded: { ok: boolean; folder: string | null; reason: string | null };
+  cache: { folder: string; freeBytes: number | null };
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/**
+ * Looks at Node, compiler, cmake, Python, libtorch, addon, devices, embedded bundle and disk space.
+ *
+ * @returns findings; what is missing is a finding with a reason, not an error
+ */
+export async function diagnose(): Promise<Diagnosis> {
+  const { libtorch, candidates } = searchLibtorch();
+  const tools = findBuildTools();
+  const findings = {
+    node: nodeFinding(),
+    compiler: findCompiler(),
+    cmake: { path: tools.cmake, version: tools.version, reason: tools.reason },
+    python: findPython(),
+    testPython: testPython(),
+    libtorch: {
+      path: libtorch?.path ?? null,
+      version: libtorch?.version ?? null,
+      cuda: libtorch?.cuda ?? null,
+      candidates: candidates.map(({ source, path, accepted, reason }) => ({ source, path, accepted, reason })),
+    },
+    ...addonFinding(),
+    embedded: await embeddedFinding(),
+    cache: { folder: cacheFolder(), freeBytes: freeBytes(cacheFolder()) },
+  };
+  const problems = problemsOf(findings);
+  return { ok: problems.length === 0, problems, ...findings };
+}
+
+function nodeFinding(): Diagnosis['node'] {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  const old = major < 20 || (major === 20 && minor < 17);
+  return { version: process.version, path: process.execPath, reason: old ? 'Node 20.17 or newer is needed' : null };
+}
+
+function addonFinding(): Pick<Diagnosis, 'addon' | 'cuda'> {
+  const addon: Diagnosis['addon'] = {
+    built: false,
+    folder: null,
+    builtFor: null,
+    loads: false,
+    libtorch: null,
+    cudaLinked: false,
+    cudaReason: null,
+    cpuCapability: null,
+    threads: null,
+    reason: null,
+  };
+  let cuda: Diagnosis['cuda'] = { available: false, devices: [], reason: 'the addon does not load' };
+  try {
+    const { folder, info } = readBuild();
+    Object.assign(addon, { built: true, folder, builtFor: info, cudaReason: info.cudaReason });
+    const { libtorch, cudaLinked, cpuCapability, threads } = native().info();
+    Object.assign(addon, { loads: true, libtorch, cudaLinked, cpuCapability, threads });
+    cuda = native().cuda();
+    if (!cudaLinked) addon.cudaReason ??= 'the libtorch that was loaded has no libtorch_cuda';
+  } catch (error) {
+    addon.reason = messageOf(error);
+  }
+  return { addon, cuda };
+}
+
+async function embeddedFinding(): Promise<Diagnosis['embedded']> {
+  try {
+    const { folder } = await openBundle('embedded');
+    return { ok: true, folder, reason: null };
+  } catch (error) {
+    return { ok: false, folder: null, reason: messageOf(error) };
+  }
+}
+
+function problemsOf({
+  node,
+  compiler,
+  cmake,
+  libtorch,
+  addon,
+  embedded,
+}: Omit<Diagnosis, 'ok' | 'problems'>): string[] {
+  const problems: string[] = [];
+  if (node.reason) problems.push(`${node.reason}; this is ${node.version}.`);
+  if (!addon.built) {
+    problems.push('The addon is not built: `npm run build` in the package builds it.');
+    if (compiler.reason) problems.push(`No compiler to build it with: ${compiler.reason}.`);
+    if (cmake.reason)
+      problems.push(`No cmake to build it with: ${cmake.reason} (set-up fetches one with Python's pip).`);
+    if (!libtorch.path) problems.push('No libtorch to build it with (set-up installs one with Python).');
+  } else if (!addon.loads) {
+    problems.push(`The addon does not load: ${addon.reason}`);
+  }
+  if (!embedded.ok) problems.push(`The embedded bundle cannot be used: ${embedded.reason}`);
+  return problems;
+}
