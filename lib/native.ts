@@ -1,0 +1,283 @@
+/**
+ * The seam to the native addon, and the only file that touches it. What crosses is plain data: the native side knows
+ * branches, weights, edits and coefficients, and no guidance method, scheduler or option by name.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+
+import { buildFolder } from '../setup/cache.cjs';
+import { inspect, describeCandidates, libraryFile, searchLibtorch, waysToLibtorch } from '../setup/libtorch.cjs';
+import { DetailGuidanceError } from './errors';
+
+export type Dtype = 'float32' | 'float16' | 'bfloat16' | 'float64' | 'int64' | 'int32' | 'uint8' | 'bool';
+
+/** Row-major values. float16 and bfloat16 travel as the bits of a Uint16Array. */
+export interface Tensor {
+  data: Float32Array | Uint16Array | Float64Array | BigInt64Array | Int32Array | Uint8Array;
+  shape: number[];
+  dtype: Dtype;
+}
+
+export interface NativeInput {
+  name: string;
+  role: string;
+  /** 'float': the dtype the model is loaded in. */
+  dtype: Dtype | 'float';
+  /** Its first axis is the batch. */
+  batched: boolean;
+}
+
+export interface NativeLoadOptions {
+  file: string;
+  /** 'cpu' or 'cuda:N'. */
+  device: string;
+  dtype: 'float32' | 'float16' | 'bfloat16';
+  inputs: NativeInput[];
+  /** Block containers in order of evaluation; streams in the order in which TorchScript returns them. */
+  blocks: { path: string; streams: string[] }[];
+  /** The first channels of the model's output are the prediction; 0: all. */
+  outputChannels: number;
+  allowAllOperators: boolean;
+}
+
+export type NativeTap = 'input' | 'output' | 'query' | 'value' | 'attention';
+
+export interface NativeSite {
+  path: string;
+  tap: NativeTap;
+  stream: string | null;
+  /** Which argument, tuple element or attention of the module. */
+  element: number;
+  /** Layer index of a block's own output, 0-based; null elsewhere. */
+  block: number | null;
+  className: string;
+}
+
+/** One disruption: what happens at the sites that match `path` when a branch that lists it runs. */
+export interface NativeEdit {
+  path: string;
+  tap: NativeTap;
+  /** null: every stream of the site. */
+  stream: string | null;
+  operation: 'retain' | 'mean' | 'affine' | 'transplant' | 'skip' | 'shuffle' | 'identity' | 'blur' | 'match';
+  /** null: all. */
+  channels: number[] | null;
+  tokens: number[] | null;
+  /** retain: ρ_t, one per step, or one for all. Zeroing is 0. */
+  retention?: number[];
+  /** affine: γ and β, one per chosen channel. */
+  scale?: number[];
+  shift?: number[];
+  /** transplant: [1 or rows, tokens, channels]. */
+  source?: Tensor;
+  /** match: the chosen channels move by as much (‖Δz‖₂ of each token) as zeroing these would. */
+  reference?: number[];
+  /** blur: in tokens, Infinity is the mean; over the last grid[0] × grid[1] tokens. */
+  sigma?: number;
+  grid?: [number, number];
+  /** shuffle; another permutation at every step. */
+  seed?: number;
+}
+
+/** What is not linear in the branches; see native/core/combine.h for the equations. */
+export type NativeAdjustment =
+  | { kind: 'project'; branch: number; reference: number }
+  | { kind: 'apg'; branch: number; reference: number; eta: number; normThreshold: number; momentum: number }
+  | { kind: 'rescale'; reference: number; factor: number }
+  | { kind: 'zero' };
+
+export interface NativeStep {
+  /** As the model takes it. */
+  timestep: number;
+  /** The model is given inputScale · x. */
+  inputScale: number;
+  /** One per branch; a branch with weight 0 is not evaluated in this step. */
+  weights: number[];
+  /** Per branch: 1 = its difference to its reference is that of the last step that evaluated it. */
+  reuse?: number[];
+  combine?: NativeAdjustment[];
+  /** x' = sample · x + Σ outputs[k] · D of k steps ago, D = Σ_b weights[b] · D_b. */
+  sample: number;
+  outputs: number[];
+  /** x0 = preview[0] · x + preview[1] · D. */
+  preview: [number, number];
+}
+
+export interface NativeBranch {
+  conditioning: number;
+  edits: number[];
+  /** The branch whose movement stands in for this one's in steps that reuse it. */
+  reference?: number;
+}
+
+export interface NativePlan {
+  /** float32 [images, C, H, W]: the sampler's first state. */
+  latents: Tensor;
+  /** [conditioning][k], k over the inputs that are neither latent nor timestep; batched ones with images rows or 1. */
+  conditionings: Tensor[][];
+  edits: NativeEdit[];
+  branches: NativeBranch[];
+  steps: NativeStep[];
+  /** Partial forward: branches with the same conditioning share what comes before their first edit. */
+  share: boolean;
+  /** Images per evaluation. */
+  batchSize: number;
+  preview: boolean;
+}
+
+export interface NativeProgress {
+  /** Steps done, 1 … steps. */
+  step: number;
+  steps: number;
+  /** First image of the group at work, and how many are in it. */
+  image: number;
+  images: number;
+  timestep: number;
+  /** x0 as predicted at this step, float32. */
+  preview?: Tensor;
+}
+
+/** How the branches were computed: whether prefixes were shared, where the model was cut, and why it was not. */
+export interface NativeSharing {
+  shared: boolean;
+  cuts: string[];
+  reason: string | null;
+}
+
+/** The promise settles after the worker has unwound; a cancelled run rejects with code ABORT_ERR. */
+export interface NativeRun<T> {
+  promise: Promise<T>;
+  cancel(): void;
+}
+
+/** Captures what arrives at the sites that match, then applies the edits to all rows. */
+export interface NativeHook {
+  path: string;
+  tap: NativeTap;
+  stream: string | null;
+  capture: boolean;
+  edits: NativeEdit[];
+}
+
+export interface NativeModel {
+  describe(): {
+    device: string;
+    dtype: string;
+    parameters: number;
+    bytes: number;
+    blocks: number;
+    sites: NativeSite[];
+  };
+  /** Per site, in their order: the shape there in a run on these inputs, or null. */
+  shapes(inputs: Tensor[]): NativeRun<(number[] | null)[]>;
+  forward(
+    inputs: Tensor[],
+    hooks: NativeHook[],
+  ): NativeRun<{ output: Tensor; captures: (NativeSite & { tensor: Tensor })[] }>;
+  sample(
+    plan: NativePlan,
+    onStep?: (progress: NativeProgress) => void,
+  ): NativeRun<{ latents: Tensor; sharing: NativeSharing; evaluations: number }>;
+  /** Cancels what runs, waits for it, frees the model. Again is fine. */
+  dispose(): Promise<void>;
+}
+
+export interface NativeAddon {
+  info(): { libtorch: string; cudaLinked: boolean; cpuCapability: string; threads: number };
+  cuda(): { available: boolean; devices: { name: string; memory: number }[]; reason: string | null };
+  /** float32, equal to torch.randn(shape, generator=torch.Generator().manual_seed(seed)). */
+  gaussian(seed: bigint, shape: number[]): Tensor;
+  load(options: NativeLoadOptions): Promise<NativeModel>;
+}
+
+/** What the build wrote beside the addon. */
+export interface BuildInfo {
+  libtorchVersion: string;
+  libtorchPath: string;
+  libtorchLib: string;
+  cuda: boolean;
+  cudaReason: string | null;
+  node: string;
+  compiler: string;
+  builtAt: string;
+}
+
+const require = createRequire(join(__dirname, 'native.cjs'));
+
+/** The addon's folder and what it was built for. @throws ADDON_NOT_BUILT */
+export function readBuild(): { folder: string; info: BuildInfo } {
+  const folder = join(buildFolder(), 'Release');
+  const missing = ['detail_guidance.node', 'preload.node', 'build-info.json'].find(
+    (name) => !existsSync(join(folder, name)),
+  );
+  if (missing !== undefined) {
+    throw new DetailGuidanceError(
+      'ADDON_NOT_BUILT',
+      `The native addon is not built (${join(folder, missing)} is missing): run \`npm run build\` in the package ` +
+        '(`detail-guidance doctor` says what that needs).',
+      { found: join(folder, missing), expected: 'a built addon' },
+    );
+  }
+  return { folder, info: JSON.parse(readFileSync(join(folder, 'build-info.json'), 'utf8')) as BuildInfo };
+}
+
+/** The libraries of the libtorch to run with: the one of the build, or where it has gone. */
+function findLibraries(info: BuildInfo): string {
+  const asked = process.env.LIBTORCH ?? process.env.LIBTORCH_LIB;
+  if (!asked) {
+    const { libtorch } = inspect(info.libtorchPath, { lib: info.libtorchLib, headers: false });
+    if (libtorch?.version === info.libtorchVersion) return libtorch.lib;
+  }
+  const { libtorch, candidates } = searchLibtorch({ headers: false });
+  if (libtorch?.version === info.libtorchVersion) return libtorch.lib;
+  if (libtorch) {
+    throw new DetailGuidanceError(
+      'LIBTORCH_MISMATCH',
+      `The addon was built for libtorch ${info.libtorchVersion}, and the one found is ${libtorch.version} ` +
+        `(${libtorch.path}): run \`npm run build\` to build it for that one, or set LIBTORCH to a ${info.libtorchVersion}.`,
+      { found: libtorch.version, expected: info.libtorchVersion },
+    );
+  }
+  throw new DetailGuidanceError(
+    'LIBTORCH_NOT_FOUND',
+    [
+      `libtorch ${info.libtorchVersion}, for which the addon was built, was not found.`,
+      ...describeCandidates(candidates).map((line) => `  - ${line}`),
+      ...waysToLibtorch().map((line, index) => `  ${index + 1}. ${line}`),
+    ].join('\n'),
+    { expected: info.libtorchVersion },
+  );
+}
+
+function load(): NativeAddon {
+  const { folder, info } = readBuild();
+  const libraries = findLibraries(info);
+  const { preload } = require(join(folder, 'preload.node')) as { preload(paths: string[]): string | null };
+  const failure = preload(
+    ['c10', 'torch_cpu', 'c10_cuda', 'torch_cuda', 'torch']
+      .map((name) => join(libraries, libraryFile(name)))
+      .filter((file) => existsSync(file)),
+  );
+  if (failure !== null) {
+    throw new DetailGuidanceError(
+      'LIBTORCH_NOT_FOUND',
+      `libtorch in ${libraries} can not be loaded: ${failure}. Its installation may be incomplete: ` +
+        'install it again, or set LIBTORCH to another.',
+      { found: failure },
+    );
+  }
+  return require(join(folder, 'detail_guidance.node')) as NativeAddon;
+}
+
+let addon: NativeAddon | undefined;
+
+/**
+ * The addon, loaded at the first call.
+ *
+ * @throws ADDON_NOT_BUILT, LIBTORCH_NOT_FOUND, LIBTORCH_MISMATCH
+ */
+export function native(): NativeAddon {
+  addon ??= load();
+  return addon;
+}

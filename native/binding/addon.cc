@@ -1,0 +1,76 @@
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <napi.h>
+#include <torch/version.h>
+
+#include "native/binding/convert.h"
+#include "native/binding/environment.h"
+#include "native/binding/native_model.h"
+#include "native/core/sampler.h"
+#include "native/cuda/devices.h"
+
+namespace dg::binding {
+namespace {
+
+Napi::Value info(const Napi::CallbackInfo& call) {
+  const auto env = call.Env();
+  auto object = Napi::Object::New(env);
+  object.Set("libtorch", TORCH_VERSION);
+  object.Set("cudaLinked", cudaStatus().linked);
+  object.Set("cpuCapability", at::get_cpu_capability());
+  object.Set("threads", at::get_num_threads());
+  return object;
+}
+
+// cuda(): { available, devices: [{ name, memory }], reason }
+Napi::Value cuda(const Napi::CallbackInfo& call) {
+  const auto env = call.Env();
+  const auto status = cudaStatus();
+  auto devices = Napi::Array::New(env);
+  for (const auto& device : status.devices) {
+    auto entry = Napi::Object::New(env);
+    entry.Set("name", device.name);
+    entry.Set("memory", static_cast<double>(device.memory));
+    devices.Set(devices.Length(), entry);
+  }
+  auto object = Napi::Object::New(env);
+  object.Set("available", !status.devices.empty());
+  object.Set("devices", devices);
+  object.Set("reason", status.reason.empty() ? env.Null() : Napi::String::New(env, status.reason));
+  return object;
+}
+
+// gaussian(seed: bigint, shape: number[]): tensor
+Napi::Value gaussian(const Napi::CallbackInfo& call) {
+  const auto env = call.Env();
+  try {
+    bool lossless = true;
+    const auto seed = call[0].As<Napi::BigInt>().Uint64Value(&lossless);
+    return tensor(env, dg::gaussian(seed, integers(call[1])));
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (const std::exception& cause) {
+    throw error(env, cause);
+  }
+}
+
+Napi::Object initialise(Napi::Env env, Napi::Object exports) {
+  auto* environment = new Environment;
+  environment->nativeModel = Napi::Persistent(NativeModel::define(env));
+  env.SetInstanceData(environment);  // deleted with the environment
+  exports.Set("info", Napi::Function::New(env, info));
+  exports.Set("cuda", Napi::Function::New(env, cuda));
+  exports.Set("gaussian", Napi::Function::New(env, gaussian));
+  exports.Set("load", Napi::Function::New(env, NativeModel::load));
+  return exports;
+}
+
+}  // namespace
+}  // namespace dg::binding
+
+static Napi::Object initialiseAddon(Napi::Env env, Napi::Object exports) {
+  return dg::binding::initialise(env, exports);
+}
+
+NODE_API_MODULE(detail_guidance, initialiseAddon)

@@ -1,0 +1,12 @@
+#pragma once
+
+#include <napi.h>
+
+namespace dg::binding {
+
+// What belongs to one JavaScript environment (the main thread, or one worker_thread).
+struct Environment {
+  Napi::FunctionReference nativeModel;
+};
+
+}  // namespace dg::binding

@@ -1,0 +1,379 @@
+#include "native/binding/native_model.h"
+
+#include <ATen/Functions.h>
+#include <c10/core/InferenceMode.h>
+
+#include <atomic>
+#include <exception>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "native/binding/convert.h"
+#include "native/binding/environment.h"
+#include "native/core/error.h"
+#include "native/core/sampler.h"
+#include "native/core/tap.h"
+
+namespace dg::binding {
+namespace {
+
+struct Hook {
+  std::vector<int64_t> sites;
+  bool capture = false;
+  std::vector<Edit> edits;
+};
+
+struct Captured {
+  at::Tensor output;
+  std::vector<std::pair<int64_t, at::Tensor>> captures;
+};
+
+bool needsBypass(const Edit& edit) {
+  return edit.operation == Operation::skip || edit.operation == Operation::identity;
+}
+
+// Runs the model once; every hook captures first and edits then, on all rows.
+Captured forwardWithHooks(Model& model, const std::vector<at::Tensor>& inputs, const std::vector<Hook>& hooks) {
+  const c10::InferenceMode inference;
+  const auto& wanted = model.inputs();
+  if (inputs.size() != wanted.size()) {
+    throw Error("BAD_TENSOR", "The model takes " + std::to_string(wanted.size()) + " inputs, found " +
+                                  std::to_string(inputs.size()) + ".");
+  }
+  Values values;
+  int64_t rows = 1;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    values.emplace_back(model.adapt(inputs[i], static_cast<int64_t>(i)));
+    if (static_cast<int64_t>(i) == model.latentInput() && inputs[i].dim() > 0) rows = inputs[i].size(0);
+  }
+  Captured result;
+  HookSet set;
+  std::deque<PreparedEdit> edits;
+  std::vector<int64_t> bypassed;
+  for (const auto& hook : hooks) {
+    for (const auto site : hook.sites) {
+      auto& at = set.at(site);
+      if (hook.capture) {
+        at.observe = [&result, site](const at::Tensor& hidden) {
+          result.captures.emplace_back(site, hidden.to(at::kCPU, /*non_blocking=*/false, /*copy=*/true));
+        };
+      }
+    }
+    for (const auto& edit : hook.edits) {
+      edits.emplace_back(edit, model.device());
+      for (const auto site : findSites(model.flat().sites, edit.path, edit.tap, edit.stream)) {
+        set.at(site).edits.push_back({&edits.back(), 0, rows});
+        if (needsBypass(edit)) bypassed.push_back(site);
+      }
+    }
+  }
+  result.output = model.forward(values, set, bypassed).to(at::kCPU);
+  return result;
+}
+
+Napi::Object siteObject(Napi::Env env, const Site& site) {
+  auto object = Napi::Object::New(env);
+  object.Set("path", site.path);
+  object.Set("tap", name(site.tap));
+  object.Set("stream", site.stream ? Napi::String::New(env, *site.stream) : env.Null());
+  object.Set("element", static_cast<double>(site.element));
+  object.Set("block", site.block ? Napi::Number::New(env, static_cast<double>(*site.block)) : env.Null());
+  object.Set("className", site.className);
+  return object;
+}
+
+Napi::Object sharingObject(Napi::Env env, const Sharing& sharing) {
+  auto cuts = Napi::Array::New(env);
+  for (const auto& cut : sharing.cuts) cuts.Set(cuts.Length(), cut);
+  auto object = Napi::Object::New(env);
+  object.Set("shared", sharing.shared);
+  object.Set("cuts", cuts);
+  object.Set("reason", sharing.reason.empty() ? env.Null() : Napi::String::New(env, sharing.reason));
+  return object;
+}
+
+Napi::Object progressObject(Napi::Env env, const Progress& progress) {
+  auto object = Napi::Object::New(env);
+  object.Set("step", static_cast<double>(progress.step));
+  object.Set("steps", static_cast<double>(progress.steps));
+  object.Set("image", static_cast<double>(progress.image));
+  object.Set("images", static_cast<double>(progress.images));
+  object.Set("timestep", progress.timestep);
+  if (progress.preview.defined()) object.Set("preview", tensor(env, progress.preview));
+  return object;
+}
+
+template <typename Function>
+auto guarded(Napi::Env env, Function function) -> decltype(function()) {
+  try {
+    return function();
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (const std::exception& cause) {
+    throw error(env, cause);
+  }
+}
+
+}  // namespace
+
+Napi::Function NativeModel::define(Napi::Env env) {
+  return DefineClass(env, "NativeModel",
+                     {InstanceMethod("describe", &NativeModel::describe), InstanceMethod("shapes", &NativeModel::shapes),
+                      InstanceMethod("forward", &NativeModel::forward), InstanceMethod("sample", &NativeModel::sample),
+                      InstanceMethod("dispose", &NativeModel::dispose)});
+}
+
+// Made by load() alone, which fills in the model afterwards.
+NativeModel::NativeModel(const Napi::CallbackInfo& info) : Napi::ObjectWrap<NativeModel>(info) {}
+
+NativeModel::~NativeModel() {
+  // Every pending job holds a reference to this object, so nothing runs any more.
+  if (worker_) worker_->stop();
+}
+
+Napi::Value NativeModel::load(const Napi::CallbackInfo& info) {
+  const auto env = info.Env();
+  return guarded(env, [&]() -> Napi::Value {
+    const auto options = std::make_shared<LoadOptions>(loadOptions(info[0].ToObject()));
+    auto deferred = std::make_shared<Napi::Promise::Deferred>(Napi::Promise::Deferred::New(env));
+    auto worker = std::make_shared<Worker>(env);
+    auto model = std::make_shared<std::shared_ptr<Model>>();
+    auto failure = std::make_shared<std::exception_ptr>();
+    worker->post(
+        [options, model, failure] {
+          try {
+            *model = Model::load(*options);
+          } catch (...) {
+            *failure = std::current_exception();
+          }
+        },
+        [worker, model, failure, deferred](Napi::Env settled) {
+          const Napi::HandleScope scope(settled);
+          if (*failure) {
+            try {
+              std::rethrow_exception(*failure);
+            } catch (const std::exception& cause) {
+              deferred->Reject(error(settled, cause).Value());
+            }
+            return;
+          }
+          auto object = settled.GetInstanceData<Environment>()->nativeModel.New({});
+          auto* self = Unwrap(object);
+          self->model_ = *model;
+          self->worker_ = worker;
+          self->reportedBytes_ = (*model)->bytes();
+          Napi::MemoryManagement::AdjustExternalMemory(settled, self->reportedBytes_);
+          deferred->Resolve(object);
+        },
+        std::make_shared<std::atomic<bool>>(false));
+    return deferred->Promise();
+  });
+}
+
+Model& NativeModel::model(Napi::Env env) const {
+  if (disposed_ || !model_) {
+    throw error(env, "DISPOSED", "The pipeline has been disposed: load it again with loadPipeline().");
+  }
+  return *model_;
+}
+
+template <typename Work, typename Convert>
+Napi::Value NativeModel::run(Napi::Env env, Work work, Convert convert, Worker::CancelFlag cancelled) {
+  using Result = decltype(work());
+  struct Outcome {
+    std::optional<Result> result;
+    std::exception_ptr failure;
+  };
+  auto outcome = std::make_shared<Outcome>();
+  auto deferred = std::make_shared<Napi::Promise::Deferred>(Napi::Promise::Deferred::New(env));
+  Ref();  // the object lives until the job has settled
+  worker_->post(
+      [outcome, work = std::move(work), cancelled]() mutable {
+        try {
+          if (cancelled->load()) throw Error("ABORT_ERR", "The run was aborted before it began.");
+          outcome->result.emplace(work());
+        } catch (...) {
+          outcome->failure = std::current_exception();
+        }
+      },
+      [this, outcome, deferred, convert = std::move(convert)](Napi::Env settled) {
+        const Napi::HandleScope scope(settled);
+        try {
+          if (outcome->failure) std::rethrow_exception(outcome->failure);
+          deferred->Resolve(convert(settled, *outcome->result));
+        } catch (const Napi::Error& thrown) {
+          deferred->Reject(thrown.Value());
+        } catch (const std::exception& cause) {
+          deferred->Reject(error(settled, cause).Value());
+        }
+        Unref();
+      },
+      cancelled);
+  auto handle = Napi::Object::New(env);
+  handle.Set("promise", deferred->Promise());
+  handle.Set("cancel", Napi::Function::New(env, [cancelled](const Napi::CallbackInfo&) { cancelled->store(true); }));
+  return handle;
+}
+
+Napi::Value NativeModel::describe(const Napi::CallbackInfo& info) {
+  const auto env = info.Env();
+  const auto& model = this->model(env);
+  auto sites = Napi::Array::New(env);
+  for (const auto& site : model.flat().sites) sites.Set(sites.Length(), siteObject(env, site));
+  auto object = Napi::Object::New(env);
+  object.Set("device", model.device().str());
+  object.Set("dtype", dtypeName(model.dtype()));
+  object.Set("parameters", static_cast<double>(model.parameters()));
+  object.Set("bytes", static_cast<double>(model.bytes()));
+  object.Set("blocks", static_cast<double>(model.flat().blocks));
+  object.Set("sites", sites);
+  return object;
+}
+
+Napi::Value NativeModel::shapes(const Napi::CallbackInfo& info) {
+  const auto env = info.Env();
+  model(env);
+  return guarded(env, [&] {
+    auto inputs = tensors(info[0]);
+    auto model = model_;
+    return run(
+        env,
+        [model, inputs = std::move(inputs)] {
+          std::map<int64_t, std::vector<int64_t>> shapes;
+          const c10::InferenceMode inference;
+          Values values;
+          for (size_t i = 0; i < inputs.size(); ++i) values.emplace_back(model->adapt(inputs[i], static_cast<int64_t>(i)));
+          HookSet hooks;
+          for (size_t site = 0; site < model->flat().sites.size(); ++site) {
+            hooks.at(static_cast<int64_t>(site)).observe = [&shapes, site](const at::Tensor& hidden) {
+              shapes[static_cast<int64_t>(site)] = hidden.sizes().vec();
+            };
+          }
+          model->forward(values, hooks, {});
+          return shapes;
+        },
+        [model](Napi::Env settled, const std::map<int64_t, std::vector<int64_t>>& shapes) -> Napi::Value {
+          auto list = Napi::Array::New(settled, model->flat().sites.size());
+          for (size_t site = 0; site < model->flat().sites.size(); ++site) {
+            list.Set(static_cast<uint32_t>(site), settled.Null());
+            const auto found = shapes.find(static_cast<int64_t>(site));
+            if (found == shapes.end()) continue;
+            auto shape = Napi::Array::New(settled);
+            for (const auto size : found->second) shape.Set(shape.Length(), static_cast<double>(size));
+            list.Set(static_cast<uint32_t>(site), shape);
+          }
+          return list;
+        },
+        std::make_shared<std::atomic<bool>>(false));
+  });
+}
+
+Napi::Value NativeModel::forward(const Napi::CallbackInfo& info) {
+  const auto env = info.Env();
+  const auto& sites = model(env).flat().sites;
+  return guarded(env, [&] {
+    auto inputs = tensors(info[0]);
+    std::vector<Hook> hooks;
+    const auto given = info[1].As<Napi::Array>();
+    for (uint32_t i = 0; i < given.Length(); ++i) {
+      const auto from = given.Get(i).ToObject();
+      Hook hook;
+      hook.capture = flag(from, "capture", false);
+      hook.sites = findSites(sites, text(from, "path"), tapNamed(optionalText(from, "tap").value_or("output")),
+                             optionalText(from, "stream"));
+      if (!from.Get("edits").IsUndefined()) {
+        const auto edits = list(from, "edits");
+        for (uint32_t k = 0; k < edits.Length(); ++k) hook.edits.push_back(edit(edits.Get(k).ToObject()));
+      }
+      hooks.push_back(std::move(hook));
+    }
+    auto model = model_;
+    return run(
+        env,
+        [model, inputs = std::move(inputs), hooks = std::move(hooks)] { return forwardWithHooks(*model, inputs, hooks); },
+        [model](Napi::Env settled, const Captured& captured) -> Napi::Value {
+          auto captures = Napi::Array::New(settled);
+          for (const auto& [site, value] : captured.captures) {
+            auto object = siteObject(settled, model->flat().sites[site]);
+            object.Set("tensor", tensor(settled, value));
+            captures.Set(captures.Length(), object);
+          }
+          auto object = Napi::Object::New(settled);
+          object.Set("output", tensor(settled, captured.output));
+          object.Set("captures", captures);
+          return object;
+        },
+        std::make_shared<std::atomic<bool>>(false));
+  });
+}
+
+Napi::Value NativeModel::sample(const Napi::CallbackInfo& info) {
+  const auto env = info.Env();
+  model(env);
+  return guarded(env, [&] {
+    auto plan = std::make_shared<Plan>(binding::plan(info[0].ToObject()));
+    auto cancelled = std::make_shared<std::atomic<bool>>(false);
+    // What JavaScript's onStep threw: ends the run and is what the promise rejects with.
+    auto thrown = std::make_shared<Napi::Error>();
+    std::shared_ptr<Napi::FunctionReference> onStep;
+    if (info[1].IsFunction()) {
+      onStep = std::make_shared<Napi::FunctionReference>(Napi::Persistent(info[1].As<Napi::Function>()));
+    }
+    auto model = model_;
+    auto worker = worker_.get();
+    auto work = [model, plan, cancelled, onStep, thrown, worker] {
+      std::function<void(const Progress&)> report;
+      if (onStep) {
+        report = [onStep, thrown, cancelled, worker](const Progress& progress) {
+          worker->notify([onStep, thrown, cancelled, progress](Napi::Env env) {
+            const Napi::HandleScope scope(env);
+            if (cancelled->load()) return;
+            try {
+              onStep->Call({progressObject(env, progress)});
+            } catch (const Napi::Error& failure) {
+              *thrown = failure;
+              cancelled->store(true);
+            }
+          });
+        };
+      }
+      return dg::sample(*model, *plan, report, *cancelled);
+    };
+    auto convert = [onStep, thrown](Napi::Env settled, const SampleResult& result) -> Napi::Value {
+      if (!thrown->IsEmpty()) throw *thrown;
+      auto object = Napi::Object::New(settled);
+      object.Set("latents", tensor(settled, result.latents));
+      object.Set("sharing", sharingObject(settled, result.sharing));
+      object.Set("evaluations", static_cast<double>(result.evaluations));
+      return object;
+    };
+    return run(env, std::move(work), std::move(convert), cancelled);
+  });
+}
+
+Napi::Value NativeModel::dispose(const Napi::CallbackInfo& info) {
+  const auto env = info.Env();
+  auto deferred = std::make_shared<Napi::Promise::Deferred>(Napi::Promise::Deferred::New(env));
+  if (disposed_) {
+    deferred->Resolve(env.Undefined());
+    return deferred->Promise();
+  }
+  disposed_ = true;
+  worker_->cancelAll();
+  Ref();
+  worker_->post([model = std::move(model_)]() mutable { model.reset(); },
+                [this, deferred](Napi::Env settled) {
+                  const Napi::HandleScope scope(settled);
+                  worker_->stop();
+                  Napi::MemoryManagement::AdjustExternalMemory(settled, -reportedBytes_);
+                  deferred->Resolve(settled.Undefined());
+                  Unref();
+                },
+                std::make_shared<std::atomic<bool>>(false));
+  model_ = nullptr;
+  return deferred->Promise();
+}
+
+}  // namespace dg::binding

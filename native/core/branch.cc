@@ -1,0 +1,263 @@
+#include "native/core/branch.h"
+
+#include <ATen/Functions.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <stdexcept>
+
+#include "native/core/error.h"
+
+namespace dg {
+namespace {
+
+void requireRunning(const std::atomic<bool>& cancelled) {
+  if (cancelled.load()) throw Error("ABORT_ERR", "The run was aborted.");
+}
+
+// Groups branches that are computed by the same rows: same conditioning, same edits at the sites up to `untilSite`
+// (exclusive). Gives for each branch the position of its group's first member.
+std::vector<int64_t> groupBranches(const Plan& plan, const std::vector<std::vector<int64_t>>& editSites,
+                                   const std::vector<int64_t>& branches, int64_t untilSite) {
+  std::map<std::pair<int64_t, std::vector<int64_t>>, int64_t> groups;
+  std::vector<int64_t> group;
+  for (const auto branch : branches) {
+    std::vector<int64_t> seen;
+    for (const auto edit : plan.branches[branch].edits) {
+      const auto& sites = editSites[edit];
+      if (std::any_of(sites.begin(), sites.end(), [&](int64_t site) { return site < untilSite; })) seen.push_back(edit);
+    }
+    group.push_back(groups.emplace(std::pair{plan.branches[branch].conditioning, seen}, groups.size()).first->second);
+  }
+  return group;
+}
+
+int64_t countGroups(const std::vector<int64_t>& group) {
+  return group.empty() ? 0 : *std::max_element(group.begin(), group.end()) + 1;
+}
+
+}  // namespace
+
+// What is decided once for a set of branches: where to cut, which rows carry which branch, which edits act on them.
+struct BranchEvaluator::Arrangement {
+  const Chain* chain = nullptr;
+  std::vector<int64_t> branches;                   // evaluated, by index into the plan
+  std::vector<int64_t> cuts;
+  std::vector<std::vector<int64_t>> states;        // per segment: a branch for each group of rows
+  std::vector<RowSelection> selections;            // per cut
+  std::vector<HookSet> hooks;                      // per segment
+  std::vector<int64_t> stateOf;                    // per branch: its group of rows in the last segment
+};
+
+BranchEvaluator::BranchEvaluator(Model& model, const Plan& plan, int64_t firstImage, int64_t images,
+                                 const std::atomic<bool>& cancelled)
+    : model_(model), plan_(plan), firstImage_(firstImage), images_(images), cancelled_(cancelled) {
+  std::set<int64_t> sites, bypassed;
+  for (const auto& edit : plan.edits) {
+    edits_.emplace_back(edit, model.device());
+    editSites_.push_back(findSites(model.flat().sites, edit.path, edit.tap, edit.stream));
+    sites.insert(editSites_.back().begin(), editSites_.back().end());
+    if (edit.operation == Operation::skip || edit.operation == Operation::identity) {
+      bypassed.insert(editSites_.back().begin(), editSites_.back().end());
+    }
+  }
+  sites_.assign(sites.begin(), sites.end());
+  bypassed_.assign(bypassed.begin(), bypassed.end());
+}
+
+BranchEvaluator::~BranchEvaluator() = default;
+
+std::vector<int64_t> BranchEvaluator::cutsFor(const std::vector<int64_t>& branches) const {
+  std::vector<int64_t> cuts;
+  int64_t groups = countGroups(groupBranches(plan_, editSites_, branches, 0));
+  for (const auto site : sites_) {
+    const auto after = countGroups(groupBranches(plan_, editSites_, branches, site + 1));
+    if (after > groups) cuts.push_back(site);
+    groups = after;
+  }
+  return cuts;
+}
+
+Values BranchEvaluator::inputs(const std::vector<int64_t>& states, const at::Tensor& latents, double timestep) const {
+  Values values;
+  const auto& inputs = model_.inputs();
+  const auto rows = static_cast<int64_t>(states.size()) * images_;
+  size_t conditioningInput = 0;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const auto index = static_cast<int64_t>(i);
+    if (index == model_.latentInput()) {
+      const auto adapted = model_.adapt(latents, index);
+      values.emplace_back(states.size() == 1 ? adapted
+                                             : at::cat(std::vector<at::Tensor>(states.size(), adapted)));
+      continue;
+    }
+    if (index == model_.timestepInput()) {
+      values.emplace_back(model_.adapt(at::full({rows}, timestep, at::kFloat), index));
+      continue;
+    }
+    std::vector<at::Tensor> parts;
+    for (const auto branch : states) {
+      const auto& given = plan_.conditionings[plan_.branches[branch].conditioning].at(conditioningInput);
+      if (!inputs[i].batched) {
+        parts.assign(1, given);
+        break;
+      }
+      auto sizes = given.sizes().vec();
+      sizes[0] = images_;
+      parts.push_back(given.size(0) == 1 ? given.expand(sizes) : given.narrow(0, firstImage_, images_));
+    }
+    values.emplace_back(model_.adapt(parts.size() == 1 ? parts[0].contiguous() : at::cat(parts), index));
+    ++conditioningInput;
+  }
+  return values;
+}
+
+std::unique_ptr<BranchEvaluator::Arrangement> BranchEvaluator::build(const std::vector<int64_t>& branches,
+                                                                     const std::vector<int64_t>& cuts,
+                                                                     const Values& example) {
+  auto result = std::make_unique<Arrangement>();
+  result->branches = branches;
+  result->cuts = cuts;
+  result->chain = &model_.chain(sites_, bypassed_, cuts, example);
+  std::vector<int64_t> previous;
+  for (size_t segment = 0; segment <= cuts.size(); ++segment) {
+    const bool isLast = segment == cuts.size();
+    // Rows of a segment: groups told apart by the edits of all sites before the next cut.
+    const auto until = isLast ? static_cast<int64_t>(model_.flat().sites.size()) : cuts[segment];
+    const auto group = groupBranches(plan_, editSites_, branches, until);
+    const auto groups = countGroups(group);
+    std::vector<int64_t> states(groups, -1);
+    HookSet hooks;
+    RowSelection selection;
+    for (size_t b = 0; b < branches.size(); ++b) {
+      if (states[group[b]] >= 0) continue;
+      states[group[b]] = branches[b];
+      for (int64_t image = 0; segment > 0 && image < images_; ++image) {
+        selection.rows.push_back(previous[b] * images_ + image);
+      }
+      for (const auto edit : plan_.branches[branches[b]].edits) {
+        for (const auto site : editSites_[edit]) {
+          const bool here = site < until && (segment == 0 || site >= cuts[segment - 1]);
+          if (here) hooks.at(site).edits.push_back({&edits_[edit], group[b] * images_, images_});
+        }
+      }
+    }
+    if (segment > 0) {
+      selection.before = static_cast<int64_t>(result->states.back().size()) * images_;
+      selection.index = at::tensor(selection.rows, at::kLong).to(model_.device());
+      result->selections.push_back(std::move(selection));
+    }
+    result->states.push_back(states);
+    result->hooks.push_back(std::move(hooks));
+    previous = group;
+  }
+  result->stateOf = previous;
+  return result;
+}
+
+std::vector<at::Tensor> BranchEvaluator::run(Arrangement& arrangement, const at::Tensor& latents, double timestep,
+                                             int64_t step) {
+  const auto& chain = *arrangement.chain;
+  std::unordered_map<int64_t, c10::IValue> live;
+  auto given = inputs(arrangement.states[0], latents, timestep);
+  for (size_t i = 0; i < given.size(); ++i) live[i] = std::move(given[i]);
+  Values results;
+  for (size_t k = 0; k < chain.segments.size(); ++k) {
+    requireRunning(cancelled_);
+    const auto& segment = chain.segments[k];
+    if (k > 0) {
+      std::unordered_map<int64_t, c10::IValue> gathered;
+      const auto& selection = arrangement.selections[k - 1];
+      for (const auto id : chain.crossing[k - 1]) {
+        gathered[id] = selection.isIdentity() ? live.at(id) : gatherRows(live.at(id), chain.rules.at(id), selection);
+      }
+      live = std::move(gathered);
+    }
+    Values arguments;
+    for (const auto id : segment.inputs) arguments.push_back(live.at(id));
+    if (k + 1 == chain.segments.size()) live.clear();
+    arrangement.hooks[k].step = step;
+    results = segment.program.run(std::move(arguments), &arrangement.hooks[k]);
+    if (k + 1 == chain.segments.size()) break;
+    for (size_t i = 0; i < results.size(); ++i) live[segment.outputs[i]] = std::move(results[i]);
+  }
+  auto prediction = predictionIn(results.at(0));
+  const auto rows = static_cast<int64_t>(arrangement.states.back().size()) * images_;
+  if (prediction.dim() == 0 || prediction.size(0) != rows) {
+    throw Error("MODEL_FAILED", "The model gave " + std::to_string(prediction.dim() ? prediction.size(0) : 0) +
+                                    " rows for " + std::to_string(rows) + ": its batch is not its first axis.");
+  }
+  if (model_.outputChannels() > 0 && prediction.dim() == 4 && prediction.size(1) > model_.outputChannels()) {
+    prediction = prediction.narrow(1, 0, model_.outputChannels());
+  }
+  std::vector<at::Tensor> predictions(plan_.branches.size());
+  for (size_t b = 0; b < arrangement.branches.size(); ++b) {
+    const auto rowsOfBranch = prediction.narrow(0, arrangement.stateOf[b] * images_, images_).to(at::kFloat);
+    if (!rowsOfBranch.sizes().equals(latents.sizes())) {
+      throw Error("MODEL_FAILED", "The model's prediction does not have the shape of its latents.");
+    }
+    predictions[arrangement.branches[b]] = rowsOfBranch;
+  }
+  return predictions;
+}
+
+// Empty when the cut model gives what the whole one gives. On the CPU in float32 the two agree to the last bit unless a
+// matrix product takes another path for another number of rows; 16 bit types round at every operator.
+std::string BranchEvaluator::compare(Arrangement& cut, Arrangement& whole, const at::Tensor& latents,
+                                     double timestep) {
+  const double tolerance = model_.dtype() == at::kFloat ? 1e-4 : model_.dtype() == at::kHalf ? 1e-2 : 5e-2;
+  const auto a = run(cut, latents, timestep, 0);
+  const auto b = run(whole, latents, timestep, 0);
+  double difference = 0, magnitude = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (!a[i].defined()) continue;
+    difference = std::max(difference, (a[i] - b[i]).abs().max().item<double>());
+    magnitude = std::max(magnitude, b[i].abs().max().item<double>());
+  }
+  if (!(difference > tolerance * magnitude)) return "";
+  return "the cut model differs from the whole one by " + std::to_string(difference / magnitude) + " (relative)";
+}
+
+BranchEvaluator::Arrangement& BranchEvaluator::arrange(const std::vector<uint8_t>& wanted, const at::Tensor& latents,
+                                                       double timestep) {
+  auto& slot = arrangements_[wanted];
+  if (slot) return *slot;
+  std::vector<int64_t> branches;
+  for (size_t b = 0; b < wanted.size(); ++b) {
+    if (wanted[b]) branches.push_back(static_cast<int64_t>(b));
+  }
+  const auto example = inputs({branches[0]}, latents, timestep);
+  const auto cuts = plan_.share ? cutsFor(branches) : std::vector<int64_t>{};
+  if (!cuts.empty()) {
+    // Compared with the uncut model once for every set of cuts a model meets.
+    const bool isNew = !model_.cutFindings.count(cuts);
+    std::string reason = isNew ? "" : model_.cutFindings[cuts];
+    try {
+      if (reason.empty()) slot = build(branches, cuts, example);
+      if (isNew) reason = compare(*slot, *build(branches, {}, example), latents, timestep);
+    } catch (const Error&) {
+      throw;
+    } catch (const std::runtime_error& error) {
+      reason = error.what();
+    }
+    model_.cutFindings[cuts] = reason;
+    sharing_.shared = sharing_.shared || reason.empty();
+    if (!reason.empty()) sharing_.reason = reason;
+    for (const auto site : cuts) {
+      const auto& path = model_.flat().sites[site].path;
+      const bool known = std::find(sharing_.cuts.begin(), sharing_.cuts.end(), path) != sharing_.cuts.end();
+      if (reason.empty() && !known) sharing_.cuts.push_back(path);
+    }
+    if (!reason.empty()) slot = nullptr;
+  }
+  if (!slot) slot = build(branches, {}, example);
+  return *slot;
+}
+
+std::vector<at::Tensor> BranchEvaluator::evaluate(const std::vector<uint8_t>& wanted, const at::Tensor& latents,
+                                                  double timestep, int64_t step) {
+  return run(arrange(wanted, latents, timestep), latents, timestep, step);
+}
+
+}  // namespace dg

@@ -1,0 +1,189 @@
+#include "native/core/edit.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Functions.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <string>
+
+#include "native/core/error.h"
+
+namespace dg {
+namespace {
+
+constexpr std::array<std::pair<Operation, const char*>, 9> operationNames{{{Operation::retain, "retain"},
+                                                                            {Operation::mean, "mean"},
+                                                                            {Operation::affine, "affine"},
+                                                                            {Operation::transplant, "transplant"},
+                                                                            {Operation::skip, "skip"},
+                                                                            {Operation::shuffle, "shuffle"},
+                                                                            {Operation::identity, "identity"},
+                                                                            {Operation::blur, "blur"},
+                                                                            {Operation::match, "match"}}};
+
+std::string shapeText(const at::Tensor& tensor) {
+  std::string text = "[";
+  for (const auto size : tensor.sizes()) text += (text.size() > 1 ? ", " : "") + std::to_string(size);
+  return text + "]";
+}
+
+void requireBelow(const std::vector<int64_t>& indices, int64_t size, const char* code, const char* what,
+                  const std::string& path) {
+  for (const auto index : indices) {
+    if (index < 0 || index >= size) {
+      throw Error(code, std::string(what) + " " + std::to_string(index) + " does not exist at " + path +
+                            ": it has " + std::to_string(size) + ", so 0 to " + std::to_string(size - 1) + ".");
+    }
+  }
+}
+
+at::Tensor indexTensor(const std::vector<int64_t>& indices, at::Device device) {
+  return at::tensor(indices, at::kLong).to(device);
+}
+
+at::Tensor valueTensor(const std::vector<double>& values, at::Device device) {
+  return at::tensor(values, at::kDouble).to(at::kFloat).to(device);
+}
+
+// The same permutation for every row and channel; a new one at every step.
+at::Tensor permutation(int64_t count, uint64_t seed, int64_t step, at::Device device) {
+  auto generator = at::detail::createCPUGenerator(seed + 0x9E3779B97F4A7C15ULL * static_cast<uint64_t>(step));
+  return at::randperm(count, generator, at::TensorOptions(at::kLong)).to(device);
+}
+
+// Row-normalised Gaussian weights between the positions of one axis: [n, n].
+at::Tensor gaussianMatrix(int64_t n, double sigma, const at::TensorOptions& options) {
+  if (std::isinf(sigma)) return at::full({n, n}, 1.0 / static_cast<double>(n), options);
+  const auto position = at::arange(n, options);
+  const auto distance = position.unsqueeze(0) - position.unsqueeze(1);
+  return at::softmax(distance.square().mul(-0.5 / (sigma * sigma)), -1);
+}
+
+}  // namespace
+
+Operation operationNamed(const std::string& wanted) {
+  std::string known;
+  for (const auto& [value, text] : operationNames) {
+    if (wanted == text) return value;
+    known += (known.empty() ? "'" : ", '") + std::string(text) + "'";
+  }
+  throw Error("BAD_OPTION", "operation is '" + wanted + "': expected one of " + known + ".");
+}
+
+PreparedEdit::PreparedEdit(const Edit& edit, at::Device device) : edit_(edit) {
+  if (edit.channels) channels_ = indexTensor(*edit.channels, device);
+  if (edit.tokens) tokens_ = indexTensor(*edit.tokens, device);
+  if (!edit.reference.empty()) reference_ = indexTensor(edit.reference, device);
+  if (!edit.scale.empty()) scale_ = valueTensor(edit.scale, device);
+  if (!edit.shift.empty()) shift_ = valueTensor(edit.shift, device);
+  if (edit.source.defined()) source_ = edit.source.to(device);
+}
+
+void PreparedEdit::checkRange(const at::Tensor& rows) const {
+  if (rows.dim() < 2) {
+    throw Error("BAD_TENSOR", edit_.path + " gives a tensor of shape " + shapeText(rows) +
+                                  ": an edit needs [rows, tokens, channels] or [rows, channels].");
+  }
+  if (edit_.channels) requireBelow(*edit_.channels, rows.size(-1), "CHANNEL_OUT_OF_RANGE", "Channel", edit_.path);
+  requireBelow(edit_.reference, rows.size(-1), "CHANNEL_OUT_OF_RANGE", "Channel", edit_.path);
+  if (edit_.tokens) requireBelow(*edit_.tokens, rows.size(-2), "TOKEN_OUT_OF_RANGE", "Token", edit_.path);
+}
+
+at::Tensor PreparedEdit::choose(const at::Tensor& rows) const {
+  at::Tensor chosen = rows;
+  if (tokens_.defined()) chosen = chosen.index_select(-2, tokens_);
+  if (channels_.defined()) chosen = chosen.index_select(-1, channels_);
+  return chosen;
+}
+
+void PreparedEdit::put(at::Tensor& rows, const at::Tensor& values) const {
+  if (tokens_.defined() && channels_.defined()) {
+    auto tokens = rows.index_select(-2, tokens_);
+    tokens.index_copy_(-1, channels_, values);
+    rows.index_copy_(-2, tokens_, tokens);
+  } else if (tokens_.defined()) {
+    rows.index_copy_(-2, tokens_, values);
+  } else if (channels_.defined()) {
+    rows.index_copy_(-1, channels_, values);
+  } else {
+    rows.copy_(values);
+  }
+}
+
+at::Tensor PreparedEdit::changed(const at::Tensor& chosen, const at::Tensor& rows, const at::Tensor& bypass,
+                                 int64_t step) const {
+  switch (edit_.operation) {
+    case Operation::retain: {
+      const auto& table = edit_.retention;
+      const double rho = table.empty() ? 0 : table[std::min<size_t>(step, table.size() - 1)];
+      // Zeroing writes zeros even where z is infinite or not a number.
+      return rho == 0 ? at::zeros_like(chosen) : chosen * rho;
+    }
+    case Operation::mean: {
+      const auto mean = rows.mean(-2, /*keepdim=*/true);
+      return (channels_.defined() ? mean.index_select(-1, channels_) : mean).expand_as(chosen);
+    }
+    case Operation::affine: {
+      auto result = chosen.to(at::kFloat);
+      if (scale_.defined()) result = result * scale_;
+      if (shift_.defined()) result = result + shift_;
+      return result.to(chosen.scalar_type());
+    }
+    case Operation::transplant: {
+      if (source_.dim() != rows.dim() || source_.size(-1) != rows.size(-1) || source_.size(-2) != rows.size(-2) ||
+          (source_.size(0) != 1 && source_.size(0) != rows.size(0))) {
+        throw Error("BAD_TENSOR", "transplant into " + edit_.path + ": the source has shape " + shapeText(source_) +
+                                      ", the hidden state " + shapeText(rows) +
+                                      ". Capture the source at the same site and size.");
+      }
+      return choose(source_.to(chosen.scalar_type())).expand_as(chosen);
+    }
+    case Operation::skip:
+    case Operation::identity: {
+      if (!bypass.defined() || !bypass.sizes().equals(rows.sizes())) {
+        throw Error("BAD_TENSOR", std::string(edit_.operation == Operation::skip ? "skip" : "identity") + " at " +
+                                      edit_.path + " needs an input of the shape of its output " + shapeText(rows) +
+                                      ", found " + (bypass.defined() ? shapeText(bypass) : "none") + ".");
+      }
+      return choose(bypass.to(chosen.scalar_type()));
+    }
+    case Operation::shuffle:
+      return chosen.index_select(-2, permutation(chosen.size(-2), edit_.seed, step, chosen.device()));
+    case Operation::blur: {
+      // Tokens beyond the grid (text tokens in front of the image's in joint attention) stay as they are.
+      const int64_t tokens = rows.size(-2), channels = chosen.size(-1);
+      const auto [height, width] = edit_.grid.value_or(std::pair<int64_t, int64_t>{1, tokens});
+      if (height * width > tokens) {
+        throw Error("BAD_TENSOR", "blur at " + edit_.path + ": a grid of " + std::to_string(height) + " × " +
+                                      std::to_string(width) + " tokens does not fit into " + std::to_string(tokens) +
+                                      ".");
+      }
+      const auto all = channels_.defined() ? rows.index_select(-1, channels_) : rows;
+      const auto options = at::TensorOptions(at::kFloat).device(rows.device());
+      const auto image = all.narrow(-2, tokens - height * width, height * width).to(at::kFloat);
+      auto blurred = image.reshape({-1, height, width * channels});
+      blurred = at::matmul(gaussianMatrix(height, edit_.sigma, options), blurred).reshape({-1, width, channels});
+      blurred = at::matmul(gaussianMatrix(width, edit_.sigma, options), blurred).reshape_as(image);
+      auto result = all.clone();
+      result.narrow(-2, tokens - height * width, height * width).copy_(blurred);
+      return tokens_.defined() ? result.index_select(-2, tokens_) : result;
+    }
+    case Operation::match: {
+      auto reference = tokens_.defined() ? rows.index_select(-2, tokens_) : rows;
+      const auto wanted = reference.index_select(-1, reference_).to(at::kFloat).norm(2, -1, true);
+      const auto present = chosen.to(at::kFloat);
+      const auto norm = present.norm(2, -1, true).clamp_min(1e-12);
+      return (present - present * (wanted / norm)).to(chosen.scalar_type());
+    }
+  }
+  return chosen;
+}
+
+void PreparedEdit::apply(at::Tensor rows, const at::Tensor& bypass, int64_t step) const {
+  checkRange(rows);
+  put(rows, changed(choose(rows), rows, bypass, step));
+}
+
+}  // namespace dg

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "native/core/site.h"
+
+namespace dg {
+
+// What is done to the chosen channels and tokens of a hidden state z, for the rows of one branch.
+enum class Operation {
+  retain,      // z := ρ_t · z (ρ = 0 zeroes; Gan et al., arXiv 2510.11538; ρ_t: arXiv 2607.02968)
+  mean,        // z := mean of z over all tokens, per channel
+  affine,      // z := γ · z + β
+  transplant,  // z := the values captured in another run
+  skip,        // z := what the module was given (skip layer guidance)
+  shuffle,     // the chosen tokens change places (token perturbation guidance; keeps every norm)
+  identity,    // attention output := its values (perturbed attention guidance)
+  blur,        // Gaussian blur over the token grid (smoothed energy guidance when put on the queries)
+  match,       // the chosen channels move by as much (‖Δz‖₂ per token) as zeroing `reference` would: the control
+};
+
+Operation operationNamed(const std::string& name);  // throws BAD_OPTION
+
+// One disruption, as the plan gives it: plain data.
+struct Edit {
+  std::string path;
+  Tap tap = Tap::output;
+  std::optional<std::string> stream;
+  Operation operation = Operation::retain;
+  std::optional<std::vector<int64_t>> channels;  // none: all
+  std::optional<std::vector<int64_t>> tokens;    // none: all
+  std::vector<double> retention;                 // ρ_t, one per step (or one for all)
+  std::vector<double> scale;                     // γ, one per chosen channel
+  std::vector<double> shift;                     // β
+  at::Tensor source;                             // transplant: [1 or rows, tokens, channels]
+  std::vector<int64_t> reference;                // match
+  double sigma = 0;                              // blur, in tokens; infinity: the mean
+  std::optional<std::pair<int64_t, int64_t>> grid;  // blur: rows and columns of the tokens
+  uint64_t seed = 0;                             // shuffle
+};
+
+// An edit with its index tensors on the device, ready to be applied inside a model evaluation without a transfer.
+class PreparedEdit {
+ public:
+  PreparedEdit(const Edit& edit, at::Device device);
+
+  // Changes `rows` in place: [rows, tokens, channels] ([rows, heads, tokens, head channels] for queries and values).
+  // `bypass` is what the module was given (skip) or the attention's values (identity), the same rows of it.
+  // Throws CHANNEL_OUT_OF_RANGE, TOKEN_OUT_OF_RANGE, BAD_TENSOR.
+  void apply(at::Tensor rows, const at::Tensor& bypass, int64_t step) const;
+
+  const Edit& edit() const { return edit_; }
+
+ private:
+  at::Tensor changed(const at::Tensor& chosen, const at::Tensor& rows, const at::Tensor& bypass, int64_t step) const;
+  at::Tensor choose(const at::Tensor& rows) const;
+  void put(at::Tensor& rows, const at::Tensor& values) const;
+  void checkRange(const at::Tensor& rows) const;
+
+  Edit edit_;
+  at::Tensor channels_, tokens_, reference_, scale_, shift_, source_;
+};
+
+}  // namespace dg

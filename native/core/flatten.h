@@ -1,0 +1,30 @@
+#pragma once
+
+#include <torch/script.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "native/core/site.h"
+
+namespace dg {
+
+// A model as one graph without calls: every tensor that enters or leaves a submodule passes a tap that carries the
+// index of its site. It is never run as it is: a program (program.h) copies it and keeps the taps it needs, so hooks
+// that nobody asked for cost nothing at all.
+struct FlatModel {
+  std::shared_ptr<torch::jit::Graph> graph;  // inputs: those of forward, without self; weights are constants
+  std::vector<Site> sites;
+  int64_t blocks = 0;
+};
+
+// Blocks of one class share one method graph, so the calls are inlined one by one here, while the path of the
+// submodule is known. Weights are read from `module` as they are (convert them first); constants of the program, and the
+// devices that a trace bakes in, are moved to `device`.
+// Throws NOT_A_TRANSFORMER when no called submodule matches a block pattern, OPERATOR_REFUSED (audit.h),
+// MODEL_UNREADABLE for programs that can not be flattened (state changed at run time).
+FlatModel flatten(const torch::jit::Module& module, const std::vector<BlockPattern>& blocks, at::Device device,
+                  bool allowAllOperators);
+
+}  // namespace dg

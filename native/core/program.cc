@@ -1,0 +1,96 @@
+#include "native/core/program.h"
+
+#include <torch/csrc/jit/ir/constants.h>
+#include <torch/csrc/jit/passes/common_subexpression_elimination.h>
+#include <torch/csrc/jit/passes/dead_code_elimination.h>
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "native/core/error.h"
+
+namespace dg {
+namespace {
+
+using torch::jit::Block;
+using torch::jit::Graph;
+using torch::jit::Node;
+
+bool contains(const std::vector<int64_t>& sites, int64_t site) {
+  return std::find(sites.begin(), sites.end(), site) != sites.end();
+}
+
+void collectTaps(Block* block, std::vector<Node*>& taps) {
+  for (Node* node : block->nodes()) {
+    if (tapSite(node) >= 0) taps.push_back(node);
+    for (Block* inner : node->blocks()) collectTaps(inner, taps);
+  }
+}
+
+bool isOutOfMemory(const std::exception& error) {
+  const std::string what = error.what();
+  return dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr ||
+         dynamic_cast<const std::bad_alloc*>(&error) != nullptr ||
+         what.find("not enough memory") != std::string::npos || what.find("out of memory") != std::string::npos;
+}
+
+// The interpreter wraps what an operator throws into a report with the TorchScript stack; its last line is the reason.
+std::string reason(const std::exception& error) {
+  const auto* plain = dynamic_cast<const c10::Error*>(&error);
+  std::string text = plain != nullptr ? plain->what_without_backtrace() : error.what();
+  const auto marker = text.rfind("Error: ");
+  if (text.find("The following operation failed") != std::string::npos && marker != std::string::npos) {
+    text = text.substr(marker + 7);
+  }
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  return text.substr(0, 600);
+}
+
+}  // namespace
+
+Program::Program(const std::shared_ptr<Graph>& graph) : code_(graph, "detail_guidance") {}
+
+Values Program::run(Values inputs, const HookSet* hooks) const {
+  const ActiveHooks scope(hooks);
+  try {
+    torch::jit::InterpreterState(code_).run(inputs);
+    return inputs;
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    if (isOutOfMemory(error)) {
+      throw Error("OUT_OF_MEMORY", "The model did not fit into memory: " + reason(error) +
+                                       ". Use a smaller size or batch, or a 16 bit dtype.");
+    }
+    throw Error("MODEL_FAILED", "The model failed while it ran: " + reason(error));
+  }
+}
+
+int64_t tapSite(const Node* node) {
+  static const auto kind = c10::Symbol::fromQualString(kTap);
+  return node->kind() == kind ? torch::jit::toIValue(node->input(1))->toInt() : -1;
+}
+
+std::shared_ptr<Graph> selectTaps(const FlatModel& model, const std::vector<int64_t>& sites,
+                                  const std::vector<int64_t>& bypassed) {
+  auto graph = model.graph->copy();
+  std::vector<Node*> taps;
+  collectTaps(graph->block(), taps);
+  std::unordered_map<int64_t, Node*> bySite;
+  for (Node* tap : taps) bySite.emplace(tapSite(tap), tap);
+  for (const auto site : bypassed) {
+    const auto bypass = model.sites[site].bypass;
+    if (!bypass || !bySite.count(site) || !bySite.count(*bypass)) continue;
+    bySite[site]->replaceInput(2, bySite[*bypass]->input(0));
+  }
+  for (Node* tap : taps) {
+    if (contains(sites, tapSite(tap))) continue;
+    tap->output()->replaceAllUsesWith(tap->input(0));
+    tap->destroy();
+  }
+  torch::jit::EliminateCommonSubexpression(graph);
+  torch::jit::EliminateDeadCode(graph);
+  return graph;
+}
+
+}  // namespace dg

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <torch/csrc/jit/ir/ir.h>
+#include <torch/csrc/jit/runtime/interpreter.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "native/core/flatten.h"
+#include "native/core/tap.h"
+
+namespace dg {
+
+using Values = std::vector<c10::IValue>;
+
+// A graph ready to run. It goes to the interpreter as it is: no profiling executor, so the first run costs what the
+// hundredth does, and nothing is reordered between runs.
+class Program {
+ public:
+  explicit Program(const std::shared_ptr<torch::jit::Graph>& graph);
+
+  // Runs on this thread; `hooks` (may be null) are active meanwhile. Throws MODEL_FAILED or OUT_OF_MEMORY.
+  Values run(Values inputs, const HookSet* hooks) const;
+
+ private:
+  torch::jit::Code code_;
+};
+
+// A copy of the model's graph with the taps of `sites` alone. A tap in `bypassed` also receives the value that takes
+// its place when its module is skipped.
+std::shared_ptr<torch::jit::Graph> selectTaps(const FlatModel& model, const std::vector<int64_t>& sites,
+                                              const std::vector<int64_t>& bypassed);
+
+// The site of a tap node, or -1.
+int64_t tapSite(const torch::jit::Node* node);
+
+}  // namespace dg

@@ -1,0 +1,85 @@
+#include "native/core/sampler.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Functions.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <deque>
+
+#include "native/core/combine.h"
+#include "native/core/error.h"
+#include "native/core/reuse.h"
+
+namespace dg {
+namespace {
+
+// x' = sample · x + Σ outputs[k] · D_k, newest first.
+at::Tensor advance(const Step& step, const at::Tensor& x, const std::deque<at::Tensor>& history) {
+  auto next = x * step.sample;
+  for (size_t k = 0; k < step.outputs.size(); ++k) {
+    if (step.outputs[k] != 0) next.add_(history.at(k), step.outputs[k]);
+  }
+  return next;
+}
+
+size_t historyLength(const Plan& plan) {
+  size_t longest = 1;
+  for (const auto& step : plan.steps) longest = std::max(longest, step.outputs.size());
+  return longest;
+}
+
+void requireFinite(const at::Tensor& x, const Step& step) {
+  if (at::isfinite(x).all().item<bool>()) return;
+  throw Error("MODEL_FAILED", "The latents are no longer finite after timestep " + std::to_string(step.timestep) +
+                                  ": lower the guidance scales, or load the model in float32.");
+}
+
+}  // namespace
+
+SampleResult sample(Model& model, const Plan& plan, const std::function<void(const Progress&)>& onStep,
+                    const std::atomic<bool>& cancelled) {
+  const c10::InferenceMode inference;
+  SampleResult result;
+  const auto count = plan.latents.size(0);
+  const auto longest = historyLength(plan);
+  const auto steps = static_cast<int64_t>(plan.steps.size());
+  std::vector<at::Tensor> finished;
+  for (int64_t first = 0; first < count; first += plan.batchSize) {
+    const auto images = std::min(plan.batchSize, count - first);
+    BranchEvaluator evaluator(model, plan, first, images, cancelled);
+    Reuse reuse(plan);
+    Combiner combiner;
+    std::deque<at::Tensor> history;
+    auto x = plan.latents.narrow(0, first, images).to(model.device()).contiguous();
+    for (int64_t i = 0; i < steps; ++i) {
+      const auto& step = plan.steps[i];
+      const auto given = step.inputScale == 1 ? x : x * step.inputScale;
+      const auto wanted = reuse.wanted(i);
+      auto predictions = evaluator.evaluate(wanted, given, step.timestep, i);
+      reuse.complete(predictions, wanted);
+      result.evaluations += images * std::count(wanted.begin(), wanted.end(), 1);
+      history.push_front(combiner.combine(predictions, step));
+      if (history.size() > longest) history.pop_back();
+      at::Tensor preview;
+      if (plan.preview && onStep) {
+        preview = (x * step.previewSample + history.front() * step.previewOutput).to(at::kCPU);
+      }
+      x = advance(step, x, history);
+      if (onStep) onStep({i + 1, steps, first, images, step.timestep, preview});
+    }
+    if (steps > 0) requireFinite(x, plan.steps.back());
+    finished.push_back(x.to(at::kCPU));
+    const auto& sharing = evaluator.sharing();
+    result.sharing = sharing;
+  }
+  result.latents = at::cat(finished);
+  return result;
+}
+
+at::Tensor gaussian(uint64_t seed, at::IntArrayRef shape) {
+  auto generator = at::detail::createCPUGenerator(seed);
+  return at::randn(shape, generator, at::TensorOptions(at::kFloat));
+}
+
+}  // namespace dg

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+
+#include "native/core/branch.h"
+#include "native/core/model.h"
+#include "native/core/plan.h"
+
+namespace dg {
+
+struct Progress {
+  int64_t step = 0;     // steps done, 1 … steps
+  int64_t steps = 0;
+  int64_t image = 0;    // first image of this group
+  int64_t images = 0;   // in this group
+  double timestep = 0;
+  at::Tensor preview;   // x0 as predicted at this step, float32 on the CPU; undefined unless asked for
+};
+
+struct SampleResult {
+  at::Tensor latents;       // float32 [images, C, H, W], on the CPU
+  Sharing sharing;
+  int64_t evaluations = 0;  // branch evaluations of one image, summed
+};
+
+// Runs the plan: groups of batchSize images one after the other, each through all steps. The sampler's state and the
+// guidance sum are float32. Throws ABORT_ERR within one model evaluation of `cancelled` being set; BAD_TENSOR when the
+// prediction is not finite.
+SampleResult sample(Model& model, const Plan& plan, const std::function<void(const Progress&)>& onStep,
+                    const std::atomic<bool>& cancelled);
+
+// A standard normal tensor, equal to torch.randn(shape, generator=torch.Generator().manual_seed(seed)).
+at::Tensor gaussian(uint64_t seed, at::IntArrayRef shape);
+
+}  // namespace dg

@@ -1,0 +1,64 @@
+#include "native/core/tap.h"
+
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <torch/library.h>
+
+#include <memory>
+#include <mutex>
+
+#include "native/core/error.h"
+#include "native/core/precision.h"
+
+namespace dg {
+namespace {
+
+thread_local const HookSet* active = nullptr;
+
+at::Tensor tap(const at::Tensor& x, int64_t site, const std::optional<at::Tensor>& bypass) {
+  const SiteHooks* hooks = active == nullptr ? nullptr : active->find(site);
+  if (hooks == nullptr) return x;
+  if (hooks->observe) hooks->observe(x);
+  if (hooks->edits.empty()) return x;
+  at::Tensor edited = x.clone();
+  for (const auto& [edit, firstRow, rows] : hooks->edits) {
+    at::Tensor given;
+    if (bypass && bypass->dim() == x.dim() && bypass->size(0) == x.size(0)) {
+      given = bypass->narrow(0, firstRow, rows);
+    }
+    edit->apply(edited.narrow(0, firstRow, rows), given, active->step);
+  }
+  return edited;
+}
+
+}  // namespace
+
+void registerOperators() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    if (c10::Dispatcher::singleton().findSchema({kTap, ""})) {
+      throw Error("ADDON_DUPLICATE",
+                  "Another copy of detail-guidance is loaded in this process. Install it once and let both users "
+                  "share it (npm dedupe).");
+    }
+    // Kept until the process ends: programs that hold the operators may outlive every scope of ours.
+    static auto* library = new torch::Library(torch::Library::DEF, kNamespace, std::nullopt, __FILE__, __LINE__);
+    library->def("tap(Tensor(a) x, int site, Tensor? bypass=None) -> Tensor(a)", tap);
+    library->def("match_dtype(Tensor(a) x, Tensor like) -> Tensor(a)", matchDtype);
+  });
+}
+
+const SiteHooks* HookSet::find(int64_t site) const {
+  const auto entry = sites_.find(site);
+  return entry == sites_.end() ? nullptr : &entry->second;
+}
+
+std::vector<int64_t> HookSet::sites() const {
+  std::vector<int64_t> found;
+  for (const auto& entry : sites_) found.push_back(entry.first);
+  return found;
+}
+
+ActiveHooks::ActiveHooks(const HookSet* hooks) : previous_(active) { active = hooks; }
+ActiveHooks::~ActiveHooks() { active = previous_; }
+
+}  // namespace dg

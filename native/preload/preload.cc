@@ -1,0 +1,47 @@
+// Loads libtorch's libraries by path before the addon that needs them, so that the addon carries no path of the machine
+// it was built on: the dynamic linker finds a library that is loaded already by its name. Knows nothing of libtorch.
+
+#include <napi.h>
+
+#include <string>
+
+#ifdef _WIN32
+#include <windows.h>
+#else
+#include <dlfcn.h>
+#endif
+
+namespace {
+
+// Empty when the library was loaded, else the reason.
+std::string open(const std::string& path) {
+#ifdef _WIN32
+  if (LoadLibraryExA(path.c_str(), nullptr, LOAD_WITH_ALTERED_SEARCH_PATH) != nullptr) return "";
+  return "error " + std::to_string(GetLastError());
+#else
+  if (dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL) != nullptr) return "";
+  const char* reason = dlerror();
+  return reason != nullptr ? reason : "unknown error";
+#endif
+}
+
+// preload(paths: string[]): null, or the first failure as a sentence
+Napi::Value preload(const Napi::CallbackInfo& info) {
+  const auto env = info.Env();
+  if (!info[0].IsArray()) throw Napi::TypeError::New(env, "preload takes an array of paths.");
+  const auto paths = info[0].As<Napi::Array>();
+  for (uint32_t i = 0; i < paths.Length(); ++i) {
+    const auto reason = open(paths.Get(i).ToString().Utf8Value());
+    if (!reason.empty()) return Napi::String::New(env, reason);
+  }
+  return env.Null();
+}
+
+Napi::Object initialise(Napi::Env env, Napi::Object exports) {
+  exports.Set("preload", Napi::Function::New(env, preload));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(preload, initialise)

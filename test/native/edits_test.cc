@@ -1,0 +1,107 @@
+// Every operation of an edit on a small hidden state, against the definition written out.
+#include "native/core/edit.h"
+
+#include <ATen/Functions.h>
+
+#include <limits>
+
+#include "test/native/check.h"
+
+using namespace dg;
+
+namespace {
+
+at::Tensor hidden() { return at::arange(2 * 4 * 3, at::kFloat).reshape({2, 4, 3}) - 7; }
+
+at::Tensor apply(Edit edit, at::Tensor z, int64_t step = 0, at::Tensor bypass = {}) {
+  edit.path = "test";
+  PreparedEdit(edit, at::kCPU).apply(z, bypass, step);
+  return z;
+}
+
+}  // namespace
+
+int main() {
+  Edit zero;
+  zero.channels = std::vector<int64_t>{1};
+  auto z = apply(zero, hidden());
+  CHECK(z.select(-1, 1).abs().max().item<float>() == 0);
+  CHECK(z.select(-1, 0).equal(hidden().select(-1, 0)));
+  auto infinite = hidden();
+  infinite.select(-1, 1).fill_(std::numeric_limits<float>::infinity());
+  CHECK(apply(zero, infinite).select(-1, 1).abs().max().item<float>() == 0);
+
+  Edit retain;
+  retain.channels = std::vector<int64_t>{0, 2};
+  retain.tokens = std::vector<int64_t>{3};
+  retain.retention = {0.5, 0.25};
+  z = apply(retain, hidden(), 1);
+  CHECK(z[1][3][2].item<float>() == hidden()[1][3][2].item<float>() * 0.25f);
+  CHECK(z[1][3][1].item<float>() == hidden()[1][3][1].item<float>());
+  CHECK(z[1][2][2].item<float>() == hidden()[1][2][2].item<float>());
+
+  Edit mean;
+  mean.operation = Operation::mean;
+  mean.channels = std::vector<int64_t>{0};
+  z = apply(mean, hidden());
+  CHECK(z[0][2][0].item<float>() == hidden()[0].select(-1, 0).mean().item<float>());
+
+  Edit affine;
+  affine.operation = Operation::affine;
+  affine.channels = std::vector<int64_t>{0, 1};
+  affine.scale = {2, 1};
+  affine.shift = {0, 10};
+  z = apply(affine, hidden());
+  CHECK(z[1][1][0].item<float>() == hidden()[1][1][0].item<float>() * 2);
+  CHECK(z[1][1][1].item<float>() == hidden()[1][1][1].item<float>() + 10);
+
+  Edit transplant;
+  transplant.operation = Operation::transplant;
+  transplant.source = at::full({1, 4, 3}, 9.0f);
+  transplant.channels = std::vector<int64_t>{2};
+  z = apply(transplant, hidden());
+  CHECK(z[1][0][2].item<float>() == 9 && z[1][0][1].item<float>() == hidden()[1][0][1].item<float>());
+  transplant.source = at::full({1, 5, 3}, 9.0f);
+  CHECK_THROWS("BAD_TENSOR", apply(transplant, hidden()));
+
+  Edit skip;
+  skip.operation = Operation::skip;
+  CHECK(apply(skip, hidden(), 0, at::ones({2, 4, 3})).equal(at::ones({2, 4, 3})));
+  CHECK_THROWS("BAD_TENSOR", apply(skip, hidden()));
+
+  Edit shuffle;
+  shuffle.operation = Operation::shuffle;
+  shuffle.seed = 3;
+  z = apply(shuffle, hidden());
+  CHECK(!z.equal(hidden()));
+  CHECK(std::get<0>(z.sort(1)).equal(hidden()));  // the same tokens in another order
+  CHECK(apply(shuffle, hidden()).equal(z));
+  CHECK(z[0].add(12).equal(z[1]));  // one permutation for all rows
+
+  Edit blur;
+  blur.operation = Operation::blur;
+  blur.sigma = std::numeric_limits<double>::infinity();
+  blur.grid = std::pair<int64_t, int64_t>{2, 2};
+  z = apply(blur, hidden());
+  CHECK(at::allclose(z, hidden().mean(1, true).expand_as(z)));
+  blur.sigma = 0.6;
+  z = apply(blur, hidden());
+  CHECK(at::allclose(z.mean(1), hidden().mean(1)));  // a 2 × 2 grid blurs symmetrically
+  blur.grid = std::pair<int64_t, int64_t>{3, 3};
+  CHECK_THROWS("BAD_TENSOR", apply(blur, hidden()));
+
+  Edit match;
+  match.operation = Operation::match;
+  match.channels = std::vector<int64_t>{0};
+  match.reference = {1, 2};
+  z = apply(match, hidden());
+  const auto moved = (z - hidden()).norm(2, -1);
+  CHECK(at::allclose(moved, hidden().narrow(-1, 1, 2).norm(2, -1)));
+
+  zero.channels = std::vector<int64_t>{3};
+  CHECK_THROWS("CHANNEL_OUT_OF_RANGE", apply(zero, hidden()));
+  retain.tokens = std::vector<int64_t>{-1};
+  CHECK_THROWS("TOKEN_OUT_OF_RANGE", apply(retain, hidden()));
+  CHECK_THROWS("BAD_OPTION", operationNamed("erase"));
+  return 0;
+}
