@@ -19,6 +19,9 @@ const { step } = require('./steps.cjs');
 const BYTES_NEEDED = 6e9;
 const PYTHON = { major: 3, minor: 10 };
 
+/** What the parity tests and models/ import. */
+const TEST_MODULES = ['torch', 'numpy', 'scipy', 'diffusers', 'transformers', 'safetensors', 'pytest'];
+
 /** @param {string} environment @param {string} [program] @returns {string} */
 const programOf = (environment, program = 'python') =>
   process.platform === 'win32'
@@ -151,9 +154,12 @@ async function ensureTestPackages() {
 function testPython() {
   const python = programOf(privateEnvironment());
   if (!fs.existsSync(python)) return { path: null, reason: `there is no private Python environment (${python})` };
-  const answer = spawnSync(python, ['-c', 'import torch, numpy, diffusers, pytest'], { encoding: 'utf8' });
-  if (answer.status === 0) return { path: python, reason: null };
-  return { path: null, reason: answer.stderr?.trim().split('\n').at(-1) || 'its Python does not start' };
+  // Found, not imported: importing torch takes seconds.
+  const question = `import importlib.util as u; print(*[n for n in ${JSON.stringify(TEST_MODULES)} if not u.find_spec(n)])`;
+  const answer = spawnSync(python, ['-I', '-c', question], { encoding: 'utf8', timeout: 30_000 });
+  if (answer.status !== 0) return { path: null, reason: `${python} does not start: ${answer.stderr ?? answer.error}` };
+  const missing = answer.stdout.trim();
+  return missing ? { path: null, reason: `${python} lacks ${missing}` } : { path: python, reason: null };
 }
 
 module.exports = { findPython, makeEnvironment, pipInstall, ensureLibtorch, ensureTestPackages, testPython, programOf };
