@@ -1,0 +1,259 @@
+import { describe, expect, test } from '@jest/globals';
+
+import type { GuidanceInput } from '../../lib/guidance';
+import type { Plan } from '../../lib/plan';
+
+import { embeddedManifest, errorOf, plannedModel, planWith } from './model';
+
+const names = (plan: Plan) => plan.branches.map(({ name }) => name.replace(/ \(.*/, ''));
+const guided = (guidance: GuidanceInput, numInferenceSteps = 4) => planWith({ guidance, numInferenceSteps });
+const rounded = (plan: Plan) => plan.steps.map(({ weights }) => weights.map((weight) => Number(weight.toFixed(9))));
+
+describe('branches and weights', () => {
+  test('1. no guidance is the conditional prediction alone', () => {
+    const plan = guided({});
+    expect(names(plan)).toEqual(['conditional']);
+    expect(rounded(plan)).toEqual([[1], [1], [1], [1]]);
+    expect(plan.edits).toEqual([]);
+  });
+
+  test('2. classifier-free guidance: s and 1 − s', () => {
+    const plan = guided({ classifierFree: { scale: 4 } });
+    expect(names(plan)).toEqual(['conditional', 'unconditional']);
+    expect(rounded(plan)[0]).toEqual([4, -3]);
+  });
+
+  test('3. Detail Guidance: 1 + w and −w, the massive channels of the recorded layer zeroed', () => {
+    const { massiveActivations } = embeddedManifest();
+    const plan = guided({ detail: { scale: 0.5 } });
+    expect(names(plan)).toEqual(['conditional', 'detail-deficient']);
+    expect(rounded(plan)[0]).toEqual([1.5, -0.5]);
+    expect(plan.edits).toEqual([
+      {
+        path: `blocks.${massiveActivations!.layer}`,
+        tap: 'output',
+        stream: 'image',
+        operation: 'retain',
+        channels: massiveActivations!.channels,
+        tokens: null,
+        retention: [0, 0, 0, 0],
+      },
+    ]);
+  });
+
+  test('4. together: 1 + λ + w, −λ, −w', () => {
+    const plan = guided({ classifierFree: { scale: 3 }, detail: { scale: 0.5 } });
+    expect(names(plan)).toEqual(['conditional', 'unconditional', 'detail-deficient']);
+    expect(rounded(plan)[0]).toEqual([3.5, -2, -0.5]);
+  });
+
+  test('5. windows: step i of n is inside when start ≤ i / n < stop', () => {
+    const plan = guided({ classifierFree: { scale: 2, stop: 0.5 }, detail: { scale: 1, start: 0.25, stop: 0.75 } });
+    expect(rounded(plan)).toEqual([
+      [2, -1, 0],
+      [3, -1, -1],
+      [2, 0, -1],
+      [1, 0, 0],
+    ]);
+  });
+
+  test('6. several degraded branches, equal ones are one', () => {
+    const plan = guided({
+      detail: [
+        { scale: 0.5, layer: 2 },
+        { scale: 0.25, layer: 5, retention: 0.5 },
+        { scale: 0.5, layer: 2 },
+      ],
+    });
+    expect(plan.branches).toHaveLength(3);
+    expect(rounded(plan)[0]).toEqual([2.25, -1, -0.25]);
+  });
+
+  test('7. the disrupted model itself leaves no conditional branch', () => {
+    const plan = guided({ disrupt: { layer: 3, channels: [1, 2] } });
+    expect(names(plan)).toEqual(['detail-deficient']);
+    expect(rounded(plan)).toEqual([[1], [1], [1], [1]]);
+  });
+
+  test('8. a technique of weight 0 costs no branch', () => {
+    expect(names(guided({ classifierFree: { scale: 1 }, detail: { scale: 0 } }))).toEqual(['conditional']);
+    expect(names(guided({ classifierFree: { scale: 0 } }))).toEqual(['unconditional']);
+  });
+
+  test('9. Heun: both evaluations of a step are in the same window', () => {
+    const plan = planWith({
+      guidance: { classifierFree: { scale: 2, stop: 0.5 } },
+      scheduler: { kind: 'flow-match-heun' },
+    });
+    expect(rounded(plan).map(([, weight]) => weight)).toEqual([-1, -1, -1, -1, 0, 0, 0]);
+  });
+
+  test('10. without guidance the defaults of the bundle apply', () => {
+    expect(names(planWith({}))).toEqual(['conditional', 'unconditional', 'detail-deficient']);
+  });
+});
+
+describe('neighbouring techniques', () => {
+  const techniques: GuidanceInput[] = [
+    { slg: { start: 0 } },
+    { pag: {} },
+    { seg: {} },
+    { tpg: {} },
+    { s2: {} },
+    { blur: {} },
+    { detail: { control: { kind: 'matched-channels' } } },
+    { detail: { control: { kind: 'random-tokens' } } },
+    { classifierFree: {}, apg: {} },
+    { classifierFree: {}, cfgZeroStar: {} },
+    { classifierFree: {}, rescale: {} },
+  ];
+
+  test.each(techniques.map((guidance) => [Object.keys(guidance).join(' + '), guidance] as const))(
+    '%s: the weights of every step add up to 1',
+    (_name, guidance) => {
+      const plan = guided(guidance, 10);
+      for (const { weights } of plan.steps) {
+        expect(weights).toHaveLength(plan.branches.length);
+        expect(weights.reduce((sum, weight) => sum + weight, 0)).toBeCloseTo(1, 12);
+      }
+    },
+  );
+
+  test('published layers are carried over by relative depth', () => {
+    expect(guided({ slg: { start: 0 } }).edits.map(({ path }) => path)).toEqual(['blocks.2', 'blocks.3']);
+    const large = planWith({ guidance: { slg: { start: 0 } } }, plannedModel(embeddedManifest(), 24));
+    expect(large.edits.map(({ path }) => path)).toEqual(['blocks.7', 'blocks.8', 'blocks.9']);
+  });
+
+  test('attention edits sit on the attention inside the block', () => {
+    expect(guided({ pag: { layers: 4 } }).edits).toMatchObject([{ path: 'blocks.4.attention', operation: 'identity' }]);
+    const [blur] = guided({ seg: { layers: 4 } }).edits;
+    expect(blur).toMatchObject({ operation: 'blur', sigma: Infinity, grid: [7, 7] });
+  });
+
+  test('S² skips other blocks in other steps, the same ones for the same seed', () => {
+    const skipped = (seed: number) => guided({ s2: { seed } }, 20).steps.map(({ weights }) => weights.indexOf(-0.25));
+    expect(new Set(skipped(0)).size).toBeGreaterThan(2);
+    expect(skipped(0)).toEqual(skipped(0));
+    expect(skipped(0)).not.toEqual(skipped(1));
+  });
+
+  test('the magnitude-matched control moves as many other channels', () => {
+    const [edit] = guided({ detail: { channels: [3, 7], control: { kind: 'matched-channels', seed: 1 } } }).edits;
+    expect(edit).toMatchObject({ operation: 'match', reference: [3, 7] });
+    expect(edit!.channels).toHaveLength(2);
+    for (const channel of edit!.channels!) expect([3, 7]).not.toContain(channel);
+  });
+
+  test('what is not linear names the branches it is about, where they are evaluated', () => {
+    const plan = guided({ classifierFree: { scale: 3, stop: 0.5 }, cfgZeroStar: {}, rescale: { factor: 0.5 } });
+    expect(plan.steps.map(({ adjustments }) => adjustments.map(({ kind }) => kind))).toEqual([
+      ['project', 'zero', 'rescale'],
+      ['project', 'rescale'],
+      ['rescale'],
+      ['rescale'],
+    ]);
+    expect(plan.steps[0]!.adjustments[0]).toEqual({ kind: 'project', branch: 1, reference: 0 });
+  });
+
+  test.each<GuidanceInput>([
+    { apg: {} },
+    { classifierFree: {}, apg: {}, cfgZeroStar: {} },
+    { disrupt: {}, rescale: {} },
+  ])('refuses what does not go together: %j', (guidance) => {
+    expect(errorOf(() => guided(guidance))).toMatchObject({ code: 'BAD_OPTION' });
+  });
+});
+
+describe('retention', () => {
+  const rho = (retention: NonNullable<Exclude<GuidanceInput['detail'], unknown[]>>['retention']) =>
+    planWith({ guidance: { detail: { retention } }, scheduler }).edits[0]!.retention!;
+  // σ of 4 steps: 1, 0.667, 0.334, 0.001.
+  const scheduler = { timestepSpacing: 'linspace' };
+  const times = planWith({ scheduler }).steps.map(({ time }) => time);
+
+  test('constant, linear, cosine, table', () => {
+    expect(rho(0.25)).toEqual([0.25, 0.25, 0.25, 0.25]);
+    expect(rho({ kind: 'linear', data: 0, noise: 1 })).toEqual(times);
+    rho({ kind: 'cosine', data: 1, noise: 0 }).forEach((value, index) => {
+      expect(value).toBeCloseTo((1 + Math.cos(Math.PI * times[index]!)) / 2, 12);
+    });
+    const table = rho({ kind: 'table', times: [0.3, 0.7], values: [0, 1] });
+    expect(table[0]).toBe(1);
+    expect(table[1]).toBeCloseTo((times[1]! - 0.3) / 0.4, 12);
+    expect(table[3]).toBe(0);
+  });
+
+  test('a table out of order, or with a value too few', () => {
+    for (const times of [[0.5, 0.2], [0.5]]) {
+      const retention = { kind: 'table' as const, times, values: [0, 1] };
+      expect(errorOf(() => rho(retention))).toMatchObject({ code: 'BAD_OPTION' });
+    }
+  });
+});
+
+describe('tokens', () => {
+  const tokens = (value: unknown) => guided({ detail: { tokens: value as never } }).edits[0]!.tokens;
+  const half = (rows: number, columns: number) =>
+    Array.from({ length: rows }, () => Array.from({ length: columns }, (_, column) => (column < columns / 2 ? 1 : 0)));
+
+  test('indices are sorted and once each', () => {
+    expect(tokens([5, 3, 5, 48])).toEqual([3, 5, 48]);
+  });
+
+  test('a mask of any size is resized to the grid of 7 × 7', () => {
+    // The left half of 28 columns covers tokens 0 to 2 of a row and half of token 3.
+    const left = Array.from({ length: 7 }, (_, row) => [0, 1, 2, 3].map((column) => row * 7 + column)).flat();
+    expect(tokens(half(28, 28))).toEqual(left);
+    expect(tokens(half(10, 1000))).toEqual(left);
+    const data = Float32Array.from(half(28, 28).flat());
+    expect(tokens({ data, shape: [28, 28], dtype: 'float32' })).toEqual(left);
+    expect(tokens([[true]])).toHaveLength(49);
+  });
+
+  test.each([
+    ['a token beyond the grid', [49], 'TOKEN_OUT_OF_RANGE'],
+    ['rows of different lengths', [[1, 0], [1]], 'BAD_TENSOR'],
+    ['a tensor of rank 3', { data: new Float32Array(4), shape: [1, 2, 2], dtype: 'float32' }, 'BAD_TENSOR'],
+    ['an empty tensor', { data: new Float32Array(0), shape: [0, 2], dtype: 'float32' }, 'BAD_TENSOR'],
+    ['a mask that leaves nothing', [[0, 0.2]], 'BAD_OPTION'],
+    ['an empty list', [], 'BAD_OPTION'],
+  ])('refuses %s', (_name, value, code) => {
+    expect(errorOf(() => tokens(value))).toMatchObject({ code });
+  });
+});
+
+describe('what the model has not', () => {
+  test.each<[string, Parameters<typeof planWith>[0], string, RegExp]>([
+    ['a layer', { guidance: { detail: { layer: 8 } } }, 'LAYER_OUT_OF_RANGE', /numbered 0 to 7/],
+    ['a channel', { guidance: { detail: { channels: [128] } } }, 'CHANNEL_OUT_OF_RANGE', /0 to 127/],
+    ['a stream', { guidance: { detail: { stream: 'text' } } }, 'SITE_NOT_FOUND', /'image'/],
+    ['a class index', { classLabel: 10 }, 'CLASS_OUT_OF_RANGE', /from 0 to 9 .*'Ankle boot'/],
+    ['a class name', { classLabel: 'Sneakers' }, 'CLASS_OUT_OF_RANGE', /'Sneaker' is near/],
+    ['no class', { classLabel: undefined }, 'BAD_OPTION', /classLabel is missing/],
+    ['a class too few', { classLabel: [1, 2], numImages: 3 }, 'BAD_OPTION', /one class for each image/],
+    ['noise of its own', { scheduler: { kind: 'ddim', eta: 1 } }, 'BAD_OPTION', /flow/],
+    ['an unknown sampler', { scheduler: { kind: 'euler' } }, 'BAD_OPTION', /'flow-match-euler'/],
+    ['an unknown sampler option', { scheduler: { shifts: 3 } }, 'BAD_OPTION', /'shift'/],
+  ])('%s', (_name, options, code, message) => {
+    expect(errorOf(() => planWith(options))).toMatchObject({ code, message: expect.stringMatching(message) });
+  });
+
+  test('massive activations, when the bundle records none', () => {
+    const bundle = embeddedManifest();
+    delete bundle.massiveActivations;
+    const error = errorOf(() => planWith({ guidance: { detail: {} } }, plannedModel(bundle)));
+    expect(error).toMatchObject({ code: 'BAD_OPTION', message: expect.stringMatching(/records no massive/) });
+  });
+});
+
+test('class names are found whatever their case, and one class serves all images', () => {
+  expect(planWith({ classLabel: 'ankle BOOT', numImages: 3 }).classes).toEqual([9, 9, 9]);
+  expect(planWith({ classLabel: ['Bag', 1] })).toMatchObject({ images: 2, classes: [8, 1] });
+});
+
+test('another sampler keeps the training schedule', () => {
+  const plan = planWith({ scheduler: { kind: 'dpm-solver++' } });
+  expect(plan.scheduler).toMatchObject({ kind: 'dpm-solver++', timestepScale: 1, flowShift: 1 });
+  expect(plan.steps[0]!.timestep).toBeCloseTo(0.999, 9);
+});
