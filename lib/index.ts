@@ -1,13 +1,13 @@
 /** Detail Guidance for Diffusion Transformers. */
 export type { Bundle, BundleManifest } from './bundle';
 export { AbortError, DetailGuidanceError, errorCodes, type ErrorCode } from './errors';
-export type { GuidanceInput, GuidanceOptions } from './guidance';
+export { GuidanceBuilder, presetNames, type GuidanceInput, type GuidanceOptions, type PresetName } from './guidance';
 export { readMetadata, readPlan, type PictureMetadata } from './metadata';
 export type { NativeEdit, NativeHook, NativeSite } from './native';
 export type { GenerateOptions } from './options/generate';
 export type { LoadOptions } from './options/load';
 export { loadPipeline, Pipeline, type ForwardOptions, type ForwardResult } from './pipeline';
-export type { Plan, PlanAdjustment, PlanBranch, PlanStep } from './plan';
+export type { ExplainedSteps, Plan, PlanAdjustment, PlanBranch, PlanExplanation, PlanStep } from './plan';
 export type { StepEvent } from './progress';
 export { GeneratedImage, type GenerateResult } from './result';
 export type { SchedulerOptions } from './schedule';

@@ -15,7 +15,7 @@ import {
 import { generateSchema, type GenerateOptions, type GenerateRequest } from './options/generate';
 import { loadSchema, type LoadOptions } from './options/load';
 import { parse } from './options/parse';
-import { plan, type Plan } from './plan';
+import { explain, plan, type Plan, type PlanExplanation } from './plan';
 import { Queue } from './queue';
 import type { GenerateResult } from './result';
 import type { Tensor } from './tensor';
@@ -124,9 +124,13 @@ export class Pipeline {
    *
    * @throws what `generate` throws for its options
    */
-  plan(options: GenerateOptions = {}): Plan {
+  plan(options: GenerateOptions = {}): Plan & { explain(): PlanExplanation } {
     this.#refuseDisposed();
-    return this.#plan(parse(generateSchema, options, 'options'));
+    const planned = this.#plan(parse(generateSchema, options, 'options'));
+    // Not enumerable: the plan stays plain data for whoever copies or prints it.
+    return Object.defineProperty(planned, 'explain', { value: () => explain(planned) }) as Plan & {
+      explain(): PlanExplanation;
+    };
   }
 
   /**

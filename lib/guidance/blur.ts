@@ -19,7 +19,7 @@ export const blurSchema = strictObject({
   /** 0-based block whose output is blurred. Default: the one that the bundle records for its massive activations. */
   layer: either([z.literal('auto'), whole(0)], "'auto' or a block index from 0").default('auto'),
   /** Standard deviation in tokens. Default 1. */
-  sigma: either([finite(0, 10_000), z.literal(Infinity)], 'a number from 0 to 10000, or Infinity,').default(1),
+  sigma: either([finite(0.01, 10_000), z.literal(Infinity)], 'a number from 0.01 to 10000, or Infinity,').default(1),
   ...windowOptions,
 });
 export type BlurOptions = z.output<typeof blurSchema>;

@@ -6,6 +6,7 @@ import { either, list, strictObject } from '../options/vocabulary';
 
 import { apg, apgSchema } from './apg';
 import { blur, blurSchema } from './blur';
+import { branches, branchesSchema } from './branches';
 import { cfgZeroStar, cfgZeroStarSchema } from './cfgZeroStar';
 import { classifierFree, classifierFreeSchema } from './classifierFree';
 import { detail, detailSchema } from './detail';
@@ -18,6 +19,9 @@ import { slg, slgSchema } from './slg';
 import { tpg, tpgSchema } from './tpg';
 import type { Contribution, GuidanceContext } from './term';
 
+export { GuidanceBuilder, type Window } from './builder';
+export { editSchema, operations, resolveEdit, type EditOptions } from './edit';
+export { preset, presetNames, type PresetName } from './presets';
 export { conditional, edited, unconditional } from './term';
 export type {
   Adjustment,
@@ -59,6 +63,8 @@ export const guidanceSchema = strictObject({
   cfgZeroStar: cfgZeroStarSchema.optional(),
   /** Guidance rescale: changes the sum. */
   rescale: rescaleSchema.optional(),
+  /** Branches and weights of one's own in place of the conditional prediction. */
+  branches: branchesSchema.optional(),
 });
 
 export type GuidanceOptions = z.output<typeof guidanceSchema>;
@@ -85,6 +91,7 @@ export function contributions(options: GuidanceOptions, context: GuidanceContext
     options.apg && apg(options.apg, context),
     options.cfgZeroStar && cfgZeroStar(options.cfgZeroStar, context),
     options.rescale && rescale(options.rescale, context),
+    options.branches && branches(options.branches, context),
   ].filter((contribution) => contribution !== undefined);
 }
 

@@ -16,7 +16,9 @@ export const segSchema = strictObject({
   /** s, from 0 to 100. Default 3. */
   scale: finite(0, 100).default(3),
   /** Standard deviation of the blur in tokens; Infinity is the mean. Default Infinity. */
-  sigma: either([finite(0, 10_000), z.literal(Infinity)], 'a number from 0 to 10000, or Infinity,').default(Infinity),
+  sigma: either([finite(0.01, 10_000), z.literal(Infinity)], 'a number from 0.01 to 10000, or Infinity,').default(
+    Infinity,
+  ),
   /** Blocks whose queries are blurred. Default: 13 of 24, or the same relative depth. */
   layers: layersSchema.optional(),
   ...windowOptions,

@@ -54,6 +54,8 @@ export type Adjustment =
 /** What one technique adds to the plan. */
 export interface Contribution {
   terms: GuidanceTerm[];
+  /** Branches that take the place of D(c) at the start of the sum. */
+  branches?: { branch: Branch; weights: number[] }[];
   /** In the order in which they are applied. */
   adjustments?: Adjustment[];
 }

@@ -1,11 +1,11 @@
 /** The options of `pipeline.generate` and `pipeline.plan`. The types are those of the schema. */
 import { z } from 'zod';
 
-import { guidanceSchema } from '../guidance';
+import { guidanceSchema, presetNames } from '../guidance';
 import type { StepEvent } from '../progress';
 import type { Tensor } from '../tensor';
 
-import { either, flag, list, strictObject, text, whole } from './vocabulary';
+import { choice, either, flag, list, strictObject, text, whole } from './vocabulary';
 
 const oneClass = either([whole(0), text()], 'a class index from 0 or the name of a class');
 
@@ -41,8 +41,14 @@ export const generateSchema = strictObject({
   numInferenceSteps: whole(1, 1000).optional(),
   /** Default: as many as there are class labels or latents, or 1. */
   numImages: whole(1, 100_000).optional(),
-  /** Techniques and their options. Default: the bundle's; `{}` is the conditional prediction alone. */
-  guidance: guidanceSchema.optional(),
+  /**
+   * Techniques and their options, or the name of a preset. Default: the bundle's; `{}` is the conditional prediction
+   * alone.
+   */
+  guidance: either(
+    [guidanceSchema, choice(presetNames)],
+    `an object of techniques, or one of ${presetNames.map((name) => `'${name}'`).join(', ')},`,
+  ).optional(),
   /** Options of the sampler that differ from the bundle's; another `kind` keeps what the two have in common. */
   scheduler: z.record(z.string(), z.unknown(), { error: 'an object of scheduler options' }).optional(),
   /**

@@ -42,7 +42,7 @@ export class Branches {
    *
    * @throws BAD_OPTION when the weights of a step do not add up to 1
    */
-  finish(): { weights: number[][]; planned: PlanBranch[]; edits: NativeEdit[] } {
+  finish(): { weights: number[][]; planned: Omit<PlanBranch, 'untouched'>[]; edits: NativeEdit[] } {
     const used = [...this.rows].filter(([, row]) => row.weights.some((weight) => Math.abs(weight) > 1e-12));
     this.order = new Map(used.map(([key], index) => [key, index]));
     const weights = Array.from({ length: this.evaluations }, (_, step) =>

@@ -9,6 +9,7 @@ import {
   conditional,
   contributions,
   guidanceSchema,
+  preset,
   type Adjustment,
   type Conditioning,
   type GuidanceContext,
@@ -19,6 +20,8 @@ import type { GenerateRequest } from '../options/generate';
 import { parse } from '../options/parse';
 import { Branches } from './branches';
 import { chooseScheduler } from './scheduler';
+import { untouchedBlocks } from './depth';
+import { checkConflicts } from './conflict';
 import { findAttentions, findOutput, findOutputs } from './site';
 import { schedule, type SchedulerOptions } from '../schedule';
 
@@ -55,6 +58,8 @@ export interface PlanBranch {
   conditioning: Conditioning;
   /** Indices into `Plan.edits`. */
   edits: number[];
+  /** Blocks that are computed before the first edit acts; all of them when there is none. */
+  untouched: number;
 }
 
 /** Everything that `generate` will do, as plain data. */
@@ -76,6 +81,8 @@ export interface Plan {
   partialForward: boolean;
   batchSize: number;
   preview: boolean;
+  /** Blocks of the model. */
+  layers: number;
 }
 
 /** What is known about the model when a plan is made. */
@@ -97,7 +104,7 @@ export function plan(request: GenerateRequest, model: PlannedModel): Plan {
   const images = countImages(request);
   const classes = classIndices(request.classLabel, images, bundle.conditioning);
   const numInferenceSteps = request.numInferenceSteps ?? bundle.defaults?.numInferenceSteps ?? 30;
-  const guidance = request.guidance ?? defaultGuidance(bundle);
+  const guidance = chooseGuidance(request.guidance, bundle);
   const scheduler = chooseScheduler(bundle.scheduler, request.scheduler);
   const [rows, columns] = bundle.transformer.tokenGrid;
   const table = schedule(scheduler, {
@@ -117,12 +124,16 @@ export function plan(request: GenerateRequest, model: PlannedModel): Plan {
   };
   const found = contributions(guidance, context);
   const branches = new Branches(table.steps.length);
-  branches.add(
-    conditional,
-    table.steps.map(() => 1),
-  );
+  const base = found.flatMap((contribution) => contribution.branches ?? []);
+  if (base.length === 0) branches.add(conditional, new Array<number>(table.steps.length).fill(1));
+  for (const { branch, weights } of base) branches.add(branch, weights);
   for (const { terms } of found) for (const term of terms) branches.addTerm(term);
   const { weights, planned, edits } = branches.finish();
+  for (const branch of planned)
+    checkConflicts(
+      branch.name,
+      branch.edits.map((index) => edits[index]!),
+    );
   const adjustments = found.flatMap((contribution) => contribution.adjustments ?? []);
   return {
     images,
@@ -132,7 +143,7 @@ export function plan(request: GenerateRequest, model: PlannedModel): Plan {
     guidance,
     initialScale: table.initialScale,
     edits,
-    branches: planned,
+    branches: planned.map((branch) => ({ ...branch, untouched: untouchedBlocks(branch.edits, edits, model) })),
     steps: table.steps.map((row, index) => {
       if (row.noise !== 0) throw stochastic(scheduler);
       const { timestep, time, sigma, inputScale, sample, outputs, preview } = row;
@@ -151,6 +162,7 @@ export function plan(request: GenerateRequest, model: PlannedModel): Plan {
     partialForward: request.partialForward,
     batchSize: request.batchSize,
     preview: request.preview,
+    layers: model.layers,
   };
 }
 
@@ -160,8 +172,12 @@ function countImages({ numImages, classLabel, latents }: GenerateRequest): numbe
   return (Array.isArray(latents?.shape) ? latents.shape[0] : undefined) ?? 1;
 }
 
-function defaultGuidance(bundle: BundleManifest): GuidanceOptions {
-  return parse(guidanceSchema, bundle.defaults?.guidance ?? {}, 'bundle.json.defaults.guidance', 'BUNDLE_INVALID');
+/** The caller's, a preset, or the bundle's. */
+function chooseGuidance(given: GenerateRequest['guidance'], bundle: BundleManifest): GuidanceOptions {
+  if (typeof given === 'object') return given;
+  const defaults = bundle.defaults?.guidance ?? {};
+  const guidance = given === undefined ? defaults : preset(given, defaults);
+  return parse(guidanceSchema, guidance, 'bundle.json.defaults.guidance', 'BUNDLE_INVALID');
 }
 
 function adjustmentsAt(

@@ -1,0 +1,107 @@
+/** What a plan will compute, in words and in numbers. */
+import type { Plan } from './plan';
+
+/** A run of evaluations that compute the same. */
+export interface ExplainedSteps {
+  /** First and last evaluation, from 0. */
+  from: number;
+  to: number;
+  /** Each branch that is evaluated, with its weight, and how many blocks are computed for it alone. */
+  branches: { name: string; weight: number; blocks: number }[];
+  /** Rows per image in the model's batch. */
+  rows: number;
+  /** Blocks evaluated per image, a block for one row being one. */
+  blocks: number;
+  /** The same without sharing. */
+  blocksUnshared: number;
+  /** Adjustments after or before the sum, by kind. */
+  adjustments: string[];
+}
+
+export interface PlanExplanation {
+  steps: ExplainedSteps[];
+  /** Evaluations of the sampler, and blocks in all of them, per image. */
+  evaluations: number;
+  blocks: number;
+  /** Expected cost against classifier-free guidance in every step: blocks over 2 · layers · evaluations. */
+  costOverClassifierFree: number;
+  /** All of it as text. */
+  text: string;
+}
+
+/** Explains a plan. The expected cost counts transformer blocks; what is outside them is not counted. */
+export function explain(plan: Plan): PlanExplanation {
+  const steps: ExplainedSteps[] = [];
+  plan.steps.forEach((_, index) => {
+    const found = explainStep(plan, index);
+    const last = steps.at(-1);
+    if (last && same(last, found)) last.to = index;
+    else steps.push(found);
+  });
+  const evaluations = plan.steps.length;
+  const blocks = steps.reduce((sum, step) => sum + step.blocks * (step.to - step.from + 1), 0);
+  const costOverClassifierFree = blocks / (2 * plan.layers * evaluations);
+  const explanation = { steps, evaluations, blocks, costOverClassifierFree };
+  return { ...explanation, text: inWords(plan, explanation) };
+}
+
+function explainStep(plan: Plan, index: number): ExplainedSteps {
+  const { weights, adjustments } = plan.steps[index]!;
+  const evaluated = plan.branches
+    .map((branch, at) => ({ ...branch, weight: weights[at]! }))
+    .filter(({ weight }) => weight !== 0);
+  // Of the branches under one conditioning, the one that is edited last runs whole and the others join it up to their
+  // first edit.
+  const whole = new Map<string, (typeof evaluated)[number]>();
+  for (const branch of evaluated) {
+    const known = whole.get(branch.conditioning);
+    if (!known || branch.untouched > known.untouched) whole.set(branch.conditioning, branch);
+  }
+  const branches = evaluated.map((branch) => {
+    const shared = plan.partialForward && whole.get(branch.conditioning) !== branch ? branch.untouched : 0;
+    return { name: branch.name, weight: branch.weight, blocks: plan.layers - shared };
+  });
+  return {
+    from: index,
+    to: index,
+    branches,
+    rows: branches.length,
+    blocks: branches.reduce((sum, branch) => sum + branch.blocks, 0),
+    blocksUnshared: branches.length * plan.layers,
+    adjustments: adjustments.map(({ kind }) => kind),
+  };
+}
+
+function same(a: ExplainedSteps, b: ExplainedSteps): boolean {
+  return JSON.stringify({ ...a, from: 0, to: 0 }) === JSON.stringify({ ...b, from: 0, to: 0 });
+}
+
+function inWords(
+  plan: Plan,
+  { steps, evaluations, blocks, costOverClassifierFree }: Omit<PlanExplanation, 'text'>,
+): string {
+  const { kind } = plan.scheduler;
+  const lines = [
+    `${plan.images} ${plan.images === 1 ? 'image' : 'images'}, ${plan.numInferenceSteps} steps of ${kind}, ${evaluations} evaluations of ${plan.layers} blocks`,
+  ];
+  for (const { from, to, branches, rows, blocks: each, blocksUnshared, adjustments } of steps) {
+    lines.push(
+      `${from === to ? `evaluation ${from}` : `evaluations ${from} to ${to}`}: ${rows} ${rows === 1 ? 'row' : 'rows'}, ${each} blocks${each < blocksUnshared ? ` (${blocksUnshared} without sharing)` : ''}`,
+    );
+    for (const { name, weight, blocks: own } of branches) {
+      lines.push(
+        `  ${signed(weight)} · ${name}: ${own} of ${plan.layers} blocks${own < plan.layers ? ', the rest shared' : ''}`,
+      );
+    }
+    if (adjustments.length > 0) lines.push(`  then ${adjustments.join(', ')}`);
+  }
+  lines.push(
+    `${blocks} blocks an image in all, ${costOverClassifierFree.toFixed(3)} of plain classifier-free guidance`,
+  );
+  return lines.join('\n');
+}
+
+function signed(weight: number): string {
+  const rounded = Number(weight.toPrecision(6));
+  return rounded < 0 ? `− ${-rounded}` : `+ ${rounded}`;
+}

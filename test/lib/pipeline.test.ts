@@ -1,0 +1,454 @@
+/** The facade over the real addon and the embedded model. */
+import { createHash } from 'node:crypto';
+import { cp, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+
+import {
+  loadPipeline,
+  readMetadata,
+  readPlan,
+  type GenerateOptions,
+  type Pipeline,
+  type StepEvent,
+  type Tensor,
+} from '../../lib';
+import type { GuidanceInput } from '../../lib/guidance';
+import { native } from '../../lib/native';
+import { packageRoot } from '../../lib/packageRoot';
+
+const embedded = join(packageRoot(), 'models', 'embedded');
+const short = { classLabel: 8, seed: 7, numInferenceSteps: 4 } satisfies GenerateOptions;
+
+let pipeline: Pipeline;
+let folder: string;
+
+beforeAll(async () => {
+  pipeline = await loadPipeline('embedded', { device: 'cpu' });
+  folder = await mkdtemp(join(tmpdir(), 'pipeline-'));
+});
+
+afterAll(async () => {
+  await pipeline.dispose();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const bytes = async (options: GenerateOptions) => Buffer.from((await pipeline.generate(options)).images[0]!.toPng());
+const values = async (options: GenerateOptions) =>
+  Array.from((await pipeline.generate({ ...short, ...options })).latents.data as Float32Array);
+const largestDifference = (a: number[], b: number[]) =>
+  Math.max(...a.map((value, index) => Math.abs(value - b[index]!)));
+
+describe('generate', () => {
+  test('1. the same seed gives the same bytes, whatever numImages is', async () => {
+    const { images, seeds } = await pipeline.generate({ ...short, numImages: 3 });
+    expect(seeds).toEqual([7, 8, 9]);
+    for (const [index, image] of images.entries()) {
+      expect(image.seed).toBe(7 + index);
+      expect(Buffer.from(image.toPng()).equals(await bytes({ ...short, seed: 7 + index }))).toBe(true);
+    }
+    expect(images[0]!.pixels).not.toEqual(images[1]!.pixels);
+  });
+
+  test('2. pictures have the size and the channels of the bundle', async () => {
+    const { images, latents } = await pipeline.generate(short);
+    expect(images[0]).toMatchObject({ width: 28, height: 28, channels: 1 });
+    expect(images[0]!.pixels).toHaveLength(28 * 28);
+    expect(latents).toMatchObject({ shape: [1, 1, 28, 28], dtype: 'float32' });
+  });
+
+  test('3. one class for each image; names and indices are the same', async () => {
+    const { images } = await pipeline.generate({ ...short, classLabel: ['Bag', 'Trouser'] });
+    expect(images.map(({ metadata }) => metadata.class)).toEqual([8, 1]);
+    expect(Buffer.from(images[0]!.toPng()).equals(await bytes(short))).toBe(true);
+  });
+
+  test('4. latents in place of the seed', async () => {
+    const latents = native().gaussian(7n, [1, 1, 28, 28]);
+    expect(await values({ latents })).toEqual(await values({}));
+    expect(await values({ latents, seed: 99 })).toEqual(await values({}));
+  });
+
+  test('5. without a seed, the one that was drawn makes the picture again', async () => {
+    const { images } = await pipeline.generate({ ...short, seed: undefined });
+    expect(Buffer.from(images[0]!.toPng()).equals(await bytes({ ...short, seed: images[0]!.seed }))).toBe(true);
+  });
+
+  test('6. a picture of a batch differs from the picture alone by rounding only', async () => {
+    const { latents } = await pipeline.generate({ ...short, numImages: 4, batchSize: 4 });
+    const alone = await values({ numImages: 4 });
+    expect(largestDifference(Array.from(latents.data as Float32Array), alone)).toBeLessThan(1e-4);
+  });
+
+  test('7. a shared prefix changes nothing', async () => {
+    const guidance = { classifierFree: { scale: 3 }, detail: { scale: 0.5, layer: 4 } };
+    const { sharing, evaluations } = await pipeline.generate({ ...short, guidance });
+    expect(sharing).toMatchObject({ shared: true, reason: null });
+    expect(evaluations).toBe(3 * 4);
+    expect(await values({ guidance })).toEqual(await values({ guidance, partialForward: false }));
+  });
+});
+
+describe('guidance', () => {
+  test('1. off in all steps, or of weight 0, is the conditional prediction', async () => {
+    const conditional = await values({ guidance: {} });
+    expect(await values({ guidance: { classifierFree: { scale: 5, stop: 0 }, detail: { scale: 0 } } })).toEqual(
+      conditional,
+    );
+    expect(await values({ guidance: { detail: { retention: 1 } } })).not.toEqual([]);
+    expect(largestDifference(await values({ guidance: { detail: { retention: 1 } } }), conditional)).toBeLessThan(1e-5);
+  });
+
+  test('2. a window that ends before the last step leaves the later steps alone', async () => {
+    const early = { classifierFree: { scale: 4, stop: 0.5 } };
+    const twice = await pipeline.generate({ ...short, guidance: early });
+    expect(twice.evaluations).toBe(2 + 2 + 1 + 1);
+  });
+
+  const techniques: GuidanceInput[] = [
+    { classifierFree: { scale: 3 } },
+    { detail: { scale: 0.5 } },
+    { detail: { scale: 0.5, tokens: [0, 1, 2, 3] } },
+    { detail: { scale: 0.5, retention: { kind: 'cosine', data: 0, noise: 1 } } },
+    { detail: { scale: 0.5, control: { kind: 'matched-channels' } } },
+    { detail: { scale: 0.5, control: { kind: 'random-tokens' } } },
+    { disrupt: {} },
+    { slg: { start: 0 } },
+    { pag: { scale: 1 } },
+    { seg: { scale: 1 } },
+    { seg: { scale: 1, sigma: 1 } },
+    { tpg: { scale: 1 } },
+    { s2: {} },
+    { blur: {} },
+    { classifierFree: { scale: 3 }, apg: {} },
+    { classifierFree: { scale: 3 }, cfgZeroStar: {} },
+    { classifierFree: { scale: 3 }, rescale: {} },
+  ];
+
+  test.each(techniques.map((guidance) => [JSON.stringify(guidance), guidance] as const))(
+    '3. %s changes the picture, and leaves it finite',
+    async (_name, guidance) => {
+      const changed = await values({ guidance });
+      expect(changed.every(Number.isFinite)).toBe(true);
+      expect(changed).not.toEqual(await values({ guidance: {} }));
+    },
+  );
+
+  test.each([{ kind: 'flow-match-euler', shift: 3 }, { kind: 'flow-match-heun' }, { kind: 'dpm-solver++' }])(
+    '4. sampler %j',
+    async (scheduler) => {
+      expect((await values({ scheduler, numInferenceSteps: 8 })).every(Number.isFinite)).toBe(true);
+    },
+  );
+});
+
+describe('onStep', () => {
+  test('1. is told every step of every image, with previews', async () => {
+    const events: StepEvent[] = [];
+    await pipeline.generate({ ...short, numImages: 2, preview: true, onStep: (event) => events.push(event) });
+    expect(events.map(({ image, step }) => [image, step])).toEqual([
+      [0, 1],
+      [0, 2],
+      [0, 3],
+      [0, 4],
+      [1, 1],
+      [1, 2],
+      [1, 3],
+      [1, 4],
+    ]);
+    expect(events.every(({ steps, images }) => steps === 4 && images === 2)).toBe(true);
+    expect(events.at(-1)!.fraction).toBe(1);
+    expect(events[0]!.fraction).toBe(1 / 8);
+    expect(events[0]!.preview).toMatchObject({ shape: [1, 1, 28, 28], dtype: 'float32' });
+  });
+
+  test('2. has no preview unless asked', async () => {
+    const events: StepEvent[] = [];
+    await pipeline.generate({ ...short, onStep: (event) => events.push(event) });
+    expect(events.every((event) => !('preview' in event))).toBe(true);
+  });
+
+  test('3. an exception in it ends the run and rejects the call with it', async () => {
+    const error = new Error('mine');
+    let calls = 0;
+    const run = pipeline.generate({
+      ...short,
+      numInferenceSteps: 50,
+      onStep: () => {
+        calls++;
+        throw error;
+      },
+    });
+    await expect(run).rejects.toBe(error);
+    expect(calls).toBe(1);
+    await expect(pipeline.generate(short)).resolves.toBeDefined();
+  });
+});
+
+describe('calls at the same time', () => {
+  test('run one after the other and do not mix', async () => {
+    const guidances: GuidanceInput[] = [{}, { classifierFree: { scale: 3 } }, { disrupt: { layer: 2 } }];
+    const finished: number[] = [];
+    const together = await Promise.all(
+      guidances.map(async (guidance, index) => {
+        const found = await values({ guidance });
+        finished.push(index);
+        return found;
+      }),
+    );
+    expect(finished).toEqual([0, 1, 2]);
+    for (const [index, guidance] of guidances.entries()) expect(together[index]).toEqual(await values({ guidance }));
+  });
+
+  test('a call that fails does not stop the next one', async () => {
+    const failing = pipeline.generate({
+      ...short,
+      onStep: () => {
+        throw new Error('mine');
+      },
+    });
+    const next = pipeline.generate(short);
+    await expect(failing).rejects.toThrow('mine');
+    await expect(next).resolves.toBeDefined();
+  });
+});
+
+describe('abort', () => {
+  const aborted = (reason: unknown) => ({ name: 'AbortError', code: 'ABORT_ERR', cause: reason });
+
+  test('1. before', async () => {
+    const reason = new Error('early');
+    await expect(pipeline.generate({ ...short, signal: AbortSignal.abort(reason) })).rejects.toMatchObject(
+      aborted(reason),
+    );
+  });
+
+  test('2. during: no further step is told', async () => {
+    const controller = new AbortController();
+    const reason = new Error('enough');
+    let steps = 0;
+    const run = pipeline.generate({
+      ...short,
+      numInferenceSteps: 200,
+      signal: controller.signal,
+      onStep: () => {
+        if (++steps === 2) controller.abort(reason);
+      },
+    });
+    await expect(run).rejects.toMatchObject(aborted(reason));
+    expect(steps).toBe(2);
+  });
+
+  test('3. while waiting for an earlier call', async () => {
+    const controller = new AbortController();
+    const first = pipeline.generate(short);
+    const second = pipeline.generate({ ...short, signal: controller.signal });
+    controller.abort();
+    await expect(second).rejects.toMatchObject({ name: 'AbortError' });
+    await expect(first).resolves.toBeDefined();
+  });
+
+  test('4. while loading', async () => {
+    await expect(loadPipeline('embedded', { signal: AbortSignal.abort() })).rejects.toMatchObject({
+      name: 'AbortError',
+    });
+  });
+});
+
+describe('dispose', () => {
+  test('ends what runs, refuses what comes after, and may be called again', async () => {
+    const own = await loadPipeline('embedded', { device: 'cpu' });
+    const running = own.generate({ ...short, numInferenceSteps: 500 });
+    const waiting = own.generate(short);
+    const settled = Promise.allSettled([running, waiting]);
+    await Promise.all([own.dispose(), own.dispose()]);
+    for (const { status, reason } of (await settled) as PromiseRejectedResult[]) {
+      expect(status).toBe('rejected');
+      expect(reason).toMatchObject({ code: 'DISPOSED' });
+    }
+    await own.dispose();
+    await expect(own.generate(short)).rejects.toMatchObject({ code: 'DISPOSED' });
+    await expect(own.forward({})).rejects.toMatchObject({ code: 'DISPOSED' });
+    expect(() => own.plan(short)).toThrow(/disposed/);
+  });
+
+  test('by Symbol.asyncDispose', async () => {
+    const own = await loadPipeline('embedded', { device: 'cpu' });
+    await own[Symbol.asyncDispose]();
+    await expect(own.generate(short)).rejects.toMatchObject({ code: 'DISPOSED' });
+  });
+});
+
+describe('saving, and making a picture again', () => {
+  test('1. the PNG says how it was made; its options make the same bytes', async () => {
+    const options: GenerateOptions = {
+      ...short,
+      numImages: 2,
+      guidance: {
+        classifierFree: { scale: 3 },
+        detail: { scale: 0.5, retention: { kind: 'linear', data: 0, noise: 1 } },
+      },
+      scheduler: { shift: 2 },
+    };
+    const { images } = await pipeline.generate(options);
+    const path = join(folder, 'second.png');
+    await images[1]!.save(path);
+    const png = await readFile(path);
+    expect(readMetadata(png)).toMatchObject({
+      seed: 8,
+      class: 8,
+      device: 'cpu',
+      dtype: 'float32',
+      plan: { images: 1 },
+    });
+    expect((await bytes(readPlan(png))).equals(png)).toBe(true);
+  });
+
+  test('2. with latents of its own', async () => {
+    const latents = native().gaussian(3n, [2, 1, 28, 28]);
+    const { images } = await pipeline.generate({ ...short, latents });
+    const png = images[1]!.toPng();
+    expect((await bytes(readPlan(png))).equals(Buffer.from(png))).toBe(true);
+  });
+
+  test('3. an output that cannot be written leaves nothing', async () => {
+    const { images } = await pipeline.generate(short);
+    const path = join(folder, 'no', 'such', 'folder.png');
+    await expect(images[0]!.save(path)).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
+    await expect(stat(path)).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
+  test('4. a PNG that says nothing', () => {
+    expect(() => readPlan(Uint8Array.of(1, 2, 3))).toThrow(expect.objectContaining({ code: 'BAD_TENSOR' }));
+  });
+});
+
+describe('forward', () => {
+  const inputs = (): Record<string, Tensor> => ({
+    sample: native().gaussian(1n, [2, 1, 28, 28]),
+    timestep: { data: Float32Array.of(0.5, 0.25), shape: [2], dtype: 'float32' },
+    class: { data: BigInt64Array.of(1n, 2n), shape: [2], dtype: 'int64' },
+  });
+
+  test('1. captures hidden states, and leaves the output as it was', async () => {
+    const plain = await pipeline.forward(inputs());
+    const { output, captures } = await pipeline.forward(inputs(), {
+      hooks: [{ path: 'blocks.*', tap: 'output', stream: 'image' }],
+    });
+    expect(output).toEqual(plain.output);
+    expect(captures.map(({ block }) => block)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+    expect(captures[0]!.tensor.shape).toEqual([2, 49, 128]);
+  });
+
+  test('2. edits act in this call alone', async () => {
+    const plain = await pipeline.forward(inputs());
+    const edit = {
+      path: 'blocks.3',
+      tap: 'output',
+      stream: 'image',
+      operation: 'retain',
+      channels: [5],
+      tokens: null,
+      retention: [0],
+    } as const;
+    const { output } = await pipeline.forward(inputs(), {
+      hooks: [
+        { path: 'blocks.3', tap: 'output', stream: 'image', edits: [{ ...edit, channels: [5], retention: [0] }] },
+      ],
+    });
+    expect(output.data).not.toEqual(plain.output.data);
+    expect((await pipeline.forward(inputs())).output).toEqual(plain.output);
+  });
+
+  test('3. shapes of the sites', async () => {
+    const shapes = await pipeline.shapes();
+    const index = pipeline.sites.findIndex((site) => site.block === 7 && site.tap === 'output');
+    expect(shapes).toHaveLength(pipeline.sites.length);
+    expect(shapes[index]).toEqual([1, 49, 128]);
+  });
+
+  test.each<[string, (given: Record<string, Tensor>) => void, string]>([
+    ['a missing input', (given) => delete given['class'], 'BAD_OPTION'],
+    ['an unknown input', (given) => (given['clas'] = given['class']!), 'BAD_OPTION'],
+    ['an input of another dtype', (given) => (given['class'] = given['timestep']!), 'BAD_TENSOR'],
+    ['an input of another shape', (given) => (given['sample'] = native().gaussian(1n, [2, 1, 28, 27])), 'BAD_TENSOR'],
+  ])('4. refuses %s', async (_name, change, code) => {
+    const given = inputs();
+    change(given);
+    await expect(pipeline.forward(given)).rejects.toMatchObject({ code });
+  });
+
+  test('5. a pattern that matches nothing names near ones', async () => {
+    const run = pipeline.forward(inputs(), { hooks: [{ path: 'block.3' }] });
+    await expect(run).rejects.toMatchObject({ code: 'SITE_NOT_FOUND', message: expect.stringMatching(/blocks\.3/) });
+  });
+});
+
+describe('bad input', () => {
+  test.each<[string, GenerateOptions, string]>([
+    ['an unknown option', { sed: 1 } as GenerateOptions, 'BAD_OPTION'],
+    ['a scale that is NaN', { guidance: { detail: { scale: NaN } } }, 'BAD_OPTION'],
+    ['a class that does not exist', { classLabel: 10 }, 'CLASS_OUT_OF_RANGE'],
+    ['a layer out of range', { guidance: { detail: { layer: 8 } } }, 'LAYER_OUT_OF_RANGE'],
+    ['a channel out of range', { guidance: { detail: { channels: [128] } } }, 'CHANNEL_OUT_OF_RANGE'],
+    ['a token out of range', { guidance: { detail: { tokens: [49] } } }, 'TOKEN_OUT_OF_RANGE'],
+    [
+      'latents of another shape',
+      { latents: { data: new Float32Array(4), shape: [1, 1, 2, 2], dtype: 'float32' } },
+      'BAD_TENSOR',
+    ],
+    [
+      'latents with NaN',
+      { latents: { data: new Float32Array(784).fill(NaN), shape: [1, 1, 28, 28], dtype: 'float32' } },
+      'BAD_TENSOR',
+    ],
+    [
+      'latents for another count',
+      { numImages: 2, latents: { data: new Float32Array(784), shape: [1, 1, 28, 28], dtype: 'float32' } },
+      'BAD_TENSOR',
+    ],
+    [
+      'conditioning of a model that takes none',
+      { conditioning: { text: { data: new Float32Array(1), shape: [1], dtype: 'float32' } } },
+      'BAD_OPTION',
+    ],
+  ])('%s', async (_name, options, code) => {
+    await expect(pipeline.generate({ ...short, ...options })).rejects.toMatchObject({
+      name: 'DetailGuidanceError',
+      code,
+    });
+  });
+
+  /** A copy of the embedded bundle with another transformer, its checksum right. */
+  async function bundleWith(name: string, transformer: Uint8Array): Promise<string> {
+    const place = join(folder, name);
+    await cp(embedded, place, { recursive: true });
+    await writeFile(join(place, 'transformer.pt'), transformer);
+    const manifest = JSON.parse(await readFile(join(place, 'bundle.json'), 'utf8'));
+    const sha256 = createHash('sha256').update(transformer).digest('hex');
+    manifest.files['transformer.pt'] = { sha256, bytes: transformer.length };
+    await writeFile(join(place, 'bundle.json'), JSON.stringify(manifest));
+    return place;
+  }
+
+  test('a TorchScript file that is not a transformer', async () => {
+    const place = await bundleWith('classifier', await readFile(join(embedded, 'classifier.pt')));
+    await expect(loadPipeline(place, { device: 'cpu' })).rejects.toMatchObject({ code: 'NOT_A_TRANSFORMER' });
+  });
+
+  test('a file that is no TorchScript at all', async () => {
+    const place = await bundleWith('text', new TextEncoder().encode('not a model'));
+    await expect(loadPipeline(place, { device: 'cpu' })).rejects.toMatchObject({ code: 'MODEL_UNREADABLE' });
+  });
+
+  test('CUDA where there is none, or not so many', async () => {
+    const { available } = native().cuda();
+    const device = available ? 'cuda:99' : 'cuda';
+    await expect(loadPipeline('embedded', { device })).rejects.toMatchObject({
+      code: 'DEVICE_UNAVAILABLE',
+      message: expect.stringMatching(/would be right/),
+    });
+  });
+});
