@@ -3,6 +3,7 @@
 
 #include <napi.h>
 
+#include <cstdlib>
 #include <string>
 
 #ifdef _WIN32
@@ -29,6 +30,11 @@ std::string open(const std::string& path) {
 Napi::Value preload(const Napi::CallbackInfo& info) {
   const auto env = info.Env();
   if (!info[0].IsArray()) throw Napi::TypeError::New(env, "preload takes an array of paths.");
+#ifndef _WIN32
+  // Read once by the OpenMP runtime, when it is loaded. By default its threads spin while they wait for each other,
+  // which takes a core from the application and stalls both when other processes want the same cores.
+  setenv("OMP_WAIT_POLICY", "PASSIVE", /*overwrite=*/0);
+#endif
   const auto paths = info[0].As<Napi::Array>();
   for (uint32_t i = 0; i < paths.Length(); ++i) {
     const auto reason = open(paths.Get(i).ToString().Utf8Value());
