@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from models.diffusion_transformer import DiffusionTransformer, TransformerConfig
+from models.streams import traced_streams
 
 DTYPES = {
     "float32": torch.float32,
@@ -43,13 +44,19 @@ def rounded_copy(module: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 
 def save_trace(
-    module: nn.Module, example_inputs: Sequence[Tensor], path: Path, dtype: torch.dtype
-) -> None:
+    module: nn.Module,
+    example_inputs: Sequence[Tensor],
+    path: Path,
+    dtype: torch.dtype,
+    batched: Sequence[bool] | None = None,
+) -> tuple[nn.Module, torch.jit.ScriptModule]:
     """Trace at float32, store the weights as `dtype`, and check the reloaded file.
 
-    Every example input is [B, ...], B >= 2. Raises TraceMismatch if the reloaded trace, at B + 1
-    and back in float32, differs by more than 1e-4 from the module with its weights rounded.
+    Every example input is [B, ...], B >= 2, or those that `batched` says. Raises TraceMismatch if
+    the reloaded trace, at B + 1 and back in float32, differs by more than 1e-4 from the module with
+    its weights rounded. Returns that module and the reloaded trace.
     """
+    batched = batched or [True] * len(example_inputs)
     reference = rounded_copy(module, dtype)
     with torch.inference_mode():
         traced = torch.jit.trace(copy.deepcopy(reference), tuple(example_inputs), check_trace=False)
@@ -58,7 +65,10 @@ def save_trace(
         traced.to(dtype).save(str(raw))
         copy_archive(raw, path)
     reloaded = torch.jit.load(str(path)).float()
-    larger = [torch.cat([value, value[:1]]) for value in example_inputs]
+    larger = [
+        torch.cat([value, value[:1]]) if follows else value
+        for value, follows in zip(example_inputs, batched, strict=True)
+    ]
     with torch.inference_mode():
         expected, found = reference(*larger), reloaded(*larger)
     if expected.shape != found.shape or not torch.allclose(expected, found, atol=1e-4, rtol=1e-4):
@@ -66,6 +76,7 @@ def save_trace(
             f"the trace in {path.name} was made with {len(example_inputs[0])} rows and is wrong "
             f"with {len(larger[0])}: forward() must not turn a size into a constant"
         )
+    return reference, reloaded
 
 
 def copy_archive(source: Path, target: Path) -> None:
@@ -107,19 +118,28 @@ def write_bundle(
 ) -> dict[str, Any]:
     """Write the bundle `out` (a folder, replaced whole) and return its manifest.
 
-    module, example_inputs: the transformer and inputs to trace it with, [B, ...] with B >= 2;
-    description: bundle.json without `format`, `files` and the transformer's `file` and `dtype`,
-    which are filled in here; dtype: "float32", "float16" or "bfloat16", of the weights on disk;
+    module, example_inputs: the transformer and inputs to trace it with, [B, ...] with B >= 2 where
+    the description says that an input is batched; description: bundle.json without `format`,
+    `files` and the transformer's `file` and `dtype`, which are filled in here, and with the streams
+    of `transformer.blocks` in the order in which the module's blocks return them, which becomes
+    that of the trace; dtype: "float32", "float16" or "bfloat16", of the weights on disk;
     other_modules: further files to trace, name -> (module, example inputs); documents: further
     JSON files, name -> content. Raises TraceMismatch; `out` is then left as it was.
     """
     out = Path(out)
-    modules = {"transformer.pt": (module, example_inputs), **(other_modules or {})}
+    transformer = dict(description["transformer"])
+    batched = [each["shape"][0] == "batch" for each in transformer.get("inputs", [])]
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     folder.chmod(0o755)
     try:
-        for name, (each, inputs) in modules.items():
+        file = folder / "transformer.pt"
+        reference, traced = save_trace(module, example_inputs, file, DTYPES[dtype], batched)
+        if "blocks" in transformer:
+            transformer["blocks"] = traced_streams(
+                reference, traced, example_inputs, transformer["blocks"]
+            )
+        for name, (each, inputs) in (other_modules or {}).items():
             save_trace(each, inputs, folder / name, DTYPES[dtype])
         for name, content in (documents or {}).items():
             (folder / name).write_text(to_json(content))
@@ -130,7 +150,7 @@ def write_bundle(
             "transformer": {
                 "file": "transformer.pt",
                 "dtype": dtype,
-                **description["transformer"],
+                **transformer,
             },
         }
         (folder / "bundle.json").write_text(to_json(manifest))

@@ -1,0 +1,159 @@
+"""Which element of a traced block's output carries which stream.
+
+`torch.jit.trace` does not keep the order of a tuple that a module returns: its elements become
+those values that are used outside the module, in the order of their first use there. Flux's blocks
+return (text, image); in its trace all but some return (image, text), and the last one of a stack
+may leave one out. What the trace returns is found here by running it and comparing values.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class StreamsUnknown(RuntimeError):
+    """A traced block returns a tensor that is none of those that the module's block returns."""
+
+
+def tensors_in(value: Any) -> list[Tensor]:
+    """The tensors of a (nested) tuple, in order."""
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, (tuple, list)):
+        return [tensor for element in value for tensor in tensors_in(element)]
+    return []
+
+
+def matches(pattern: str, path: str) -> bool:
+    """`*` stands for one component of the path, as in bundle.json."""
+    return re.fullmatch(re.escape(pattern).replace(r"\*", r"[^.]+"), path) is not None
+
+
+def receiver(node: torch._C.Node) -> str:
+    """The path, relative to the graph's own module, of the module whose method a node calls."""
+    names: list[str] = []
+    getter = next(node.inputs()).node()
+    while getter.kind() == "prim::GetAttr":
+        names.append(getter.s("name"))
+        getter = next(getter.inputs()).node()
+    return ".".join(reversed(names))
+
+
+def observe(
+    module: torch.jit.ScriptModule, arguments: Sequence[Any], call: int
+) -> tuple[list[Any], Any]:
+    """What the call of that index is given and what it returns, in one run of `module`."""
+    graph = module.graph.copy()
+    node = graph.findAllNodes("prim::CallMethod", recurse=False)[call]
+    given = list(node.inputs())[1:]
+    while list(graph.outputs()):
+        graph.eraseOutput(0)
+    # A function returns one value.
+    values = [*given, node.output()]
+    together = graph.appendNode(graph.create("prim::TupleConstruct", values, 1)).output()
+    together.setType(torch._C.TupleType([value.type() for value in values]))
+    graph.registerOutput(together)
+    torch._C._jit_pass_dce(graph)
+    function = torch._C._create_function_from_graph("observe", graph)
+    results = function(module, *arguments)
+    return list(results[:-1]), results[-1]
+
+
+def traced_outputs(
+    traced: torch.jit.ScriptModule, arguments: Sequence[Any], wanted: Sequence[str], path: str = ""
+) -> Iterator[tuple[str, list[Tensor]]]:
+    """(path, returned tensors) for every called submodule that one of the patterns names."""
+    nodes = traced.graph.findAllNodes("prim::CallMethod", recurse=False)
+    for index, node in enumerate(nodes):
+        name = receiver(node)
+        if node.s("name") != "forward" or not name:
+            continue
+        full = f"{path}.{name}" if path else name
+        if any(matches(pattern, full) for pattern in wanted):
+            yield full, tensors_in(observe(traced, arguments, index)[1])
+        elif any(pattern.count(".") > full.count(".") for pattern in wanted):
+            child = functools.reduce(getattr, name.split("."), traced)
+            if next(iter(child.named_children()), None) is not None:
+                given, _ = observe(traced, arguments, index)
+                yield from traced_outputs(child, given, wanted, full)
+
+
+def eager_outputs(
+    module: nn.Module, arguments: Sequence[Any], wanted: Sequence[str]
+) -> dict[str, list[Tensor | None]]:
+    """What every block returns, by path, in its own order; an element of None stays one."""
+    found: dict[str, list[Tensor | None]] = {}
+
+    def keep(path: str):
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            elements = output if isinstance(output, (tuple, list)) else (output,)
+            found[path] = list(elements)
+
+        return hook
+
+    handles = [
+        each.register_forward_hook(keep(path))
+        for path, each in module.named_modules()
+        if any(matches(pattern, path) for pattern in wanted)
+    ]
+    try:
+        module(*arguments)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+@torch.inference_mode()
+def traced_streams(
+    module: nn.Module,
+    traced: torch.jit.ScriptModule,
+    example_inputs: Sequence[Tensor],
+    blocks: Sequence[Mapping[str, Any]],
+) -> list[dict[str, Any]]:
+    """bundle.json's `blocks` for a trace of `module`.
+
+    blocks: [{"path": "transformer_blocks.*", "streams": ["text", "image"]}, ...] in the order in
+    which the *module's* blocks return their streams. The result names them in the order in which
+    the *trace* returns them: one entry a container where all its blocks agree, else one a block.
+    Raises StreamsUnknown when a traced block returns something else than the module's does.
+    """
+    patterns = [block["path"] for block in blocks]
+    expected = eager_outputs(module, example_inputs, patterns)
+    orders: dict[str, list[str]] = {}
+    for path, tensors in traced_outputs(traced, example_inputs, patterns):
+        names = next(block["streams"] for block in blocks if matches(block["path"], path))
+        named = list(zip(names, expected[path], strict=False))
+        orders[path] = [stream_of(tensor, named, path) for tensor in tensors]
+    result: list[dict[str, Any]] = []
+    for block in blocks:
+        own = {path: order for path, order in orders.items() if matches(block["path"], path)}
+        distinct = {tuple(order) for order in own.values()}
+        if len(distinct) <= 1:
+            order = next(iter(distinct), tuple(block["streams"]))
+            result.append({"path": block["path"], "streams": list(order)})
+        else:
+            result += [{"path": path, "streams": order} for path, order in own.items()]
+    return result
+
+
+def stream_of(tensor: Tensor, named: Sequence[tuple[str, Tensor | None]], path: str) -> str:
+    """The name of the eager output that `tensor` is, up to rounding."""
+    distances = {
+        name: (other - tensor).abs().max().item() / max(other.abs().max().item(), 1e-30)
+        for name, other in named
+        if other is not None and other.shape == tensor.shape
+    }
+    name = min(distances, key=lambda each: distances[each], default=None)
+    if name is None or not distances[name] < 1e-3:
+        raise StreamsUnknown(
+            f"the traced block {path} returns a tensor of shape {list(tensor.shape)} that none of "
+            f"the block's own outputs ({', '.join(each for each, _ in named)}) equals"
+        )
+    return name
