@@ -5,7 +5,7 @@ import { guidanceSchema, presetNames } from '../guidance';
 import type { StepEvent } from '../progress';
 import type { Tensor } from '../tensor';
 
-import { choice, either, flag, list, strictObject, text, whole } from './vocabulary';
+import { abortSignal, choice, either, flag, list, strictObject, text, whole } from './vocabulary';
 
 const oneClass = either([whole(0), text()], 'a class index from 0 or the name of a class');
 
@@ -65,7 +65,7 @@ export const generateSchema = strictObject({
     .custom<(event: StepEvent) => void>((value) => typeof value === 'function', { error: 'a function' })
     .optional(),
   /** Ends the run within one evaluation of the model; the call then rejects with an AbortError. */
-  signal: z.custom<AbortSignal>((value) => value instanceof AbortSignal, { error: 'an AbortSignal' }).optional(),
+  signal: abortSignal().optional(),
 });
 
 /** What `generate` takes. */

@@ -1,7 +1,7 @@
 /** The options of `loadPipeline`. */
 import { z } from 'zod';
 
-import { choice, flag, strictObject } from './vocabulary';
+import { abortSignal, choice, flag, strictObject } from './vocabulary';
 
 export const loadSchema = strictObject({
   /** `auto` takes the first CUDA device there is, else the CPU. Default auto. */
@@ -17,7 +17,7 @@ export const loadSchema = strictObject({
   /** Load a model whose graph uses operators outside the allow list. A TorchScript file is a program. Default false. */
   allowAllOperators: flag().default(false),
   /** Aborts the loading. */
-  signal: z.custom<AbortSignal>((value) => value instanceof AbortSignal, { error: 'an AbortSignal' }).optional(),
+  signal: abortSignal().optional(),
 });
 
 /** What `loadPipeline` takes. */

@@ -45,6 +45,14 @@ export function list<Element extends z.ZodType>(element: Element, expected: stri
   return z.array(element, { error: expected }).min(1, expected);
 }
 
+/** An AbortSignal, of whatever realm. */
+export function abortSignal() {
+  return z.custom<AbortSignal>(
+    (value) => typeof value === 'object' && value !== null && 'aborted' in value && 'addEventListener' in value,
+    { error: 'an AbortSignal' },
+  );
+}
+
 /** An object with these keys and no others; an unknown key is answered with the nearest known ones. */
 export function strictObject<Shape extends z.ZodRawShape>(shape: Shape) {
   const known = Object.keys(shape);

@@ -36,7 +36,8 @@ export function checkTensor(value: unknown, expectation: TensorExpectation): Ten
     return refuse(`has shape ${JSON.stringify(tensor.shape)}`, 'an array of whole numbers from 0');
   }
   const facts = dtypes[tensor.dtype];
-  if (!(tensor.data instanceof facts.array)) {
+  // By name: `instanceof` fails for arrays of another realm (a vm context, a worker of a test runner).
+  if (!ArrayBuffer.isView(tensor.data) || tensor.data[Symbol.toStringTag] !== facts.arrayName) {
     return refuse(`has the dtype ${tensor.dtype} but its data is not a ${facts.arrayName}`, `a ${facts.arrayName}`);
   }
   const count = elementCount(tensor.shape);
