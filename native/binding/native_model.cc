@@ -8,6 +8,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <utility>
 
 #include "native/binding/convert.h"
@@ -52,12 +53,13 @@ Captured forwardWithHooks(Model& model, const std::vector<at::Tensor>& inputs, c
   HookSet set;
   std::deque<PreparedEdit> edits;
   std::vector<int64_t> bypassed;
+  std::unordered_map<int64_t, at::Tensor> seen;
   for (const auto& hook : hooks) {
     for (const auto site : hook.sites) {
       auto& at = set.at(site);
       if (hook.capture) {
-        at.observe = [&result, site](const at::Tensor& hidden) {
-          result.captures.emplace_back(site, hidden.to(at::kCPU, /*non_blocking=*/false, /*copy=*/true));
+        at.observe = [&seen, site](const at::Tensor& hidden) {
+          seen[site] = hidden.to(at::kCPU, /*non_blocking=*/false, /*copy=*/true);
         };
       }
     }
@@ -70,6 +72,12 @@ Captured forwardWithHooks(Model& model, const std::vector<at::Tensor>& inputs, c
     }
   }
   result.output = model.forward(values, set, bypassed).to(at::kCPU);
+  for (const auto& hook : hooks) {
+    for (const auto site : hook.sites) {
+      // A site in a branch that the program did not take has seen nothing.
+      if (hook.capture && seen.count(site)) result.captures.emplace_back(site, seen[site]);
+    }
+  }
   return result;
 }
 

@@ -298,13 +298,26 @@ void renumber(Graph& graph, std::vector<Site>& sites) {
   sites = std::move(alive);
 }
 
-// For every block output the site whose value takes its place when the block is skipped: the input that carries the
-// same stream (the output of that stream of the block before), else the first input; for an attention its values.
+// The input of its module that a value is the sum of and something else: what a residual connection carries on.
+std::optional<int64_t> residualOf(const Value* value, const std::set<int64_t>& inputs) {
+  const Node* node = value->node();
+  if (tapBehind(value) != nullptr) {
+    const auto site = siteOf(node);
+    return inputs.count(site) ? std::optional(site) : residualOf(node->input(0), inputs);
+  }
+  if (node->kind() != c10::aten::add) return std::nullopt;
+  const auto left = residualOf(node->input(0), inputs);
+  return left ? left : residualOf(node->input(1), inputs);
+}
+
+// For every output the site whose value takes its place when the module is skipped: the input that its residual
+// connections lead back to, else the one that carries the same stream (the output of that stream of the block before),
+// else the first; for an attention its values.
 void findBypasses(const Graph& graph, std::vector<Site>& sites) {
-  std::map<std::string, std::vector<std::pair<int64_t, const Node*>>> inputs;
-  for (const Node* node : tapsOf(graph.block())) {
-    const auto index = siteOf(node);
-    if (sites[index].tap == Tap::input) inputs[sites[index].path].emplace_back(index, node);
+  const auto taps = tapsOf(graph.block());  // by site
+  std::map<std::string, std::set<int64_t>> inputs;
+  for (size_t index = 0; index < sites.size(); ++index) {
+    if (sites[index].tap == Tap::input) inputs[sites[index].path].insert(static_cast<int64_t>(index));
   }
   for (size_t index = 0; index < sites.size(); ++index) {
     auto& site = sites[index];
@@ -317,12 +330,13 @@ void findBypasses(const Graph& graph, std::vector<Site>& sites) {
     if (site.tap != Tap::output) continue;
     const auto& candidates = inputs[site.path];
     if (candidates.empty()) continue;
-    site.bypass = candidates.front().first;
-    if (!site.stream) continue;
-    for (const auto& [candidate, node] : candidates) {
-      const Node* before = tapBehind(node->input(0));
+    site.bypass = residualOf(taps[index]->input(0), candidates);
+    for (const auto candidate : candidates) {
+      if (site.bypass || !site.stream) break;
+      const Node* before = tapBehind(taps[candidate]->input(0));
       if (before != nullptr && sites[siteOf(before)].stream == site.stream) site.bypass = candidate;
     }
+    if (!site.bypass) site.bypass = *candidates.begin();
   }
 }
 

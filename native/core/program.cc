@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "native/core/error.h"
+#include "native/core/fuse.h"
 
 namespace dg {
 namespace {
@@ -55,9 +56,8 @@ Values Program::run(Values inputs, const HookSet* hooks) const {
   try {
     torch::jit::InterpreterState(code_).run(inputs);
     return inputs;
-  } catch (const Error&) {
-    throw;
   } catch (const std::exception& error) {
+    if (const auto failure = takeFailure()) std::rethrow_exception(failure);
     if (isOutOfMemory(error)) {
       throw Error("OUT_OF_MEMORY", "The model did not fit into memory: " + reason(error) +
                                        ". Use a smaller size or batch, or a 16 bit dtype.");
@@ -90,6 +90,7 @@ std::shared_ptr<Graph> selectTaps(const FlatModel& model, const std::vector<int6
   }
   torch::jit::EliminateCommonSubexpression(graph);
   torch::jit::EliminateDeadCode(graph);
+  fuseChains(graph);
   return graph;
 }
 

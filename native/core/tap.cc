@@ -5,14 +5,17 @@
 
 #include <memory>
 #include <mutex>
+#include <utility>
 
 #include "native/core/error.h"
+#include "native/core/fuse.h"
 #include "native/core/precision.h"
 
 namespace dg {
 namespace {
 
 thread_local const HookSet* active = nullptr;
+thread_local std::exception_ptr failure;
 
 at::Tensor tap(const at::Tensor& x, int64_t site, const std::optional<at::Tensor>& bypass) {
   const SiteHooks* hooks = active == nullptr ? nullptr : active->find(site);
@@ -25,7 +28,12 @@ at::Tensor tap(const at::Tensor& x, int64_t site, const std::optional<at::Tensor
     if (bypass && bypass->dim() == x.dim() && bypass->size(0) == x.size(0)) {
       given = bypass->narrow(0, firstRow, rows);
     }
-    edit->apply(edited.narrow(0, firstRow, rows), given, active->step);
+    try {
+      edit->apply(edited.narrow(0, firstRow, rows), given, active->step);
+    } catch (const Error&) {
+      failure = std::current_exception();
+      throw;
+    }
   }
   return edited;
 }
@@ -44,6 +52,11 @@ void registerOperators() {
     static auto* library = new torch::Library(torch::Library::DEF, kNamespace, std::nullopt, __FILE__, __LINE__);
     library->def("tap(Tensor(a) x, int site, Tensor? bypass=None) -> Tensor(a)", tap);
     library->def("match_dtype(Tensor(a) x, Tensor like) -> Tensor(a)", matchDtype);
+    library->def(
+        "modulated_layer_norm(Tensor x, int[] normalized_shape, Tensor? weight, Tensor? bias, float eps, Tensor scale, "
+        "Tensor shift) -> Tensor",
+        modulatedLayerNorm);
+    library->def("gated_residual(Tensor x, Tensor a, Tensor b) -> Tensor", gatedResidual);
   });
 }
 
@@ -58,7 +71,12 @@ std::vector<int64_t> HookSet::sites() const {
   return found;
 }
 
-ActiveHooks::ActiveHooks(const HookSet* hooks) : previous_(active) { active = hooks; }
+ActiveHooks::ActiveHooks(const HookSet* hooks) : previous_(active) {
+  active = hooks;
+  failure = nullptr;
+}
 ActiveHooks::~ActiveHooks() { active = previous_; }
+
+std::exception_ptr takeFailure() { return std::exchange(failure, nullptr); }
 
 }  // namespace dg

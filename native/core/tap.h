@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <string>
 #include <unordered_map>
@@ -61,5 +62,9 @@ class ActiveHooks {
  private:
   const HookSet* previous_;
 };
+
+// What an edit threw on this thread since hooks were last made active; null when nothing did. The interpreter passes on
+// the text of an exception alone, and its code would be lost.
+std::exception_ptr takeFailure();
 
 }  // namespace dg
