@@ -47,7 +47,12 @@ function casesOf({ layers, streams, attention, feedForward, channels, grid }: Su
         { ...at(middle), operation: 'affine', channels: [7, 19], scale: [0.5, -1], shift: [2, 0.25], tokens: [4, 8] },
       ],
     },
-    { name: 'affine, shift of all', edits: [{ ...at(0), operation: 'affine', shift: new Array(channels).fill(0.3) }] },
+    {
+      name: 'affine, shift of all',
+      edits: [
+        { ...at(0), operation: 'affine', shift: Array.from({ length: channels }, (_, index) => 0.1 * (index % 5)) },
+      ],
+    },
     {
       name: 'transplant',
       source: noise([2, grid[0] * grid[1], channels], 77),
@@ -67,7 +72,6 @@ function casesOf({ layers, streams, attention, feedForward, channels, grid }: Su
         })),
       },
     ]),
-    { name: 'skip a feed-forward', edits: [] },
     { name: 'shuffle', edits: [{ ...at(middle), operation: 'shuffle', seed: 9 }] },
     { name: 'shuffle some tokens', edits: [{ ...at(1), operation: 'shuffle', tokens: [1, 4, 6, 7, 12], seed: 4 }] },
     ...every.flatMap((layer): Case[] => [
@@ -114,10 +118,13 @@ function casesOf({ layers, streams, attention, feedForward, channels, grid }: Su
     ...(streams.includes('text')
       ? ([
           { name: 'zero in the text stream', edits: [{ ...at(0, 'text'), operation: 'retain', channels: [1, 2, 3] }] },
-          { name: 'shuffled text', edits: [{ ...at(1, 'text'), operation: 'shuffle', seed: 1 }] },
+          {
+            name: 'retain in the text stream at some tokens',
+            edits: [{ ...at(1, 'text'), operation: 'retain', tokens: [1, 4] }],
+          },
         ] satisfies Case[])
       : []),
-  ].filter(({ edits }) => edits.length > 0) as Case[];
+  ];
 }
 
 const complete = (edit: Case['edits'][number]): NativeEdit => ({

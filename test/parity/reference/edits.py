@@ -41,7 +41,7 @@ def mean(hidden: Tensor) -> Tensor:
 
 def affine(hidden: Tensor, edit: Edit) -> Tensor:
     result = hidden.clone()
-    channels = edit["channels"]
+    channels = edit.get("channels")
     for position, channel in enumerate(channels or range(hidden.shape[-1])):
         if edit.get("scale"):
             result[..., channel] = result[..., channel] * edit["scale"][position]
@@ -164,7 +164,11 @@ def attention_replaced(module: nn.Module, wrap: Callable[[Kernel], Kernel]) -> I
     def leave(*_: Any) -> None:
         F.scaled_dot_product_attention = original.pop()
 
-    handles = [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
+    handles = [
+        module.register_forward_pre_hook(enter),
+        # The last to replace it is the first to put it back.
+        module.register_forward_hook(leave, prepend=True),
+    ]
     try:
         yield
     finally:
