@@ -51,11 +51,16 @@ export function nativePlan(
     latents: { data: noise.map((value) => value * plan.initialScale), shape, dtype: 'float32' },
     conditionings: names.map((which) => conditioningTensors(which, request, plan.images, plan.classes, bundle)),
     edits: plan.edits,
-    branches: plan.branches.map(({ conditioning, edits }) => ({ conditioning: names.indexOf(conditioning), edits })),
-    steps: plan.steps.map(({ timestep, inputScale, weights, adjustments, sample, outputs, preview }) => ({
+    branches: plan.branches.map(({ conditioning, edits, reference }) => ({
+      conditioning: names.indexOf(conditioning),
+      edits,
+      ...(reference === null ? {} : { reference }),
+    })),
+    steps: plan.steps.map(({ timestep, inputScale, weights, reused, adjustments, sample, outputs, preview }) => ({
       timestep,
       inputScale,
       weights,
+      reuse: reused.map(Number),
       combine: adjustments,
       sample,
       outputs,

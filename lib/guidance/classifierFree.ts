@@ -9,17 +9,20 @@ import type { z } from 'zod';
 
 import { finite, strictObject } from '../options/vocabulary';
 
+import { reusedEvaluations, reuseOptions } from './reuse';
 import { conditional, unconditional, type Contribution, type GuidanceContext } from './term';
 import { windowed, windowOptions } from './window';
 
 export const classifierFreeSchema = strictObject({
   /** s, from 0 to 100; 1 is the conditional prediction alone. Default 4. */
   scale: finite(0, 100).default(4),
+  ...reuseOptions,
   ...windowOptions,
 });
 export type ClassifierFreeOptions = z.output<typeof classifierFreeSchema>;
 
 export function classifierFree(options: ClassifierFreeOptions, context: GuidanceContext): Contribution {
   const weights = windowed(options.scale - 1, options, context);
-  return { terms: [{ technique: 'classifierFree', positive: conditional, negative: unconditional, weights }] };
+  const reused = reusedEvaluations(options.reuse, weights, context);
+  return { terms: [{ technique: 'classifierFree', positive: conditional, negative: unconditional, weights, reused }] };
 }

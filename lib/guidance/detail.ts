@@ -12,6 +12,7 @@ import type { z } from 'zod';
 import { finite, strictObject } from '../options/vocabulary';
 
 import { detailDeficient, disruptionOptions } from './disruption';
+import { reusedEvaluations, reuseOptions } from './reuse';
 import { conditional, type Contribution, type GuidanceContext } from './term';
 import { windowed, windowOptions } from './window';
 
@@ -19,6 +20,7 @@ export const detailSchema = strictObject({
   /** w, from 0 to 100. The paper gives no number; above 1 small models overshoot. Default 0.3. */
   scale: finite(0, 100).default(0.3),
   ...disruptionOptions,
+  ...reuseOptions,
   ...windowOptions,
 });
 export type DetailOptions = z.output<typeof detailSchema>;
@@ -30,11 +32,13 @@ export function detail(options: DetailOptions | DetailOptions[], context: Guidan
   return {
     terms: entries.map((entry, index) => {
       const option = several ? `options.guidance.detail[${index}]` : 'options.guidance.detail';
+      const weights = windowed(entry.scale, entry, context);
       return {
         technique: 'detail',
         positive: conditional,
         negative: detailDeficient(option, entry, context),
-        weights: windowed(entry.scale, entry, context),
+        weights,
+        reused: reusedEvaluations(entry.reuse, weights, context),
       };
     }),
   };

@@ -27,6 +27,8 @@ export interface GuidanceTerm {
   negative: Branch;
   /** w for each evaluation of the schedule; 0 where the technique is switched off. */
   weights: number[];
+  /** Evaluations in which the difference D_positive − D_negative of an earlier one stands in. Default: none. */
+  reused?: boolean[];
 }
 
 /**

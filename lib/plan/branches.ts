@@ -8,6 +8,10 @@ interface Row {
   branch: Branch;
   edits: number[];
   weights: number[];
+  /** Evaluations in which every term with this branch lets an earlier difference stand in. */
+  reused: boolean[];
+  /** Key of the branch that the difference is to. */
+  reference: string | null;
 }
 
 export class Branches {
@@ -21,20 +25,19 @@ export class Branches {
 
   /** Adds `weights` to those of a branch. */
   add(branch: Branch, weights: readonly number[]): void {
-    const edits = branch.edits.map((edit) => this.editIndex(edit));
-    const key = this.key(branch);
-    const row = this.rows.get(key) ?? { branch, edits, weights: new Array<number>(this.evaluations).fill(0) };
-    row.weights = row.weights.map((weight, index) => weight + weights[index]!);
-    this.rows.set(key, row);
+    this.merge(
+      branch,
+      weights,
+      weights.map(() => false),
+      null,
+    );
   }
 
   /** Adds w · (D_positive − D_negative). */
-  addTerm({ positive, negative, weights }: GuidanceTerm): void {
+  addTerm({ positive, negative, weights, reused = weights.map(() => false) }: GuidanceTerm): void {
     this.add(positive, weights);
-    this.add(
-      negative,
-      weights.map((weight) => -weight),
-    );
+    const negated = weights.map((weight) => -weight);
+    this.merge(negative, negated, reused, reused.includes(true) ? this.key(positive) : null);
   }
 
   /**
@@ -42,22 +45,31 @@ export class Branches {
    *
    * @throws BAD_OPTION when the weights of a step do not add up to 1
    */
-  finish(): { weights: number[][]; planned: Omit<PlanBranch, 'untouched'>[]; edits: NativeEdit[] } {
-    const used = [...this.rows].filter(([, row]) => row.weights.some((weight) => Math.abs(weight) > 1e-12));
-    this.order = new Map(used.map(([key], index) => [key, index]));
-    const weights = Array.from({ length: this.evaluations }, (_, step) =>
-      // Sums such as 1 + 0.3 − 1.3 leave a rounding error where they mean 0.
-      used.map(([, row]) => (Math.abs(row.weights[step]!) > 1e-12 ? row.weights[step]! : 0)),
-    );
+  finish(): {
+    weights: number[][];
+    reused: boolean[][];
+    planned: Omit<PlanBranch, 'untouched'>[];
+    edits: NativeEdit[];
+  } {
+    const weighted = [...this.rows].filter(([, row]) => row.weights.some(isWeight));
+    const references = new Set(weighted.map(([, row]) => (row.reused.includes(true) ? row.reference : null)));
+    const used = [...this.rows].filter(([key, row]) => row.weights.some(isWeight) || references.has(key));
+    const order = new Map(used.map(([key], index) => [key, index]));
+    this.order = order;
+    const evaluations = Array.from({ length: this.evaluations }, (_, index) => index);
+    // Sums such as 1 + 0.3 − 1.3 leave a rounding error where they mean 0.
+    const weights = evaluations.map((at) => used.map(([, row]) => (isWeight(row.weights[at]!) ? row.weights[at]! : 0)));
     weights.forEach(checkSum);
     const kept = [...new Set(used.flatMap(([, row]) => row.edits))].sort((a, b) => a - b);
     const all = [...this.edits.values()];
     return {
       weights,
-      planned: used.map(([, { branch, edits }]) => ({
+      reused: evaluations.map((at) => used.map(([, row]) => row.reference !== null && row.reused[at]!)),
+      planned: used.map(([, { branch, edits, reference, reused }]) => ({
         name: branch.name,
         conditioning: branch.conditioning,
         edits: edits.map((edit) => kept.indexOf(edit)),
+        reference: reference !== null && reused.includes(true) ? order.get(reference)! : null,
       })),
       edits: kept.map((index) => all[index]!.edit),
     };
@@ -66,6 +78,29 @@ export class Branches {
   /** Index of a branch in `finish().planned`; null for one that no step evaluates. */
   indexOf(branch: Branch): number | null {
     return this.order?.get(this.key(branch)) ?? null;
+  }
+
+  private merge(
+    branch: Branch,
+    weights: readonly number[],
+    reused: readonly boolean[],
+    reference: string | null,
+  ): void {
+    const key = this.key(branch);
+    const row = this.rows.get(key);
+    if (!row) {
+      const edits = branch.edits.map((edit) => this.editIndex(edit));
+      this.rows.set(key, { branch, edits, weights: [...weights], reused: [...reused], reference });
+      return;
+    }
+    // A term that is off in an evaluation has no say there; of two that are on, both have to agree on the same reference.
+    row.reused = row.reused.map((both, at) => {
+      if (!isWeight(weights[at]!)) return both;
+      if (!isWeight(row.weights[at]!)) return reused[at]!;
+      return both && reused[at]! && row.reference === reference;
+    });
+    row.weights = row.weights.map((weight, at) => weight + weights[at]!);
+    row.reference ??= reference;
   }
 
   private key({ conditioning, edits }: Branch): string {
@@ -91,6 +126,10 @@ export class Branches {
     // JSON has no Infinity, which is a sigma that means something.
     return JSON.stringify([String(sigma), tensor, Object.entries(rest).sort(([a], [b]) => (a < b ? -1 : 1))]);
   }
+}
+
+function isWeight(weight: number): boolean {
+  return Math.abs(weight) > 1e-12;
 }
 
 function checkSum(weights: readonly number[], step: number): void {

@@ -7,7 +7,7 @@ export interface ExplainedSteps {
   from: number;
   to: number;
   /** Each branch that is evaluated, with its weight, and how many blocks are computed for it alone. */
-  branches: { name: string; weight: number; blocks: number }[];
+  branches: { name: string; weight: number; blocks: number; reused: boolean }[];
   /** Rows per image in the model's batch. */
   rows: number;
   /** Blocks evaluated per image, a block for one row being one. */
@@ -46,10 +46,11 @@ export function explain(plan: Plan): PlanExplanation {
 }
 
 function explainStep(plan: Plan, index: number): ExplainedSteps {
-  const { weights, adjustments } = plan.steps[index]!;
-  const evaluated = plan.branches
-    .map((branch, at) => ({ ...branch, weight: weights[at]! }))
-    .filter(({ weight }) => weight !== 0);
+  const { weights, reused, adjustments } = plan.steps[index]!;
+  const present = plan.branches
+    .map((branch, at) => ({ ...branch, at, weight: weights[at]!, reused: reused[at]! }))
+    .filter(({ at, weight }) => weight !== 0 || isReference(plan, index, at));
+  const evaluated = present.filter((branch) => !branch.reused);
   // Of the branches under one conditioning, the one that is edited last runs whole and the others join it up to their
   // first edit.
   const whole = new Map<string, (typeof evaluated)[number]>();
@@ -57,19 +58,27 @@ function explainStep(plan: Plan, index: number): ExplainedSteps {
     const known = whole.get(branch.conditioning);
     if (!known || branch.untouched > known.untouched) whole.set(branch.conditioning, branch);
   }
-  const branches = evaluated.map((branch) => {
+  const branches = present.map((branch) => {
+    const { name, weight } = branch;
+    if (branch.reused) return { name, weight, blocks: 0, reused: true };
     const shared = plan.partialForward && whole.get(branch.conditioning) !== branch ? branch.untouched : 0;
-    return { name: branch.name, weight: branch.weight, blocks: plan.layers - shared };
+    return { name, weight, blocks: plan.layers - shared, reused: false };
   });
   return {
     from: index,
     to: index,
     branches,
-    rows: branches.length,
+    rows: evaluated.length,
     blocks: branches.reduce((sum, branch) => sum + branch.blocks, 0),
-    blocksUnshared: branches.length * plan.layers,
+    blocksUnshared: evaluated.length * plan.layers,
     adjustments: adjustments.map(({ kind }) => kind),
   };
+}
+
+/** Whether a branch is computed because another one's difference is to it. */
+function isReference(plan: Plan, index: number, at: number): boolean {
+  const { weights } = plan.steps[index]!;
+  return plan.branches.some(({ reference }, other) => reference === at && weights[other] !== 0);
 }
 
 function same(a: ExplainedSteps, b: ExplainedSteps): boolean {
@@ -88,10 +97,10 @@ function inWords(
     lines.push(
       `${from === to ? `evaluation ${from}` : `evaluations ${from} to ${to}`}: ${rows} ${rows === 1 ? 'row' : 'rows'}, ${each} blocks${each < blocksUnshared ? ` (${blocksUnshared} without sharing)` : ''}`,
     );
-    for (const { name, weight, blocks: own } of branches) {
-      lines.push(
-        `  ${signed(weight)} · ${name}: ${own} of ${plan.layers} blocks${own < plan.layers ? ', the rest shared' : ''}`,
-      );
+    for (const { name, weight, blocks: own, reused } of branches) {
+      const shared = own < plan.layers ? ', the rest shared' : '';
+      const cost = reused ? 'its difference is reused' : `${own} of ${plan.layers} blocks${shared}`;
+      lines.push(`  ${signed(weight)} · ${name}: ${cost}`);
     }
     if (adjustments.length > 0) lines.push(`  then ${adjustments.join(', ')}`);
   }

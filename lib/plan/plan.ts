@@ -44,6 +44,8 @@ export interface PlanStep {
   inputScale: number;
   /** One per branch, adding up to 1; a branch with weight 0 is not evaluated. */
   weights: number[];
+  /** One per branch: its difference to its reference is that of the last evaluation that computed it. */
+  reused: boolean[];
   adjustments: PlanAdjustment[];
   sample: number;
   /** Coefficients of this and earlier guided predictions, newest first. */
@@ -58,6 +60,8 @@ export interface PlanBranch {
   conditioning: Conditioning;
   /** Indices into `Plan.edits`. */
   edits: number[];
+  /** The branch whose change stands in for this one's where it is reused; null for one that never is. */
+  reference: number | null;
   /** Blocks that are computed before the first edit acts; all of them when there is none. */
   untouched: number;
 }
@@ -128,7 +132,7 @@ export function plan(request: GenerateRequest, model: PlannedModel): Plan {
   if (base.length === 0) branches.add(conditional, new Array<number>(table.steps.length).fill(1));
   for (const { branch, weights } of base) branches.add(branch, weights);
   for (const { terms } of found) for (const term of terms) branches.addTerm(term);
-  const { weights, planned, edits } = branches.finish();
+  const { weights, reused, planned, edits } = branches.finish();
   for (const branch of planned)
     checkConflicts(
       branch.name,
@@ -153,6 +157,7 @@ export function plan(request: GenerateRequest, model: PlannedModel): Plan {
         sigma,
         inputScale,
         weights: weights[index]!,
+        reused: reused[index]!,
         adjustments: adjustmentsAt(index, adjustments, weights[index]!, branches),
         sample,
         outputs,

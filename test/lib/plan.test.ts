@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 
 import type { GuidanceInput } from '../../lib/guidance';
-import type { Plan } from '../../lib/plan';
+import { explain, type Plan } from '../../lib/plan';
 
 import { embeddedManifest, errorOf, plannedModel, planWith } from './model';
 
@@ -256,4 +256,30 @@ test('another sampler keeps the training schedule', () => {
   const plan = planWith({ scheduler: { kind: 'dpm-solver++' } });
   expect(plan.scheduler).toMatchObject({ kind: 'dpm-solver++', timestepScale: 1, flowShift: 1 });
   expect(plan.steps[0]!.timestep).toBeCloseTo(0.999, 9);
+});
+
+describe('step reuse', () => {
+  const reusedSteps = (guidance: GuidanceInput, branch: number) =>
+    guided(guidance, 8).steps.flatMap(({ reused }, index) => (reused[branch] ? [index] : []));
+
+  test('every n-th step is computed, and the first and the last', () => {
+    expect(reusedSteps({ detail: { scale: 0.5, reuse: 3 } }, 1)).toEqual([1, 2, 4, 5]);
+    expect(reusedSteps({ detail: { scale: 0.5, reuse: 100 } }, 1)).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(reusedSteps({ detail: { scale: 0.5, reuse: 2, start: 0.25, stop: 0.75 } }, 1)).toEqual([3]);
+  });
+
+  test('one state a branch, each with its reference', () => {
+    const guidance = { classifierFree: { scale: 3, reuse: 2 }, detail: { scale: 0.5, reuse: 4 } };
+    expect(guided(guidance).branches.map(({ reference }) => reference)).toEqual([null, 0, 0]);
+    expect(reusedSteps(guidance, 1)).toEqual([1, 3, 5]);
+    expect(reusedSteps(guidance, 2)).toEqual([1, 2, 3, 5, 6]);
+  });
+
+  test('costs what is computed', () => {
+    const plan = guided({ classifierFree: { scale: 3 }, detail: { layer: 3, reuse: 2 } }, 8);
+    const { blocks, text } = explain(plan);
+    // The degraded branch is computed in steps 0, 2, 4, 6 and 7.
+    expect(blocks).toBe(8 * 16 + 5 * 4);
+    expect(text).toMatch(/its difference is reused/);
+  });
 });
