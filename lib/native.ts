@@ -119,6 +119,11 @@ export interface NativePlan {
   edits: NativeEdit[];
   branches: NativeBranch[];
   steps: NativeStep[];
+  /**
+   * Reuse decided while sampling: `branch` is reused while the first input of the submodule at `path` (block 0's
+   * modulated input) has moved by less than `threshold` (relative L1, summed) since the branch was evaluated.
+   */
+  adaptive?: { branch: number; path: string; threshold: number }[];
   /** Partial forward: branches with the same conditioning share what comes before their first edit. */
   share: boolean;
   /** Images per evaluation. */

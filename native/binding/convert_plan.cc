@@ -99,6 +99,11 @@ void check(Napi::Env env, const Plan& plan) {
       if (edit < 0 || edit >= static_cast<int64_t>(plan.edits.size())) throw fail("a branch names an edit that does not exist.");
     }
   }
+  for (const auto& each : plan.adaptive) {
+    if (each.branch < 0 || each.branch >= branches || plan.branches[each.branch].reference < 0) {
+      throw fail("adaptive reuse names a branch without a reference.");
+    }
+  }
   for (const auto& step : plan.steps) {
     if (static_cast<int64_t>(step.weights.size()) != branches) throw fail("a step has not one weight a branch.");
     if (!step.reuse.empty() && static_cast<int64_t>(step.reuse.size()) != branches) throw fail("a step's reuse has not one entry a branch.");
@@ -250,6 +255,13 @@ Plan plan(const Napi::Object& from) {
       each<Branch>(list(from, "branches"), [](const Napi::Value& value) { return branch(object(value, "branches[]")); });
   result.steps =
       each<Step>(list(from, "steps"), [](const Napi::Value& value) { return step(object(value, "steps[]")); });
+  if (!isAbsent(from.Get("adaptive"))) {
+    result.adaptive = each<AdaptiveReuse>(list(from, "adaptive"), [](const Napi::Value& value) {
+      const auto given = object(value, "adaptive[]");
+      return AdaptiveReuse{static_cast<int64_t>(number(given, "branch", 0)), text(given, "path"),
+                           number(given, "threshold", 0)};
+    });
+  }
   result.share = flag(from, "share", true);
   result.batchSize = static_cast<int64_t>(number(from, "batchSize", 1));
   result.preview = flag(from, "preview", false);

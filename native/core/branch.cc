@@ -62,6 +62,11 @@ BranchEvaluator::BranchEvaluator(Model& model, const Plan& plan, int64_t firstIm
       bypassed.insert(editSites_.back().begin(), editSites_.back().end());
     }
   }
+  for (const auto& adaptive : plan.adaptive) {
+    measuredSites_.push_back(findSites(model.flat().sites, adaptive.path, Tap::input, std::nullopt).front());
+    sites.insert(measuredSites_.back());
+  }
+  measured_.resize(measuredSites_.size());
   sites_.assign(sites.begin(), sites.end());
   bypassed_.assign(bypassed.begin(), bypassed.end());
 }
@@ -142,6 +147,13 @@ std::unique_ptr<BranchEvaluator::Arrangement> BranchEvaluator::build(const std::
           if (here) hooks.at(site).edits.push_back({&edits_[edit], group[b] * images_, images_});
         }
       }
+    }
+    for (size_t k = 0; k < measuredSites_.size(); ++k) {
+      const auto site = measuredSites_[k];
+      if (site >= until || (segment > 0 && site < cuts[segment - 1])) continue;
+      hooks.at(site).observe = [this, k](const at::Tensor& hidden) {
+        measured_[k] = hidden.narrow(0, 0, images_).to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+      };
     }
     if (segment > 0) {
       selection.before = static_cast<int64_t>(result->states.back().size()) * images_;

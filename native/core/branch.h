@@ -31,9 +31,12 @@ class BranchEvaluator {
   ~BranchEvaluator();
 
   // D_b for the wanted branches (undefined for the others): float32 [images, C, H, W].
-  // `latents` is what the model is given, float32; `observers` are put at their sites for this evaluation.
+  // `latents` is what the model is given, float32.
   std::vector<at::Tensor> evaluate(const std::vector<uint8_t>& wanted, const at::Tensor& latents, double timestep,
                                    int64_t step);
+
+  // What Plan::adaptive measures, in the last evaluation: the hidden states of the first branch's rows.
+  const std::vector<at::Tensor>& measured() const { return measured_; }
 
   const Sharing& sharing() const { return sharing_; }
 
@@ -54,7 +57,9 @@ class BranchEvaluator {
   const std::atomic<bool>& cancelled_;
   std::vector<PreparedEdit> edits_;
   std::vector<std::vector<int64_t>> editSites_;  // per edit: the sites it acts on
-  std::vector<int64_t> sites_, bypassed_;        // of all edits, in order
+  std::vector<int64_t> measuredSites_;           // like Plan::adaptive
+  std::vector<at::Tensor> measured_;
+  std::vector<int64_t> sites_, bypassed_;        // that need a tap, in order
   std::map<std::vector<uint8_t>, std::unique_ptr<Arrangement>> arrangements_;
   Sharing sharing_;
 };

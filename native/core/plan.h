@@ -40,11 +40,13 @@ struct Step {
   double previewSample = 0, previewOutput = 0;  // x0 = previewSample · x + previewOutput · D
 };
 
-// Reuse decided while sampling, as TeaCache does (arXiv 2411.19108): the accumulated relative L1 change of a hidden
-// state since the branch was last evaluated stays below a threshold. First and last step are always evaluated.
+// Reuse decided while sampling, by TeaCache's measure (arXiv 2411.19108): the relative L1 change of a hidden state from
+// step to step, summed up since the branch was last evaluated, stays below a threshold. The hidden state is seen while a
+// step is computed, so the decision for a step takes its change to be that of the step before. The first step and the
+// last are always evaluated.
 struct AdaptiveReuse {
   int64_t branch = 0;
-  std::string path;       // of the submodule whose first input is measured
+  std::string path;  // the submodule whose first input is measured: what block 0's AdaLN modulation gives
   double threshold = 0;
 };
 

@@ -57,6 +57,7 @@ SampleResult sample(Model& model, const Plan& plan, const std::function<void(con
       const auto given = step.inputScale == 1 ? x : x * step.inputScale;
       const auto wanted = reuse.wanted(i);
       auto predictions = evaluator.evaluate(wanted, given, step.timestep, i);
+      reuse.observe(evaluator.measured(), wanted);
       reuse.complete(predictions, wanted);
       result.evaluations += images * std::count(wanted.begin(), wanted.end(), 1);
       history.push_front(combiner.combine(predictions, step));

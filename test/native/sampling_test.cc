@@ -78,6 +78,15 @@ int main() {
   std::atomic<bool> cancelled{false};
   CHECK(sample(*model, reused, nullptr, cancelled).evaluations < sample(*model, plan, nullptr, cancelled).evaluations);
 
+  // The same decided while sampling: a threshold that nothing reaches reuses what may be reused, 0 reuses nothing.
+  auto adaptive = plan;
+  for (auto& branch : adaptive.branches) branch.reference = &branch == &adaptive.branches[4] ? 1 : -1;
+  adaptive.adaptive = {{4, "blocks.first", 1e9}};
+  const auto all = sample(*model, plan, nullptr, cancelled).evaluations;
+  CHECK(sample(*model, adaptive, nullptr, cancelled).evaluations == all - 2);  // the first two steps measure, the last is kept
+  adaptive.adaptive[0].threshold = 0;
+  CHECK(sample(*model, adaptive, nullptr, cancelled).evaluations == all);
+
   int64_t steps = 0;
   plan.preview = true;
   sample(*model, plan, [&](const Progress& progress) {

@@ -1,0 +1,182 @@
+#include "native/core/fuse.h"
+
+#include <ATen/Functions.h>
+#include <ATen/Parallel.h>
+#include <ATen/core/LegacyTypeDispatch.h>
+#include <torch/csrc/jit/ir/constants.h>
+#include <torch/csrc/jit/passes/dead_code_elimination.h>
+
+#include <algorithm>
+#include <string>
+
+#include "native/core/tap.h"
+
+// The addon is compiled for the oldest processor it may meet; these loops for newer ones as well.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define DG_VECTORISED __attribute__((target_clones("avx512f", "avx2", "default"), optimize("O3")))
+#else
+#define DG_VECTORISED
+#endif
+
+namespace dg {
+namespace {
+
+using torch::jit::Block;
+using torch::jit::Graph;
+using torch::jit::Node;
+using torch::jit::Value;
+
+// Rows of a hidden state that are worked on together: small enough to stay in a core's cache between two passes.
+constexpr int64_t kRowsAtOnce = 64;
+
+// Each product and sum is rounded on its own (-ffp-contract=off), as the separate operators do.
+DG_VECTORISED void scaleAndShift(float* out, const float* in, const float* scale, const float* shift, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) out[i] = in[i] * scale[i] + shift[i];
+}
+
+DG_VECTORISED void addGated(float* out, const float* x, const float* gate, const float* y, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) out[i] = x[i] + gate[i] * y[i];
+}
+
+bool isHiddenState(const at::Tensor& x) {
+  return x.dim() == 3 && x.is_cpu() && x.scalar_type() == at::kFloat && x.is_contiguous() && x.numel() > 0;
+}
+
+// One value a channel for every row of the batch: [B, 1, C] or [1, 1, C].
+bool isPerChannel(const at::Tensor& value, const at::Tensor& x) {
+  return value.dim() == 3 && value.is_cpu() && value.scalar_type() == at::kFloat && value.size(1) == 1 &&
+         value.size(2) == x.size(2) && (value.size(0) == x.size(0) || value.size(0) == 1) && value.stride(2) == 1;
+}
+
+const float* channelsOf(const at::Tensor& value, int64_t row) {
+  return value.const_data_ptr<float>() + (value.size(0) == 1 ? 0 : row * value.stride(0));
+}
+
+// Calls work(row of the batch, first token, tokens) over chunks of the tokens, on all threads.
+template <typename Work>
+void overChunks(const at::Tensor& x, Work work) {
+  const int64_t tokens = x.size(1);
+  const int64_t perRow = (tokens + kRowsAtOnce - 1) / kRowsAtOnce;
+  at::parallel_for(0, x.size(0) * perRow, 1, [&](int64_t begin, int64_t end) {
+    const at::AutoDispatchBelowADInplaceOrView guard;  // inference mode does not reach the other threads
+    for (int64_t chunk = begin; chunk < end; ++chunk) {
+      const int64_t first = chunk % perRow * kRowsAtOnce;
+      work(chunk / perRow, first, std::min(kRowsAtOnce, tokens - first));
+    }
+  });
+}
+
+bool isAddOfOne(const Node* node) {
+  if (node->kind() != c10::aten::add || node->inputs().size() != 3) return false;
+  const auto alpha = torch::jit::toIValue(node->input(2));
+  const bool one = alpha && ((alpha->isInt() && alpha->toInt() == 1) || (alpha->isDouble() && alpha->toDouble() == 1));
+  return one && node->input(0)->type()->isSubtypeOf(*c10::TensorType::get()) &&
+         node->input(1)->type()->isSubtypeOf(*c10::TensorType::get());
+}
+
+// The product of two tensors that only this user reads.
+Node* ownProduct(Value* value) {
+  Node* node = value->node();
+  const bool isProduct = node->kind() == c10::aten::mul && value->uses().size() == 1 &&
+                         node->input(1)->type()->isSubtypeOf(*c10::TensorType::get());
+  return isProduct ? node : nullptr;
+}
+
+Node* ownLayerNorm(Value* value) {
+  Node* node = value->node();
+  return node->kind() == c10::aten::layer_norm && value->uses().size() == 1 ? node : nullptr;
+}
+
+bool mutates(const Block* block) {
+  for (const Node* node : block->nodes()) {
+    const auto* schema = node->maybeSchema();
+    if (schema != nullptr && schema->is_mutable()) return true;
+    for (const Block* inner : node->blocks()) {
+      if (mutates(inner)) return true;
+    }
+  }
+  return false;
+}
+
+void replace(Node* sum, Graph& graph, const char* name, at::ArrayRef<Value*> inputs) {
+  torch::jit::WithInsertPoint guard(sum);
+  Node* fused = graph.create(c10::Symbol::fromQualString(std::string(kNamespace) + "::" + name), inputs);
+  graph.insertNode(fused);
+  fused->output()->setType(c10::TensorType::get());
+  sum->output()->replaceAllUsesWith(fused->output());
+}
+
+void fuseBlock(Graph& graph, Block* block) {
+  for (Node* sum : block->nodes()) {
+    for (Block* inner : sum->blocks()) fuseBlock(graph, inner);
+    if (!isAddOfOne(sum)) continue;
+    for (const size_t side : {0, 1}) {
+      Node* product = ownProduct(sum->input(side));
+      if (product == nullptr || product->owningBlock() != block) continue;
+      Value* other = sum->input(1 - side);
+      Node* norm = ownLayerNorm(product->input(0));
+      Value* scale = product->input(1);
+      if (norm == nullptr) {
+        norm = ownLayerNorm(product->input(1));
+        scale = product->input(0);
+      }
+      if (norm != nullptr && norm->owningBlock() == block) {
+        replace(sum, graph, "modulated_layer_norm",
+                {norm->input(0), norm->input(1), norm->input(2), norm->input(3), norm->input(4), scale, other});
+      } else {
+        replace(sum, graph, "gated_residual", {other, product->input(0), product->input(1)});
+      }
+      break;
+    }
+  }
+}
+
+}  // namespace
+
+void fuseChains(const std::shared_ptr<Graph>& graph) {
+  // A fused chain reads its inputs where its last operator stood.
+  if (mutates(graph->block())) return;
+  fuseBlock(*graph, graph->block());
+  torch::jit::EliminateDeadCode(graph);
+}
+
+at::Tensor modulatedLayerNorm(const at::Tensor& x, at::IntArrayRef normalizedShape,
+                              const std::optional<at::Tensor>& weight, const std::optional<at::Tensor>& bias,
+                              double eps, const at::Tensor& scale, const at::Tensor& shift) {
+  const bool fits = isHiddenState(x) && normalizedShape.size() == 1 && isPerChannel(scale, x) && isPerChannel(shift, x);
+  if (!fits) return at::add(at::mul(at::layer_norm(x, normalizedShape, weight, bias, eps), scale), shift);
+  auto result = at::empty_like(x);
+  float* out = result.data_ptr<float>();
+  const int64_t tokens = x.size(1), channels = x.size(2);
+  overChunks(x, [&](int64_t row, int64_t first, int64_t count) {
+    const auto normalised = at::layer_norm(x.select(0, row).narrow(0, first, count), normalizedShape, weight, bias, eps);
+    const float* in = normalised.const_data_ptr<float>();
+    float* to = out + (row * tokens + first) * channels;
+    for (int64_t token = 0; token < count; ++token) {
+      scaleAndShift(to + token * channels, in + token * channels, channelsOf(scale, row), channelsOf(shift, row),
+                    channels);
+    }
+  });
+  return result;
+}
+
+at::Tensor gatedResidual(const at::Tensor& x, const at::Tensor& a, const at::Tensor& b) {
+  const bool first = isHiddenState(x) && isPerChannel(a, x) && b.sizes().equals(x.sizes()) && isHiddenState(b);
+  const bool second = !first && isHiddenState(x) && isPerChannel(b, x) && a.sizes().equals(x.sizes()) && isHiddenState(a);
+  if (!first && !second) return at::add(x, at::mul(a, b));
+  const auto& gate = first ? a : b;
+  const auto& branch = first ? b : a;
+  auto result = at::empty_like(x);
+  float* out = result.data_ptr<float>();
+  const float* from = x.const_data_ptr<float>();
+  const float* added = branch.const_data_ptr<float>();
+  const int64_t tokens = x.size(1), channels = x.size(2);
+  overChunks(x, [&](int64_t row, int64_t firstToken, int64_t count) {
+    for (int64_t token = row * tokens + firstToken; token < row * tokens + firstToken + count; ++token) {
+      addGated(out + token * channels, from + token * channels, channelsOf(gate, row), added + token * channels, channels);
+    }
+  });
+  return result;
+}
+
+}  // namespace dg

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <torch/csrc/jit/ir/ir.h>
+
+#include <memory>
+#include <optional>
+
+namespace dg {
+
+// The memory-bound chains of a DiT block as one pass over the hidden state each:
+//   adaLN modulation   LN(x) · scale + shift      (Peebles & Xie, arXiv 2212.09748)
+//   gated residual     x + gate · y
+// On the CPU in float32 they round where the separate operators do, so the result is theirs to the last bit; anywhere
+// else (other dtypes, devices, shapes) they are the separate operators.
+void fuseChains(const std::shared_ptr<torch::jit::Graph>& graph);
+
+// LN(x) · scale + shift; x: [B, N, C], scale and shift: [B, 1, C].
+at::Tensor modulatedLayerNorm(const at::Tensor& x, at::IntArrayRef normalizedShape,
+                              const std::optional<at::Tensor>& weight, const std::optional<at::Tensor>& bias,
+                              double eps, const at::Tensor& scale, const at::Tensor& shift);
+
+// x + a · b; one of a and b is [B, 1, C], the other is like x: [B, N, C].
+at::Tensor gatedResidual(const at::Tensor& x, const at::Tensor& a, const at::Tensor& b);
+
+}  // namespace dg

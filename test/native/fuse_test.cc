@@ -1,0 +1,41 @@
+// The fused chains give what the separate operators give, to the last bit, and step aside where they do not fit.
+#include "native/core/fuse.h"
+
+#include <ATen/Functions.h>
+
+#include "test/native/check.h"
+
+using namespace dg;
+
+namespace {
+
+at::Tensor separateNorm(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& shift) {
+  return at::layer_norm(x, {x.size(-1)}, {}, {}, 1e-6) * scale + shift;
+}
+
+void compare(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& shift) {
+  const auto fused = modulatedLayerNorm(x, {x.size(-1)}, {}, {}, 1e-6, scale, shift);
+  CHECK(fused.equal(separateNorm(x, scale, shift)));
+  const auto branch = at::randn(x.sizes()).to(x.scalar_type());
+  CHECK(gatedResidual(x, scale, branch).equal(x + scale * branch));
+  CHECK(gatedResidual(x, branch, scale).equal(x + branch * scale));
+}
+
+}  // namespace
+
+int main() {
+  at::manual_seed(3);
+  for (const int64_t tokens : {1, 49, 64, 65, 200}) {
+    for (const int64_t channels : {8, 33, 384}) {
+      const auto x = at::randn({3, tokens, channels}) * 10;
+      const auto modulation = at::randn({3, 4, channels});
+      compare(x, 1 + modulation.narrow(1, 0, 1), modulation.narrow(1, 2, 1));  // slices with a stride
+      compare(x, at::randn({1, 1, channels}), at::randn({1, 1, channels}));
+      compare(x.transpose(0, 1).contiguous().transpose(0, 1), at::randn({3, 1, channels}), at::randn({3, 1, channels}));
+    }
+  }
+  compare(at::randn({2, 16, 32}), at::randn({2, 16, 32}), at::randn({32}));  // other shapes: the separate operators
+  compare(at::randn({2, 16, 32}).to(at::kBFloat16), at::randn({2, 1, 32}).to(at::kBFloat16),
+          at::randn({2, 1, 32}).to(at::kBFloat16));
+  return 0;
+}
