@@ -91,6 +91,22 @@ export const flux: Subject = {
   scheduler: { class: 'FlowMatchEulerDiscreteScheduler', config: { shift: 3 }, timestepScale: 1 },
 };
 
+/** The bundle that comes with the package; its reference is the eager model with the weights in it. */
+export const embedded: Subject = {
+  name: 'embedded',
+  layers: [0, 1, 2, 3, 4, 5, 6, 7].map((layer) => `blocks.${layer}`),
+  streams: ['image'],
+  attention: () => 'attention',
+  feedForward: () => 'mlp',
+  channels: 128,
+  latent: [1, 28, 28],
+  grid: [7, 7],
+  timestep: (rows) => floats(Array.from({ length: rows }, (_, row) => 0.9 - 0.4 * row)),
+  conditioning: (rows) => ({ class: integers(Array.from({ length: rows }, (_, row) => (3 * row + 1) % 10)) }),
+  negative: (rows) => ({ class: integers(Array.from({ length: rows }, () => 10)) }),
+  scheduler: { class: 'FlowMatchEulerDiscreteScheduler', trailing: true, timestepScale: 1 },
+};
+
 export const subjects: Subject[] = [dit, sd3, flux];
 
 /** Inputs of one evaluation. */

@@ -73,6 +73,14 @@ class Guided:
     def layer(self, index: int, stream: str | None = None) -> Edit:
         return {"path": self.subject.layers[index], "tap": "output", "stream": stream}
 
+    def tokens(self, chosen: Any) -> Any:
+        """Token indices; a mask covers the tokens of which it covers at least half."""
+        if chosen is None or not isinstance(chosen[0], list):
+            return chosen
+        mask = torch.tensor(chosen, dtype=torch.float64)[None, None]
+        covered = torch.nn.functional.interpolate(mask, size=self.subject.grid, mode="area")
+        return (covered.flatten() >= 0.5).nonzero().flatten().tolist()
+
     def attentions(self, layer: int) -> list[str]:
         """Paths of the attentions in a block, which are modules called attn*, attn1 or attention."""
         path = self.subject.layers[layer]
@@ -88,7 +96,7 @@ class Guided:
                 **self.layer(layer, options.get("stream", "image")),
                 "operation": "retain",
                 "channels": options["channels"],
-                "tokens": options.get("tokens"),
+                "tokens": self.tokens(options.get("tokens")),
                 "retention": [retention_at(options.get("retention", 0), time)],
             }
             control = options.get("control")
@@ -217,9 +225,10 @@ def sample(subject: Subject, request: dict[str, Any], tensors: dict[str, Tensor]
     guided = Guided(subject, request["guidance"], conditional, unconditional, steps)
     choice = request["scheduler"]
     scheduler = getattr(diffusers, choice["class"])(**choice.get("config", {}))
-    scheduler.set_timesteps(steps, **choice.get("set_timesteps", {}))
-    if len(choice.get("sigmas", [])):
-        scheduler.set_timesteps(sigmas=choice["sigmas"])
+    if choice.get("trailing"):
+        scheduler.set_timesteps(sigmas=[1 - step / steps for step in range(steps)])
+    else:
+        scheduler.set_timesteps(steps)
     x = tensors["latents"] * scheduler.init_noise_sigma if choice.get("scaled") else tensors["latents"]
     for evaluation, timestep in enumerate(scheduler.timesteps):
         given = scheduler.scale_model_input(x, timestep) if choice.get("scaled") else x
