@@ -66,6 +66,7 @@ export function nativePlan(
       outputs,
       preview,
     })),
+    adaptive: plan.branches.flatMap(({ adaptive }, branch) => (adaptive ? [{ branch, ...adaptive }] : [])),
     share: plan.partialForward,
     batchSize: plan.batchSize,
     preview: plan.preview,

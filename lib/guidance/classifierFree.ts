@@ -9,7 +9,7 @@ import type { z } from 'zod';
 
 import { finite, strictObject } from '../options/vocabulary';
 
-import { reusedEvaluations, reuseOptions } from './reuse';
+import { reuseOf, reuseOptions } from './reuse';
 import { conditional, unconditional, type Contribution, type GuidanceContext } from './term';
 import { windowed, windowOptions } from './window';
 
@@ -23,6 +23,8 @@ export type ClassifierFreeOptions = z.output<typeof classifierFreeSchema>;
 
 export function classifierFree(options: ClassifierFreeOptions, context: GuidanceContext): Contribution {
   const weights = windowed(options.scale - 1, options, context);
-  const reused = reusedEvaluations(options.reuse, weights, context);
-  return { terms: [{ technique: 'classifierFree', positive: conditional, negative: unconditional, weights, reused }] };
+  const reuse = reuseOf('options.guidance.classifierFree', options.reuse, weights, context);
+  return {
+    terms: [{ technique: 'classifierFree', positive: conditional, negative: unconditional, weights, ...reuse }],
+  };
 }

@@ -12,7 +12,7 @@ import type { z } from 'zod';
 import { finite, strictObject } from '../options/vocabulary';
 
 import { detailDeficient, disruptionOptions } from './disruption';
-import { reusedEvaluations, reuseOptions } from './reuse';
+import { reuseOf, reuseOptions } from './reuse';
 import { conditional, type Contribution, type GuidanceContext } from './term';
 import { windowed, windowOptions } from './window';
 
@@ -38,7 +38,7 @@ export function detail(options: DetailOptions | DetailOptions[], context: Guidan
         positive: conditional,
         negative: detailDeficient(option, entry, context),
         weights,
-        reused: reusedEvaluations(entry.reuse, weights, context),
+        ...reuseOf(option, entry.reuse, weights, context),
       };
     }),
   };

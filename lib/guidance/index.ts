@@ -24,6 +24,7 @@ export { editSchema, operations, resolveEdit, type EditOptions } from './edit';
 export { preset, presetNames, type PresetName } from './presets';
 export { conditional, edited, unconditional } from './term';
 export type {
+  AdaptiveReuse,
   Adjustment,
   Branch,
   Conditioning,

@@ -1,23 +1,50 @@
 /**
  * Step reuse: what a branch adds changes slowly from step to step, so its difference to D(c) may stand for the
- * following steps too, as caching methods do with whole residuals (TeaCache, arXiv 2411.19108). One state a branch; the
- * first and the last step in which the branch has a weight are always computed.
+ * following steps too, as caching methods do with whole residuals. One state a branch; the first and the last step in
+ * which the branch has a weight are always computed.
  */
-import { whole } from '../options/vocabulary';
+import type { z } from 'zod';
 
-import type { GuidanceContext } from './term';
+import { either, finite, strictObject, text, whole } from '../options/vocabulary';
+
+import type { GuidanceContext, GuidanceTerm } from './term';
+
+const reuseSchema = either(
+  [
+    /** Compute the branch in every n-th step only. */
+    whole(1, 1000),
+    /**
+     * Decide while sampling, by the measure of TeaCache (arXiv 2411.19108): reuse while the relative L1 change of block
+     * 0's modulated input, summed up since the branch was computed, is below `threshold`.
+     */
+    strictObject({
+      threshold: finite(0, 100),
+      /** The submodule whose first input is measured. Default: the first attention of block 0. */
+      path: text().optional(),
+    }),
+  ],
+  'a whole number from 1 to 1000 or { threshold, path }',
+);
 
 export const reuseOptions = {
-  /** Compute the branch in every n-th step only, and reuse its difference in between. Default 1: every step. */
-  reuse: whole(1, 1000).default(1),
+  /** Compute the branch in every n-th step, or while the model changes little not at all. Default 1: every step. */
+  reuse: reuseSchema.default(1),
 };
 
-/** For each evaluation, whether the difference of an earlier one stands in. */
-export function reusedEvaluations(
-  every: number,
+/** How a term is reused, for the option `reuse`. */
+export function reuseOf(
+  option: string,
+  reuse: z.output<typeof reuseSchema>,
   weights: readonly number[],
-  { evaluations }: GuidanceContext,
-): boolean[] {
+  context: GuidanceContext,
+): Pick<GuidanceTerm, 'reused' | 'adaptive'> {
+  if (typeof reuse === 'number') return { reused: reusedEvaluations(reuse, weights, context) };
+  const { threshold, path = context.attentions(`${option}.reuse`, 0)[0]!.path } = reuse;
+  return { adaptive: { path, threshold } };
+}
+
+/** For each evaluation, whether the difference of an earlier one stands in. */
+function reusedEvaluations(every: number, weights: readonly number[], { evaluations }: GuidanceContext): boolean[] {
   const active = [...new Set(evaluations.filter((_, index) => weights[index] !== 0).map(({ step }) => step))];
   return evaluations.map(({ step }, index) => {
     const position = active.indexOf(step);

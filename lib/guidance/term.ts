@@ -19,6 +19,12 @@ export interface Branch {
   edits: NativeEdit[];
 }
 
+/** Reuse while the first input of the submodule at `path` has changed by less than `threshold` (relative L1, summed). */
+export interface AdaptiveReuse {
+  path: string;
+  threshold: number;
+}
+
 /** w(t) · (D_positive − D_negative). */
 export interface GuidanceTerm {
   /** The option that asked for it. */
@@ -29,6 +35,8 @@ export interface GuidanceTerm {
   weights: number[];
   /** Evaluations in which the difference D_positive − D_negative of an earlier one stands in. Default: none. */
   reused?: boolean[];
+  /** Lets it stand in while a hidden state changes by less than a threshold. Default: not. */
+  adaptive?: AdaptiveReuse;
 }
 
 /**

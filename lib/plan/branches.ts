@@ -1,6 +1,6 @@
 /** Adds up guidance terms: equal branches become one, with one weight in each step. */
 import { DetailGuidanceError } from '../errors';
-import type { Branch, GuidanceTerm } from '../guidance';
+import type { AdaptiveReuse, Branch, GuidanceTerm } from '../guidance';
 import type { NativeEdit } from '../native';
 import type { PlanBranch } from './plan';
 
@@ -10,9 +10,12 @@ interface Row {
   weights: number[];
   /** Evaluations in which every term with this branch lets an earlier difference stand in. */
   reused: boolean[];
+  adaptive: AdaptiveReuse | null;
   /** Key of the branch that the difference is to. */
   reference: string | null;
 }
+
+type Reuse = Pick<Row, 'reused' | 'adaptive' | 'reference'>;
 
 export class Branches {
   private readonly rows = new Map<string, Row>();
@@ -25,19 +28,18 @@ export class Branches {
 
   /** Adds `weights` to those of a branch. */
   add(branch: Branch, weights: readonly number[]): void {
-    this.merge(
-      branch,
-      weights,
-      weights.map(() => false),
-      null,
-    );
+    this.merge(branch, weights, { reused: weights.map(() => false), adaptive: null, reference: null });
   }
 
   /** Adds w · (D_positive − D_negative). */
-  addTerm({ positive, negative, weights, reused = weights.map(() => false) }: GuidanceTerm): void {
+  addTerm({ positive, negative, weights, reused, adaptive }: GuidanceTerm): void {
     this.add(positive, weights);
     const negated = weights.map((weight) => -weight);
-    this.merge(negative, negated, reused, reused.includes(true) ? this.key(positive) : null);
+    this.merge(negative, negated, {
+      reused: reused ?? weights.map(() => false),
+      adaptive: adaptive ?? null,
+      reference: adaptive || reused?.includes(true) ? this.key(positive) : null,
+    });
   }
 
   /**
@@ -52,7 +54,7 @@ export class Branches {
     edits: NativeEdit[];
   } {
     const weighted = [...this.rows].filter(([, row]) => row.weights.some(isWeight));
-    const references = new Set(weighted.map(([, row]) => (row.reused.includes(true) ? row.reference : null)));
+    const references = new Set(weighted.map(([, row]) => referenceOf(row)));
     const used = [...this.rows].filter(([key, row]) => row.weights.some(isWeight) || references.has(key));
     const order = new Map(used.map(([key], index) => [key, index]));
     this.order = order;
@@ -65,11 +67,12 @@ export class Branches {
     return {
       weights,
       reused: evaluations.map((at) => used.map(([, row]) => row.reference !== null && row.reused[at]!)),
-      planned: used.map(([, { branch, edits, reference, reused }]) => ({
-        name: branch.name,
-        conditioning: branch.conditioning,
-        edits: edits.map((edit) => kept.indexOf(edit)),
-        reference: reference !== null && reused.includes(true) ? order.get(reference)! : null,
+      planned: used.map(([, row]) => ({
+        name: row.branch.name,
+        conditioning: row.branch.conditioning,
+        edits: row.edits.map((edit) => kept.indexOf(edit)),
+        reference: order.get(referenceOf(row) ?? '') ?? null,
+        adaptive: row.adaptive,
       })),
       edits: kept.map((index) => all[index]!.edit),
     };
@@ -80,27 +83,27 @@ export class Branches {
     return this.order?.get(this.key(branch)) ?? null;
   }
 
-  private merge(
-    branch: Branch,
-    weights: readonly number[],
-    reused: readonly boolean[],
-    reference: string | null,
-  ): void {
+  private merge(branch: Branch, weights: readonly number[], reuse: Reuse): void {
     const key = this.key(branch);
     const row = this.rows.get(key);
-    if (!row) {
+    if (!row?.weights.some(isWeight)) {
       const edits = branch.edits.map((edit) => this.editIndex(edit));
-      this.rows.set(key, { branch, edits, weights: [...weights], reused: [...reused], reference });
+      this.rows.set(key, { branch, edits, weights: [...weights], ...reuse });
       return;
     }
-    // A term that is off in an evaluation has no say there; of two that are on, both have to agree on the same reference.
-    row.reused = row.reused.map((both, at) => {
-      if (!isWeight(weights[at]!)) return both;
-      if (!isWeight(row.weights[at]!)) return reused[at]!;
-      return both && reused[at]! && row.reference === reference;
-    });
+    // A term that is off in an evaluation has no say there; terms that are on have to agree.
+    if (weights.some(isWeight)) {
+      const { reused, adaptive, reference } = reuse;
+      row.reused = row.reused.map((both, at) => {
+        if (!isWeight(weights[at]!)) return both;
+        if (!isWeight(row.weights[at]!)) return reused[at]!;
+        return both && reused[at]! && row.reference === reference;
+      });
+      const agreed = row.adaptive?.path === adaptive?.path && row.adaptive?.threshold === adaptive?.threshold;
+      if (!agreed || row.reference !== reference) row.adaptive = null;
+      row.reference ??= reference;
+    }
     row.weights = row.weights.map((weight, at) => weight + weights[at]!);
-    row.reference ??= reference;
   }
 
   private key({ conditioning, edits }: Branch): string {
@@ -126,6 +129,11 @@ export class Branches {
     // JSON has no Infinity, which is a sigma that means something.
     return JSON.stringify([String(sigma), tensor, Object.entries(rest).sort(([a], [b]) => (a < b ? -1 : 1))]);
   }
+}
+
+/** The branch that a difference is to, where the row is ever reused. */
+function referenceOf({ reused, adaptive, reference }: Row): string | null {
+  return adaptive || reused.includes(true) ? reference : null;
 }
 
 function isWeight(weight: number): boolean {

@@ -104,6 +104,12 @@ function inWords(
     }
     if (adjustments.length > 0) lines.push(`  then ${adjustments.join(', ')}`);
   }
+  for (const { name, adaptive } of plan.branches) {
+    if (!adaptive) continue;
+    lines.push(
+      `${name}: reused while ${adaptive.path} moves by less than ${adaptive.threshold}, which is not counted here`,
+    );
+  }
   lines.push(
     `${blocks} blocks an image in all, ${costOverClassifierFree.toFixed(3)} of plain classifier-free guidance`,
   );

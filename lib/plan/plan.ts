@@ -10,6 +10,7 @@ import {
   contributions,
   guidanceSchema,
   preset,
+  type AdaptiveReuse,
   type Adjustment,
   type Conditioning,
   type GuidanceContext,
@@ -62,6 +63,8 @@ export interface PlanBranch {
   edits: number[];
   /** The branch whose change stands in for this one's where it is reused; null for one that never is. */
   reference: number | null;
+  /** Reuse it while the first input of the submodule at `path` has changed by less than `threshold`; null: not. */
+  adaptive: AdaptiveReuse | null;
   /** Blocks that are computed before the first edit acts; all of them when there is none. */
   untouched: number;
 }

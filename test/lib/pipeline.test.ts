@@ -136,8 +136,28 @@ describe('guidance', () => {
     },
   );
 
+  test('4. reuse computes fewer branches and stays near', async () => {
+    const detail = { scale: 0.5 };
+    const eight = { ...short, numInferenceSteps: 8 };
+    const full = await pipeline.generate({ ...eight, guidance: { detail } });
+    const reused = await pipeline.generate({ ...eight, guidance: { detail: { ...detail, reuse: 2 } } });
+    expect([full.evaluations, reused.evaluations]).toEqual([16, 13]);
+    const [a, b] = [full, reused].map(({ latents }) => Array.from(latents.data as Float32Array));
+    const without = await values({ numInferenceSteps: 8, guidance: {} });
+    expect(largestDifference(a!, b!)).toBeGreaterThan(0);
+    expect(largestDifference(a!, b!)).toBeLessThan(largestDifference(a!, without));
+  });
+
+  test('5. a threshold decides while sampling: 0 reuses nothing, a large one nearly all', async () => {
+    const eight = { ...short, numInferenceSteps: 8 };
+    const counted = async (threshold: number) =>
+      (await pipeline.generate({ ...eight, guidance: { detail: { reuse: { threshold } } } })).evaluations;
+    expect(await counted(0)).toBe(16);
+    expect(await counted(100)).toBeLessThanOrEqual(8 + 3);
+  });
+
   test.each([{ kind: 'flow-match-euler', shift: 3 }, { kind: 'flow-match-heun' }, { kind: 'dpm-solver++' }])(
-    '4. sampler %j',
+    '6. sampler %j',
     async (scheduler) => {
       expect((await values({ scheduler, numInferenceSteps: 8 })).every(Number.isFinite)).toBe(true);
     },

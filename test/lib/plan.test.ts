@@ -275,6 +275,13 @@ describe('step reuse', () => {
     expect(reusedSteps(guidance, 2)).toEqual([1, 2, 3, 5, 6]);
   });
 
+  test('while the model changes little', () => {
+    const [, branch] = guided({ detail: { reuse: { threshold: 0.1 } } }).branches;
+    expect(branch).toMatchObject({ reference: 0, adaptive: { path: 'blocks.0.attention', threshold: 0.1 } });
+    const two = guided({ detail: [{ layer: 2, reuse: { threshold: 0.1 } }, { layer: 2 }] });
+    expect(two.branches[1]).toMatchObject({ reference: null, adaptive: null });
+  });
+
   test('costs what is computed', () => {
     const plan = guided({ classifierFree: { scale: 3 }, detail: { layer: 3, reuse: 2 } }, 8);
     const { blocks, text } = explain(plan);
