@@ -52,7 +52,9 @@ void Worker::loop() {
       queue_.pop_front();
     }
     job->work();
-    notify(job->settle);
+    // The job goes along, to be destroyed on the JavaScript thread: it holds references to JavaScript's objects, and
+    // maybe the last one to this worker, which its own thread could not wait for.
+    notify([finished = std::move(job)](Napi::Env env) { finished->settle(env); });
   }
 }
 
