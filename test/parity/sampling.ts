@@ -6,7 +6,7 @@ import type { Tensor } from '../../lib/tensor';
 import { noise, type Oracle } from './oracle';
 import type { Subject } from './subjects';
 
-type Guidance = NonNullable<GenerateOptions['guidance']>;
+type Guidance = Exclude<NonNullable<GenerateOptions['guidance']>, string>;
 
 export interface SamplingCase {
   name: string;

@@ -58,7 +58,7 @@ suite(`partial forward changes no result${python.path ? '' : ` (skipped: ${pytho
     test('several cuts, nested', async () => {
       const run: SamplingCase = {
         name: '',
-        guidance: { detail: everyLayer.map(detail), slg: slgOf(subject) },
+        guidance: { detail: everyLayer.map((layer) => ({ ...detail(layer), scale: 0.1 })), slg: slgOf(subject) },
         steps: 3,
       };
       const shared = await generate(pipeline, subject, run);
