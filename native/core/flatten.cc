@@ -92,6 +92,8 @@ class Flattener {
     Node* before = node->prev();
     Node* after = node->next();
     function->ensure_defined();
+    // The first input is the function itself, which its graph does not take.
+    if (node->kind() == prim::CallFunction) node->removeInput(0);
     torch::jit::inlineCallTo(node, function, /*use_graph=*/false);
     for (Node* inner = before->next(); inner != after;) {
       Node* next = inner->next();
