@@ -7,6 +7,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { root, buildFolder, fingerprint, hasStamp, writeStamp } = require('./cache.cjs');
 const { SetupError } = require('./failure.cjs');
+const { ensureTestPackages } = require('./python.cjs');
 const { elapsed, say, step } = require('./steps.cjs');
 
 /** Programs of the npm packages, run by this Node rather than by npx. */
@@ -104,11 +105,16 @@ const COMMANDS = {
   },
   async bench(args) {
     await setUp();
-    const [name] = args;
-    const benchmarks = fs.existsSync(path.join(root, 'bench')) ? fs.readdirSync(path.join(root, 'bench')) : [];
-    const file = benchmarks.find((entry) => name && entry.replace(/\.\w+$/, '') === name);
-    if (!file) throw new SetupError(`There is no benchmark ${name ?? '(none named)'}.`, { found: benchmarks });
-    return pass(process.execPath, [path.join('bench', file), ...args.slice(1)]);
+    await ensureTestPackages();
+    await step(
+      'tsup: build the benchmark',
+      process.execPath,
+      [programPath('tsup'), '--config', 'bench/tsup.config.ts'],
+      {
+        cwd: root,
+      },
+    );
+    return pass(process.execPath, [path.join('build', 'bench', 'main.cjs'), ...args]);
   },
 };
 

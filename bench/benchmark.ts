@@ -1,0 +1,138 @@
+/** One run of the benchmark: prepares both sides, checks that they compute the same, times them in turn. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { packageRoot } from '../lib/packageRoot';
+import { cacheFolder, fingerprint } from '../setup/cache.cjs';
+import { testPython } from '../setup/python.cjs';
+
+import { comparisons, selectNames, workName, type Comparison, type Precision, type Work } from './comparisons';
+import type { BenchOptions } from './options';
+import { OwnSide } from './own';
+import { PeerSide, type PeerDescription } from './peer';
+import { resultOf, type Result } from './report';
+import { takeTurns, type Contestant } from './turns';
+
+export interface Benchmark {
+  results: Result[];
+  leftOut: { name: string; reason: string }[];
+  peer: PeerDescription;
+  threads: number;
+  steps: number;
+}
+
+/** Largest relative difference of the two sides' latents (Euclidean norm) before they count as different programs. */
+const tolerances: Record<Precision, number> = { float32: 2e-5, float16: 3e-2, bfloat16: 1e-1 };
+
+/** Milliseconds: OpenMP threads of PyTorch's default settings spin for a few of them before they sleep. */
+const pause = 50;
+
+/** @throws Error when there is no Python with PyTorch, the two sides disagree, or nothing has a name in `only` */
+export async function runBenchmark(options: BenchOptions, say: (line: string) => void): Promise<Benchmark> {
+  const python = testPython();
+  if (!python.path) throw new Error(`The benchmark needs Python with PyTorch: ${python.reason}`);
+  const { device, steps, size, precision, rounds, only } = options;
+  const cache = join(cacheFolder(), 'bench');
+  const bundle = prepareBundle(python.path, cache, size, say);
+  const own = new OwnSide(bundle, device, steps);
+  const { blocks } = (await own.pipeline(precision)).size;
+  const peer = new PeerSide({
+    python: python.path,
+    root: packageRoot(),
+    bundle,
+    size,
+    device,
+    blocks,
+    steps,
+    cache: join(cache, 'inductor'),
+  });
+  try {
+    const description = await peer.describe();
+    const all = comparisons({ blocks, precision, withoutBfloat16: description.withoutBfloat16 });
+    const chosen = selectNames(all.chosen, only);
+    const leftOut = selectNames(all.leftOut, only);
+    if (chosen.length + leftOut.length === 0) {
+      throw new Error(`--only ${only} names none of ${all.chosen.map(({ name }) => name).join(', ')}`);
+    }
+    const contestantOf = (work: Work): Contestant => ({
+      name: workName(work),
+      run: () => (work.side === 'own' ? own.run(work) : peer.run(work)),
+    });
+    await warmUp(chosen, own, peer, say);
+    const seconds = new Map<string, number[]>();
+    for (const repeats of new Set(chosen.map((comparison) => comparison.repeats))) {
+      const works = chosen.filter((comparison) => comparison.repeats === repeats).flatMap(bothSides);
+      const contestants = new Map(works.map((work) => [workName(work), contestantOf(work)]));
+      const timings = await takeTurns([...contestants.values()], {
+        rounds: rounds * repeats,
+        pause: repeats === 1 ? pause : 0,
+        onRound: (round) => round % repeats === 0 && say(`  round ${round / repeats} of ${rounds}`),
+      });
+      for (const [name, values] of timings) seconds.set(name, values);
+    }
+    return {
+      results: chosen.map((comparison) => resultOf(comparison, seconds)),
+      leftOut,
+      peer: description,
+      threads: own.threads(),
+      steps,
+    };
+  } finally {
+    await peer.close();
+    await own.close();
+  }
+}
+
+const bothSides = ({ numerator, denominator }: Comparison): Work[] => [numerator, denominator];
+
+/** Makes everything once, and compares what the two sides arrive at. */
+async function warmUp(chosen: Comparison[], own: OwnSide, peer: PeerSide, say: (line: string) => void): Promise<void> {
+  const works = new Map(chosen.flatMap(bothSides).map((work) => [workName(work), work]));
+  for (const [name, work] of works) {
+    const started = performance.now();
+    if (work.side === 'peer') {
+      const ours = { side: 'own', task: 'sample', depth: work.depth, precision: work.precision } as const;
+      const difference = relativeDifference(await own.latents(ours), await peer.latents(work));
+      say(`  ${name}: its latents differ from ours by ${difference.toExponential(1)} (relative)`);
+      if (!(difference < tolerances[work.precision])) throw new Error(`${name} computes something else than we do`);
+      await peer.run(work);
+    } else if (work.task === 'sample') {
+      await own.latents(work);
+    } else {
+      await own.run(work);
+    }
+    say(`  ${name}: ready after ${((performance.now() - started) / 1000).toFixed(1)} s`);
+  }
+}
+
+/** ‖a − b‖ / ‖b‖. */
+export function relativeDifference(a: Float32Array, b: Float32Array): number {
+  if (a.length !== b.length) return NaN;
+  let [distance, length] = [0, 0];
+  b.forEach((value, index) => {
+    distance += (value - a[index]!) ** 2;
+    length += value ** 2;
+  });
+  return Math.sqrt(distance / length);
+}
+
+/** The model of the benchmark, made once for every state of the code that makes it. */
+function prepareBundle(python: string, cache: string, size: string, say: (line: string) => void): string {
+  const state = fingerprint([
+    join('bench', 'model.py'),
+    join('models', 'bundle.py'),
+    join('models', 'diffusion_transformer.py'),
+  ]);
+  const folder = join(cache, `${size}-${state.slice(0, 12)}`);
+  if (existsSync(join(folder, 'bundle.json'))) return folder;
+  say(`> the benchmark's model (${size})`);
+  mkdirSync(cache, { recursive: true });
+  const made = spawnSync(python, ['-m', 'bench.model', '--size', size, '--out', folder], {
+    cwd: packageRoot(),
+    encoding: 'utf8',
+    env: { ...process.env, PYTHONDONTWRITEBYTECODE: '1' },
+  });
+  if (made.status !== 0) throw new Error(`bench/model.py ended with status ${made.status}:\n${made.stderr}`);
+  return folder;
+}

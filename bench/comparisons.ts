@@ -1,0 +1,155 @@
+/** What is compared with what, by name: the table that the benchmark fills in. */
+import { blocksBefore, partialForwardFloor } from './statistics';
+
+export type Precision = 'float32' | 'bfloat16' | 'float16';
+
+/** A whole image by our sampler. */
+export interface OwnSampling {
+  side: 'own';
+  task: 'sample';
+  /** Share of the blocks before the disruption; null: classifier-free guidance alone. */
+  depth: number | null;
+  precision: Precision;
+  /** The detail-deficient branch is computed in every n-th step. */
+  reuse?: number;
+  /** Default: those of the run. */
+  steps?: number;
+}
+
+/** One evaluation of the model by us, without hooks or with a hook at every block that does nothing. */
+export interface OwnForward {
+  side: 'own';
+  task: 'forward';
+  hooks: boolean;
+  precision: Precision;
+}
+
+/** A whole image by PyTorch in Python (peer/serve.py). */
+export interface PeerSampling {
+  side: 'peer';
+  /** `eager`: a forward hook; the other two through torch.compile. All but `compiled-cut` evaluate three rows. */
+  mode: 'eager' | 'compiled' | 'compiled-cut';
+  depth: number;
+  precision: Precision;
+}
+
+export type Work = OwnSampling | OwnForward | PeerSampling;
+
+export interface Comparison {
+  name: string;
+  /** The ratio is that of their seconds. */
+  numerator: Work;
+  denominator: Work;
+  /** The least that is possible. */
+  floor?: number;
+  /** What is wanted of the ratio. */
+  goal: { atMost: number } | { atLeast: number };
+  /** Times a round: more for what is short and has to be known closely. */
+  repeats: number;
+}
+
+/** Why a comparison of bfloat16 would say nothing here, or null. */
+export interface Circumstances {
+  blocks: number;
+  precision: Precision;
+  withoutBfloat16: string | null;
+}
+
+export const depths = [0.25, 0.5, 0.75] as const;
+
+/** An image as long as the embedded model's default: the first and the last step are never reused, so length counts. */
+export const reuseSetting = { reuse: 3, steps: 30 };
+
+/** Share of the steps in which the branch is computed: every n-th from the first, and the last. */
+export function reuseShare({ reuse, steps }: typeof reuseSetting): number {
+  const computed = Math.ceil(steps / reuse);
+  return (computed + ((steps - 1) % reuse === 0 ? 0 : 1)) / steps;
+}
+
+/** All comparisons, and the names of those that are left out, each with its reason. */
+export function comparisons({ blocks, precision, withoutBfloat16 }: Circumstances): {
+  chosen: Comparison[];
+  leftOut: { name: string; reason: string }[];
+} {
+  const plain = ownSampling(null, precision);
+  const all: (Comparison & { reason?: string | null })[] = [
+    ...depths.map((depth): Comparison => {
+      const floor = partialForwardFloor(blocksBefore(depth, blocks), blocks);
+      return {
+        name: `detail-over-cfg@${depth}`,
+        numerator: ownSampling(depth, precision),
+        denominator: plain,
+        floor,
+        goal: { atMost: 1.05 * floor },
+        repeats: 1,
+      };
+    }),
+    ...againstPython(precision, ''),
+    ...againstPython('bfloat16', '-bf16').map((comparison) => ({ ...comparison, reason: withoutBfloat16 })),
+    {
+      name: 'fp32-over-bf16',
+      numerator: ownSampling(0.5, 'float32'),
+      denominator: ownSampling(0.5, 'bfloat16'),
+      goal: { atLeast: 2.2 },
+      repeats: 1,
+      reason: withoutBfloat16,
+    },
+    {
+      name: 'reuse-over-cfg',
+      numerator: { ...ownSampling(0.5, precision), ...reuseSetting },
+      denominator: { ...plain, steps: reuseSetting.steps },
+      floor: 1 + (partialForwardFloor(blocksBefore(0.5, blocks), blocks) - 1) * reuseShare(reuseSetting),
+      goal: { atMost: 1.1 },
+      repeats: 1,
+    },
+    {
+      name: 'idle-hooks',
+      numerator: { side: 'own', task: 'forward', hooks: true, precision },
+      denominator: { side: 'own', task: 'forward', hooks: false, precision },
+      goal: { atMost: 1.005 },
+      repeats: 8,
+    },
+  ];
+  return {
+    chosen: all.filter(({ reason }) => !reason),
+    leftOut: all.flatMap(({ name, reason }) => (reason ? [{ name, reason }] : [])),
+  };
+}
+
+function ownSampling(depth: number | null, precision: Precision): OwnSampling {
+  return { side: 'own', task: 'sample', depth, precision };
+}
+
+function againstPython(precision: Precision, suffix: string): Comparison[] {
+  const goals = { eager: 1.4, compiled: 1.2, 'compiled-cut': 1.0 };
+  const names = { eager: 'python-eager', compiled: 'torch-compile', 'compiled-cut': 'torch-compile-cut' };
+  return (['eager', 'compiled', 'compiled-cut'] as const)
+    .filter((mode) => suffix === '' || mode !== 'eager')
+    .map((mode) => ({
+      name: `${names[mode]}-over-ours@0.5${suffix}`,
+      numerator: { side: 'peer', mode, depth: 0.5, precision },
+      denominator: ownSampling(0.5, precision),
+      goal: { atLeast: goals[mode] },
+      repeats: 1,
+    }));
+}
+
+/** One name for one piece of work, so that what several comparisons need is timed once. */
+export function workName(work: Work): string {
+  if (work.side === 'peer') return `Python ${work.mode} @${work.depth} ${work.precision}`;
+  if (work.task === 'forward') return `forward${work.hooks ? ' with idle hooks' : ''} ${work.precision}`;
+  const name = `${work.depth === null ? 'CFG' : `CFG + DG @${work.depth}`} ${work.precision}`;
+  return `${name}${work.reuse ? ` reuse ${work.reuse}` : ''}${work.steps ? ` ${work.steps} steps` : ''}`;
+}
+
+/** Comparisons whose name contains one of the comma-separated parts, or matches it where it has a `*`. */
+export function selectNames<Named extends { name: string }>(all: readonly Named[], only: string | undefined): Named[] {
+  if (only === undefined) return [...all];
+  const patterns = only.split(',').map((part) => {
+    const escaped = part.trim().split('*').map(escapeExpression);
+    return part.includes('*') ? new RegExp(`^${escaped.join('.*')}$`) : new RegExp(escaped[0]!);
+  });
+  return all.filter(({ name }) => patterns.some((pattern) => pattern.test(name)));
+}
+
+const escapeExpression = (text: string) => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');

@@ -1,0 +1,65 @@
+/** The command line of the benchmark. */
+import { parseArgs } from 'node:util';
+
+import type { Precision } from './comparisons';
+
+export interface BenchOptions {
+  /** Every round times each thing once. */
+  rounds: number;
+  /** Steps of an image. */
+  steps: number;
+  /** Names, parts of names, or patterns with `*`, with commas between them. */
+  only?: string;
+  device: string;
+  precision: Precision;
+  /** File for the results. */
+  json?: string;
+  size: 'full' | 'tiny';
+}
+
+export const usage = `npm run bench -- [options]
+  --json FILE     write the results as a JSON array of { name, ratio, floor?, samples }
+  --only NAMES    comparisons by name, part of a name, or pattern with *, with commas between them
+  --rounds N      every round times each thing once, in turn (default 7)
+  --steps N       steps of an image (default 8)
+  --device NAME   cpu or cuda:N (default cpu)
+  --dtype NAME    float32, bfloat16 or float16 (default float32)
+  --size NAME     full or tiny, the model; tiny is for tests (default full)`;
+
+const precisions: readonly string[] = ['float32', 'bfloat16', 'float16'] satisfies Precision[];
+
+/** @throws Error that says which option is wrong */
+export function parseOptions(args: string[]): BenchOptions | 'help' {
+  const { values } = parseArgs({
+    args,
+    options: {
+      json: { type: 'string' },
+      only: { type: 'string' },
+      rounds: { type: 'string', default: '7' },
+      steps: { type: 'string', default: '8' },
+      device: { type: 'string', default: 'cpu' },
+      dtype: { type: 'string', default: 'float32' },
+      size: { type: 'string', default: 'full' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return 'help';
+  const { dtype, size, device } = values;
+  if (!precisions.includes(dtype)) throw new Error(`--dtype is ${dtype}; ${precisions.join(', ')} would be right`);
+  if (size !== 'full' && size !== 'tiny') throw new Error(`--size is ${size}; full or tiny would be right`);
+  if (!/^(cpu|cuda(:\d+)?)$/.test(device)) throw new Error(`--device is ${device}; cpu or cuda:0 would be right`);
+  return {
+    rounds: count('rounds', values.rounds),
+    steps: count('steps', values.steps),
+    precision: dtype as Precision,
+    size,
+    device,
+    ...(values.only === undefined ? {} : { only: values.only }),
+    ...(values.json === undefined ? {} : { json: values.json }),
+  };
+}
+
+function count(name: string, text: string): number {
+  if (/^[1-9]\d{0,3}$/.test(text)) return Number(text);
+  throw new Error(`--${name} is ${text}; a whole number from 1 to 9999 would be right`);
+}

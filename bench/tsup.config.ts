@@ -1,0 +1,25 @@
+import { defineConfig } from 'tsup';
+
+/** The benchmark as one program; it is not shipped. */
+export default defineConfig({
+  entry: { main: 'bench/main.ts' },
+  outDir: 'build/bench',
+  format: ['cjs'],
+  target: 'node20',
+  platform: 'node',
+  splitting: false,
+  silent: true,
+  // ESM only, so it has to travel inside the CommonJS build.
+  noExternal: ['fast-png', 'iobuffer', 'fflate'],
+  esbuildPlugins: [
+    {
+      name: 'setup-stays-outside',
+      setup(build) {
+        build.onResolve({ filter: /\/setup\/[\w-]+\.cjs$/ }, (found) => ({
+          path: `../../setup/${found.path.split('/').pop() ?? ''}`,
+          external: true,
+        }));
+      },
+    },
+  ],
+});

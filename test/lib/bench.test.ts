@@ -1,0 +1,160 @@
+/** The benchmark's arithmetic and results, and one run of it on a tiny model; no time is expected of anything. */
+import { describe, expect, test } from '@jest/globals';
+
+import { relativeDifference, runBenchmark } from '../../bench/benchmark';
+import { comparisons, reuseShare, selectNames, workName } from '../../bench/comparisons';
+import { parseOptions } from '../../bench/options';
+import { resultOf, toJson, toTable } from '../../bench/report';
+import { blocksBefore, median, partialForwardFloor, quantile, ratioOf } from '../../bench/statistics';
+import { takeTurns } from '../../bench/turns';
+import { testPython } from '../../setup/python.cjs';
+
+const here = { blocks: 12, precision: 'float32', withoutBfloat16: null } as const;
+
+describe('arithmetic', () => {
+  test('medians and quantiles', () => {
+    expect(median([3, 1, 2])).toBe(2);
+    expect(median([4, 1, 2, 3])).toBe(2.5);
+    expect(median([5])).toBe(5);
+    expect(median([])).toBeNaN();
+    expect(quantile([0, 1, 2, 3, 4], 0.25)).toBe(1);
+    expect(quantile([0, 10], 0.75)).toBe(7.5);
+  });
+
+  test('a ratio is that of the medians; its spread that of the pairs', () => {
+    expect(ratioOf([2, 4, 9], [1, 2, 3])).toEqual({ ratio: 2, quartiles: [2, 2.5], samples: 3 });
+  });
+
+  test('the floor of partial forward', () => {
+    expect([0.25, 0.5, 0.75].map((depth) => partialForwardFloor(blocksBefore(depth, 12), 12))).toEqual([
+      1.375, 1.25, 1.125,
+    ]);
+    expect(partialForwardFloor(12, 12)).toBe(1);
+    expect(blocksBefore(0.01, 12)).toBe(1);
+  });
+
+  test('the share of steps that a reused branch is computed in', () => {
+    expect(reuseShare({ reuse: 1, steps: 30 })).toBe(1);
+    expect(reuseShare({ reuse: 3, steps: 30 })).toBe(11 / 30);
+    expect(reuseShare({ reuse: 3, steps: 31 })).toBe(11 / 31);
+  });
+
+  test('a relative difference', () => {
+    expect(relativeDifference(Float32Array.of(3, 4), Float32Array.of(3, 4))).toBe(0);
+    expect(relativeDifference(Float32Array.of(3, 9), Float32Array.of(3, 4))).toBe(1);
+    expect(relativeDifference(Float32Array.of(1), Float32Array.of(1, 2))).toBeNaN();
+  });
+});
+
+test('takes turns, every other round backwards', async () => {
+  const order: string[] = [];
+  const contestant = (name: string) => ({ name, run: async () => order.push(name) });
+  const seconds = await takeTurns(['a', 'b', 'c'].map(contestant), { rounds: 3, pause: 0 });
+  expect(order.join('')).toBe('abccbaabc');
+  expect(seconds.get('a')).toEqual([1, 6, 7]);
+});
+
+describe('comparisons', () => {
+  test('all names', () => {
+    expect(comparisons(here).chosen.map(({ name }) => name)).toEqual([
+      'detail-over-cfg@0.25',
+      'detail-over-cfg@0.5',
+      'detail-over-cfg@0.75',
+      'python-eager-over-ours@0.5',
+      'torch-compile-over-ours@0.5',
+      'torch-compile-cut-over-ours@0.5',
+      'torch-compile-over-ours@0.5-bf16',
+      'torch-compile-cut-over-ours@0.5-bf16',
+      'fp32-over-bf16',
+      'reuse-over-cfg',
+      'idle-hooks',
+    ]);
+  });
+
+  test('bfloat16 is left out where it has no instructions, with the reason', () => {
+    const { chosen, leftOut } = comparisons({ ...here, withoutBfloat16: 'it has none' });
+    expect(chosen.filter(({ name }) => name.includes('bf16'))).toEqual([]);
+    expect(leftOut).toHaveLength(3);
+    expect(leftOut[2]).toEqual({ name: 'fp32-over-bf16', reason: 'it has none' });
+  });
+
+  test('what several comparisons need has one name', () => {
+    const [first, second] = comparisons(here).chosen;
+    expect(workName(first!.denominator)).toBe(workName(second!.denominator));
+    expect(workName(first!.numerator)).not.toBe(workName(second!.numerator));
+  });
+
+  test.each([
+    ['idle-hooks', ['idle-hooks']],
+    ['detail-over-cfg@0.5', ['detail-over-cfg@0.5']],
+    ['detail-*5', ['detail-over-cfg@0.25', 'detail-over-cfg@0.5', 'detail-over-cfg@0.75']],
+    ['eager,idle', ['python-eager-over-ours@0.5', 'idle-hooks']],
+    ['nothing', []],
+  ])('--only %s', (only, names) => {
+    expect(selectNames(comparisons(here).chosen, only).map(({ name }) => name)).toEqual(names);
+  });
+});
+
+describe('report', () => {
+  const [comparison] = comparisons(here).chosen;
+  const seconds = new Map([
+    [workName(comparison!.numerator), [2, 3, 4]],
+    [workName(comparison!.denominator), [2, 2, 2]],
+  ]);
+  const result = resultOf(comparison!, seconds);
+
+  test('JSON', () => {
+    expect(JSON.parse(toJson([result]))).toEqual([
+      { name: 'detail-over-cfg@0.25', ratio: 1.5, floor: 1.375, samples: 3 },
+    ]);
+  });
+
+  test('table', () => {
+    expect(result.met).toBe(false);
+    const lines = toTable([result]).split('\n');
+    expect(new Set(lines.map(({ length }) => length)).size).toBe(1);
+    expect(lines[2]).toMatch(/detail-over-cfg@0\.25 \| 1\.500 \| 1\.250 … 1\.750 \| 1\.375 \| <= 1\.444 \| no/);
+  });
+});
+
+test.each([
+  [['--rounds', '0'], /--rounds is 0; a whole number/],
+  [['--dtype', 'int8'], /--dtype is int8; float32, bfloat16, float16 would be right/],
+  [['--device', 'tpu'], /--device is tpu/],
+  [['--size', 'huge'], /--size is huge/],
+])('options %j are refused', (args, message) => {
+  expect(() => parseOptions(args)).toThrow(message);
+});
+
+const suite = testPython().path ? test : test.skip;
+
+suite(
+  'one round on a tiny model',
+  async () => {
+    const lines: string[] = [];
+    const options = parseOptions([
+      '--size',
+      'tiny',
+      '--rounds',
+      '1',
+      '--steps',
+      '2',
+      '--only',
+      'detail,eager,reuse,idle',
+    ]);
+    if (options === 'help') throw new Error('not asked for help');
+    const { results, peer, threads } = await runBenchmark(options, (line) => lines.push(line));
+    expect(JSON.parse(toJson(results))).toEqual(
+      results.map(({ name, floor, samples }) => ({
+        name,
+        ratio: expect.any(Number),
+        ...(floor === undefined ? {} : { floor }),
+        samples,
+      })),
+    );
+    expect(results.map(({ samples }) => samples)).toEqual([1, 1, 1, 1, 1, 8]);
+    expect(peer.threads).toBe(threads);
+    expect(lines.join('\n')).toMatch(/its latents differ from ours by/);
+  },
+  120_000,
+);
