@@ -31,26 +31,26 @@ std::string saved(const char* name, const char* body) {
 int main() {
   const auto reads = saved("reads", R"JIT(
     def forward(self, x: Tensor) -> Tensor:
-        return x + torch.from_file("/etc/hostname", False, 1, dtype=torch.uint8)
+        return x + torch.from_file("some-file", False, 1)
   )JIT");
-  CHECK(refusal(reads).find("aten::from_file") != std::string::npos);
-  CHECK(!openArchive(reads, true).get_methods().empty());
+  REQUIRE(refusal(reads).find("aten::from_file") != std::string::npos);
+  REQUIRE(!openArchive(reads, true).get_methods().empty());
 
   const auto writes = saved("writes", R"JIT(
     def forward(self, x: Tensor) -> Tensor:
         torch.save(x, "/tmp/should-not-be-written")
         return x
   )JIT");
-  CHECK(refusal(writes).find("aten::save") != std::string::npos);
+  REQUIRE(refusal(writes).find("aten::save") != std::string::npos);
 
   const auto plain = saved("plain", R"JIT(
     def forward(self, x: Tensor) -> Tensor:
         return x.relu()
   )JIT");
-  CHECK(refusal(plain).empty());
+  REQUIRE(refusal(plain).empty());
 
-  CHECK_THROWS("OPERATOR_REFUSED", auditSource("x = ops.quantized.linear(y)", "code/x.py"));
-  CHECK_THROWS("OPERATOR_REFUSED", auditSource("def __setstate__(self, state):", "code/x.py"));
+  REQUIRE_THROWS("OPERATOR_REFUSED", auditSource("x = ops.quantized.linear(y)", "code/x.py"));
+  REQUIRE_THROWS("OPERATOR_REFUSED", auditSource("def __setstate__(self, state):", "code/x.py"));
   auditSource("x = ops.prim.NumToTensor(3)\ny = torch.linear(x, w)", "code/x.py");
   for (const auto& file : {reads, writes, plain}) std::filesystem::remove(file);
   return 0;

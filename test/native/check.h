@@ -27,7 +27,7 @@ inline std::string codeOf(const std::function<void()>& action) {
 
 }  // namespace dg::test
 
-#define CHECK(condition) \
-  if (!(condition)) dg::test::fail(__FILE__, __LINE__, "CHECK(" #condition ") failed")
-#define CHECK_THROWS(code, action) \
+#define REQUIRE(condition) \
+  if (!(condition)) dg::test::fail(__FILE__, __LINE__, "REQUIRE(" #condition ") failed")
+#define REQUIRE_THROWS(code, action) \
   if (dg::test::codeOf([&] { action; }) != (code)) dg::test::fail(__FILE__, __LINE__, #action " does not throw " code)

@@ -25,26 +25,26 @@ int main() {
   Edit zero;
   zero.channels = std::vector<int64_t>{1};
   auto z = apply(zero, hidden());
-  CHECK(z.select(-1, 1).abs().max().item<float>() == 0);
-  CHECK(z.select(-1, 0).equal(hidden().select(-1, 0)));
+  REQUIRE(z.select(-1, 1).abs().max().item<float>() == 0);
+  REQUIRE(z.select(-1, 0).equal(hidden().select(-1, 0)));
   auto infinite = hidden();
   infinite.select(-1, 1).fill_(std::numeric_limits<float>::infinity());
-  CHECK(apply(zero, infinite).select(-1, 1).abs().max().item<float>() == 0);
+  REQUIRE(apply(zero, infinite).select(-1, 1).abs().max().item<float>() == 0);
 
   Edit retain;
   retain.channels = std::vector<int64_t>{0, 2};
   retain.tokens = std::vector<int64_t>{3};
   retain.retention = {0.5, 0.25};
   z = apply(retain, hidden(), 1);
-  CHECK(z[1][3][2].item<float>() == hidden()[1][3][2].item<float>() * 0.25f);
-  CHECK(z[1][3][1].item<float>() == hidden()[1][3][1].item<float>());
-  CHECK(z[1][2][2].item<float>() == hidden()[1][2][2].item<float>());
+  REQUIRE(z[1][3][2].item<float>() == hidden()[1][3][2].item<float>() * 0.25f);
+  REQUIRE(z[1][3][1].item<float>() == hidden()[1][3][1].item<float>());
+  REQUIRE(z[1][2][2].item<float>() == hidden()[1][2][2].item<float>());
 
   Edit mean;
   mean.operation = Operation::mean;
   mean.channels = std::vector<int64_t>{0};
   z = apply(mean, hidden());
-  CHECK(z[0][2][0].item<float>() == hidden()[0].select(-1, 0).mean().item<float>());
+  REQUIRE(z[0][2][0].item<float>() == hidden()[0].select(-1, 0).mean().item<float>());
 
   Edit affine;
   affine.operation = Operation::affine;
@@ -52,43 +52,43 @@ int main() {
   affine.scale = {2, 1};
   affine.shift = {0, 10};
   z = apply(affine, hidden());
-  CHECK(z[1][1][0].item<float>() == hidden()[1][1][0].item<float>() * 2);
-  CHECK(z[1][1][1].item<float>() == hidden()[1][1][1].item<float>() + 10);
+  REQUIRE(z[1][1][0].item<float>() == hidden()[1][1][0].item<float>() * 2);
+  REQUIRE(z[1][1][1].item<float>() == hidden()[1][1][1].item<float>() + 10);
 
   Edit transplant;
   transplant.operation = Operation::transplant;
   transplant.source = at::full({1, 4, 3}, 9.0f);
   transplant.channels = std::vector<int64_t>{2};
   z = apply(transplant, hidden());
-  CHECK(z[1][0][2].item<float>() == 9 && z[1][0][1].item<float>() == hidden()[1][0][1].item<float>());
+  REQUIRE(z[1][0][2].item<float>() == 9 && z[1][0][1].item<float>() == hidden()[1][0][1].item<float>());
   transplant.source = at::full({1, 5, 3}, 9.0f);
-  CHECK_THROWS("BAD_TENSOR", apply(transplant, hidden()));
+  REQUIRE_THROWS("BAD_TENSOR", apply(transplant, hidden()));
 
   Edit skip;
   skip.operation = Operation::skip;
-  CHECK(apply(skip, hidden(), 0, at::ones({2, 4, 3})).equal(at::ones({2, 4, 3})));
-  CHECK_THROWS("BAD_TENSOR", apply(skip, hidden()));
+  REQUIRE(apply(skip, hidden(), 0, at::ones({2, 4, 3})).equal(at::ones({2, 4, 3})));
+  REQUIRE_THROWS("BAD_TENSOR", apply(skip, hidden()));
 
   Edit shuffle;
   shuffle.operation = Operation::shuffle;
   shuffle.seed = 3;
   z = apply(shuffle, hidden());
-  CHECK(!z.equal(hidden()));
-  CHECK(std::get<0>(z.sort(1)).equal(hidden()));  // the same tokens in another order
-  CHECK(apply(shuffle, hidden()).equal(z));
-  CHECK(z[0].add(12).equal(z[1]));  // one permutation for all rows
+  REQUIRE(!z.equal(hidden()));
+  REQUIRE(std::get<0>(z.sort(1)).equal(hidden()));  // the same tokens in another order
+  REQUIRE(apply(shuffle, hidden()).equal(z));
+  REQUIRE(z[0].add(12).equal(z[1]));  // one permutation for all rows
 
   Edit blur;
   blur.operation = Operation::blur;
   blur.sigma = std::numeric_limits<double>::infinity();
   blur.grid = std::pair<int64_t, int64_t>{2, 2};
   z = apply(blur, hidden());
-  CHECK(at::allclose(z, hidden().mean(1, true).expand_as(z)));
+  REQUIRE(at::allclose(z, hidden().mean(1, true).expand_as(z)));
   blur.sigma = 0.6;
   z = apply(blur, hidden());
-  CHECK(at::allclose(z.mean(1), hidden().mean(1)));  // a 2 × 2 grid blurs symmetrically
+  REQUIRE(at::allclose(z.mean(1), hidden().mean(1)));  // a 2 × 2 grid blurs symmetrically
   blur.grid = std::pair<int64_t, int64_t>{3, 3};
-  CHECK_THROWS("BAD_TENSOR", apply(blur, hidden()));
+  REQUIRE_THROWS("BAD_TENSOR", apply(blur, hidden()));
 
   Edit match;
   match.operation = Operation::match;
@@ -96,12 +96,12 @@ int main() {
   match.reference = {1, 2};
   z = apply(match, hidden());
   const auto moved = (z - hidden()).norm(2, -1);
-  CHECK(at::allclose(moved, hidden().narrow(-1, 1, 2).norm(2, -1)));
+  REQUIRE(at::allclose(moved, hidden().narrow(-1, 1, 2).norm(2, -1)));
 
   zero.channels = std::vector<int64_t>{3};
-  CHECK_THROWS("CHANNEL_OUT_OF_RANGE", apply(zero, hidden()));
+  REQUIRE_THROWS("CHANNEL_OUT_OF_RANGE", apply(zero, hidden()));
   retain.tokens = std::vector<int64_t>{-1};
-  CHECK_THROWS("TOKEN_OUT_OF_RANGE", apply(retain, hidden()));
-  CHECK_THROWS("BAD_OPTION", operationNamed("erase"));
+  REQUIRE_THROWS("TOKEN_OUT_OF_RANGE", apply(retain, hidden()));
+  REQUIRE_THROWS("BAD_OPTION", operationNamed("erase"));
   return 0;
 }

@@ -15,10 +15,10 @@ at::Tensor separateNorm(const at::Tensor& x, const at::Tensor& scale, const at::
 
 void compare(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& shift) {
   const auto fused = modulatedLayerNorm(x, {x.size(-1)}, {}, {}, 1e-6, scale, shift);
-  CHECK(fused.equal(separateNorm(x, scale, shift)));
+  REQUIRE(fused.equal(separateNorm(x, scale, shift)));
   const auto branch = at::randn(x.sizes()).to(x.scalar_type());
-  CHECK(gatedResidual(x, scale, branch).equal(x + scale * branch));
-  CHECK(gatedResidual(x, branch, scale).equal(x + branch * scale));
+  REQUIRE(gatedResidual(x, scale, branch).equal(x + scale * branch));
+  REQUIRE(gatedResidual(x, branch, scale).equal(x + branch * scale));
 }
 
 }  // namespace

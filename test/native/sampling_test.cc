@@ -53,22 +53,22 @@ int main() {
 
   Sharing sharing;
   const auto shared = run(*model, plan, &sharing);
-  CHECK(sharing.shared && sharing.reason.empty());
-  CHECK(sharing.cuts == (std::vector<std::string>{"blocks.second", "blocks.third"}));
+  REQUIRE(sharing.shared && sharing.reason.empty());
+  REQUIRE(sharing.cuts == (std::vector<std::string>{"blocks.second", "blocks.third"}));
   plan.share = false;
   const auto whole = run(*model, plan, &sharing);
-  CHECK(!sharing.shared);
-  CHECK(at::allclose(shared, whole, 1e-5, 1e-6));
-  CHECK(run(*model, plan).equal(whole));
+  REQUIRE(!sharing.shared);
+  REQUIRE(at::allclose(shared, whole, 1e-5, 1e-6));
+  REQUIRE(run(*model, plan).equal(whole));
 
   // Each image on its own: the same bytes whatever else is in the call.
   plan.share = true;
   auto second = plan;
   second.latents = plan.latents.narrow(0, 1, 1);
   second.conditionings[0][0] = plan.conditionings[0][0].narrow(0, 1, 1);
-  CHECK(run(*model, second)[0].equal(shared[1]));
+  REQUIRE(run(*model, second)[0].equal(shared[1]));
   plan.batchSize = 2;
-  CHECK(at::allclose(run(*model, plan), shared, 1e-5, 1e-6));
+  REQUIRE(at::allclose(run(*model, plan), shared, 1e-5, 1e-6));
   plan.batchSize = 1;
 
   // A branch reused in every step but the first and last.
@@ -76,43 +76,43 @@ int main() {
   for (auto& branch : reused.branches) branch.reference = &branch == &reused.branches[2] ? 0 : -1;
   for (size_t i = 1; i + 1 < reused.steps.size(); ++i) reused.steps[i].reuse = {0, 0, 1, 0, 0};
   std::atomic<bool> cancelled{false};
-  CHECK(sample(*model, reused, nullptr, cancelled).evaluations < sample(*model, plan, nullptr, cancelled).evaluations);
+  REQUIRE(sample(*model, reused, nullptr, cancelled).evaluations < sample(*model, plan, nullptr, cancelled).evaluations);
 
   // The same decided while sampling: a threshold that nothing reaches reuses what may be reused, 0 reuses nothing.
   auto adaptive = plan;
   for (auto& branch : adaptive.branches) branch.reference = &branch == &adaptive.branches[4] ? 1 : -1;
   adaptive.adaptive = {{4, "blocks.first", 1e9}};
   const auto all = sample(*model, plan, nullptr, cancelled).evaluations;
-  CHECK(sample(*model, adaptive, nullptr, cancelled).evaluations == all - 2);  // the first two steps measure, the last is kept
+  REQUIRE(sample(*model, adaptive, nullptr, cancelled).evaluations == all - 2);  // the first two steps measure, the last is kept
   adaptive.adaptive[0].threshold = 0;
-  CHECK(sample(*model, adaptive, nullptr, cancelled).evaluations == all);
+  REQUIRE(sample(*model, adaptive, nullptr, cancelled).evaluations == all);
 
   int64_t steps = 0;
   plan.preview = true;
   sample(*model, plan, [&](const Progress& progress) {
     ++steps;
-    CHECK(progress.preview.defined() && progress.preview.size(0) == 1);
-    CHECK(progress.steps == 4);
+    REQUIRE(progress.preview.defined() && progress.preview.size(0) == 1);
+    REQUIRE(progress.steps == 4);
   }, cancelled);
-  CHECK(steps == 8);
+  REQUIRE(steps == 8);
 
   // Abort in the middle, then run again: nothing is left behind.
-  CHECK_THROWS("ABORT_ERR", sample(*model, plan, [&](const Progress&) { cancelled = true; }, cancelled));
-  CHECK(run(*model, plan).equal(shared));
+  REQUIRE_THROWS("ABORT_ERR", sample(*model, plan, [&](const Progress&) { cancelled = true; }, cancelled));
+  REQUIRE(run(*model, plan).equal(shared));
 
   // An edit that fails inside the model leaves no hook behind either.
   auto bad = plan;
   bad.edits[0].channels = std::vector<int64_t>{8};
-  CHECK_THROWS("CHANNEL_OUT_OF_RANGE", run(*model, bad));
-  CHECK(run(*model, plan).equal(shared));
+  REQUIRE_THROWS("CHANNEL_OUT_OF_RANGE", run(*model, bad));
+  REQUIRE(run(*model, plan).equal(shared));
 
   auto blown = plan;
   for (auto& step : blown.steps) step.sample = std::numeric_limits<double>::infinity();
-  CHECK_THROWS("MODEL_FAILED", run(*model, blown));
+  REQUIRE_THROWS("MODEL_FAILED", run(*model, blown));
 
   // bfloat16 stays near float32, though the weights alone are converted.
   const auto half = test::loadToy(file, at::kBFloat16);
-  CHECK((run(*half, plan) - shared).abs().max().item<double>() < 0.3);
+  REQUIRE((run(*half, plan) - shared).abs().max().item<double>() < 0.3);
   std::filesystem::remove(file);
   return 0;
 }

@@ -41,9 +41,9 @@ inline torch::jit::Module toyModule() {
         b = x.size(0)
         h = x.flatten(2).transpose(1, 2)
         c = self.embedding[y] + t.unsqueeze(1)
-        h = self.blocks.first(h, c)
-        h = self.blocks.second(h, c)
-        h = self.blocks.third(h, c)
+        h = self.blocks.first.forward(h, c)
+        h = self.blocks.second.forward(h, c)
+        h = self.blocks.third.forward(h, c)
         return h.transpose(1, 2).reshape([b, 8, 2, 2])
   )JIT");
   return root;
