@@ -138,7 +138,8 @@ async function runCheck({ name, command, count, streams }) {
   let output = '';
   const status = await execute(program, args, {
     cwd: root,
-    env: { ...process.env, ...env },
+    // Waiting OpenMP threads sleep: two test programs at once would otherwise spin on each other's cores.
+    env: { OMP_WAIT_POLICY: 'PASSIVE', ...process.env, ...env },
     onOutput: (text) => {
       output += text;
       if (streams) process.stdout.write(text);

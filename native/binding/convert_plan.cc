@@ -85,9 +85,12 @@ Branch branch(const Napi::Object& from) {
 
 // Indices and lengths that the core takes for granted.
 void check(Napi::Env env, const Plan& plan) {
-  const auto fail = [&](const std::string& what) { return error(env, "BAD_OPTION", "The plan is inconsistent: " + what); };
+  const auto fail = [&](const std::string& what) {
+    return error(env, "BAD_OPTION", "The plan is inconsistent: " + what);
+  };
   const auto branches = static_cast<int64_t>(plan.branches.size());
-  if (plan.latents.dim() < 2 || plan.latents.scalar_type() != at::kFloat) throw fail("latents are not float32 [images, …].");
+  if (plan.latents.dim() < 2 || plan.latents.scalar_type() != at::kFloat)
+    throw fail("latents are not float32 [images, …].");
   if (plan.batchSize < 1) throw fail("batchSize is below 1.");
   if (branches == 0) throw fail("there is no branch.");
   for (const auto& each : plan.branches) {
@@ -96,7 +99,8 @@ void check(Napi::Env env, const Plan& plan) {
     }
     if (each.reference >= branches) throw fail("a branch names a reference that does not exist.");
     for (const auto edit : each.edits) {
-      if (edit < 0 || edit >= static_cast<int64_t>(plan.edits.size())) throw fail("a branch names an edit that does not exist.");
+      if (edit < 0 || edit >= static_cast<int64_t>(plan.edits.size()))
+        throw fail("a branch names an edit that does not exist.");
     }
   }
   for (const auto& each : plan.adaptive) {
@@ -106,7 +110,8 @@ void check(Napi::Env env, const Plan& plan) {
   }
   for (const auto& step : plan.steps) {
     if (static_cast<int64_t>(step.weights.size()) != branches) throw fail("a step has not one weight a branch.");
-    if (!step.reuse.empty() && static_cast<int64_t>(step.reuse.size()) != branches) throw fail("a step's reuse has not one entry a branch.");
+    if (!step.reuse.empty() && static_cast<int64_t>(step.reuse.size()) != branches)
+      throw fail("a step's reuse has not one entry a branch.");
     bool evaluated = false;
     for (const auto weight : step.weights) {
       if (!std::isfinite(weight)) throw fail("a weight is not finite.");
@@ -212,9 +217,8 @@ LoadOptions loadOptions(const Napi::Object& options) {
   });
   result.blocks = each<BlockPattern>(list(options, "blocks"), [](const Napi::Value& value) {
     const auto from = object(value, "blocks[]");
-    const auto streams = each<std::string>(list(from, "streams"), [](const Napi::Value& stream) {
-      return stream.ToString().Utf8Value();
-    });
+    const auto streams = each<std::string>(list(from, "streams"),
+                                           [](const Napi::Value& stream) { return stream.ToString().Utf8Value(); });
     return BlockPattern{text(from, "path"), streams};
   });
   result.outputChannels = static_cast<int64_t>(number(options, "outputChannels", 0));
@@ -251,8 +255,8 @@ Plan plan(const Napi::Object& from) {
   result.conditionings = each<std::vector<at::Tensor>>(list(from, "conditionings"), tensors);
   result.edits =
       each<Edit>(list(from, "edits"), [](const Napi::Value& value) { return edit(object(value, "edits[]")); });
-  result.branches =
-      each<Branch>(list(from, "branches"), [](const Napi::Value& value) { return branch(object(value, "branches[]")); });
+  result.branches = each<Branch>(list(from, "branches"),
+                                 [](const Napi::Value& value) { return branch(object(value, "branches[]")); });
   result.steps =
       each<Step>(list(from, "steps"), [](const Napi::Value& value) { return step(object(value, "steps[]")); });
   if (!isAbsent(from.Get("adaptive"))) {

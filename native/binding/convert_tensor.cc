@@ -29,8 +29,7 @@ const DtypeRow& row(Napi::Env env, const std::string& name) {
     if (name == each.name) return each;
   }
   throw error(env, "BAD_TENSOR",
-              "dtype is '" + name +
-                  "': expected float32, float16, bfloat16, float64, int64, int32, uint8 or bool.");
+              "dtype is '" + name + "': expected float32, float16, bfloat16, float64, int64, int32, uint8 or bool.");
 }
 
 const DtypeRow* row(at::ScalarType dtype) {
@@ -74,8 +73,9 @@ at::Tensor tensor(const Napi::Value& value) {
     count *= size;
   }
   if (static_cast<size_t>(count) != array.ElementLength()) {
-    throw error(env, "BAD_TENSOR", "A tensor's shape asks for " + std::to_string(count) + " values, its data has " +
-                                       std::to_string(array.ElementLength()) + ".");
+    throw error(env, "BAD_TENSOR",
+                "A tensor's shape asks for " + std::to_string(count) + " values, its data has " +
+                    std::to_string(array.ElementLength()) + ".");
   }
   auto result = at::empty(shape, at::TensorOptions(kind.dtype));
   const auto* source = static_cast<const uint8_t*>(array.ArrayBuffer().Data()) + array.ByteOffset();

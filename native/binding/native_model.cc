@@ -127,10 +127,11 @@ auto guarded(Napi::Env env, Function function) -> decltype(function()) {
 }  // namespace
 
 Napi::Function NativeModel::define(Napi::Env env) {
-  return DefineClass(env, "NativeModel",
-                     {InstanceMethod("describe", &NativeModel::describe), InstanceMethod("shapes", &NativeModel::shapes),
-                      InstanceMethod("forward", &NativeModel::forward), InstanceMethod("sample", &NativeModel::sample),
-                      InstanceMethod("dispose", &NativeModel::dispose)});
+  return DefineClass(
+      env, "NativeModel",
+      {InstanceMethod("describe", &NativeModel::describe), InstanceMethod("shapes", &NativeModel::shapes),
+       InstanceMethod("forward", &NativeModel::forward), InstanceMethod("sample", &NativeModel::sample),
+       InstanceMethod("dispose", &NativeModel::dispose)});
 }
 
 // Made by load() alone, which fills in the model afterwards.
@@ -252,7 +253,8 @@ Napi::Value NativeModel::shapes(const Napi::CallbackInfo& info) {
           std::map<int64_t, std::vector<int64_t>> shapes;
           const c10::InferenceMode inference;
           Values values;
-          for (size_t i = 0; i < inputs.size(); ++i) values.emplace_back(model->adapt(inputs[i], static_cast<int64_t>(i)));
+          for (size_t i = 0; i < inputs.size(); ++i)
+            values.emplace_back(model->adapt(inputs[i], static_cast<int64_t>(i)));
           HookSet hooks;
           for (size_t site = 0; site < model->flat().sites.size(); ++site) {
             hooks.at(static_cast<int64_t>(site)).observe = [&shapes, site](const at::Tensor& hidden) {
@@ -300,7 +302,9 @@ Napi::Value NativeModel::forward(const Napi::CallbackInfo& info) {
     auto model = model_;
     return run(
         env,
-        [model, inputs = std::move(inputs), hooks = std::move(hooks)] { return forwardWithHooks(*model, inputs, hooks); },
+        [model, inputs = std::move(inputs), hooks = std::move(hooks)] {
+          return forwardWithHooks(*model, inputs, hooks);
+        },
         [model](Napi::Env settled, const Captured& captured) -> Napi::Value {
           auto captures = Napi::Array::New(settled);
           for (const auto& [site, value] : captured.captures) {

@@ -34,10 +34,11 @@ void Worker::post(std::function<void()> work, std::function<void(Napi::Env)> set
 
 void Worker::notify(std::function<void(Napi::Env)> callback) {
   auto* kept = new std::function<void(Napi::Env)>(std::move(callback));
-  const auto status = calls_.NonBlockingCall(kept, [](Napi::Env env, Napi::Function, std::function<void(Napi::Env)>* call) {
-    const std::unique_ptr<std::function<void(Napi::Env)>> owned(call);
-    if (static_cast<napi_env>(env) != nullptr) (*owned)(env);
-  });
+  const auto status =
+      calls_.NonBlockingCall(kept, [](Napi::Env env, Napi::Function, std::function<void(Napi::Env)>* call) {
+        const std::unique_ptr<std::function<void(Napi::Env)>> owned(call);
+        if (static_cast<napi_env>(env) != nullptr) (*owned)(env);
+      });
   if (status != napi_ok) delete kept;  // the environment is going away: there is nobody to tell
 }
 

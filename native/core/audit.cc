@@ -13,8 +13,8 @@ constexpr std::array allowedNamespaces{"aten", "prim", kNamespace};
 
 // Operators of the allowed namespaces that touch files, the terminal, other processes or process-wide state.
 constexpr std::array refusedOperators{
-    "aten::from_file", "aten::save",       "aten::load",      "aten::manual_seed", "aten::set_grad_enabled",
-    "aten::warn",      "prim::Print",      "prim::PythonOp",  "prim::rpc_async",   "prim::rpc_sync",
+    "aten::from_file",  "aten::save",         "aten::load",     "aten::manual_seed", "aten::set_grad_enabled",
+    "aten::warn",       "prim::Print",        "prim::PythonOp", "prim::rpc_async",   "prim::rpc_sync",
     "prim::rpc_remote", "prim::CreateObject", "prim::SetAttr",
 };
 
@@ -47,7 +47,8 @@ void check(const torch::jit::Node& node) {
 
 void auditSource(std::string_view source, const std::string& record) {
   // TorchScript prints aten operators as torch.name(…), all others as ops.namespace.name(…).
-  static const std::regex suspect(R"(\btorch\.(from_file|save|load)\s*\(|\bops\.(\w+)\.(\w+)|\bdef\s+(__setstate__)\b)");
+  static const std::regex suspect(
+      R"(\btorch\.(from_file|save|load)\s*\(|\bops\.(\w+)\.(\w+)|\bdef\s+(__setstate__)\b)");
   const std::string where = " (in " + record + ")";
   for (std::cregex_iterator match(source.data(), source.data() + source.size(), suspect), end; match != end; ++match) {
     const auto& group = *match;

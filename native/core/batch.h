@@ -13,8 +13,8 @@ namespace dg {
 // rows and comparing: a traced graph says nothing about which axis is the batch.
 struct BatchRule {
   enum class Kind { fixed, axis, count, counts } kind = Kind::fixed;
-  int64_t axis = 0;              // axis: the tensor's axis that holds the rows …
-  int64_t perRow = 1;            // … this many entries a row (B × heads, say); count: the integer a row
+  int64_t axis = 0;                // axis: the tensor's axis that holds the rows …
+  int64_t perRow = 1;              // … this many entries a row (B × heads, say); count: the integer a row
   std::vector<int64_t> perRows{};  // counts: for each integer of a list its value a row, 0 where it is fixed
 };
 

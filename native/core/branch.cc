@@ -26,7 +26,8 @@ std::vector<int64_t> groupBranches(const Plan& plan, const std::vector<std::vect
     std::vector<int64_t> seen;
     for (const auto edit : plan.branches[branch].edits) {
       const auto& sites = editSites[edit];
-      if (std::any_of(sites.begin(), sites.end(), [&](int64_t site) { return site < untilSite; })) seen.push_back(edit);
+      const bool acts = std::any_of(sites.begin(), sites.end(), [&](int64_t site) { return site < untilSite; });
+      if (acts) seen.push_back(edit);
     }
     group.push_back(groups.emplace(std::pair{plan.branches[branch].conditioning, seen}, groups.size()).first->second);
   }
@@ -42,12 +43,12 @@ int64_t countGroups(const std::vector<int64_t>& group) {
 // What is decided once for a set of branches: where to cut, which rows carry which branch, which edits act on them.
 struct BranchEvaluator::Arrangement {
   const Chain* chain = nullptr;
-  std::vector<int64_t> branches;                   // evaluated, by index into the plan
+  std::vector<int64_t> branches;  // evaluated, by index into the plan
   std::vector<int64_t> cuts;
-  std::vector<std::vector<int64_t>> states;        // per segment: a branch for each group of rows
-  std::vector<RowSelection> selections;            // per cut
-  std::vector<HookSet> hooks;                      // per segment
-  std::vector<int64_t> stateOf;                    // per branch: its group of rows in the last segment
+  std::vector<std::vector<int64_t>> states;  // per segment: a branch for each group of rows
+  std::vector<RowSelection> selections;      // per cut
+  std::vector<HookSet> hooks;                // per segment
+  std::vector<int64_t> stateOf;              // per branch: its group of rows in the last segment
 };
 
 BranchEvaluator::BranchEvaluator(Model& model, const Plan& plan, int64_t firstImage, int64_t images,
@@ -93,8 +94,7 @@ Values BranchEvaluator::inputs(const std::vector<int64_t>& states, const at::Ten
     const auto index = static_cast<int64_t>(i);
     if (index == model_.latentInput()) {
       const auto adapted = model_.adapt(latents, index);
-      values.emplace_back(states.size() == 1 ? adapted
-                                             : at::cat(std::vector<at::Tensor>(states.size(), adapted)));
+      values.emplace_back(states.size() == 1 ? adapted : at::cat(std::vector<at::Tensor>(states.size(), adapted)));
       continue;
     }
     if (index == model_.timestepInput()) {
@@ -216,8 +216,7 @@ std::vector<at::Tensor> BranchEvaluator::run(Arrangement& arrangement, const at:
 
 // Empty when the cut model gives what the whole one gives. On the CPU in float32 the two agree to the last bit unless a
 // matrix product takes another path for another number of rows; 16 bit types round at every operator.
-std::string BranchEvaluator::compare(Arrangement& cut, Arrangement& whole, const at::Tensor& latents,
-                                     double timestep) {
+std::string BranchEvaluator::compare(Arrangement& cut, Arrangement& whole, const at::Tensor& latents, double timestep) {
   const double tolerance = model_.dtype() == at::kFloat ? 1e-4 : model_.dtype() == at::kHalf ? 1e-2 : 5e-2;
   const auto a = run(cut, latents, timestep, 0);
   const auto b = run(whole, latents, timestep, 0);

@@ -16,9 +16,9 @@ namespace dg {
 
 // How the branches of a step were computed.
 struct Sharing {
-  bool shared = false;             // some branches shared a prefix
-  std::vector<std::string> cuts;   // paths of the sites where the model was cut
-  std::string reason;              // why a prefix that could have been shared was not; empty: none
+  bool shared = false;            // some branches shared a prefix
+  std::vector<std::string> cuts;  // paths of the sites where the model was cut
+  std::string reason;             // why a prefix that could have been shared was not; empty: none
 };
 
 // Evaluates the branches of a plan for a group of images. Branches with the same conditioning run as the same rows
@@ -59,7 +59,7 @@ class BranchEvaluator {
   std::vector<std::vector<int64_t>> editSites_;  // per edit: the sites it acts on
   std::vector<int64_t> measuredSites_;           // like Plan::adaptive
   std::vector<at::Tensor> measured_;
-  std::vector<int64_t> sites_, bypassed_;        // that need a tap, in order
+  std::vector<int64_t> sites_, bypassed_;  // that need a tap, in order
   std::map<std::vector<uint8_t>, std::unique_ptr<Arrangement>> arrangements_;
   Sharing sharing_;
 };

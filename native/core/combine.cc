@@ -11,9 +11,7 @@ at::Tensor perImage(const at::Tensor& values, const at::Tensor& like) {
   return values.reshape(shape);
 }
 
-at::Tensor innerProduct(const at::Tensor& a, const at::Tensor& b) {
-  return perImage((a * b).flatten(1).sum(1), a);
-}
+at::Tensor innerProduct(const at::Tensor& a, const at::Tensor& b) { return perImage((a * b).flatten(1).sum(1), a); }
 
 at::Tensor deviation(const at::Tensor& x) { return perImage(x.flatten(1).std(1), x); }
 
@@ -21,8 +19,7 @@ at::Tensor deviation(const at::Tensor& x) { return perImage(x.flatten(1).std(1),
 
 at::Tensor Combiner::combine(std::vector<at::Tensor>& predictions, const Step& step) {
   for (const auto& adjustment : step.adjustments) {
-    const bool changesBranch =
-        adjustment.kind == Adjustment::Kind::project || adjustment.kind == Adjustment::Kind::apg;
+    const bool changesBranch = adjustment.kind == Adjustment::Kind::project || adjustment.kind == Adjustment::Kind::apg;
     if (!changesBranch || !predictions[adjustment.branch].defined()) continue;
     auto& changed = predictions[adjustment.branch];
     const auto& reference = predictions[adjustment.reference];

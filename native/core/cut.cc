@@ -35,11 +35,11 @@ bool isWeightBearing(const Node* node) {
 // Where every node and value of the graph stands between the cuts.
 struct Levels {
   std::vector<const Node*> nodes;
-  std::vector<int64_t> ofNode;                          // by position
+  std::vector<int64_t> ofNode;  // by position
   std::unordered_map<const Value*, int64_t> ofValue;
-  std::unordered_map<const Value*, int64_t> id;         // of values that cross
-  std::vector<const Value*> values;                     // by id
-  std::vector<std::set<int64_t>> neededFrom;            // per level: ids that its nodes read from lower levels
+  std::unordered_map<const Value*, int64_t> id;  // of values that cross
+  std::vector<const Value*> values;              // by id
+  std::vector<std::set<int64_t>> neededFrom;     // per level: ids that its nodes read from lower levels
 
   int64_t idOf(const Value* value) {
     const auto [entry, isNew] = id.emplace(value, static_cast<int64_t>(values.size()));

@@ -20,11 +20,11 @@ struct Chain {
     std::vector<int64_t> inputs;   // ids of values
     std::vector<int64_t> outputs;  // ids; the model's output in the last segment
   };
-  std::vector<Segment> segments;                       // cuts + 1
-  std::vector<std::vector<int64_t>> crossing;          // per cut: ids of the values that later segments need
-  std::unordered_map<int64_t, BatchRule> rules;        // of the values that cross
-  std::vector<double> shares;                          // per segment: its share of the graph's weight-bearing operators
-  int64_t inputs = 0;                                  // the ids 0 … inputs − 1 are the model's inputs
+  std::vector<Segment> segments;                 // cuts + 1
+  std::vector<std::vector<int64_t>> crossing;    // per cut: ids of the values that later segments need
+  std::unordered_map<int64_t, BatchRule> rules;  // of the values that cross
+  std::vector<double> shares;                    // per segment: its share of the graph's weight-bearing operators
+  int64_t inputs = 0;                            // the ids 0 … inputs − 1 are the model's inputs
 };
 
 // Cuts the graph of selectTaps at the taps of `cuts` (sites, in order of evaluation). Throws std::runtime_error with

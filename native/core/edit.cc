@@ -14,14 +14,14 @@ namespace dg {
 namespace {
 
 constexpr std::array<std::pair<Operation, const char*>, 9> operationNames{{{Operation::retain, "retain"},
-                                                                            {Operation::mean, "mean"},
-                                                                            {Operation::affine, "affine"},
-                                                                            {Operation::transplant, "transplant"},
-                                                                            {Operation::skip, "skip"},
-                                                                            {Operation::shuffle, "shuffle"},
-                                                                            {Operation::identity, "identity"},
-                                                                            {Operation::blur, "blur"},
-                                                                            {Operation::match, "match"}}};
+                                                                           {Operation::mean, "mean"},
+                                                                           {Operation::affine, "affine"},
+                                                                           {Operation::transplant, "transplant"},
+                                                                           {Operation::skip, "skip"},
+                                                                           {Operation::shuffle, "shuffle"},
+                                                                           {Operation::identity, "identity"},
+                                                                           {Operation::blur, "blur"},
+                                                                           {Operation::match, "match"}}};
 
 std::string shapeText(const at::Tensor& tensor) {
   std::string text = "[";
@@ -33,8 +33,8 @@ void requireBelow(const std::vector<int64_t>& indices, int64_t size, const char*
                   const std::string& path) {
   for (const auto index : indices) {
     if (index < 0 || index >= size) {
-      throw Error(code, std::string(what) + " " + std::to_string(index) + " does not exist at " + path +
-                            ": it has " + std::to_string(size) + ", so 0 to " + std::to_string(size - 1) + ".");
+      throw Error(code, std::string(what) + " " + std::to_string(index) + " does not exist at " + path + ": it has " +
+                            std::to_string(size) + ", so 0 to " + std::to_string(size - 1) + ".");
     }
   }
 }

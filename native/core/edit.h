@@ -33,16 +33,16 @@ struct Edit {
   Tap tap = Tap::output;
   std::optional<std::string> stream;
   Operation operation = Operation::retain;
-  std::optional<std::vector<int64_t>> channels;  // none: all
-  std::optional<std::vector<int64_t>> tokens;    // none: all
-  std::vector<double> retention;                 // ρ_t, one per step (or one for all)
-  std::vector<double> scale;                     // γ, one per chosen channel
-  std::vector<double> shift;                     // β
-  at::Tensor source;                             // transplant: [1 or rows, tokens, channels]
-  std::vector<int64_t> reference;                // match
-  double sigma = 0;                              // blur, in tokens; infinity: the mean
+  std::optional<std::vector<int64_t>> channels;     // none: all
+  std::optional<std::vector<int64_t>> tokens;       // none: all
+  std::vector<double> retention;                    // ρ_t, one per step (or one for all)
+  std::vector<double> scale;                        // γ, one per chosen channel
+  std::vector<double> shift;                        // β
+  at::Tensor source;                                // transplant: [1 or rows, tokens, channels]
+  std::vector<int64_t> reference;                   // match
+  double sigma = 0;                                 // blur, in tokens; infinity: the mean
   std::optional<std::pair<int64_t, int64_t>> grid;  // blur: rows and columns of the tokens
-  uint64_t seed = 0;                             // shuffle
+  uint64_t seed = 0;                                // shuffle
 };
 
 // An edit with its index tensors on the device, ready to be applied inside a model evaluation without a transfer.

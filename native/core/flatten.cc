@@ -233,7 +233,8 @@ void placeConstants(Graph& graph, Block* block, at::Device device) {
     const auto value = torch::jit::toIValue(node->output());
     if (!value || (!value->isDevice() && !(value->isTensor() && value->toTensor().device() != device))) continue;
     WithInsertPoint guard(node);
-    Value* placed = value->isDevice() ? graph.insertConstant(device) : graph.insertConstant(value->toTensor().to(device));
+    Value* placed =
+        value->isDevice() ? graph.insertConstant(device) : graph.insertConstant(value->toTensor().to(device));
     node->output()->replaceAllUsesWith(placed);
   }
 }
@@ -244,8 +245,8 @@ int64_t nameBlocks(std::vector<Site>& sites, const std::vector<std::string>& cal
   int64_t count = 0;
   std::set<std::string> seen;
   for (const auto& path : calledPaths) {
-    const auto pattern = std::find_if(patterns.begin(), patterns.end(),
-                                      [&](const auto& each) { return matches(each.path, path); });
+    const auto pattern =
+        std::find_if(patterns.begin(), patterns.end(), [&](const auto& each) { return matches(each.path, path); });
     if (pattern == patterns.end() || !seen.insert(path).second) continue;
     std::vector<Site*> outputs;
     for (auto& site : sites) {
@@ -264,8 +265,8 @@ int64_t nameBlocks(std::vector<Site>& sites, const std::vector<std::string>& cal
   for (const auto& pattern : patterns) wanted += (wanted.empty() ? "'" : ", '") + pattern.path + "'";
   for (size_t i = 0; i < std::min<size_t>(calledPaths.size(), 8); ++i) called += (i ? ", " : "") + calledPaths[i];
   throw Error("NOT_A_TRANSFORMER",
-              "No submodule that the model calls matches its transformer blocks (" + (wanted.empty() ? "none" : wanted) +
-                  "): it calls " + (called.empty() ? "no submodules" : called) +
+              "No submodule that the model calls matches its transformer blocks (" +
+                  (wanted.empty() ? "none" : wanted) + "): it calls " + (called.empty() ? "no submodules" : called) +
                   ". Name the container of the blocks in bundle.json (transformer.blocks[].path), as in 'blocks.*'.");
 }
 

@@ -20,10 +20,10 @@ struct FlatModel {
 };
 
 // Blocks of one class share one method graph, so the calls are inlined one by one here, while the path of the
-// submodule is known. Weights are read from `module` as they are (convert them first); constants of the program, and the
-// devices that a trace bakes in, are moved to `device`.
-// Throws NOT_A_TRANSFORMER when no called submodule matches a block pattern, OPERATOR_REFUSED (audit.h),
-// MODEL_UNREADABLE for programs that can not be flattened (state changed at run time).
+// submodule is known. Weights are read from `module` as they are (convert them first); constants of the program, and
+// the devices that a trace bakes in, are moved to `device`. Throws NOT_A_TRANSFORMER when no called submodule matches a
+// block pattern, OPERATOR_REFUSED (audit.h), MODEL_UNREADABLE for programs that can not be flattened (state changed at
+// run time).
 FlatModel flatten(const torch::jit::Module& module, const std::vector<BlockPattern>& blocks, at::Device device,
                   bool allowAllOperators);
 

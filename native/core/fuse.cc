@@ -149,7 +149,8 @@ at::Tensor modulatedLayerNorm(const at::Tensor& x, at::IntArrayRef normalizedSha
   float* out = result.data_ptr<float>();
   const int64_t tokens = x.size(1), channels = x.size(2);
   overChunks(x, [&](int64_t row, int64_t first, int64_t count) {
-    const auto normalised = at::layer_norm(x.select(0, row).narrow(0, first, count), normalizedShape, weight, bias, eps);
+    const auto normalised =
+        at::layer_norm(x.select(0, row).narrow(0, first, count), normalizedShape, weight, bias, eps);
     const float* in = normalised.const_data_ptr<float>();
     float* to = out + (row * tokens + first) * channels;
     for (int64_t token = 0; token < count; ++token) {
@@ -162,7 +163,8 @@ at::Tensor modulatedLayerNorm(const at::Tensor& x, at::IntArrayRef normalizedSha
 
 at::Tensor gatedResidual(const at::Tensor& x, const at::Tensor& a, const at::Tensor& b) {
   const bool first = isHiddenState(x) && isPerChannel(a, x) && b.sizes().equals(x.sizes()) && isHiddenState(b);
-  const bool second = !first && isHiddenState(x) && isPerChannel(b, x) && a.sizes().equals(x.sizes()) && isHiddenState(a);
+  const bool second =
+      !first && isHiddenState(x) && isPerChannel(b, x) && a.sizes().equals(x.sizes()) && isHiddenState(a);
   if (!first && !second) return at::add(x, at::mul(a, b));
   const auto& gate = first ? a : b;
   const auto& branch = first ? b : a;
@@ -173,7 +175,8 @@ at::Tensor gatedResidual(const at::Tensor& x, const at::Tensor& a, const at::Ten
   const int64_t tokens = x.size(1), channels = x.size(2);
   overChunks(x, [&](int64_t row, int64_t firstToken, int64_t count) {
     for (int64_t token = row * tokens + firstToken; token < row * tokens + firstToken + count; ++token) {
-      addGated(out + token * channels, from + token * channels, channelsOf(gate, row), added + token * channels, channels);
+      addGated(out + token * channels, from + token * channels, channelsOf(gate, row), added + token * channels,
+               channels);
     }
   });
   return result;

@@ -132,7 +132,8 @@ const Chain& Model::chain(const std::vector<int64_t>& sites, const std::vector<i
 
 at::Tensor predictionIn(const c10::IValue& result) {
   if (result.isTensor()) return result.toTensor();
-  if (result.isTuple() && !result.toTupleRef().elements().empty()) return predictionIn(result.toTupleRef().elements()[0]);
+  if (result.isTuple() && !result.toTupleRef().elements().empty())
+    return predictionIn(result.toTupleRef().elements()[0]);
   throw Error("MODEL_FAILED", "The model returned " + result.tagKind() + ": expected a tensor or a tuple of tensors.");
 }
 

@@ -18,9 +18,9 @@ namespace dg {
 // An argument of the model's forward, as the bundle describes it.
 struct ModelInput {
   std::string name;
-  std::string role;                    // "latent", "timestep", others are conditioning
+  std::string role;                     // "latent", "timestep", others are conditioning
   std::optional<at::ScalarType> dtype;  // none: the dtype the model is loaded in
-  bool batched = true;                 // its first axis is the batch
+  bool batched = true;                  // its first axis is the batch
 };
 
 struct LoadOptions {

@@ -15,34 +15,34 @@ namespace dg {
 
 struct Branch {
   int64_t conditioning = 0;
-  std::vector<int64_t> edits;   // indices into Plan::edits
-  int64_t reference = -1;       // the branch whose change stands in for this one's where it is reused
+  std::vector<int64_t> edits;  // indices into Plan::edits
+  int64_t reference = -1;      // the branch whose change stands in for this one's where it is reused
 };
 
 // What is not linear in the branches, see combine.h.
 struct Adjustment {
   enum class Kind { project, apg, rescale, zero } kind = Kind::project;
-  int64_t branch = 0;     // the one changed (project, apg)
-  int64_t reference = 0;  // the conditional branch
-  double factor = 0;      // rescale φ
+  int64_t branch = 0;                               // the one changed (project, apg)
+  int64_t reference = 0;                            // the conditional branch
+  double factor = 0;                                // rescale φ
   double eta = 0, normThreshold = 0, momentum = 0;  // apg
 };
 
 struct Step {
-  double timestep = 0;                 // as the model takes it
-  double inputScale = 1;               // the model is given inputScale · x
-  std::vector<double> weights;         // per branch; a branch with weight 0 is not evaluated in this step
-  std::vector<uint8_t> reuse;          // per branch (or empty): 1 = not evaluated, its difference to Branch::reference
-                                       // is that of the last step that evaluated it
+  double timestep = 0;          // as the model takes it
+  double inputScale = 1;        // the model is given inputScale · x
+  std::vector<double> weights;  // per branch; a branch with weight 0 is not evaluated in this step
+  std::vector<uint8_t> reuse;   // per branch (or empty): 1 = not evaluated, its difference to Branch::reference
+                                // is that of the last step that evaluated it
   std::vector<Adjustment> adjustments;
-  double sample = 1;                   // x' = sample · x + Σ outputs[k] · D of k steps ago
+  double sample = 1;  // x' = sample · x + Σ outputs[k] · D of k steps ago
   std::vector<double> outputs;
   double previewSample = 0, previewOutput = 0;  // x0 = previewSample · x + previewOutput · D
 };
 
 // Reuse decided while sampling, by TeaCache's measure (arXiv 2411.19108): the relative L1 change of a hidden state from
-// step to step, summed up since the branch was last evaluated, stays below a threshold. The hidden state is seen while a
-// step is computed, so the decision for a step takes its change to be that of the step before. The first step and the
+// step to step, summed up since the branch was last evaluated, stays below a threshold. The hidden state is seen while
+// a step is computed, so the decision for a step takes its change to be that of the step before. The first step and the
 // last are always evaluated.
 struct AdaptiveReuse {
   int64_t branch = 0;
@@ -57,8 +57,8 @@ struct Plan {
   std::vector<Branch> branches;
   std::vector<Step> steps;
   std::vector<AdaptiveReuse> adaptive;
-  bool share = true;       // partial forward
-  int64_t batchSize = 1;   // images per evaluation
+  bool share = true;      // partial forward
+  int64_t batchSize = 1;  // images per evaluation
   bool preview = false;
 };
 

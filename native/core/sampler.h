@@ -13,16 +13,16 @@
 namespace dg {
 
 struct Progress {
-  int64_t step = 0;     // steps done, 1 … steps
+  int64_t step = 0;  // steps done, 1 … steps
   int64_t steps = 0;
-  int64_t image = 0;    // first image of this group
-  int64_t images = 0;   // in this group
+  int64_t image = 0;   // first image of this group
+  int64_t images = 0;  // in this group
   double timestep = 0;
-  at::Tensor preview;   // x0 as predicted at this step, float32 on the CPU; undefined unless asked for
+  at::Tensor preview;  // x0 as predicted at this step, float32 on the CPU; undefined unless asked for
 };
 
 struct SampleResult {
-  at::Tensor latents;       // float32 [images, C, H, W], on the CPU
+  at::Tensor latents;  // float32 [images, C, H, W], on the CPU
   Sharing sharing;
   int64_t evaluations = 0;  // branch evaluations of one image, summed
 };

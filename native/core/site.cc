@@ -12,10 +12,10 @@ namespace dg {
 namespace {
 
 constexpr std::array<std::pair<Tap, const char*>, 5> tapNames{{{Tap::input, "input"},
-                                                                {Tap::output, "output"},
-                                                                {Tap::query, "query"},
-                                                                {Tap::value, "value"},
-                                                                {Tap::attention, "attention"}}};
+                                                               {Tap::output, "output"},
+                                                               {Tap::query, "query"},
+                                                               {Tap::value, "value"},
+                                                               {Tap::attention, "attention"}}};
 
 std::pair<std::string_view, std::string_view> splitFirst(std::string_view path) {
   const auto dot = path.find('.');

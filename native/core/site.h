@@ -22,13 +22,13 @@ Tap tapNamed(const std::string& name);  // throws BAD_OPTION
 // One place in the model where a hidden state can be captured or edited. Its index in the model's list of sites, which
 // is in order of evaluation, is the constant that the tap operator in the graph carries.
 struct Site {
-  std::string path;                // of the submodule, "blocks.3"
+  std::string path;  // of the submodule, "blocks.3"
   Tap tap = Tap::output;
-  int64_t element = 0;             // which argument, tuple element or attention of the module
-  std::optional<int64_t> block;    // layer index, 0-based and counted through all block containers; block outputs only
+  int64_t element = 0;           // which argument, tuple element or attention of the module
+  std::optional<int64_t> block;  // layer index, 0-based and counted through all block containers; block outputs only
   std::optional<std::string> stream;  // "image", "text"; block outputs only
-  std::string className;           // TorchScript class of the submodule
-  std::optional<int64_t> bypass;   // the site that replaces this one when the module is skipped
+  std::string className;              // TorchScript class of the submodule
+  std::optional<int64_t> bypass;      // the site that replaces this one when the module is skipped
 };
 
 // A family of blocks in order of evaluation: paths that match `path` ("transformer_blocks.*"), whose outputs carry

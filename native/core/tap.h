@@ -33,8 +33,8 @@ struct RowEdit {
 };
 
 struct SiteHooks {
-  std::vector<RowEdit> edits;                              // in order
-  std::function<void(const at::Tensor& hidden)> observe;   // sees the hidden state before the edits
+  std::vector<RowEdit> edits;                             // in order
+  std::function<void(const at::Tensor& hidden)> observe;  // sees the hidden state before the edits
 };
 
 // The hooks of one model evaluation, by site.

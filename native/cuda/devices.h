@@ -12,9 +12,9 @@ struct CudaDevice {
 };
 
 struct CudaStatus {
-  bool linked = false;              // libtorch's CUDA library is loaded
+  bool linked = false;  // libtorch's CUDA library is loaded
   std::vector<CudaDevice> devices;
-  std::string reason;               // why there is no device; empty when there is one
+  std::string reason;  // why there is no device; empty when there is one
 };
 
 // What can be said of CUDA in this process. Never throws.

@@ -27,7 +27,13 @@ inline std::string codeOf(const std::function<void()>& action) {
 
 }  // namespace dg::test
 
-#define REQUIRE(condition) \
-  if (!(condition)) dg::test::fail(__FILE__, __LINE__, "REQUIRE(" #condition ") failed")
-#define REQUIRE_THROWS(code, action) \
-  if (dg::test::codeOf([&] { action; }) != (code)) dg::test::fail(__FILE__, __LINE__, #action " does not throw " code)
+#define REQUIRE(condition)                                                         \
+  do {                                                                             \
+    if (!(condition)) dg::test::fail(__FILE__, __LINE__, "not true: " #condition); \
+  } while (false)
+#define REQUIRE_THROWS(expected, action)                                                     \
+  do {                                                                                       \
+    const auto code = dg::test::codeOf([&] { action; });                                     \
+    const std::string wanted = expected;                                                     \
+    if (code != wanted) dg::test::fail(__FILE__, __LINE__, #action " gives '" + code + "'"); \
+  } while (false)

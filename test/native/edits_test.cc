@@ -1,10 +1,9 @@
 // Every operation of an edit on a small hidden state, against the definition written out.
-#include "native/core/edit.h"
-
 #include <ATen/Functions.h>
 
 #include <limits>
 
+#include "native/core/edit.h"
 #include "test/native/check.h"
 
 using namespace dg;

@@ -1,10 +1,9 @@
 // Sampling on the toy: sharing a prefix changes nothing, batches change nothing, hooks leave nothing behind.
-#include "native/core/sampler.h"
-
 #include <c10/core/InferenceMode.h>
 
 #include <limits>
 
+#include "native/core/sampler.h"
 #include "test/native/check.h"
 #include "test/native/toy_model.h"
 
@@ -76,24 +75,29 @@ int main() {
   for (auto& branch : reused.branches) branch.reference = &branch == &reused.branches[2] ? 0 : -1;
   for (size_t i = 1; i + 1 < reused.steps.size(); ++i) reused.steps[i].reuse = {0, 0, 1, 0, 0};
   std::atomic<bool> cancelled{false};
-  REQUIRE(sample(*model, reused, nullptr, cancelled).evaluations < sample(*model, plan, nullptr, cancelled).evaluations);
+  REQUIRE(sample(*model, reused, nullptr, cancelled).evaluations <
+          sample(*model, plan, nullptr, cancelled).evaluations);
 
   // The same decided while sampling: a threshold that nothing reaches reuses what may be reused, 0 reuses nothing.
   auto adaptive = plan;
   for (auto& branch : adaptive.branches) branch.reference = &branch == &adaptive.branches[4] ? 1 : -1;
   adaptive.adaptive = {{4, "blocks.first", 1e9}};
   const auto all = sample(*model, plan, nullptr, cancelled).evaluations;
-  REQUIRE(sample(*model, adaptive, nullptr, cancelled).evaluations == all - 2);  // the first two steps measure, the last is kept
+  REQUIRE(sample(*model, adaptive, nullptr, cancelled).evaluations ==
+          all - 2);  // the first two steps measure, the last is kept
   adaptive.adaptive[0].threshold = 0;
   REQUIRE(sample(*model, adaptive, nullptr, cancelled).evaluations == all);
 
   int64_t steps = 0;
   plan.preview = true;
-  sample(*model, plan, [&](const Progress& progress) {
-    ++steps;
-    REQUIRE(progress.preview.defined() && progress.preview.size(0) == 1);
-    REQUIRE(progress.steps == 4);
-  }, cancelled);
+  sample(
+      *model, plan,
+      [&](const Progress& progress) {
+        ++steps;
+        REQUIRE(progress.preview.defined() && progress.preview.size(0) == 1);
+        REQUIRE(progress.steps == 4);
+      },
+      cancelled);
   REQUIRE(steps == 8);
 
   // Abort in the middle, then run again: nothing is left behind.

@@ -1,8 +1,7 @@
 // Finding sites: paths, patterns, streams, blocks; and what a file that is no transformer is told.
-#include "native/core/site.h"
-
 #include <fstream>
 
+#include "native/core/site.h"
 #include "native/core/tap.h"
 #include "test/native/check.h"
 #include "test/native/toy_model.h"

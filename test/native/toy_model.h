@@ -55,9 +55,8 @@ inline std::unique_ptr<Model> loadToy(const std::string& file, at::ScalarType dt
   LoadOptions options;
   options.file = file;
   options.dtype = dtype;
-  options.inputs = {{"x", "latent", std::nullopt, true},
-                    {"t", "timestep", std::nullopt, true},
-                    {"y", "class", at::kLong, true}};
+  options.inputs = {
+      {"x", "latent", std::nullopt, true}, {"t", "timestep", std::nullopt, true}, {"y", "class", at::kLong, true}};
   options.blocks = {{"blocks.*", {"image"}}};
   return Model::load(options);
 }
