@@ -3,6 +3,11 @@
 import { reportError } from './failure';
 import { createProgram } from './program';
 
+// Who reads the output may stop early (`| head`); that is no error of ours.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
+
 createProgram()
   .parseAsync()
   .catch((error: unknown) => {

@@ -11,20 +11,22 @@ export interface Outcome {
   stderr: string;
 }
 
-/** @param whileRunning sees the process and everything on stderr so far, whenever more arrives */
-export function run(
-  args: string[],
-  {
-    cwd,
-    whileRunning,
-  }: { cwd?: string; whileRunning?: (child: ChildProcessWithoutNullStreams, stderr: string) => void } = {},
-): Promise<Outcome> {
+interface RunOptions {
+  cwd?: string;
+  /** Sees the process and everything on stderr so far, whenever more arrives. */
+  whileRunning?: (child: ChildProcessWithoutNullStreams, stderr: string) => void;
+  /** Nobody reads the output, as after `| head -0`. */
+  closeStdout?: boolean;
+}
+
+export function run(args: string[], { cwd, whileRunning, closeStdout = false }: RunOptions = {}): Promise<Outcome> {
   if (!existsSync(program)) throw new Error(`${program} is missing; npm run build makes it`);
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [program, ...args], { cwd, env: { ...process.env, DEBUG: '' } });
     let stdout = '';
     let stderr = '';
     child.stdin.end();
+    if (closeStdout) child.stdout.destroy();
     child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
     child.stderr.on('data', (chunk: Buffer) => {
       stderr += chunk.toString();

@@ -80,20 +80,7 @@ describe('generate', () => {
     '%s in the middle ends with %i, soon, and without a file',
     async (signal, expected) => {
       let sent = 0;
-      const args = [
-        'generate',
-        'embedded',
-        '--device',
-        'cpu',
-        '--class',
-        '0',
-        '--steps',
-        '1000',
-        '-n',
-        '40',
-        '--out',
-        'e.png',
-      ];
+      const args = ['generate', 'embedded', '--device', 'cpu', '--class', '0', '--steps', '1000', '--out', 'e.png'];
       const { code, stdout, stderr } = await run(args, {
         cwd: folder,
         whileRunning: (child) => {
@@ -146,12 +133,12 @@ describe('inspect', () => {
     const report = JSON.parse(stdout) as {
       layers: number;
       parameters: number;
-      sites: { path: string; shape: number[] | null }[];
+      sites: { block: number | null; shape: number[] | null }[];
     };
     const { layers, parameters, sites } = report;
     expect(parameters).toBeGreaterThan(1e6);
-    const blocks = Array.from({ length: layers }, (_, layer) => sites.find(({ path }) => path === `blocks.${layer}`));
-    for (const block of blocks) expect(block?.shape).toEqual([1, 49, 128]);
+    const blocks = Array.from({ length: layers }, (_, layer) => sites.find(({ block }) => block === layer));
+    for (const block of blocks) expect(block).toMatchObject({ tap: 'output', stream: 'image', shape: [1, 49, 128] });
     const words = await run(['inspect', 'embedded', '--device', 'cpu']);
     expect(words.stdout).toMatch(/^blocks\.0 +output +image +\[1, 49, 128\]/m);
   });

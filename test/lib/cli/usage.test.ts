@@ -20,6 +20,11 @@ describe('a person who asks', () => {
   });
 });
 
+test('a reader that stops early is no error', async () => {
+  const { code, stderr } = await run(['generate', '--help'], { closeStdout: true });
+  expect([code, stderr]).toEqual([0, '']);
+});
+
 describe('a mistake ends with exit code 1, one line with its code, and no stack', () => {
   const mistakes: [string, string[], RegExp][] = [
     ['an unknown option', ['generate', 'embedded', '--sede', '1'], /^BAD_OPTION: unknown option '--sede'.*--seed/],
