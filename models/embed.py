@@ -19,10 +19,10 @@ from models.massive_activations import RULE, measure, report
 STATISTICS = "massive-activations.json"
 
 # Chosen by looking at contact sheets (models/README.md says what was seen).
-NUM_INFERENCE_STEPS = 30
-CLASSIFIER_FREE_SCALE = 2.0
+NUM_INFERENCE_STEPS = 20
+CLASSIFIER_FREE_SCALE = 4.0
 DETAIL_SCALE = 0.3
-DETAIL_LAYER = 4
+DETAIL_LAYER = 5
 RETENTION = 0.0
 
 
