@@ -1,4 +1,7 @@
 /** Which device and dtype a pipeline runs on. */
+import { readFileSync } from 'node:fs';
+
+import type { BundleManifest } from './bundle';
 import { DetailGuidanceError } from './errors';
 import type { NativeAddon, NativeLoadOptions } from './native';
 
@@ -28,8 +31,45 @@ export function resolveDevice(wanted: string, addon: Pick<NativeAddon, 'cuda'>):
   });
 }
 
-/** 'auto' is bfloat16 on CUDA, float32 on the CPU. */
-export function resolveDtype(wanted: NativeLoadOptions['dtype'] | 'auto', device: string): NativeLoadOptions['dtype'] {
-  if (wanted !== 'auto') return wanted;
-  return device === 'cpu' ? 'float32' : 'bfloat16';
+export interface ChosenDtype {
+  dtype: NativeLoadOptions['dtype'];
+  /** Why this one, as a sentence; null when it was asked for by name. */
+  reason: string | null;
+}
+
+/** Pictures nearer than this to float32's are as good. */
+const enoughDecibels = 40;
+
+/**
+ * 'auto' is bfloat16 where the device computes in it and pictures stay within 40 dB PSNR of float32's by the bundle's
+ * measurement; otherwise float32.
+ */
+export function resolveDtype(
+  wanted: NativeLoadOptions['dtype'] | 'auto',
+  device: string,
+  { psnr }: BundleManifest['transformer'],
+  hasInstructions: () => boolean = cpuHasBfloat16,
+): ChosenDtype {
+  if (wanted !== 'auto') return { dtype: wanted, reason: null };
+  if (device === 'cpu' && !hasInstructions()) {
+    return { dtype: 'float32', reason: 'float32: this processor has no bfloat16 instructions.' };
+  }
+  const decibels = psnr?.bfloat16;
+  if (decibels === undefined) {
+    return { dtype: 'float32', reason: 'float32: the bundle does not say how near bfloat16 comes to it.' };
+  }
+  const near = decibels >= enoughDecibels;
+  const comparison = `${decibels.toFixed(1)} dB PSNR of bfloat16 to float32, ${near ? 'at least' : 'less than'} ${enoughDecibels}`;
+  return near
+    ? { dtype: 'bfloat16', reason: `bfloat16: ${comparison}.` }
+    : { dtype: 'float32', reason: `float32: ${comparison}.` };
+}
+
+/** Whether matrix products in bfloat16 have instructions of their own; known on Linux alone. */
+function cpuHasBfloat16(): boolean {
+  try {
+    return /^(flags|Features)\s*:.*\b(avx512_bf16|amx_bf16|bf16)\b/m.test(readFileSync('/proc/cpuinfo', 'utf8'));
+  } catch {
+    return false;
+  }
 }

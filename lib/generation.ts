@@ -17,6 +17,8 @@ export interface Maker {
   bundle: Bundle;
   device: string;
   dtype: string;
+  /** Why `dtype: 'auto'` became this one; null when it was asked for by name. */
+  dtypeReason: string | null;
   addon: NativeAddon;
 }
 

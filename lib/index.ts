@@ -4,9 +4,10 @@ export { AbortError, DetailGuidanceError, errorCodes, type ErrorCode } from './e
 export { GuidanceBuilder, presetNames, type GuidanceInput, type GuidanceOptions, type PresetName } from './guidance';
 export { readMetadata, readPlan, type PictureMetadata } from './metadata';
 export type { NativeEdit, NativeHook, NativeSite } from './native';
+export type { ForwardOptions } from './options/forward';
 export type { GenerateOptions } from './options/generate';
 export type { LoadOptions } from './options/load';
-export { loadPipeline, Pipeline, type ForwardOptions, type ForwardResult } from './pipeline';
+export { loadPipeline, Pipeline, type ForwardResult } from './pipeline';
 export type { ExplainedSteps, Plan, PlanAdjustment, PlanBranch, PlanExplanation, PlanStep } from './plan';
 export type { StepEvent } from './progress';
 export { GeneratedImage, type GenerateResult } from './result';

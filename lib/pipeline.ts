@@ -4,14 +4,8 @@ import { resolveDevice, resolveDtype } from './device';
 import { AbortError, DetailGuidanceError, wrapNative } from './errors';
 import { forwardInputs, zeroInputs } from './forward';
 import { chooseSeeds, finishGeneration, nativePlan, type Maker } from './generation';
-import {
-  native,
-  type NativeHook,
-  type NativeModel,
-  type NativeProgress,
-  type NativeRun,
-  type NativeSite,
-} from './native';
+import { native, type NativeModel, type NativeProgress, type NativeRun, type NativeSite } from './native';
+import { completeHook, forwardSchema, type ForwardOptions } from './options/forward';
 import { generateSchema, type GenerateOptions, type GenerateRequest } from './options/generate';
 import { loadSchema, type LoadOptions } from './options/load';
 import { parse } from './options/parse';
@@ -25,12 +19,6 @@ export interface ForwardResult {
   output: Tensor;
   /** One for each site that a capturing hook matched, in the order of the hooks; before any edit is made there. */
   captures: (NativeSite & { tensor: Tensor })[];
-}
-
-export interface ForwardOptions {
-  /** Sites to capture or edit during this one call. Default: none. */
-  hooks?: Partial<NativeHook>[];
-  signal?: AbortSignal;
 }
 
 /** Frees the model of a pipeline that was dropped without `dispose()`. */
@@ -53,8 +41,8 @@ export async function loadPipeline(location: string, options: LoadOptions = {}):
   try {
     const addon = native();
     const device = resolveDevice(wanted, addon);
-    const dtype = resolveDtype(wantedDtype, device);
     const { transformer } = bundle;
+    const { dtype, reason: dtypeReason } = resolveDtype(wantedDtype, device, transformer);
     const model = await addon.load({
       file: bundle.path(transformer.file),
       device,
@@ -69,7 +57,7 @@ export async function loadPipeline(location: string, options: LoadOptions = {}):
       outputChannels: transformer.outputChannels,
       allowAllOperators,
     });
-    if (!signal?.aborted) return new Pipeline(model, { bundle, device, dtype, addon });
+    if (!signal?.aborted) return new Pipeline(model, { bundle, device, dtype, dtypeReason, addon });
     await model.dispose();
   } catch (error) {
     throw wrapNative(error);
@@ -106,6 +94,11 @@ export class Pipeline {
   /** Of weights and activations. */
   get dtype(): string {
     return this.#maker.dtype;
+  }
+
+  /** What `dtype: 'auto'` went by, as a sentence; null when the dtype was asked for by name. */
+  get dtypeReason(): string | null {
+    return this.#maker.dtypeReason;
   }
 
   /** Every place where a hidden state can be captured or edited, in order of evaluation. */
@@ -176,17 +169,11 @@ export class Pipeline {
    * @throws BAD_OPTION for a missing or unknown input; BAD_TENSOR, SITE_NOT_FOUND, CHANNEL_OUT_OF_RANGE,
    *   TOKEN_OUT_OF_RANGE, MODEL_FAILED, ABORT_ERR, DISPOSED
    */
-  async forward(inputs: Record<string, Tensor>, { hooks = [], signal }: ForwardOptions = {}): Promise<ForwardResult> {
+  async forward(inputs: Record<string, Tensor>, options: ForwardOptions = {}): Promise<ForwardResult> {
     this.#refuseDisposed();
+    const { hooks, signal } = parse(forwardSchema, options, 'options');
     const ordered = forwardInputs(inputs, this.bundle);
-    const complete = hooks.map((hook): NativeHook => ({
-      tap: 'output',
-      stream: null,
-      capture: hook.edits === undefined,
-      edits: [],
-      ...hook,
-      path: hook.path ?? '',
-    }));
+    const complete = hooks.map(completeHook);
     return this.#run(() => this.#model.forward(ordered, complete), signal);
   }
 

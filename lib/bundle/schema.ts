@@ -66,10 +66,17 @@ const transformerSchema = closed({
   blocks: z.array(closed({ path: z.string().min(1), streams: z.array(z.string().min(1)).min(1) })).min(1),
   /** Channels of the prediction; a model that also predicts a variance has more, after these. */
   outputChannels: count,
+  /**
+   * Peak signal-to-noise ratio, in dB, of pictures made in a dtype against the same ones in float32, measured at export;
+   * `dtype: 'auto'` goes by it.
+   */
+  psnr: closed({ bfloat16: z.number().optional(), float16: z.number().optional() }).optional(),
   /** What the model predicts: flow (noise - x0), epsilon, v or sample (x0). */
   prediction: z.enum(['flow', 'epsilon', 'v', 'sample']),
   /** Tokens of the image stream: [rows, columns]. */
   tokenGrid: z.tuple([count, count]),
+  /** Order of the tokens in attention that image and text take part in: SD3's is image-first. Default text-first. */
+  jointAttention: z.enum(['text-first', 'image-first']).optional(),
   /** Width of the residual stream. */
   hiddenChannels: count,
 });

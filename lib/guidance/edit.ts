@@ -128,7 +128,7 @@ function parametersOf(
       };
     case 'transplant':
       return {
-        source: checkTensor(edit.source, { name: `${option}.source`, shape: [null, null, null], finite: true }),
+        source: checkTensor(edit.source, { name: `${option}.source`, shape: sourceShape(edit, context), finite: true }),
       };
     case 'match':
       return { reference: chooseChannels(`${option}.reference`, edit.reference!, context) };
@@ -139,6 +139,15 @@ function parametersOf(
     default:
       return {};
   }
+}
+
+/** Where the hidden state's shape is known: the image stream after a block. Elsewhere the native side checks it. */
+function sourceShape(
+  { layer, tap = 'output', stream = 'image' }: EditOptions,
+  context: GuidanceContext,
+): (number | null)[] {
+  if (layer === undefined || tap !== 'output' || stream !== 'image') return [null, null, null];
+  return [null, context.tokenGrid[0] * context.tokenGrid[1], context.hiddenChannels];
 }
 
 function sitesOf(

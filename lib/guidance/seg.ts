@@ -28,12 +28,15 @@ export type SegOptions = z.output<typeof segSchema>;
 export function seg(options: SegOptions, context: GuidanceContext): Contribution {
   const layers = options.layers === undefined ? atRelativeDepth([13], 24, context) : chooseLayers(options.layers);
   const [rows, columns] = context.tokenGrid;
+  // The text's queries stay as they are.
+  const imageTokens =
+    context.jointAttention === 'image-first' ? Array.from({ length: rows * columns }, (_, token) => token) : null;
   const edits = layers.flatMap((layer) =>
     context.attentions('options.guidance.seg.layers', layer).map((site) => ({
       ...site,
       operation: 'blur' as const,
       channels: null,
-      tokens: null,
+      tokens: imageTokens,
       sigma: options.sigma,
       grid: [rows, columns] as [number, number],
     })),

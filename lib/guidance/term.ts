@@ -89,6 +89,8 @@ export interface GuidanceContext {
   hiddenChannels: number;
   /** Image tokens, [rows, columns]. */
   tokenGrid: readonly [number, number];
+  /** Order of the tokens in attention that image and text take part in. Default text-first. */
+  jointAttention?: 'text-first' | 'image-first' | undefined;
   /** The bundle's record of its massive activations, if it has one. */
   massiveActivations: { stream: string; layer: number; channels: readonly number[] } | null;
   /**

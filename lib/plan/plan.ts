@@ -124,6 +124,7 @@ export function plan(request: GenerateRequest, model: PlannedModel): Plan {
     layers: model.layers,
     hiddenChannels: bundle.transformer.hiddenChannels,
     tokenGrid: bundle.transformer.tokenGrid,
+    jointAttention: bundle.transformer.jointAttention,
     massiveActivations: bundle.massiveActivations ?? null,
     output: (option, layer, stream) => findOutput(option, layer, stream, model),
     everyStream: (option, layer) => findOutputs(option, layer, model),

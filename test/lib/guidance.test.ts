@@ -54,7 +54,7 @@ describe('edits', () => {
       'a source of another rank',
       { operation: 'transplant', layer: 1, source: { ...source, shape: [49, 128] } },
       'BAD_TENSOR',
-      /\[any, any, any\]/,
+      /\[any, 49, 128\]/,
     ],
     [
       'a scale too few',

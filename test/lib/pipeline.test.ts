@@ -10,6 +10,7 @@ import {
   loadPipeline,
   readMetadata,
   readPlan,
+  type ForwardOptions,
   type GenerateOptions,
   type Pipeline,
   type StepEvent,
@@ -326,21 +327,29 @@ describe('saving, and making a picture again', () => {
     expect((await bytes(readPlan(png))).equals(png)).toBe(true);
   });
 
-  test('2. with latents of its own', async () => {
+  test('2. with numbers and tensors that JSON has not', async () => {
+    const mask: Tensor = { data: Float32Array.of(1, 0), shape: [1, 2], dtype: 'float32' };
+    const guidance = { detail: { tokens: mask }, seg: { scale: 0.5, sigma: Infinity } };
+    const { images } = await pipeline.generate({ ...short, guidance });
+    const png = images[0]!.toPng();
+    expect((await bytes(readPlan(png))).equals(Buffer.from(png))).toBe(true);
+  });
+
+  test('3. with latents of its own', async () => {
     const latents = native().gaussian(3n, [2, 1, 28, 28]);
     const { images } = await pipeline.generate({ ...short, latents });
     const png = images[1]!.toPng();
     expect((await bytes(readPlan(png))).equals(Buffer.from(png))).toBe(true);
   });
 
-  test('3. an output that cannot be written leaves nothing', async () => {
+  test('4. an output that cannot be written leaves nothing', async () => {
     const { images } = await pipeline.generate(short);
     const path = join(folder, 'no', 'such', 'folder.png');
     await expect(images[0]!.save(path)).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
     await expect(stat(path)).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
-  test('4. a PNG that says nothing', () => {
+  test('5. a PNG that says nothing', () => {
     expect(() => readPlan(Uint8Array.of(1, 2, 3))).toThrow(expect.objectContaining({ code: 'BAD_TENSOR' }));
   });
 });
@@ -364,21 +373,11 @@ describe('forward', () => {
 
   test('2. edits act in this call alone', async () => {
     const plain = await pipeline.forward(inputs());
-    const edit = {
-      path: 'blocks.3',
-      tap: 'output',
-      stream: 'image',
-      operation: 'retain',
-      channels: [5],
-      tokens: null,
-      retention: [0],
-    } as const;
-    const { output } = await pipeline.forward(inputs(), {
-      hooks: [
-        { path: 'blocks.3', tap: 'output', stream: 'image', edits: [{ ...edit, channels: [5], retention: [0] }] },
-      ],
+    const { output, captures } = await pipeline.forward(inputs(), {
+      hooks: [{ path: 'blocks.3', edits: [{ operation: 'retain', channels: [5] }] }],
     });
     expect(output.data).not.toEqual(plain.output.data);
+    expect(captures).toEqual([]);
     expect((await pipeline.forward(inputs())).output).toEqual(plain.output);
   });
 
@@ -400,7 +399,38 @@ describe('forward', () => {
     await expect(pipeline.forward(given)).rejects.toMatchObject({ code });
   });
 
-  test('5. a pattern that matches nothing names near ones', async () => {
+  test('5. what was captured in one run can be put into another', async () => {
+    const from = await pipeline.forward(inputs(), { hooks: [{ path: 'blocks.3' }] });
+    const other: Record<string, Tensor> = {
+      ...inputs(),
+      class: { data: BigInt64Array.of(7n, 8n), shape: [2], dtype: 'int64' },
+    };
+    const source = from.captures[0]!.tensor;
+    const hooks = [{ path: 'blocks.3', edits: [{ operation: 'transplant' as const, source }] }];
+    const after = await pipeline.forward(other, { hooks: [...hooks, { path: 'blocks.4' }] });
+    expect(after.output).not.toEqual((await pipeline.forward(other)).output);
+    const wrong = { ...source, data: source.data.slice(0, 2 * 128), shape: [2, 1, 128] } as Tensor;
+    const run = pipeline.forward(other, {
+      hooks: [{ path: 'blocks.3', edits: [{ operation: 'transplant', source: wrong }] }],
+    });
+    await expect(run).rejects.toMatchObject({ code: 'BAD_TENSOR' });
+  });
+
+  test.each<[string, ForwardOptions, RegExp]>([
+    [
+      'an unknown operation',
+      { hooks: [{ path: 'blocks.3', edits: [{ operation: 'zap' as 'mean' }] }] },
+      /operation is 'zap'/,
+    ],
+    ['an unknown tap', { hooks: [{ path: 'blocks.3', tap: 'weights' as 'input' }] }, /tap is 'weights'/],
+    ['no path', { hooks: [{} as never] }, /hooks\[0\]\.path is missing/],
+    ['another option', { hook: [] } as ForwardOptions, /'hooks' is near/],
+  ])('6. refuses %s', async (_name, options, message) => {
+    const run = pipeline.forward(inputs(), options);
+    await expect(run).rejects.toMatchObject({ code: 'BAD_OPTION', message: expect.stringMatching(message) });
+  });
+
+  test('7. a pattern that matches nothing names near ones', async () => {
     const run = pipeline.forward(inputs(), { hooks: [{ path: 'block.3' }] });
     await expect(run).rejects.toMatchObject({ code: 'SITE_NOT_FOUND', message: expect.stringMatching(/blocks\.3/) });
   });
