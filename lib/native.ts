@@ -73,7 +73,10 @@ export interface NativeEdit {
   source?: Tensor;
   /** match: the chosen channels move by as much (‖Δz‖₂ of each token) as zeroing these would. */
   reference?: number[];
-  /** blur: in tokens, Infinity is the mean; over the last grid[0] × grid[1] tokens. */
+  /**
+   * blur: in tokens, Infinity is the mean; over a grid of grid[0] × grid[1] tokens: those of `tokens` when they are as
+   * many, else the last ones.
+   */
   sigma?: number;
   grid?: [number, number];
   /** shuffle; another permutation at every step. */

@@ -152,7 +152,6 @@ at::Tensor PreparedEdit::changed(const at::Tensor& chosen, const at::Tensor& row
     case Operation::shuffle:
       return chosen.index_select(-2, permutation(chosen.size(-2), edit_.seed, step, chosen.device()));
     case Operation::blur: {
-      // Tokens beyond the grid (text tokens in front of the image's in joint attention) stay as they are.
       const int64_t tokens = rows.size(-2), channels = chosen.size(-1);
       const auto [height, width] = edit_.grid.value_or(std::pair<int64_t, int64_t>{1, tokens});
       if (height * width > tokens) {
@@ -160,14 +159,18 @@ at::Tensor PreparedEdit::changed(const at::Tensor& chosen, const at::Tensor& row
                                       std::to_string(width) + " tokens does not fit into " + std::to_string(tokens) +
                                       ".");
       }
-      const auto all = channels_.defined() ? rows.index_select(-1, channels_) : rows;
       const auto options = at::TensorOptions(at::kFloat).device(rows.device());
-      const auto image = all.narrow(-2, tokens - height * width, height * width).to(at::kFloat);
-      auto blurred = image.reshape({-1, height, width * channels});
-      blurred = at::matmul(gaussianMatrix(height, edit_.sigma, options), blurred).reshape({-1, width, channels});
-      blurred = at::matmul(gaussianMatrix(width, edit_.sigma, options), blurred).reshape_as(image);
-      auto result = all.clone();
-      result.narrow(-2, tokens - height * width, height * width).copy_(blurred);
+      const auto blurGrid = [&, height = height, width = width](const at::Tensor& grid) {
+        auto blurred = grid.to(at::kFloat).reshape({-1, height, width * channels});
+        blurred = at::matmul(gaussianMatrix(height, edit_.sigma, options), blurred).reshape({-1, width, channels});
+        return at::matmul(gaussianMatrix(width, edit_.sigma, options), blurred).reshape_as(grid).to(rows.scalar_type());
+      };
+      // As many tokens as the grid has are the grid: the image's in joint attention, where they do not come last.
+      if (tokens_.defined() && tokens_.size(0) == height * width) return blurGrid(chosen);
+      // Tokens beyond the grid (text tokens in front of the image's) stay as they are.
+      auto result = (channels_.defined() ? rows.index_select(-1, channels_) : rows).clone();
+      auto grid = result.narrow(-2, tokens - height * width, height * width);
+      grid.copy_(blurGrid(grid));
       return tokens_.defined() ? result.index_select(-2, tokens_) : result;
     }
     case Operation::match: {

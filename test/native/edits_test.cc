@@ -86,6 +86,13 @@ int main() {
   blur.sigma = 0.6;
   z = apply(blur, hidden());
   REQUIRE(at::allclose(z.mean(1), hidden().mean(1)));  // a 2 × 2 grid blurs symmetrically
+  blur.grid = std::pair<int64_t, int64_t>{1, 2};
+  blur.tokens = std::vector<int64_t>{0, 1};  // the grid comes first
+  blur.sigma = std::numeric_limits<double>::infinity();
+  z = apply(blur, hidden());
+  REQUIRE(z.slice(1, 2).equal(hidden().slice(1, 2)));
+  REQUIRE(at::allclose(z.slice(1, 0, 2), hidden().slice(1, 0, 2).mean(1, true).expand({-1, 2, -1})));
+  blur.tokens = std::nullopt;
   blur.grid = std::pair<int64_t, int64_t>{3, 3};
   REQUIRE_THROWS("BAD_TENSOR", apply(blur, hidden()));
 

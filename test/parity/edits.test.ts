@@ -20,7 +20,7 @@ interface Case {
   source?: Tensor;
 }
 
-function casesOf({ layers, streams, attention, feedForward, channels, grid }: Subject): Case[] {
+function casesOf({ layers, streams, attention, feedForward, channels, grid, imageFirst }: Subject): Case[] {
   const middle = Math.floor(layers.length / 2);
   const block = (layer: number) => layers[layer]!;
   const at = (layer: number, stream = 'image') => ({ path: block(layer), tap: 'output' as const, stream });
@@ -29,6 +29,8 @@ function casesOf({ layers, streams, attention, feedForward, channels, grid }: Su
     tap: 'attention' as const,
     stream: null,
   });
+  /** The image's queries are blurred, wherever they stand among the text's. */
+  const imageTokens = imageFirst ? Array.from({ length: grid[0] * grid[1] }, (_, token) => token) : null;
   const every = Array.from({ length: layers.length }, (_, layer) => layer);
   return [
     ...every.flatMap((layer): Case[] => [
@@ -78,12 +80,12 @@ function casesOf({ layers, streams, attention, feedForward, channels, grid }: Su
       { name: `identity attention in ${block(layer)}`, edits: [{ ...inside(layer), operation: 'identity' }] },
       {
         name: `queries replaced by their mean in ${block(layer)}`,
-        edits: [{ ...inside(layer), operation: 'blur', sigma: Infinity, grid }],
+        edits: [{ ...inside(layer), operation: 'blur', sigma: Infinity, grid, tokens: imageTokens }],
       },
     ]),
     {
       name: 'blurred queries',
-      edits: [{ ...inside(middle), operation: 'blur', sigma: 0.8, grid }],
+      edits: [{ ...inside(middle), operation: 'blur', sigma: 0.8, grid, tokens: imageTokens }],
     },
     { name: 'blurred hidden state', edits: [{ ...at(middle), operation: 'blur', sigma: 1.2, grid }] },
     {

@@ -118,3 +118,9 @@ export function floats(values: number[], shape: number[] = [values.length]): Ten
 export function integers(values: number[]): Tensor {
   return { data: BigInt64Array.from(values, BigInt), shape: [values.length], dtype: 'int64' };
 }
+
+/** One image of a batch, the first size 1. */
+export function row({ data, shape, dtype }: Tensor, index: number): Tensor {
+  const size = data.length / shape[0]!;
+  return { data: data.slice(index * size, (index + 1) * size), shape: [1, ...shape.slice(1)], dtype };
+}

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
 import { native, type NativeEdit, type NativeModel, type NativePlan } from '../../lib/native';
 
-import { expectEqual, floats, integers, noise, Oracle, python } from './oracle';
+import { difference, expectEqual, floats, integers, noise, Oracle, python, row, tolerance } from './oracle';
 
 const suite = python.path ? describe : describe.skip;
 
@@ -127,6 +127,10 @@ suite(`scripted modules equal Python${python.path ? '' : ` (skipped: ${python.re
     const options = { branches: [{}, { 'blocks.1.inner': [1, 2] }], weights: [1.5, -0.5], steps: 4 };
     const wanted = await oracle.ask({ op: 'run', name: 'branching', options }, tensors);
     expectEqual('branching: edit inside a branch', found.latents, wanted['output']!);
+    // The first image takes that branch, and the edit tells; the second does not.
+    const plain = await model.sample(plan([[]], [1], true)).promise;
+    expect(difference(row(found.latents, 0), row(plain.latents, 0))).toBeGreaterThan(1e-3);
+    expect(difference(row(found.latents, 1), row(plain.latents, 1))).toBeLessThan(tolerance);
     expect(found.sharing.shared).toBe(false);
     expect(found.sharing.reason).toMatch(/branch or loop/);
     await model.dispose();

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { loadPipeline, type Pipeline } from '../../lib';
 import type { Tensor } from '../../lib/tensor';
 
-import { difference, expectEqual, Oracle, python } from './oracle';
+import { difference, expectEqual, Oracle, python, row } from './oracle';
 import { generate, latents, optionsOf, type SamplingCase } from './sampling';
 import { embedded, subjects, type Subject } from './subjects';
 
@@ -16,11 +16,6 @@ const suite = python.path ? describe : describe.skip;
 
 /** Last bits, over a run of several steps. */
 const rounding = 5e-6;
-
-const row = ({ data, shape, dtype }: Tensor, index: number): Tensor => {
-  const size = data.length / shape[0]!;
-  return { data: data.slice(index * size, (index + 1) * size), shape: [1, ...shape.slice(1)], dtype };
-};
 
 suite(`partial forward changes no result${python.path ? '' : ` (skipped: ${python.reason})`}`, () => {
   let oracle: Oracle;

@@ -15,6 +15,8 @@ export interface Subject {
   /** [channels, height, width] of the latent. */
   latent: [number, number, number];
   grid: [number, number];
+  /** Joint attention has the image's tokens before the text's. */
+  imageFirst: boolean;
   /** Timestep halfway through the noise, as the model takes it. */
   timestep: (rows: number) => Tensor;
   /** Conditioning by input name. */
@@ -43,6 +45,7 @@ export const dit: Subject = {
   channels: 48,
   latent,
   grid,
+  imageFirst: false,
   timestep: (rows) => integers(Array.from({ length: rows }, () => 500)),
   conditioning: (rows) => ({ class: integers(Array.from({ length: rows }, (_, row) => (3 * row + 1) % 10)) }),
   negative: (rows) => ({ class: integers(Array.from({ length: rows }, () => 10)) }),
@@ -61,6 +64,7 @@ export const sd3: Subject = {
   channels: 48,
   latent,
   grid,
+  imageFirst: true,
   timestep: (rows) => floats(Array.from({ length: rows }, () => 500)),
   conditioning: (rows) => ({ text: text(rows, 11), pooled: pooled(rows, 12) }),
   negative: (rows) => ({ text: text(rows, 21), pooled: pooled(rows, 22) }),
@@ -79,6 +83,7 @@ export const flux: Subject = {
   channels: 48,
   latent,
   grid,
+  imageFirst: false,
   timestep: (rows) => floats(Array.from({ length: rows }, () => 0.5)),
   conditioning: (rows) => ({
     text: text(rows, 31),
@@ -101,6 +106,7 @@ export const embedded: Subject = {
   channels: 128,
   latent: [1, 28, 28],
   grid: [7, 7],
+  imageFirst: false,
   timestep: (rows) => floats(Array.from({ length: rows }, (_, row) => 0.9 - 0.4 * row)),
   conditioning: (rows) => ({ class: integers(Array.from({ length: rows }, (_, row) => (3 * row + 1) % 10)) }),
   negative: (rows) => ({ class: integers(Array.from({ length: rows }, () => 10)) }),

@@ -218,6 +218,7 @@ def sd3() -> Subject:
         subject,
         "random-sd3",
         "sd3",
+        transformer={"jointAttention": "image-first"},
         scheduler={"kind": "flow-match-euler", "shift": 3, "timestepScale": 1000},
     )
     return subject

@@ -60,7 +60,13 @@ class Guided:
         self.average: Tensor | None = None
 
     def predict(
-        self, sample: Tensor, timestep: float, evaluation: int, edits: Sequence[Edit] = (), *, null=False
+        self,
+        sample: Tensor,
+        timestep: float,
+        evaluation: int,
+        edits: Sequence[Edit] = (),
+        *,
+        null=False,
     ) -> Tensor:
         """The plain prediction of one branch."""
         kind = next(each["dtype"] for each in self.subject.inputs if each["role"] == "timestep")
@@ -229,7 +235,11 @@ def sample(subject: Subject, request: dict[str, Any], tensors: dict[str, Tensor]
         scheduler.set_timesteps(sigmas=[1 - step / steps for step in range(steps)])
     else:
         scheduler.set_timesteps(steps)
-    x = tensors["latents"] * scheduler.init_noise_sigma if choice.get("scaled") else tensors["latents"]
+    x = (
+        tensors["latents"] * scheduler.init_noise_sigma
+        if choice.get("scaled")
+        else tensors["latents"]
+    )
     for evaluation, timestep in enumerate(scheduler.timesteps):
         given = scheduler.scale_model_input(x, timestep) if choice.get("scaled") else x
         share = timestep.item() / 1000

@@ -54,6 +54,9 @@ class Scripted(nn.Module):
         self.out = nn.Linear(width, 3)
         for parameter in self.parameters():
             parameter.data = torch.randn(parameter.shape, generator=generator) * 0.3
+        # With the first the program takes one way, with the other the other.
+        self.condition.weight.data[1] += 1
+        self.condition.weight.data[3] -= 2
         self.eval().requires_grad_(False)
 
     def forward(self, sample: Tensor, timestep: Tensor, label: Tensor) -> Tensor:
@@ -68,6 +71,11 @@ class Scripted(nn.Module):
         "branches": [zero, ...], "steps": n}: x <- x + sum(w_b D_b(x)) / n, n times."""
         if "branches" not in options:
             return self.zeroed(options.get("zero", {}), tensors)
+        # One image after the other, as the native loop samples: the branch depends on the batch.
+        rows = [{name: value[i : i + 1] for name, value in tensors.items()} for i in range(2)]
+        return torch.cat([self.sampled(options, row) for row in rows])
+
+    def sampled(self, options: dict, tensors: dict[str, Tensor]) -> Tensor:
         x = tensors["sample"]
         for step in range(options["steps"]):
             given = {**tensors, "sample": x, "timestep": tensors["timestep"] * 0 + 1 / (step + 1)}

@@ -72,9 +72,7 @@ def answer(request: dict[str, Any]) -> dict[str, Tensor]:
     if operation == "write":
         subject = subject_named(request["subject"])
         out = Path(request["out"])
-        write_bundle(
-            subject.module, subject.examples, subject.description, out, dtype="float32"
-        )
+        write_bundle(subject.module, subject.examples, subject.description, out, dtype="float32")
         return {}
     if operation == "forward":
         return forward(subject_named(request["subject"]), request, tensors)
