@@ -206,7 +206,7 @@ export class Pipeline {
 
   #plan(request: GenerateRequest): Plan {
     const { sites, blocks } = this.#description;
-    return plan(request, { bundle: this.bundle, sites, layers: blocks });
+    return plan(request, { bundle: this.bundle, sites, layers: blocks, ranking: this.bundle.ranking });
   }
 
   /** Waits its turn, runs, and settles after the native side has unwound. */

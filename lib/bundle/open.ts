@@ -9,11 +9,14 @@ import { parse } from '../options/parse';
 import { packageRoot } from '../packageRoot';
 
 import { findDisagreement } from './consistency';
+import { readRanking } from './ranking';
 import { bundleSchema, type BundleManifest } from './schema';
 
 export interface Bundle extends BundleManifest {
   /** Absolute path of the bundle's folder. */
   readonly folder: string;
+  /** For each layer, its channels by measured strength, the strongest first; null where the bundle does not say. */
+  readonly ranking: ReadonlyMap<number, readonly number[]> | null;
   /** Absolute path of one of the bundle's files. */
   path(file: string): string;
 }
@@ -40,7 +43,8 @@ export async function openBundle(location: string, signal?: AbortSignal): Promis
   const folder = await findFolder(location);
   const manifest = await readManifest(folder);
   for (const file of Object.keys(manifest.files)) await checkFile(folder, file, manifest.files[file]!, signal);
-  return { ...manifest, folder, path: (file) => join(folder, file) };
+  const ranking = await readRanking(folder, manifest);
+  return { ...manifest, folder, ranking, path: (file) => join(folder, file) };
 }
 
 async function findFolder(location: string): Promise<string> {

@@ -1,7 +1,7 @@
 /**
  * Controls: what the disruption is compared with to show that it is the massive activations that matter.
  *
- * `matched-channels`: other channels, drawn from the middle of the ranking, scaled so that ‖Δz‖₂ at every token is
+ * `matched-channels`: other channels, drawn from the middle half of the layer's ranking by strength, scaled so that ‖Δz‖₂ at every token is
  * that of disrupting the massive ones. Zeroing quiet channels would be an unfair control.
  * `random-tokens`: the same channels, at as many tokens drawn at random.
  */
@@ -38,8 +38,10 @@ export function controlledEdit(
   option: string,
   control: Control,
   edit: NativeEdit,
-  { hiddenChannels, tokenGrid, massiveActivations }: GuidanceContext,
+  layer: number,
+  context: GuidanceContext,
 ): NativeEdit {
+  const { tokenGrid, massiveActivations } = context;
   const disrupted = edit.channels ?? [];
   if (control.kind === 'random-tokens') {
     const all = tokenGrid[0] * tokenGrid[1];
@@ -51,11 +53,8 @@ export function controlledEdit(
     );
     return { ...edit, tokens };
   }
-  // Without a ranking of all channels, all that are not massive count as its middle.
   const excluded = new Set([...disrupted, ...(massiveActivations?.channels ?? [])]);
-  const others = Array.from({ length: hiddenChannels }, (_, channel) => channel).filter(
-    (channel) => !excluded.has(channel),
-  );
+  const others = middleRanks(layer, context).filter((channel) => !excluded.has(channel));
   if (others.length < disrupted.length) {
     throw new DetailGuidanceError(
       'BAD_OPTION',
@@ -65,4 +64,12 @@ export function controlledEdit(
   }
   const channels = draw(control.seed, others, disrupted.length);
   return { ...edit, operation: 'match', channels, reference: disrupted };
+}
+
+/** The middle half of a layer's channels by strength; all of them where they were not measured. */
+function middleRanks(layer: number, { hiddenChannels, ranking }: GuidanceContext): number[] {
+  const ranked = ranking(layer);
+  if (!ranked) return Array.from({ length: hiddenChannels }, (_, channel) => channel);
+  const middle = ranked.slice(Math.floor(ranked.length / 4), Math.ceil((ranked.length * 3) / 4));
+  return middle.sort((a, b) => a - b);
 }

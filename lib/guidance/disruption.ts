@@ -43,7 +43,7 @@ export function detailDeficient(option: string, disruption: Disruption, context:
   const edits = layers.map((index): NativeEdit => {
     const site = context.output(`${option}.layer`, index, stream);
     const edit: NativeEdit = { ...site, operation: 'retain', channels, tokens, retention: rho };
-    return control ? controlledEdit(option, control, edit, context) : edit;
+    return control ? controlledEdit(option, control, edit, index, context) : edit;
   });
   const where = `layer ${layers.join(', ')}, channels ${channels.join(', ')}${tokens ? `, ${tokens.length} tokens` : ''}`;
   return edited(control ? `control (${control.kind}, ${where})` : `detail-deficient (${where})`, edits);

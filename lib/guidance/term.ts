@@ -93,6 +93,8 @@ export interface GuidanceContext {
   jointAttention?: 'text-first' | 'image-first' | undefined;
   /** The bundle's record of its massive activations, if it has one. */
   massiveActivations: { stream: string; layer: number; channels: readonly number[] } | null;
+  /** A layer's channels, the strongest first; null where they were not measured. */
+  ranking(layer: number): readonly number[] | null;
   /**
    * The output of a block in one stream.
    *

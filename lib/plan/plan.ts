@@ -98,6 +98,8 @@ export interface PlannedModel {
   sites: readonly NativeSite[];
   /** Number of blocks. */
   layers: number;
+  /** For each layer, its channels by strength, where they were measured. */
+  ranking?: ReadonlyMap<number, readonly number[]> | null;
 }
 
 /**
@@ -126,6 +128,7 @@ export function plan(request: GenerateRequest, model: PlannedModel): Plan {
     tokenGrid: bundle.transformer.tokenGrid,
     jointAttention: bundle.transformer.jointAttention,
     massiveActivations: bundle.massiveActivations ?? null,
+    ranking: (layer) => model.ranking?.get(layer) ?? null,
     output: (option, layer, stream) => findOutput(option, layer, stream, model),
     everyStream: (option, layer) => findOutputs(option, layer, model),
     attentions: (option, layer) => findAttentions(option, layer, model),

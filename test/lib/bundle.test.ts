@@ -39,6 +39,13 @@ describe('openBundle', () => {
     expect((await openBundle(join(folder, 'bundle.json'))).name).toBe(bundle.name);
   });
 
+  test("ranks the channels of each layer by the bundle's statistics", async () => {
+    const { ranking, massiveActivations, transformer } = await openBundle('embedded');
+    const { layer, channels } = massiveActivations!;
+    expect(ranking!.get(layer)).toHaveLength(transformer.hiddenChannels);
+    for (const channel of channels) expect(ranking!.get(layer)!.indexOf(channel)).toBeLessThan(16);
+  });
+
   test('1. a folder that does not exist, or has no bundle.json', async () => {
     await expect(openBundle(join(folder, 'nowhere'))).rejects.toEqual(fails('BUNDLE_NOT_FOUND', /does not exist/));
     await rm(join(folder, 'bundle.json'));

@@ -145,6 +145,16 @@ describe('neighbouring techniques', () => {
     for (const channel of edit!.channels!) expect([3, 7]).not.toContain(channel);
   });
 
+  test('its channels are of the middle ranks, where the layer was measured', () => {
+    const ranking = new Map([[2, Array.from({ length: 128 }, (_, rank) => 127 - rank)]]);
+    const detail = { layer: 2, channels: [127, 126], control: { kind: 'matched-channels' as const, seed: 5 } };
+    for (let seed = 0; seed < 20; seed++) {
+      const guidance = { detail: { ...detail, control: { ...detail.control, seed } } };
+      const [edit] = planWith({ guidance }, { ...plannedModel(), ranking }).edits;
+      for (const channel of edit!.channels!) expect(Math.abs(channel - 63.5)).toBeLessThan(32.5);
+    }
+  });
+
   test('what is not linear names the branches it is about, where they are evaluated', () => {
     const plan = guided({ classifierFree: { scale: 3, stop: 0.5 }, cfgZeroStar: {}, rescale: { factor: 0.5 } });
     expect(plan.steps.map(({ adjustments }) => adjustments.map(({ kind }) => kind))).toEqual([
