@@ -2,10 +2,12 @@
 import { readFile } from 'node:fs/promises';
 import { parse as parsePath, join, resolve } from 'node:path';
 
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 
 import { DetailGuidanceError } from '../errors';
+import { presetNames } from '../guidance';
 import { checkWritable } from '../image/atomic';
+import type { GenerateOptions } from '../options/generate';
 import { loadPipeline, type Pipeline } from '../pipeline';
 import { decodeSafetensors, type Tensor } from '../tensor';
 
@@ -23,6 +25,7 @@ interface GenerateFlags extends GuidanceFlags, SampleFlags {
   numImages?: number;
   latents?: string;
   out: string;
+  explain?: boolean;
   json?: boolean;
 }
 
@@ -34,6 +37,7 @@ export function generateCommand(): Command {
     .option('--seed <seed>', 'seed of the first picture; the next one takes the next', parseWhole, 0)
     .option('--steps <count>', "sampling steps (default: the bundle's)", parseWhole)
     .option('-n, --num-images <count>', 'pictures (default: 1, or as many as --latents holds)', parseWhole)
+    .addOption(new Option('--preset <name>', "a preset in place of the bundle's guidance").choices(presetNames))
     .option('--no-guidance', 'the conditional prediction alone');
   addSampleOptions(addGuidanceOptions(command));
   return command
@@ -42,6 +46,7 @@ export function generateCommand(): Command {
       "safetensors file whose tensor 'latents' [images, channels, height, width] replaces the noise of the seed",
     )
     .option('-o, --out <file>', 'the picture; several are numbered: name-0.png, name-1.png', 'sample.png')
+    .option('--explain', 'print what would be computed in which step, and stop')
     .option('--json', 'print the plan, seeds and files as one JSON document')
     .action((bundle: string, flags: GenerateFlags) => interruptible((signal) => runGenerate(bundle, flags, signal)));
 }
@@ -49,10 +54,17 @@ export function generateCommand(): Command {
 async function runGenerate(location: string, flags: GenerateFlags, signal: AbortSignal): Promise<void> {
   const latents = flags.latents === undefined ? undefined : await readLatents(flags.latents);
   const files = outputFiles(flags.out, flags.numImages ?? latents?.shape[0] ?? 1);
-  await checkWritable(files[0]!);
+  if (!flags.explain) await checkWritable(files[0]!);
   const pipeline = await loadPipeline(location, { device: flags.device, dtype: flags.dtype, signal });
   try {
-    const result = await sample(pipeline, flags, files.length, latents, signal);
+    const options = requestOf(flags, latents, pipeline);
+    if (flags.explain) {
+      const explanation = pipeline.plan(options).explain();
+      if (flags.json) printJson(explanation);
+      else process.stdout.write(`${explanation.text}\n`);
+      return;
+    }
+    const result = await sample(pipeline, options, files.length, signal);
     for (const [index, image] of result.images.entries()) {
       // Between the files, not inside: a picture that is there is whole.
       signal.throwIfAborted();
@@ -81,25 +93,25 @@ async function runGenerate(location: string, flags: GenerateFlags, signal: Abort
   }
 }
 
-async function sample(
-  pipeline: Pipeline,
-  flags: GenerateFlags,
-  pictures: number,
-  latents: Tensor | undefined,
-  signal: AbortSignal,
-) {
-  const steps = flags.steps ?? pipeline.bundle.defaults?.numInferenceSteps ?? 30;
+function requestOf(flags: GenerateFlags, latents: Tensor | undefined, { bundle }: Pipeline): GenerateOptions {
+  return {
+    classLabel: flags.class,
+    seed: flags.seed,
+    latents,
+    numImages: flags.numImages,
+    numInferenceSteps: flags.steps,
+    guidance: guidanceFromFlags(flags, bundle),
+    batchSize: flags.batchSize,
+  };
+}
+
+async function sample(pipeline: Pipeline, options: GenerateOptions, pictures: number, signal: AbortSignal) {
+  const steps = options.numInferenceSteps ?? pipeline.bundle.defaults?.numInferenceSteps ?? 30;
   const progress = startProgress(pictures * steps, 'steps');
   try {
     return await pipeline.generate({
-      classLabel: flags.class,
-      seed: flags.seed,
-      latents,
-      numImages: flags.numImages,
-      numInferenceSteps: flags.steps,
-      guidance: guidanceFromFlags(flags, pipeline.bundle),
+      ...options,
       signal,
-      batchSize: flags.batchSize,
       onStep: ({ fraction, image }) => {
         const doing = pictures === 1 ? 'sampling' : `picture ${image + 1} of ${pictures}`;
         progress.update(Math.floor(fraction * pictures * steps), doing);

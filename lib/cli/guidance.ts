@@ -2,7 +2,7 @@
 import { Option, type Command } from 'commander';
 
 import type { Bundle } from '../bundle';
-import type { GuidanceInput } from '../guidance';
+import { preset, type GuidanceInput, type PresetName } from '../guidance';
 
 import { parseChannels, parseNumber, parseWhole } from './values';
 
@@ -12,6 +12,7 @@ export type DetailInput = Exclude<NonNullable<GuidanceInput['detail']>, unknown[
 /** What commander makes of the options below. */
 export interface GuidanceFlags {
   guidance: boolean;
+  preset?: PresetName;
   cfgScale?: number;
   cfgStart?: number;
   cfgStop?: number;
@@ -40,12 +41,13 @@ export function addGuidanceOptions(command: Command): Command {
 }
 
 /**
- * The guidance that the flags ask for. What no flag names comes from the bundle's defaults; `--no-guidance` leaves the
+ * The guidance that the flags ask for. What no flag names comes from the preset, else from the bundle's defaults; `--no-guidance` leaves the
  * conditional prediction alone.
  */
 export function guidanceFromFlags(flags: GuidanceFlags, bundle: Bundle): GuidanceInput {
   if (!flags.guidance) return {};
-  const defaults = (bundle.defaults?.guidance ?? {}) as GuidanceInput;
+  const own = (bundle.defaults?.guidance ?? {}) as GuidanceInput;
+  const defaults = flags.preset === undefined ? own : preset(flags.preset, { ...own });
   const classifierFree = given({
     ...defaults.classifierFree,
     ...given({ scale: flags.cfgScale, start: flags.cfgStart, stop: flags.cfgStop }),
@@ -64,8 +66,9 @@ export function guidanceFromFlags(flags: GuidanceFlags, bundle: Bundle): Guidanc
   // Off is the absence of the branch, not a branch with weight 0 that costs an evaluation and appears in the plan.
   return given({
     ...defaults,
-    classifierFree: classifierFree.scale === 1 || isEmpty(classifierFree) ? undefined : classifierFree,
-    detail: detail.scale === 0 || isEmpty(detail) ? undefined : detail,
+    classifierFree:
+      classifierFree.scale === 1 || (isEmpty(classifierFree) && !defaults.classifierFree) ? undefined : classifierFree,
+    detail: detail.scale === 0 || (isEmpty(detail) && !defaults.detail) ? undefined : detail,
   }) as GuidanceInput;
 }
 

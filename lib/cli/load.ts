@@ -17,7 +17,7 @@ export interface SampleFlags extends LoadFlags {
 export function addLoadOptions(command: Command): Command {
   return command
     .addOption(new Option('--device <device>', "'auto', 'cpu', 'cuda' or 'cuda:N'").default('auto'))
-    .addOption(new Option('--dtype <dtype>', "'auto', 'float32', 'bfloat16' or 'float16'").default('auto'));
+    .addOption(new Option('--dtype <dtype>', "'float32', 'bfloat16', 'float16' or 'auto'").default('float32'));
 }
 
 /** For commands that sample: the above, and how many pictures share an evaluation. */

@@ -31,6 +31,26 @@ describe('guidance flags', () => {
   });
 });
 
+describe('presets', () => {
+  test('take the options that the bundle has for their techniques', () => {
+    expect(guidanceFromFlags({ guidance: true, preset: 'detail' }, bundle)).toEqual({
+      detail: bundle.defaults?.guidance?.['detail'],
+    });
+    expect(guidanceFromFlags({ guidance: true, preset: 'conditional' }, bundle)).toEqual({});
+  });
+
+  test('stand without a bundle that knows them, and flags change them', () => {
+    expect(guidanceFromFlags({ guidance: true, preset: 'detail+cfg' }, bare)).toEqual({
+      classifierFree: {},
+      detail: {},
+    });
+    expect(guidanceFromFlags({ guidance: true, preset: 'pag+cfg', cfgScale: 5 }, bare)).toEqual({
+      classifierFree: { scale: 5 },
+      pag: {},
+    });
+  });
+});
+
 describe('values on the command line', () => {
   test.each([
     [parseNumber, '0.30', 0.3],

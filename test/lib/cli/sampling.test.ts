@@ -49,6 +49,21 @@ describe('generate', () => {
     expect(await sameBytes('b-1.png', 'alone.png')).toBe(true);
   });
 
+  test('--explain says what would be computed, and computes nothing', async () => {
+    const { code, stdout, stderr } = await run([
+      ...base,
+      '--preset',
+      'detail+cfg',
+      '--explain',
+      '--out',
+      join(folder, 'x.png'),
+    ]);
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).toMatch(/^1 image, 2 steps of flow-match-euler/);
+    expect(stdout).toMatch(/detail-deficient .*the rest shared/);
+    expect(await readdir(folder)).toEqual([]);
+  });
+
   test('takes latents from a safetensors file', async () => {
     const data = Float32Array.from({ length: 784 }, (_, index) => Math.sin(index * 12.9898) * 1.4);
     const file = join(folder, 'noise.safetensors');
