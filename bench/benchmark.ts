@@ -12,7 +12,7 @@ import type { BenchOptions } from './options';
 import { OwnSide } from './own';
 import { PeerSide, type PeerDescription } from './peer';
 import { resultOf, type Result } from './report';
-import { takeTurns, type Contestant } from './turns';
+import { takeTurns, type Contestant, type Timing } from './turns';
 
 export interface Benchmark {
   results: Result[];
@@ -60,19 +60,19 @@ export async function runBenchmark(options: BenchOptions, say: (line: string) =>
       run: () => (work.side === 'own' ? own.run(work) : peer.run(work)),
     });
     await warmUp(chosen, own, peer, say);
-    const seconds = new Map<string, number[]>();
+    const timings = new Map<string, Timing[]>();
     for (const repeats of new Set(chosen.map((comparison) => comparison.repeats))) {
       const works = chosen.filter((comparison) => comparison.repeats === repeats).flatMap(bothSides);
       const contestants = new Map(works.map((work) => [workName(work), contestantOf(work)]));
-      const timings = await takeTurns([...contestants.values()], {
+      const taken = await takeTurns([...contestants.values()], {
         rounds: rounds * repeats,
         pause: repeats === 1 ? pause : 0,
         onRound: (round) => round % repeats === 0 && say(`  round ${round / repeats} of ${rounds}`),
       });
-      for (const [name, values] of timings) seconds.set(name, values);
+      for (const [name, values] of taken) timings.set(name, values);
     }
     return {
-      results: chosen.map((comparison) => resultOf(comparison, seconds)),
+      results: chosen.map((comparison) => resultOf(comparison, timings)),
       leftOut,
       peer: description,
       threads: own.threads(),

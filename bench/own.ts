@@ -1,10 +1,10 @@
 /** Our side: pipelines of the benchmark's model, one for each dtype, kept loaded. */
-import { loadPipeline, type GenerateOptions, type NativeHook, type Pipeline, type Tensor } from '../lib';
+import { loadPipeline, type ForwardOptions, type GenerateOptions, type Pipeline, type Tensor } from '../lib';
 import { native } from '../lib/native';
 
 import { blocksBefore } from './statistics';
 import type { OwnForward, OwnSampling, Precision } from './comparisons';
-import { timed } from './turns';
+import { timed, type Timing } from './turns';
 
 /** What both sides compute: one image by CFG + DG, flow-matching Euler. */
 export interface Task {
@@ -40,8 +40,7 @@ export class OwnSide {
     return loaded;
   }
 
-  /** Seconds for one piece of work. */
-  async run(work: OwnSampling | OwnForward): Promise<number> {
+  async run(work: OwnSampling | OwnForward): Promise<Timing> {
     const pipeline = await this.pipeline(work.precision);
     if (work.task === 'sample') return timed(() => pipeline.generate(this.#optionsOf(work, pipeline)));
     const inputs = forwardInputs(pipeline);
@@ -82,7 +81,12 @@ export class OwnSide {
 }
 
 /** At every block, seeing and changing nothing. */
-const idleHook: Partial<NativeHook> = { path: 'blocks.*', tap: 'output', capture: false, edits: [] };
+const idleHook: NonNullable<ForwardOptions['hooks']>[number] = {
+  path: 'blocks.*',
+  tap: 'output',
+  capture: false,
+  edits: [],
+};
 
 function forwardInputs(pipeline: Pipeline): Record<string, Tensor> {
   const { channels, height, width } = pipeline.bundle.latent;

@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline';
 import type { PeerSampling } from './comparisons';
 import { task } from './own';
 import { blocksBefore } from './statistics';
+import type { Timing } from './turns';
 
 /** What the process says of itself when it begins. */
 export interface PeerDescription {
@@ -50,10 +51,9 @@ export class PeerSide {
     return this.#ask({ op: 'describe' });
   }
 
-  /** Seconds, measured inside the process; the first time also makes what is needed. */
-  async run(work: PeerSampling): Promise<number> {
-    const { seconds } = await this.#ask<{ seconds: number }>(this.#request(work));
-    return seconds;
+  /** Measured inside the process; the first time also makes what is needed. */
+  run(work: PeerSampling): Promise<Timing> {
+    return this.#ask(this.#request(work));
   }
 
   /** What the sampler arrives at. */

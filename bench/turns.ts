@@ -1,11 +1,18 @@
 /** Times several things in turn, A B C A B C …, so that a busy or a hot machine is so for all of them. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
+/** What one run took. */
+export interface Timing {
+  /** By the clock on the wall. */
+  seconds: number;
+  /** Of all threads together: what is left of a comparison when others use the machine meanwhile. */
+  processorSeconds: number;
+}
+
 /** One thing to time. */
 export interface Contestant {
   name: string;
-  /** Runs once; gives seconds. */
-  run(): Promise<number>;
+  run(): Promise<Timing>;
 }
 
 export interface Turns {
@@ -19,27 +26,30 @@ export interface Turns {
  * Every round runs each contestant once, every other round in the opposite order, so that none always has the same one
  * before it.
  *
- * @returns seconds by name, one for each round
+ * @returns by name, one for each round
  */
 export async function takeTurns(
   contestants: readonly Contestant[],
   { rounds, pause, onRound }: Turns,
-): Promise<Map<string, number[]>> {
-  const seconds = new Map(contestants.map(({ name }) => [name, [] as number[]]));
+): Promise<Map<string, Timing[]>> {
+  const timings = new Map(contestants.map(({ name }) => [name, [] as Timing[]]));
   for (let round = 0; round < rounds; round++) {
     const order = round % 2 === 0 ? contestants : [...contestants].reverse();
     for (const { name, run } of order) {
       await sleep(pause);
-      seconds.get(name)!.push(await run());
+      timings.get(name)!.push(await run());
     }
     onRound?.(round + 1);
   }
-  return seconds;
+  return timings;
 }
 
-/** Seconds that an action takes. */
-export async function timed(action: () => Promise<unknown>): Promise<number> {
+/** What an action in this process takes. */
+export async function timed(action: () => Promise<unknown>): Promise<Timing> {
   const started = performance.now();
+  const before = process.cpuUsage();
   await action();
-  return (performance.now() - started) / 1000;
+  const seconds = (performance.now() - started) / 1000;
+  const { user, system } = process.cpuUsage(before);
+  return { seconds, processorSeconds: (user + system) / 1e6 };
 }

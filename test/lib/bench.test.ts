@@ -48,10 +48,13 @@ describe('arithmetic', () => {
 
 test('takes turns, every other round backwards', async () => {
   const order: string[] = [];
-  const contestant = (name: string) => ({ name, run: async () => order.push(name) });
-  const seconds = await takeTurns(['a', 'b', 'c'].map(contestant), { rounds: 3, pause: 0 });
+  const contestant = (name: string) => ({
+    name,
+    run: async () => ({ seconds: order.push(name), processorSeconds: 0 }),
+  });
+  const timings = await takeTurns(['a', 'b', 'c'].map(contestant), { rounds: 3, pause: 0 });
   expect(order.join('')).toBe('abccbaabc');
-  expect(seconds.get('a')).toEqual([1, 6, 7]);
+  expect(timings.get('a')!.map(({ seconds }) => seconds)).toEqual([1, 6, 7]);
 });
 
 describe('comparisons', () => {
@@ -97,11 +100,14 @@ describe('comparisons', () => {
 
 describe('report', () => {
   const [comparison] = comparisons(here).chosen;
-  const seconds = new Map([
-    [workName(comparison!.numerator), [2, 3, 4]],
-    [workName(comparison!.denominator), [2, 2, 2]],
-  ]);
-  const result = resultOf(comparison!, seconds);
+  const timings = (seconds: number[]) => seconds.map((each) => ({ seconds: each, processorSeconds: 1 }));
+  const result = resultOf(
+    comparison!,
+    new Map([
+      [workName(comparison!.numerator), timings([2, 3, 4])],
+      [workName(comparison!.denominator), timings([2, 2, 2])],
+    ]),
+  );
 
   test('JSON', () => {
     expect(JSON.parse(toJson([result]))).toEqual([
@@ -113,7 +119,9 @@ describe('report', () => {
     expect(result.met).toBe(false);
     const lines = toTable([result]).split('\n');
     expect(new Set(lines.map(({ length }) => length)).size).toBe(1);
-    expect(lines[2]).toMatch(/detail-over-cfg@0\.25 \| 1\.500 \| 1\.250 … 1\.750 \| 1\.375 \| <= 1\.444 \| no/);
+    expect(lines[2]).toMatch(
+      /detail-over-cfg@0\.25 \| 1\.500 \| 1\.250 … 1\.750 \| 1\.000 {4}\| 1\.375 \| <= 1\.444 \| no/,
+    );
   });
 });
 
