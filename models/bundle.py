@@ -103,7 +103,8 @@ def file_record(path: Path) -> dict[str, Any]:
 def to_json(content: Any) -> str:
     """Indented JSON, with each innermost list on one line."""
     text = json.dumps(content, indent=2)
-    return re.sub(r"\[[^][{}]*\]", lambda found: " ".join(found[0].split()), text) + "\n"
+    lists = re.compile(r"\[\s+([^][{}]*?)\s+\]")
+    return lists.sub(lambda found: f"[{' '.join(found[1].split())}]", text) + "\n"
 
 
 def write_bundle(
