@@ -16,6 +16,13 @@ void requireRunning(const std::atomic<bool>& cancelled) {
   if (cancelled.load()) throw Error("ABORT_ERR", "The run was aborted.");
 }
 
+// What is transplanted may have a row for every image of the plan: those of this group.
+Edit forImages(Edit edit, int64_t all, int64_t first, int64_t images) {
+  const bool perImage = edit.source.defined() && edit.source.dim() > 0 && edit.source.size(0) == all && all > 1;
+  if (perImage) edit.source = edit.source.narrow(0, first, images);
+  return edit;
+}
+
 // Groups branches that are computed by the same rows: same conditioning, same edits at the sites up to `untilSite`
 // (exclusive). Gives for each branch the position of its group's first member.
 std::vector<int64_t> groupBranches(const Plan& plan, const std::vector<std::vector<int64_t>>& editSites,
@@ -56,7 +63,7 @@ BranchEvaluator::BranchEvaluator(Model& model, const Plan& plan, int64_t firstIm
     : model_(model), plan_(plan), firstImage_(firstImage), images_(images), cancelled_(cancelled) {
   std::set<int64_t> sites, bypassed;
   for (const auto& edit : plan.edits) {
-    edits_.emplace_back(edit, model.device());
+    edits_.emplace_back(forImages(edit, plan.latents.size(0), firstImage, images), model.device());
     editSites_.push_back(findSites(model.flat().sites, edit.path, edit.tap, edit.stream));
     sites.insert(editSites_.back().begin(), editSites_.back().end());
     if (edit.operation == Operation::skip || edit.operation == Operation::identity) {

@@ -56,6 +56,7 @@ at::Tensor permutation(int64_t count, uint64_t seed, int64_t step, at::Device de
 // Row-normalised Gaussian weights between the positions of one axis: [n, n].
 at::Tensor gaussianMatrix(int64_t n, double sigma, const at::TensorOptions& options) {
   if (std::isinf(sigma)) return at::full({n, n}, 1.0 / static_cast<double>(n), options);
+  if (sigma <= 0) return at::eye(n, options);
   const auto position = at::arange(n, options);
   const auto distance = position.unsqueeze(0) - position.unsqueeze(1);
   return at::softmax(distance.square().mul(-0.5 / (sigma * sigma)), -1);
