@@ -23,6 +23,7 @@ export const errorCodes = [
   'LIBTORCH_NOT_FOUND',
   'LIBTORCH_MISMATCH',
   'ADDON_NOT_BUILT',
+  'ADDON_DUPLICATE',
   'SETUP_FAILED',
 ] as const;
 
