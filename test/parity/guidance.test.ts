@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
 import { loadPipeline, type Pipeline } from '../../lib';
 
-import { difference, expectEqual, Oracle, python } from './oracle';
+import { difference, expectEqual, noise, Oracle, python } from './oracle';
 import { generate, reference, optionsOf, type SamplingCase } from './sampling';
 import { subjects, type Subject } from './subjects';
 
@@ -105,6 +105,44 @@ function casesOf({ name, layers }: Subject): SamplingCase[] {
         rescale: { factor: 0.5 },
       },
     },
+    { name: 'reuse of classifierFree', guidance: { classifierFree: { ...cfg, reuse: 2 } }, steps: 8 },
+    {
+      name: 'reuse of both, in windows',
+      guidance: {
+        classifierFree: { ...cfg, reuse: 3, stop: 0.9 },
+        detail: { ...detail, reuse: 2, start: 0.2, stop: 0.8 },
+      },
+      steps: 9,
+    },
+    {
+      name: 'reuse while little changes',
+      guidance: { classifierFree: cfg, detail: { ...detail, reuse: { threshold: 0.4 } } },
+      steps: 9,
+    },
+    {
+      name: "branches of one's own",
+      guidance: {
+        branches: [
+          { weight: 3 },
+          { weight: -0.5, conditioning: 'unconditional' },
+          { weight: -0.3, edits: [{ operation: 'zero', layer: 1, channels: [7, 19] }] },
+          { weight: -0.2, edits: [{ operation: 'mean', layer, channels: [7], tokens: [0, 1, 2, 3] }] },
+          { weight: -0.2, edits: [{ operation: 'affine', layer: 0, channels: [3, 4], scale: [0.5, 2], shift: 0.7 }] },
+          {
+            weight: -0.4,
+            edits: [
+              { operation: 'transplant', layer: 1, channels: [5, 6], source: noise([1, 16, 48], 91) },
+              { operation: 'retain', layer, tokens: [4, 5], retention: { kind: 'linear', data: 0, noise: 0.8 } },
+            ],
+          },
+          { weight: -0.1, edits: [{ operation: 'skip', layer: 1, stream: 'image' }] },
+          { weight: -0.1, edits: [{ operation: 'shuffle', layer: 1, seed: 5 }] },
+          { weight: -0.1, edits: [{ operation: 'identity', layer: 0 }] },
+          { weight: -0.1, edits: [{ operation: 'match', layer, channels: [1, 2, 3], reference: [7] }] },
+        ],
+      },
+      steps: 4,
+    },
     ...(name === 'dit' ? schedulers : []),
   ];
 }
@@ -156,10 +194,11 @@ suite(`guidance equals its equations in Python${python.path ? '' : ` (skipped: $
     test.each(casesOf(subject).map((each) => [each.name, each] as const))('%s', async (_name, each) => {
       const found = await generate(pipeline, subject, each);
       const plan = pipeline.plan(optionsOf(subject, each));
-      const wanted = await reference(oracle, subject, each, plan);
+      const { latents: wanted, evaluations } = await reference(oracle, subject, each, plan);
       // The technique does something, so that equality says something.
       if (Object.keys(each.guidance).length > 0) expect(difference(wanted, plain.latents)).toBeGreaterThan(1e-3);
       expectEqual(`${name}: ${_name}`, found.latents, wanted);
+      if (_name.startsWith('reuse')) expect(found.evaluations).toBe(evaluations);
 
       const couldShare = plan.steps.some(({ weights }) => {
         const evaluated = plan.branches.filter((_, index) => weights[index] !== 0);

@@ -34,14 +34,15 @@ export function optionsOf(subject: Subject, { guidance, steps = 6, scheduler }: 
   };
 }
 
-/** The latents that Python ends with. */
+/** What Python ends with, and how often it evaluated the model for it. */
 export async function reference(
   oracle: Oracle,
   subject: Subject,
   { guidance, steps = 6, scheduler }: SamplingCase,
   plan: Plan,
-): Promise<Tensor> {
+): Promise<{ latents: Tensor; evaluations: number }> {
   const negative = Object.entries(subject.negative(images)).map(([name, tensor]) => [`negative.${name}`, tensor]);
+  const source = plan.edits.find((edit) => edit.source)?.source;
   const answer = await oracle.ask(
     {
       op: 'sample',
@@ -54,14 +55,17 @@ export async function reference(
       latents: latents(subject),
       ...subject.conditioning(images),
       ...(Object.fromEntries(negative) as Record<string, Tensor>),
+      ...(source ? { source } : {}),
     },
   );
-  return answer['latents']!;
+  return { latents: answer['latents']!, evaluations: Number(answer['evaluations']!.data[0]) };
 }
 
 /** The options with the defaults that the plan took, and with what it drew at random. */
 function spelledOut(guidance: Guidance, plan: Plan): Record<string, unknown> {
-  const all = JSON.parse(JSON.stringify(plan.guidance)) as Record<string, Record<string, unknown>>;
+  // A tensor goes beside the request.
+  const text = JSON.stringify(plan.guidance, (key, value: unknown) => (key === 'source' ? key : value));
+  const all = JSON.parse(text) as Record<string, Record<string, unknown>>;
   return Object.fromEntries(
     Object.entries(all)
       .filter(([name]) => name in guidance)

@@ -8,7 +8,8 @@ the controls' channels or tokens.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import diffusers
@@ -44,6 +45,25 @@ def listed(value: Any) -> list:
     return value if isinstance(value, list) else [value]
 
 
+@dataclass
+class Change:
+    """TeaCache's measure, arXiv 2411.19108: how far a hidden state has moved since a branch was
+    evaluated, relative L1, summed up step by step."""
+
+    previous: Tensor | None = None
+    last: float = 0.0
+    accumulated: float = 0.0
+
+    def observe(self, hidden: Tensor, evaluated: bool) -> None:
+        if self.previous is not None:
+            moved = (hidden - self.previous).abs().mean() / self.previous.abs().mean()
+            self.last = moved.item()
+            self.accumulated += self.last
+        if evaluated:
+            self.accumulated = 0.0
+        self.previous = hidden
+
+
 class Guided:
     """D̂(x, t) for one sampling run; keeps APG's running average between its steps."""
 
@@ -58,6 +78,11 @@ class Guided:
         self.subject, self.options, self.steps = subject, options, steps
         self.conditional, self.unconditional = conditional, unconditional
         self.average: Tensor | None = None
+        self.evaluations = 0
+        self.last_evaluation = -1  # set by `sample`
+        self.differences: dict[str, Tensor] = {}
+        self.changes: dict[str, Change] = {}
+        self.source: Tensor | None = None
 
     def predict(
         self,
@@ -73,6 +98,7 @@ class Guided:
         dtype = torch.int64 if kind == "int64" else torch.float32
         time = torch.full((len(sample),), timestep, dtype=dtype)
         given = self.unconditional if null else self.conditional
+        self.evaluations += len(sample)
         with edited(self.subject, edits, evaluation):
             return self.subject.module(sample, time, *given)[:, : sample.shape[1]]
 
@@ -166,12 +192,87 @@ class Guided:
                 found.append((name, [edit], options))
         return found
 
+    def reused(self, key: str, options: Options, evaluation: int, step: int) -> bool:
+        """Whether the difference of an earlier step stands in for this one's."""
+        reuse = options.get("reuse", 1)
+        if isinstance(reuse, dict):
+            change = self.changes.setdefault(key, Change())
+            near = 0 < change.last and change.accumulated + change.last < reuse["threshold"]
+            return key in self.differences and near and evaluation != self.last_evaluation
+        active = [each for each in range(self.steps) if inside(options, each, self.steps)]
+        return step != active[-1] and active.index(step) % reuse != 0
+
+    def difference(
+        self, key: str, options: Options, evaluation: int, step: int, compute: Callable[[], Tensor]
+    ) -> Tensor:
+        """D(c) less another branch, of this step or of an earlier one."""
+        kept = self.reused(key, options, evaluation, step)
+        if not kept:
+            self.differences[key] = compute()
+        if isinstance(options.get("reuse"), dict):
+            self.changes[key].observe(self.measured, not kept)
+        return self.differences[key]
+
+    def measure(self) -> Any:
+        """Keeps what the first block's attention is given, which TeaCache measures."""
+        path = self.attentions(0)[0]
+        module = self.subject.module.get_submodule(path)
+
+        def hook(_module: Any, args: tuple, kwargs: dict) -> None:
+            self.measured = (args[0] if args else kwargs["hidden_states"]).clone()
+
+        return module.register_forward_pre_hook(hook, with_kwargs=True)
+
+    def own_edits(self, given: Sequence[Options], time: float) -> list[Edit]:
+        """Edits of a branch of one's own, from the form that `generate` takes."""
+        edits = []
+        for each in given:
+            edit = {"channels": each.get("channels"), "tokens": self.tokens(each.get("tokens"))}
+            operation = each["operation"]
+            edit["operation"] = "retain" if operation == "zero" else operation
+            edit["retention"] = [retention_at(each.get("retention", 0), time)]
+            for name in ("scale", "shift"):
+                if name in each and each[name] is not None:
+                    count = len(each["channels"])
+                    value = each[name]
+                    edit[name] = value if isinstance(value, list) else [value] * count
+            edit |= {"seed": each.get("seed", 0), "reference": each.get("reference")}
+            edit |= {"grid": self.subject.grid, "sigma": each.get("sigma", 1)}
+            edit["source"] = self.source
+            for layer in listed(each["layer"]):
+                if operation == "identity":
+                    edits += [
+                        {**edit, "path": path, "tap": "attention"}
+                        for path in self.attentions(layer)
+                    ]
+                else:
+                    edits.append({**edit, **self.layer(layer, "image")})
+        return edits
+
+    def start(self, conditional: Tensor, sample, timestep, time, evaluation, step) -> Tensor:
+        """What guidance adds to: D(c), or branches of one's own."""
+        if "branches" not in self.options:
+            return conditional
+        total = torch.zeros_like(conditional)
+        for branch in self.options["branches"]:
+            if inside(branch, step, self.steps):
+                edits = self.own_edits(branch.get("edits", []), time)
+                null = branch.get("conditioning") == "unconditional"
+                part = self.predict(sample, timestep, evaluation, edits, null=null)
+                total = total + branch["weight"] * part
+        return total
+
     def classifier_free(self, conditional: Tensor, sample, timestep, evaluation, step) -> Tensor:
         """What classifier-free guidance adds to D(c), with what APG and CFG-Zero* make of it."""
         cfg = self.options.get("classifierFree")
         if not cfg or not inside(cfg, step, self.steps) or cfg["scale"] == 1:
             return torch.zeros_like(conditional)
-        unconditional = self.predict(sample, timestep, evaluation, null=True)
+
+        def compute() -> Tensor:
+            return conditional - self.predict(sample, timestep, evaluation, null=True)
+
+        difference = self.difference("classifierFree", cfg, evaluation, step, compute)
+        unconditional = conditional - difference
         apg, zero_star = self.options.get("apg"), self.options.get("cfgZeroStar")
         if apg and inside(apg, step, self.steps):
             return (cfg["scale"] - 1) * self.projected(conditional, unconditional, apg)
@@ -180,7 +281,7 @@ class Guided:
             alpha = (c * u).sum(1) / (u.square().sum(1) + 1e-8)
             scaled = alpha[:, None, None, None] * unconditional
             return scaled + cfg["scale"] * (conditional - scaled) - conditional
-        return (cfg["scale"] - 1) * (conditional - unconditional)
+        return (cfg["scale"] - 1) * difference
 
     def projected(self, conditional: Tensor, unconditional: Tensor, apg: Options) -> Tensor:
         """APG's direction, arXiv 2410.02416, algorithm 1; in float64 where the paper's code is."""
@@ -199,16 +300,23 @@ class Guided:
 
     def __call__(self, sample: Tensor, timestep: float, time: float, evaluation: int, step: int):
         """D̂. time: position between data and noise; step: inference step of this evaluation."""
+        handle = self.measure()
         conditional = self.predict(sample, timestep, evaluation)
-        guided = conditional
+        handle.remove()
+        guided = self.start(conditional, sample, timestep, time, evaluation, step)
         disrupt = self.options.get("disrupt")
         if disrupt and inside(disrupt, step, self.steps):
             guided = self.predict(sample, timestep, evaluation, self.deficient(disrupt, time))
         guided = guided + self.classifier_free(conditional, sample, timestep, evaluation, step)
-        for _, edits, options in self.degraded(time, evaluation):
+        for index, (name, edits, options) in enumerate(self.degraded(time, evaluation)):
             if inside(options, step, self.steps):
-                worse = self.predict(sample, timestep, evaluation, edits)
-                guided = guided + options["scale"] * (conditional - worse)
+
+                def compute(edits: Sequence[Edit] = edits) -> Tensor:
+                    return conditional - self.predict(sample, timestep, evaluation, edits)
+
+                key = f"{name} {index}"
+                difference = self.difference(key, options, evaluation, step, compute)
+                guided = guided + options["scale"] * difference
         rescale = self.options.get("rescale")
         zero_star = self.options.get("cfgZeroStar")
         if zero_star and step < zero_star["zeroSteps"]:
@@ -221,25 +329,50 @@ class Guided:
 
 
 @torch.inference_mode()
-def sample(subject: Subject, request: dict[str, Any], tensors: dict[str, Tensor]) -> Tensor:
+def sample(
+    subject: Subject, request: dict[str, Any], tensors: dict[str, Tensor]
+) -> dict[str, Tensor]:
     """A whole run with one of diffusers' schedulers. tensors: "latents", the conditioning by input
-    name, and the unconditional one as "negative.<name>" where it differs."""
+    name, and the unconditional one as "negative.<name>" where it differs. Every image on its own:
+    some of what is decided on the way depends on the image."""
+    batched = {each["name"] for each in subject.inputs if each["shape"][0] == "batch"} | {"latents"}
+    parts = [
+        sample_one(
+            subject,
+            request,
+            {
+                name: value[index : index + 1]
+                if name.removeprefix("negative.") in batched
+                else value
+                for name, value in tensors.items()
+            },
+        )
+        for index in range(len(tensors["latents"]))
+    ]
+    latents, evaluations = zip(*parts, strict=True)
+    return {"latents": torch.cat(latents), "evaluations": torch.tensor([sum(evaluations)])}
+
+
+def sample_one(
+    subject: Subject, request: dict[str, Any], tensors: dict[str, Tensor]
+) -> tuple[Tensor, int]:
+    """One image, and how many evaluations of the model it took."""
     names = [each["name"] for each in subject.inputs if each["role"] not in ("latent", "timestep")]
     conditional = [tensors[name] for name in names]
     unconditional = [tensors.get(f"negative.{name}", tensors[name]) for name in names]
     steps = request["steps"]
     guided = Guided(subject, request["guidance"], conditional, unconditional, steps)
+    guided.source = tensors.get("source")
     choice = request["scheduler"]
     scheduler = getattr(diffusers, choice["class"])(**choice.get("config", {}))
     if choice.get("trailing"):
         scheduler.set_timesteps(sigmas=[1 - step / steps for step in range(steps)])
     else:
         scheduler.set_timesteps(steps)
-    x = (
-        tensors["latents"] * scheduler.init_noise_sigma
-        if choice.get("scaled")
-        else tensors["latents"]
-    )
+    guided.last_evaluation = len(scheduler.timesteps) - 1
+    x = tensors["latents"]
+    if choice.get("scaled"):
+        x = x * scheduler.init_noise_sigma
     for evaluation, timestep in enumerate(scheduler.timesteps):
         given = scheduler.scale_model_input(x, timestep) if choice.get("scaled") else x
         share = timestep.item() / 1000
@@ -247,4 +380,4 @@ def sample(subject: Subject, request: dict[str, Any], tensors: dict[str, Tensor]
         step = evaluation if not choice.get("heun") else (evaluation + 1) // 2
         output = guided(given, time, share, evaluation, step)
         x = scheduler.step(output, timestep, x, return_dict=False)[0]
-    return x
+    return x, guided.evaluations

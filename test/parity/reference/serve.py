@@ -5,7 +5,7 @@
     {"id": 2, "op": "forward", "subject": "sd3", "edits": [...], "captures": [...]}
         one evaluation; answers with the tensors "output" and "capture.<k>"
     {"id": 3, "op": "sample", "subject": "sd3", "guidance": {...}, "steps": 8, "scheduler": {...}}
-        a whole run; answers with the tensor "latents"
+        a whole run; answers with "latents" and the number of "evaluations"
     {"id": 4, "op": "script", "name": "...", "out": "<file>"} and {"op": "run", "name": "..."}
         writes one of scripted.py's modules, and runs it
 
@@ -77,7 +77,7 @@ def answer(request: dict[str, Any]) -> dict[str, Tensor]:
     if operation == "forward":
         return forward(subject_named(request["subject"]), request, tensors)
     if operation == "sample":
-        return {"latents": sample(subject_named(request["subject"]), request, tensors)}
+        return sample(subject_named(request["subject"]), request, tensors)
     if operation == "script":
         torch.jit.script(module_named(request["name"])).save(request["out"])
         return {}
