@@ -19,15 +19,25 @@ def run(case):
         scheduler.set_timesteps(sigmas=case["sigmas"], **extra)
     else:
         scheduler.set_timesteps(case["steps"], **extra)
-    sample = torch.tensor(case["latents"], dtype=torch.float32) * float(getattr(scheduler, "init_noise_sigma", 1.0))
+    sample = torch.tensor(case["latents"], dtype=torch.float32) * float(
+        getattr(scheduler, "init_noise_sigma", 1.0)
+    )
     inputs, samples = [], []
     for index, timestep in enumerate(scheduler.timesteps):
-        scaled = scheduler.scale_model_input(sample, timestep) if hasattr(scheduler, "scale_model_input") else sample
+        scaled = (
+            scheduler.scale_model_input(sample, timestep)
+            if hasattr(scheduler, "scale_model_input")
+            else sample
+        )
         inputs.append(scaled.tolist())
         output = torch.tensor(case["outputs"][index % len(case["outputs"])], dtype=torch.float32)
         sample = scheduler.step(output, timestep, sample, return_dict=False)[0]
         samples.append(sample.tolist())
-    return {"timesteps": [float(t) for t in scheduler.timesteps], "inputs": inputs, "samples": samples}
+    return {
+        "timesteps": [float(t) for t in scheduler.timesteps],
+        "inputs": inputs,
+        "samples": samples,
+    }
 
 
 if __name__ == "__main__":
