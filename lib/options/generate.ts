@@ -56,7 +56,7 @@ export const generateSchema = strictObject({
    * product's last bit may depend on its number of rows. More is faster on a GPU.
    */
   batchSize: whole(1, 4096).default(1),
-  /** Compute what branches have in common once. Changes no result on the CPU in fp32. Default true. */
+  /** Compute what branches have in common once. In fp32 no result changes beyond its last bits. Default true. */
   partialForward: flag().default(true),
   /** Give `onStep` the current estimate of the picture. Default false. */
   preview: flag().default(false),
