@@ -41,7 +41,14 @@ export class PeerSide {
     const { python, root, bundle, size, device, cache } = options;
     this.#process = spawn(python, ['-m', 'bench.peer.serve', '--bundle', bundle, '--size', size, '--device', device], {
       cwd: root,
-      env: { ...process.env, PYTHONDONTWRITEBYTECODE: '1', TORCHINDUCTOR_CACHE_DIR: cache },
+      env: {
+        // As ours: threads that wait for work sleep. Spinning is worth little where nobody else uses the machine, and
+        // costs much where somebody does.
+        OMP_WAIT_POLICY: 'PASSIVE',
+        ...process.env,
+        PYTHONDONTWRITEBYTECODE: '1',
+        TORCHINDUCTOR_CACHE_DIR: cache,
+      },
     });
     this.#process.stderr.on('data', (text: Buffer) => (this.#complaints = (this.#complaints + text).slice(-4000)));
     this.#answers = createInterface({ input: this.#process.stdout })[Symbol.asyncIterator]();

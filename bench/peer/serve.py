@@ -13,6 +13,7 @@ import base64
 import copy
 import functools
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -33,6 +34,8 @@ class Peer:
         weights = torch.jit.load(str(bundle / "transformer.pt"), map_location="cpu").state_dict()
         self.model.load_state_dict(weights)
         self.settings = ["inference_mode"]
+        if policy := os.environ.get("OMP_WAIT_POLICY"):
+            self.settings.append(f"OMP_WAIT_POLICY={policy}")
         # Weights as constants, packed for oneDNN: what inductor's documentation advises on a CPU.
         if self.device.type == "cpu":
             inductor.freezing = True
