@@ -33,8 +33,10 @@ async function build({ tests = false, build: folder = buildFolder() } = {}) {
   const output = path.join(folder, 'Release');
   const cmakeFolder = path.join(folder, 'cmake');
   const sources = tests ? [...SOURCES, 'test/native'] : SOURCES;
-  const stamp = path.join(folder, 'stamps', tests ? 'native-and-tests' : 'native');
-  const wanted = fingerprint(sources, [libtorch, process.env.CXX ?? null, root]);
+  const facts = [libtorch, process.env.CXX ?? null, root];
+  const addonStamp = path.join(folder, 'stamps', 'native');
+  const stamp = tests ? path.join(folder, 'stamps', 'native-and-tests') : addonStamp;
+  const wanted = fingerprint(sources, facts);
   const files = ['detail_guidance.node', 'preload.node', 'build-info.json'];
   const complete = files.every((file) => fs.existsSync(path.join(output, file)));
   if (complete && hasStamp(stamp, wanted)) return { built: false, cmakeFolder };
@@ -69,6 +71,7 @@ async function build({ tests = false, build: folder = buildFolder() } = {}) {
     },
   );
   writeStamp(stamp, wanted);
+  if (tests) writeStamp(addonStamp, fingerprint(SOURCES, facts));
   return { built: true, cmakeFolder };
 }
 
