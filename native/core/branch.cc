@@ -158,8 +158,13 @@ std::unique_ptr<BranchEvaluator::Arrangement> BranchEvaluator::build(const std::
     for (size_t k = 0; k < measuredSites_.size(); ++k) {
       const auto site = measuredSites_[k];
       if (site >= until || (segment > 0 && site < cuts[segment - 1])) continue;
-      hooks.at(site).observe = [this, k](const at::Tensor& hidden) {
-        measured_[k] = hidden.narrow(0, 0, images_).to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+      // The rows of the branch that would stand in for the reused one.
+      const auto reference = plan_.branches[plan_.adaptive[k].branch].reference;
+      const auto found = std::find(branches.begin(), branches.end(), reference);
+      if (found == branches.end()) continue;
+      const auto row = group[found - branches.begin()] * images_;
+      hooks.at(site).observe = [this, k, row](const at::Tensor& hidden) {
+        measured_[k] = hidden.narrow(0, row, images_).to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
       };
     }
     if (segment > 0) {

@@ -35,7 +35,7 @@ class BranchEvaluator {
   std::vector<at::Tensor> evaluate(const std::vector<uint8_t>& wanted, const at::Tensor& latents, double timestep,
                                    int64_t step);
 
-  // What Plan::adaptive measures, in the last evaluation: the hidden states of the first branch's rows.
+  // What Plan::adaptive measures, in the last evaluation: hidden states of the reference's rows.
   const std::vector<at::Tensor>& measured() const { return measured_; }
 
   const Sharing& sharing() const { return sharing_; }
