@@ -16,7 +16,7 @@ import {
   type GuidanceContext,
   type GuidanceOptions,
 } from '../guidance';
-import type { NativeEdit, NativeSite } from '../native';
+import type { NativeAdjustment, NativeEdit, NativeSite } from '../native';
 import type { GenerateRequest } from '../options/generate';
 import { parse } from '../options/parse';
 import { Branches } from './branches';
@@ -27,11 +27,7 @@ import { findAttentions, findOutput, findOutputs } from './site';
 import { schedule, type SchedulerOptions } from '../schedule';
 
 /** A step of the plan that is not linear in the branches; indices are those of `Plan.branches`. */
-export type PlanAdjustment =
-  | { kind: 'project'; branch: number; reference: number }
-  | { kind: 'apg'; branch: number; reference: number; eta: number; normThreshold: number; momentum: number }
-  | { kind: 'rescale'; reference: number; factor: number }
-  | { kind: 'zero' };
+export type PlanAdjustment = NativeAdjustment;
 
 /** One evaluation of the sampler: D = Σ weights[b] · D_b, x' = sample · x + Σ outputs[k] · D_{−k}. */
 export interface PlanStep {
