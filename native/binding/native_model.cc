@@ -1,85 +1,19 @@
 #include "native/binding/native_model.h"
 
-#include <ATen/Functions.h>
-#include <c10/core/InferenceMode.h>
-
 #include <atomic>
 #include <exception>
-#include <map>
 #include <optional>
 #include <string>
-#include <unordered_map>
 #include <utility>
 
 #include "native/binding/convert.h"
 #include "native/binding/environment.h"
 #include "native/core/error.h"
+#include "native/core/forward.h"
 #include "native/core/sampler.h"
-#include "native/core/tap.h"
 
 namespace dg::binding {
 namespace {
-
-struct Hook {
-  std::vector<int64_t> sites;
-  bool capture = false;
-  std::vector<Edit> edits;
-};
-
-struct Captured {
-  at::Tensor output;
-  std::vector<std::pair<int64_t, at::Tensor>> captures;
-};
-
-bool needsBypass(const Edit& edit) {
-  return edit.operation == Operation::skip || edit.operation == Operation::identity;
-}
-
-// Runs the model once; every hook captures first and edits then, on all rows.
-Captured forwardWithHooks(Model& model, const std::vector<at::Tensor>& inputs, const std::vector<Hook>& hooks) {
-  const c10::InferenceMode inference;
-  const auto& wanted = model.inputs();
-  if (inputs.size() != wanted.size()) {
-    throw Error("BAD_TENSOR", "The model takes " + std::to_string(wanted.size()) + " inputs, found " +
-                                  std::to_string(inputs.size()) + ".");
-  }
-  Values values;
-  int64_t rows = 1;
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    values.emplace_back(model.adapt(inputs[i], static_cast<int64_t>(i)));
-    if (static_cast<int64_t>(i) == model.latentInput() && inputs[i].dim() > 0) rows = inputs[i].size(0);
-  }
-  Captured result;
-  HookSet set;
-  std::deque<PreparedEdit> edits;
-  std::vector<int64_t> bypassed;
-  std::unordered_map<int64_t, at::Tensor> seen;
-  for (const auto& hook : hooks) {
-    for (const auto site : hook.sites) {
-      auto& at = set.at(site);
-      if (hook.capture) {
-        at.observe = [&seen, site](const at::Tensor& hidden) {
-          seen[site] = hidden.to(at::kCPU, /*non_blocking=*/false, /*copy=*/true);
-        };
-      }
-    }
-    for (const auto& edit : hook.edits) {
-      edits.emplace_back(edit, model.device());
-      for (const auto site : findSites(model.flat().sites, edit.path, edit.tap, edit.stream)) {
-        set.at(site).edits.push_back({&edits.back(), 0, rows});
-        if (needsBypass(edit)) bypassed.push_back(site);
-      }
-    }
-  }
-  result.output = model.forward(values, set, bypassed).to(at::kCPU);
-  for (const auto& hook : hooks) {
-    for (const auto site : hook.sites) {
-      // A site in a branch that the program did not take has seen nothing.
-      if (hook.capture && seen.count(site)) result.captures.emplace_back(site, seen[site]);
-    }
-  }
-  return result;
-}
 
 Napi::Object siteObject(Napi::Env env, const Site& site) {
   auto object = Napi::Object::New(env);
@@ -248,31 +182,16 @@ Napi::Value NativeModel::shapes(const Napi::CallbackInfo& info) {
     auto inputs = tensors(info[0]);
     auto model = model_;
     return run(
-        env,
-        [model, inputs = std::move(inputs)] {
-          std::map<int64_t, std::vector<int64_t>> shapes;
-          const c10::InferenceMode inference;
-          Values values;
-          for (size_t i = 0; i < inputs.size(); ++i)
-            values.emplace_back(model->adapt(inputs[i], static_cast<int64_t>(i)));
-          HookSet hooks;
-          for (size_t site = 0; site < model->flat().sites.size(); ++site) {
-            hooks.at(static_cast<int64_t>(site)).observe = [&shapes, site](const at::Tensor& hidden) {
-              shapes[static_cast<int64_t>(site)] = hidden.sizes().vec();
-            };
-          }
-          model->forward(values, hooks, {});
-          return shapes;
-        },
-        [model](Napi::Env settled, const std::map<int64_t, std::vector<int64_t>>& shapes) -> Napi::Value {
-          auto list = Napi::Array::New(settled, model->flat().sites.size());
-          for (size_t site = 0; site < model->flat().sites.size(); ++site) {
-            list.Set(static_cast<uint32_t>(site), settled.Null());
-            const auto found = shapes.find(static_cast<int64_t>(site));
-            if (found == shapes.end()) continue;
+        env, [model, inputs = std::move(inputs)] { return siteShapes(*model, inputs); },
+        [](Napi::Env settled, const std::vector<std::optional<std::vector<int64_t>>>& shapes) -> Napi::Value {
+          auto list = Napi::Array::New(settled, shapes.size());
+          for (size_t site = 0; site < shapes.size(); ++site) {
+            const auto index = static_cast<uint32_t>(site);
+            list.Set(index, settled.Null());
+            if (!shapes[site]) continue;
             auto shape = Napi::Array::New(settled);
-            for (const auto size : found->second) shape.Set(shape.Length(), static_cast<double>(size));
-            list.Set(static_cast<uint32_t>(site), shape);
+            for (const auto size : *shapes[site]) shape.Set(shape.Length(), static_cast<double>(size));
+            list.Set(index, shape);
           }
           return list;
         },
@@ -305,15 +224,15 @@ Napi::Value NativeModel::forward(const Napi::CallbackInfo& info) {
         [model, inputs = std::move(inputs), hooks = std::move(hooks)] {
           return forwardWithHooks(*model, inputs, hooks);
         },
-        [model](Napi::Env settled, const Captured& captured) -> Napi::Value {
+        [model](Napi::Env settled, const Forward& done) -> Napi::Value {
           auto captures = Napi::Array::New(settled);
-          for (const auto& [site, value] : captured.captures) {
+          for (const auto& [site, value] : done.captures) {
             auto object = siteObject(settled, model->flat().sites[site]);
             object.Set("tensor", tensor(settled, value));
             captures.Set(captures.Length(), object);
           }
           auto object = Napi::Object::New(settled);
-          object.Set("output", tensor(settled, captured.output));
+          object.Set("output", tensor(settled, done.output));
           object.Set("captures", captures);
           return object;
         },

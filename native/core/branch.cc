@@ -66,7 +66,7 @@ BranchEvaluator::BranchEvaluator(Model& model, const Plan& plan, int64_t firstIm
     edits_.emplace_back(forImages(edit, plan.latents.size(0), firstImage, images), model.device());
     editSites_.push_back(findSites(model.flat().sites, edit.path, edit.tap, edit.stream));
     sites.insert(editSites_.back().begin(), editSites_.back().end());
-    if (edit.operation == Operation::skip || edit.operation == Operation::identity) {
+    if (needsBypass(edit.operation)) {
       bypassed.insert(editSites_.back().begin(), editSites_.back().end());
     }
   }

@@ -27,6 +27,11 @@ enum class Operation {
 
 Operation operationNamed(const std::string& name);  // throws BAD_OPTION
 
+// Whether what takes the hidden state's place is another value of the model: what the module was given.
+inline bool needsBypass(Operation operation) {
+  return operation == Operation::skip || operation == Operation::identity;
+}
+
 // One disruption, as the plan gives it: plain data.
 struct Edit {
   std::string path;
