@@ -1,0 +1,49 @@
+/** A set of feature vectors: what every metric of a distribution works on. */
+import { DetailGuidanceError } from '../errors';
+
+export interface Features {
+  /** Row-major [count, width]. */
+  values: Float32Array;
+  /** Images. */
+  count: number;
+  /** Features of one image. */
+  width: number;
+}
+
+/** Some of the rows, in the order of `indices`. */
+export function takeRows({ values, width }: Features, indices: ArrayLike<number>): Features {
+  const taken = new Float32Array(indices.length * width);
+  for (let row = 0; row < indices.length; row++) {
+    const from = indices[row]! * width;
+    taken.set(values.subarray(from, from + width), row * width);
+  }
+  return { values: taken, count: indices.length, width };
+}
+
+/** The first rows, sharing the memory. */
+export function firstRows({ values, width, count }: Features, rows: number): Features {
+  const kept = Math.min(count, rows);
+  return { values: values.subarray(0, kept * width), count: kept, width };
+}
+
+/** One set after the other. */
+export function joinFeatures(parts: readonly Features[], width: number): Features {
+  const count = parts.reduce((sum, part) => sum + part.count, 0);
+  const values = new Float32Array(count * width);
+  let row = 0;
+  for (const part of parts) {
+    values.set(part.values, row * width);
+    row += part.count;
+  }
+  return { values, count, width };
+}
+
+/** @throws BAD_TENSOR when two sets come from different networks */
+export function checkSameWidth(a: Features, b: Features): void {
+  if (a.width === b.width) return;
+  throw new DetailGuidanceError(
+    'BAD_TENSOR',
+    `The two sets have ${a.width} and ${b.width} features an image; features of one network would be right.`,
+    { found: [a.width, b.width], expected: 'sets with as many features an image' },
+  );
+}

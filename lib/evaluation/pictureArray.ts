@@ -1,0 +1,100 @@
+/** Pictures in one file: NumPy's `.npy`, or safetensors. */
+import { open, readFile } from 'node:fs/promises';
+import { extname } from 'node:path';
+
+import { DetailGuidanceError } from '../errors';
+import { decodeSafetensors, type Tensor } from '../tensor';
+
+import { readNpyHeader } from './npy';
+import type { PictureSet } from './pictures';
+
+/** @throws BAD_TENSOR for anything but uint8 [N, H, W] or [N, H, W, 1 or 3] */
+export async function openPictureArray(file: string): Promise<PictureSet> {
+  return extname(file).toLowerCase() === '.npy' ? openNpy(file) : openSafetensors(file);
+}
+
+/** A NumPy file stays on the disk and is read in parts. */
+async function openNpy(file: string): Promise<PictureSet> {
+  const handle = await open(file, 'r');
+  try {
+    const { dtype, fortranOrder, shape, offset } = await readNpyHeader(handle, file);
+    if (dtype !== '|u1' || fortranOrder) {
+      throw unfit(
+        file,
+        fortranOrder ? 'is in Fortran order' : `has the dtype ${dtype}`,
+        'uint8 in C order (dtype |u1)',
+      );
+    }
+    const sizes = pictureSizes(file, shape);
+    const each = sizes.height * sizes.width * sizes.channels;
+    const { size } = await handle.stat();
+    if (size !== offset + sizes.count * each) {
+      throw unfit(
+        file,
+        `has ${size} bytes for the shape [${shape.join(', ')}]`,
+        `${offset + sizes.count * each} bytes`,
+      );
+    }
+    return {
+      ...sizes,
+      labels: null,
+      async read(from, to) {
+        const part = await open(file, 'r');
+        try {
+          const pixels = new Uint8Array((to - from) * each);
+          await part.read(pixels, 0, pixels.length, offset + from * each);
+          return pixels;
+        } finally {
+          await part.close();
+        }
+      },
+    };
+  } finally {
+    await handle.close();
+  }
+}
+
+async function openSafetensors(file: string): Promise<PictureSet> {
+  const { images, labels } = await readPictureTensors(file);
+  const sizes = pictureSizes(file, images.shape);
+  const each = sizes.height * sizes.width * sizes.channels;
+  const pixels = images.data as Uint8Array;
+  return {
+    ...sizes,
+    labels,
+    read: (from, to) => Promise.resolve(pixels.subarray(from * each, to * each)),
+  };
+}
+
+/** The tensors `images` (uint8) and `labels` of a safetensors file. @throws BAD_TENSOR */
+export async function readPictureTensors(file: string): Promise<{ images: Tensor; labels: Int32Array | null }> {
+  const bytes = await readFile(file).catch((cause: unknown) => {
+    throw new DetailGuidanceError('BAD_OPTION', `The file ${file} cannot be read.`, { found: file, cause });
+  });
+  const { tensors } = decodeSafetensors(bytes);
+  const { images, labels } = tensors;
+  if (images?.dtype !== 'uint8') {
+    const found = images ? `has the tensor 'images' in ${images.dtype}` : "has no tensor 'images'";
+    throw unfit(file, found, "a tensor 'images' of uint8 [N, H, W, 1 or 3], 0 black to 255 white,");
+  }
+  if (labels === undefined) return { images, labels: null };
+  if ((labels.dtype !== 'int64' && labels.dtype !== 'int32') || labels.data.length !== images.shape[0]) {
+    throw unfit(file, `has 'labels' as ${labels.dtype} [${labels.shape.join(', ')}]`, `int64 [${images.shape[0]}]`);
+  }
+  return { images, labels: Int32Array.from(labels.data as BigInt64Array | Int32Array, Number) };
+}
+
+/** Sizes of [N, H, W] or [N, H, W, C]. @throws BAD_TENSOR */
+export function pictureSizes(
+  file: string,
+  shape: number[],
+): Pick<PictureSet, 'count' | 'height' | 'width' | 'channels'> {
+  const [count = 0, height = 0, width = 0, channels = 1] = shape;
+  const known = (shape.length === 3 || shape.length === 4) && (channels === 1 || channels === 3);
+  if (known && count > 0 && height > 0 && width > 0) return { count, height, width, channels };
+  throw unfit(file, `has the shape [${shape.join(', ')}]`, '[N, H, W] or [N, H, W, 1 or 3], pictures first,');
+}
+
+function unfit(file: string, found: string, expected: string): DetailGuidanceError {
+  return new DetailGuidanceError('BAD_TENSOR', `${file} ${found}; ${expected} would be right.`, { found, expected });
+}

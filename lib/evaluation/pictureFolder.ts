@@ -1,0 +1,118 @@
+/** Pictures in a folder: PNG and JPEG files. */
+import { readdir, readFile } from 'node:fs/promises';
+import { extname, join } from 'node:path';
+
+import { decode as decodeJpegPixels } from 'jpeg-js';
+
+import { DetailGuidanceError } from '../errors';
+import { decodePng, type Raster } from '../image/png';
+
+import type { PictureSet } from './pictures';
+
+const kinds = new Set(['.png', '.jpg', '.jpeg']);
+
+/** Paths of the pictures inside a folder and its subfolders, sorted. */
+export async function pictureFiles(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile() && kinds.has(extname(entry.name).toLowerCase()))
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
+}
+
+/** @throws BAD_TENSOR for a first picture that is damaged; for the others when they are read */
+export async function openPictureFolder(folder: string, files: string[]): Promise<PictureSet> {
+  const { height, width, channels } = await readPicture(files[0]!);
+  return {
+    count: files.length,
+    height,
+    width,
+    channels,
+    labels: null,
+    async read(from, to) {
+      const size = height * width * channels;
+      const pixels = new Uint8Array((to - from) * size);
+      for (let index = from; index < to; index++) {
+        const file = files[index]!;
+        const picture = await readPicture(file);
+        if (picture.height !== height || picture.width !== width || picture.channels > channels) {
+          const describe = (each: PixelRaster) => `${each.width} x ${each.height} with ${each.channels} channels`;
+          throw new DetailGuidanceError(
+            'BAD_TENSOR',
+            `${file} is ${describe(picture)}, but the first picture of ${folder} is ` +
+              `${describe({ height, width, channels, pixels })}; pictures of one size would be right.`,
+            {
+              found: [picture.height, picture.width, picture.channels],
+              expected: `[${height}, ${width}, ${channels}]`,
+            },
+          );
+        }
+        pixels.set(withChannels(picture, channels), (index - from) * size);
+      }
+      return pixels;
+    },
+  };
+}
+
+interface PixelRaster {
+  height: number;
+  width: number;
+  channels: 1 | 3;
+  pixels: Uint8Array;
+}
+
+/**
+ * One PNG or JPEG file, grey or RGB.
+ *
+ * @throws BAD_TENSOR when it is damaged or has transparent pixels
+ */
+export async function readPicture(file: string): Promise<PixelRaster> {
+  const bytes = await readFile(file).catch((cause: unknown) => {
+    throw new DetailGuidanceError('BAD_OPTION', `The picture ${file} cannot be read.`, { found: file, cause });
+  });
+  try {
+    return extname(file).toLowerCase() === '.png' ? opaque(decodePng(bytes)) : decodeJpeg(bytes);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new DetailGuidanceError('BAD_TENSOR', `The picture ${file} cannot be used: ${reason}`, {
+      found: file,
+      expected: 'a whole PNG or JPEG file without transparency',
+      cause,
+    });
+  }
+}
+
+function decodeJpeg(bytes: Uint8Array): PixelRaster {
+  // The decoder fills what is missing with grey; a file without its end marker is not whole.
+  if (lastMarker(bytes) !== 0xffd9) throw new Error('The JPEG has no end: it is truncated.');
+  const { width, height, data } = decodeJpegPixels(bytes, {
+    useTArray: true,
+    formatAsRGBA: false,
+    tolerantDecoding: false,
+    maxMemoryUsageInMB: 4096,
+  });
+  return { width, height, channels: 3, pixels: data };
+}
+
+/** Some writers pad the file with zeros. */
+function lastMarker(bytes: Uint8Array): number {
+  let end = bytes.length;
+  while (end > 2 && bytes[end - 1] === 0) end--;
+  return (bytes[end - 2]! << 8) | bytes[end - 1]!;
+}
+
+function opaque({ width, height, channels, pixels }: Raster): PixelRaster {
+  if (channels !== 4) return { width, height, channels, pixels };
+  const rgb = new Uint8Array(width * height * 3);
+  for (let place = 0; place < width * height; place++) {
+    if (pixels[4 * place + 3] !== 255) throw new Error('It has transparent pixels, which have no colour of their own.');
+    rgb.set(pixels.subarray(4 * place, 4 * place + 3), 3 * place);
+  }
+  return { width, height, channels: 3, pixels: rgb };
+}
+
+/** A grey picture among coloured ones is coloured in grey. */
+function withChannels({ pixels, channels }: PixelRaster, wanted: 1 | 3): Uint8Array {
+  if (channels === wanted) return pixels;
+  return Uint8Array.from({ length: pixels.length * 3 }, (_, index) => pixels[Math.floor(index / 3)]!);
+}

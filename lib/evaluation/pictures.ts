@@ -1,0 +1,86 @@
+/** A set of pictures of one size that is read in parts: what is generated, and what it is compared with. */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
+import { extname, join } from 'node:path';
+
+import { AbortError, DetailGuidanceError } from '../errors';
+
+import { openPictureFolder, pictureFiles } from './pictureFolder';
+import { openPictureArray } from './pictureArray';
+import { openShards, shardPattern } from './shards';
+
+export interface PictureSet {
+  readonly count: number;
+  readonly height: number;
+  readonly width: number;
+  /** 1 grey, 3 RGB. */
+  readonly channels: 1 | 3;
+  /** Class of each picture, where the set says. */
+  readonly labels: Int32Array | null;
+  /**
+   * Pixels of the pictures from `from` to before `to`: bytes [to − from, height, width, channels].
+   *
+   * @throws BAD_TENSOR for a damaged picture, or one of another size
+   */
+  read(from: number, to: number): Promise<Uint8Array>;
+}
+
+const expected =
+  'a folder of PNG or JPEG files, an .npy or .safetensors file of uint8 pictures, or a folder of such safetensors files';
+
+/**
+ * Opens a set of pictures: a folder of PNG and JPEG files (subfolders too), in the order of their paths; an `.npy` file
+ * uint8 [N, H, W] or [N, H, W, 1 or 3]; a `.safetensors` file whose tensor `images` is such, with the classes as
+ * `labels` (int64 or int32 [N]) if known; or a folder of `samples-*.safetensors` as an evaluation leaves it.
+ *
+ * @throws BAD_OPTION when there is no such thing or it is empty; BAD_TENSOR when it cannot be read
+ */
+export async function openPictures(path: string): Promise<PictureSet> {
+  const found = await stat(path).catch((cause: unknown) => {
+    throw refused(path, 'there is nothing there', cause);
+  });
+  if (!found.isDirectory()) {
+    const kind = extname(path).toLowerCase();
+    if (kind === '.npy' || kind === '.safetensors') return openPictureArray(path);
+    throw refused(path, `its name ends in '${kind}'`);
+  }
+  if ((await readdir(path)).some((name) => shardPattern.test(name))) return openShards(path);
+  const files = await pictureFiles(path);
+  if (files.length === 0) throw refused(path, 'the folder has no PNG or JPEG files');
+  return openPictureFolder(path, files);
+}
+
+/**
+ * What tells one set from another: the sha256 of a file's bytes, or of the names and sizes of a folder's files.
+ *
+ * @throws BAD_OPTION when there is nothing; ABORT_ERR
+ */
+export async function fingerprintOf(path: string, signal?: AbortSignal): Promise<string> {
+  const digest = createHash('sha256');
+  const found = await stat(path).catch((cause: unknown) => {
+    throw refused(path, 'there is nothing there', cause);
+  });
+  if (found.isDirectory()) {
+    const names = (await readdir(path, { recursive: true })).sort();
+    for (const name of names) {
+      if (signal?.aborted) throw new AbortError(signal.reason);
+      const each = await stat(join(path, name));
+      if (each.isFile()) digest.update(`${name}\0${each.size}\0`);
+    }
+    return digest.digest('hex');
+  }
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) {
+    if (signal?.aborted) throw new AbortError(signal.reason);
+    digest.update(chunk as Buffer);
+  }
+  return digest.digest('hex');
+}
+
+function refused(path: string, why: string, cause?: unknown): DetailGuidanceError {
+  return new DetailGuidanceError('BAD_OPTION', `${path} is no set of pictures: ${why}; ${expected} would be right.`, {
+    found: path,
+    expected,
+    cause,
+  });
+}
