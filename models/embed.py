@@ -12,6 +12,7 @@ import torch
 
 from models import classifier, train
 from models.bundle import DTYPES, rounded_copy, write_bundle
+from models.classifier_features import FEATURES, feature_network
 from models.diffusion_transformer import TransformerConfig
 from models.fashion_mnist import DEFAULT_FOLDER, LABELS, load_split
 from models.massive_activations import RULE, measure, report
@@ -72,7 +73,7 @@ def describe(config: TransformerConfig, accuracy: float, channels: list[int]) ->
             "timestepScale": 1.0,
         },
         "image": {"kind": "pixels", "range": [-1, 1], "channels": config.image_channels},
-        "classifier": {"file": "classifier.pt", "accuracy": accuracy},
+        "classifier": {"file": "classifier.pt", "accuracy": accuracy, "features": FEATURES},
         "massiveActivations": {
             "stream": "image",
             "layer": DETAIL_LAYER,
@@ -112,6 +113,7 @@ def embed(run: Path, data: Path, out: Path, dtype: str = "float16") -> dict:
     channels = statistics["blocks"][DETAIL_LAYER]["channels"]
     if not channels:
         raise RuntimeError(f"layer {DETAIL_LAYER} has no massive channel by the rule: {RULE}")
+    picture = torch.randn(2, *latent_shape)
     examples = (torch.randn(2, *latent_shape), torch.tensor([0.9, 0.1]), torch.tensor([3, 10]))
     return write_bundle(
         model,
@@ -119,7 +121,10 @@ def embed(run: Path, data: Path, out: Path, dtype: str = "float16") -> dict:
         describe(config, accuracy, channels),
         out,
         dtype=dtype,
-        other_modules={"classifier.pt": (judge, (torch.randn(2, *latent_shape),))},
+        other_modules={
+            "classifier.pt": (judge, (picture,)),
+            FEATURES: (feature_network(judge), (picture,)),
+        },
         documents={STATISTICS: statistics},
     )
 

@@ -1,10 +1,16 @@
 """Fashion-MNIST (Xiao, Rasul & Vollgraf, arXiv 1708.07747; MIT licence) from its IDX files.
 
 Debian's package `dataset-fashion-mnist` installs them in `DEFAULT_FOLDER`.
+
+    python -m models.fashion_mnist --split test --out fashion-mnist-test.safetensors
+
+writes a split as a file that `detail-guidance evaluate --reference` takes: the tensors `images`,
+uint8 [N, 28, 28, 1], and `labels`, int64 [N].
 """
 
 from __future__ import annotations
 
+import argparse
 import gzip
 from pathlib import Path
 
@@ -48,6 +54,12 @@ def load_split(folder: Path, split: str) -> tuple[Tensor, Tensor]:
 
     Returns images [N, 1, 28, 28] float32 in [-1, 1] and labels [N] int64 in 0..9.
     """
+    images, labels = read_split(folder, split)
+    return images[:, None].float() / 127.5 - 1, labels.long()
+
+
+def read_split(folder: Path, split: str) -> tuple[Tensor, Tensor]:
+    """The bytes of a split as they are: images [N, 28, 28] and labels [N], both uint8."""
     prefix = PREFIXES[split]
     files = [folder / f"{prefix}-{part}-ubyte.gz" for part in ("images-idx3", "labels-idx1")]
     for file in files:
@@ -57,4 +69,22 @@ def load_split(folder: Path, split: str) -> tuple[Tensor, Tensor]:
                 "folder that holds the four IDX files with --data"
             )
     images, labels = (torch.from_numpy(read_idx(file).copy()) for file in files)
-    return images[:, None].float() / 127.5 - 1, labels.long()
+    return images, labels
+
+
+def main() -> None:
+    # Not at the top: only this command needs it.
+    from safetensors.torch import save_file
+
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, default=DEFAULT_FOLDER, help="folder of IDX files")
+    parser.add_argument("--split", choices=sorted(PREFIXES), default="test")
+    parser.add_argument("--out", type=Path, default=Path("fashion-mnist-test.safetensors"))
+    arguments = parser.parse_args()
+    images, labels = read_split(arguments.data, arguments.split)
+    save_file({"images": images[..., None].contiguous(), "labels": labels.long()}, arguments.out)
+    print(f"wrote {arguments.out}: {len(images)} images")
+
+
+if __name__ == "__main__":
+    main()

@@ -59,6 +59,7 @@ function namedFiles({ transformer, classifier, massiveActivations }: BundleManif
   return {
     'transformer.file': transformer.file,
     ...(classifier ? { 'classifier.file': classifier.file } : {}),
+    ...(classifier?.features !== undefined ? { 'classifier.features': classifier.features } : {}),
     ...(massiveActivations?.statistics ? { 'massiveActivations.statistics': massiveActivations.statistics } : {}),
   };
 }

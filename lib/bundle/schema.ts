@@ -128,7 +128,19 @@ export const bundleSchema = closed({
     range: z.tuple([z.number(), z.number()]),
     channels: z.union([z.literal(1), z.literal(3)]),
   }),
-  classifier: z.looseObject({ file: fileName }).optional(),
+  /** Judges pictures in evaluations; any further keys are notes. */
+  classifier: z
+    .looseObject({
+      /** TorchScript: pictures [N, C, H, W] -> scores of the classes of `conditioning`. */
+      file: fileName,
+      /** TorchScript: the same pictures -> feature vectors [N, width], for distances between distributions. */
+      features: fileName.optional(),
+      /** Values of black and white that both take. Default: those of `image`. */
+      range: z.tuple([z.number(), z.number()]).optional(),
+      /** Height and width that both take. Default: those of the pictures. */
+      size: z.tuple([count, count]).optional(),
+    })
+    .optional(),
   massiveActivations: massiveActivationsSchema.optional(),
   defaults: closed({
     numInferenceSteps: count.optional(),
