@@ -114,6 +114,42 @@ export interface NativeBranch {
   reference?: number;
 }
 
+/** Which hidden states are looked at while the model runs, and what is made of them. */
+export interface NativeRecording {
+  /** Indices into `describe().sites`, branches of the plan and its steps (null: all). */
+  sites: number[];
+  branches: number[];
+  steps: number[] | null;
+  /** Statistics per channel, and percentiles of |z| besides. */
+  channels: boolean;
+  percentiles: number[];
+  /** L2 norms of the tokens. */
+  tokens: boolean;
+  /** So many of the strongest values. */
+  top: number;
+  /** Attention mass, at attention taps. */
+  attention: boolean;
+  /** Whole hidden states in this dtype; null: none. */
+  tensors: 'float32' | 'float16' | 'bfloat16' | null;
+  /** As they arrive at a site that is edited, not as they leave it. */
+  beforeEdits: boolean;
+}
+
+/** Records of one step for a group of images. */
+export interface NativeRecords {
+  step: number;
+  timestep: number;
+  /** First image of the group, and how many are in it. */
+  image: number;
+  images: number;
+  /** Five numbers a record: site, branch, tokens, channels, and key tokens that attention mass is given for. */
+  index: Int32Array;
+  /** For each record, for each image: what native/core/statistics.h says, then the attention mass as floats. */
+  words: Int32Array;
+  /** One for each record, [images, tokens, channels], where whole hidden states were asked for. */
+  tensors: Tensor[];
+}
+
 export interface NativePlan {
   /** float32 [images, C, H, W]: the sampler's first state. */
   latents: Tensor;
@@ -127,6 +163,7 @@ export interface NativePlan {
    * modulated input) has moved by less than `threshold` (relative L1, summed) since the branch was evaluated.
    */
   adaptive?: { branch: number; path: string; threshold: number }[];
+  recording?: NativeRecording;
   /** Partial forward: branches with the same conditioning share what comes before their first edit. */
   share: boolean;
   /** Images per evaluation. */
@@ -183,10 +220,17 @@ export interface NativeModel {
     inputs: Tensor[],
     hooks: NativeHook[],
   ): NativeRun<{ output: Tensor; captures: (NativeSite & { tensor: Tensor })[] }>;
+  /** Indices of the sites that match. Sync. @throws SITE_NOT_FOUND with what is near */
+  find(place: { path: string; tap?: NativeTap; stream?: string | null }): number[];
+  /**
+   * `onRecords` is called with what `plan.recording` asks for. The run waits while too much has not been read yet:
+   * `release()` says that the oldest delivery has been.
+   */
   sample(
     plan: NativePlan,
     onStep?: (progress: NativeProgress) => void,
-  ): NativeRun<{ latents: Tensor; sharing: NativeSharing; evaluations: number }>;
+    onRecords?: (records: NativeRecords) => void,
+  ): NativeRun<{ latents: Tensor; sharing: NativeSharing; evaluations: number }> & { release(): void };
   /** Cancels what runs, waits for it, frees the model. Again is fine. */
   dispose(): Promise<void>;
 }

@@ -1,10 +1,12 @@
 /** The facade: a loaded model that makes pictures. */
+import { recordSampling, type ActivationRecord, type RecordedSampling } from './activations';
 import { openBundle, type Bundle } from './bundle';
 import { resolveDevice, resolveDtype } from './device';
 import { AbortError, DetailGuidanceError, wrapNative } from './errors';
 import { forwardInputs, zeroInputs } from './forward';
 import { chooseSeeds, finishGeneration, nativePlan, type Maker } from './generation';
 import { native, type NativeModel, type NativeProgress, type NativeRun, type NativeSite } from './native';
+import { activationSchema, type ActivationOptions, type ActivationRequest } from './options/activations';
 import { completeHook, forwardSchema, type ForwardOptions } from './options/forward';
 import { generateSchema, type GenerateOptions, type GenerateRequest } from './options/generate';
 import { loadSchema, type LoadOptions } from './options/load';
@@ -163,6 +165,22 @@ export class Pipeline {
   }
 
   /**
+   * The hidden states of a sampling run, one record for each site, branch, image and step, while the run goes on: it
+   * begins with the first record that is asked for, and waits when they are not read. Leaving the loop ends it. Other
+   * calls of this pipeline wait until it has ended: one that is awaited inside the loop would wait forever.
+   *
+   * A hidden state that is edited is the one that leaves the site (`beforeEdits`: that arrives there).
+   *
+   * @returns an async iterator; its return value is what the run arrived at
+   * @throws at once what `generate` throws for its options, and SITE_NOT_FOUND, BAD_OPTION; while it is read ABORT_ERR,
+   *   MODEL_FAILED, BAD_TENSOR for a site that has no hidden state, OUT_OF_MEMORY, DISPOSED
+   */
+  activations(options: ActivationOptions = {}): AsyncGenerator<ActivationRecord, RecordedSampling, undefined> {
+    this.#refuseDisposed();
+    return this.#record(parse(activationSchema, options, 'options'));
+  }
+
+  /**
    * Runs the transformer once, with hooks: the plain instrument. Hooks are those of this call alone.
    *
    * @param inputs tensors by input name, in the shapes that `bundle.transformer.inputs` gives
@@ -207,6 +225,16 @@ export class Pipeline {
   #plan(request: GenerateRequest): Plan {
     const { sites, blocks } = this.#description;
     return plan(request, { bundle: this.bundle, sites, layers: blocks, ranking: this.bundle.ranking });
+  }
+
+  #record(request: ActivationRequest): AsyncGenerator<ActivationRecord, RecordedSampling, undefined> {
+    return recordSampling(request, {
+      model: this.#model,
+      sites: this.sites,
+      maker: this.#maker,
+      plan: this.#plan(request.generate),
+      run: (start, signal) => this.#run(start, signal),
+    });
   }
 
   /** Waits its turn, runs, and settles after the native side has unwound. */

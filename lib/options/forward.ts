@@ -5,7 +5,7 @@ import type { NativeEdit, NativeHook } from '../native';
 
 import { abortSignal, choice, either, finite, flag, list, strictObject, text, whole } from './vocabulary';
 
-const taps = choice(['input', 'output', 'query', 'value', 'attention']);
+export const taps = choice(['input', 'output', 'query', 'value', 'attention']);
 const indices = (what: string) => z.union([z.null(), list(whole(0), `a list of ${what} indices from 0`)]);
 const numbers = z.array(finite(), { error: 'a list of numbers' });
 const tensor = z.custom<NonNullable<NativeEdit['source']>>(

@@ -83,6 +83,21 @@ Branch branch(const Napi::Object& from) {
   return result;
 }
 
+Recording recording(const Napi::Object& from) {
+  Recording result;
+  result.sites = integers(from.Get("sites"));
+  result.branches = integers(from.Get("branches"));
+  result.steps = optionalIntegers(from, "steps").value_or(std::vector<int64_t>{});
+  result.statistics.channels = flag(from, "channels", false);
+  result.statistics.percentiles = optionalNumbers(from, "percentiles");
+  result.statistics.tokens = flag(from, "tokens", false);
+  result.statistics.top = static_cast<int64_t>(number(from, "top", 0));
+  result.attention = flag(from, "attention", false);
+  if (const auto dtype = optionalText(from, "tensors")) result.tensors = dtypeNamed(from.Env(), *dtype);
+  result.beforeEdits = flag(from, "beforeEdits", false);
+  return result;
+}
+
 // Indices and lengths that the core takes for granted.
 void check(Napi::Env env, const Plan& plan) {
   const auto fail = [&](const std::string& what) {
@@ -106,6 +121,14 @@ void check(Napi::Env env, const Plan& plan) {
   for (const auto& each : plan.adaptive) {
     if (each.branch < 0 || each.branch >= branches || plan.branches[each.branch].reference < 0) {
       throw fail("adaptive reuse names a branch without a reference.");
+    }
+  }
+  if (plan.recording) {
+    for (const auto branch : plan.recording->branches) {
+      if (branch < 0 || branch >= branches) throw fail("a branch to record does not exist.");
+    }
+    for (const auto percentile : plan.recording->statistics.percentiles) {
+      if (!(percentile >= 0 && percentile <= 100)) throw fail("a percentile is not from 0 to 100.");
     }
   }
   for (const auto& step : plan.steps) {
@@ -266,6 +289,7 @@ Plan plan(const Napi::Object& from) {
                            number(given, "threshold", 0)};
     });
   }
+  if (!isAbsent(from.Get("recording"))) result.recording = recording(object(from.Get("recording"), "recording"));
   result.share = flag(from, "share", true);
   result.batchSize = static_cast<int64_t>(number(from, "batchSize", 1));
   result.preview = flag(from, "preview", false);

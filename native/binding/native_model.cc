@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "native/binding/convert.h"
+#include "native/binding/delivery.h"
 #include "native/binding/environment.h"
 #include "native/core/error.h"
 #include "native/core/forward.h"
@@ -47,6 +48,35 @@ Napi::Object progressObject(Napi::Env env, const Progress& progress) {
   return object;
 }
 
+// What the statistics of a site are made of is the reader's to know: it asked for them.
+Napi::Object recordsObject(Napi::Env env, const Records& records) {
+  std::vector<int32_t> index;
+  auto tensors = Napi::Array::New(env);
+  for (const auto& entry : records.entries) {
+    for (const auto number : {entry.site, entry.branch, entry.tokens, entry.channels, entry.keys}) {
+      index.push_back(static_cast<int32_t>(number));
+    }
+    if (entry.tensor.defined()) tensors.Set(tensors.Length(), tensor(env, entry.tensor));
+  }
+  auto object = Napi::Object::New(env);
+  object.Set("step", static_cast<double>(records.step));
+  object.Set("timestep", records.timestep);
+  object.Set("image", static_cast<double>(records.image));
+  object.Set("images", static_cast<double>(records.images));
+  object.Set("index", tensor(env, at::tensor(index, at::kInt)).Get("data"));
+  object.Set("words", tensor(env, records.words).Get("data"));
+  object.Set("tensors", tensors);
+  return object;
+}
+
+int64_t bytesOf(const Records& records) {
+  auto bytes = static_cast<int64_t>(records.words.nbytes());
+  for (const auto& entry : records.entries) {
+    if (entry.tensor.defined()) bytes += static_cast<int64_t>(entry.tensor.nbytes());
+  }
+  return bytes;
+}
+
 template <typename Function>
 auto guarded(Napi::Env env, Function function) -> decltype(function()) {
   try {
@@ -64,8 +94,8 @@ Napi::Function NativeModel::define(Napi::Env env) {
   return DefineClass(
       env, "NativeModel",
       {InstanceMethod("describe", &NativeModel::describe), InstanceMethod("shapes", &NativeModel::shapes),
-       InstanceMethod("forward", &NativeModel::forward), InstanceMethod("sample", &NativeModel::sample),
-       InstanceMethod("dispose", &NativeModel::dispose)});
+       InstanceMethod("forward", &NativeModel::forward), InstanceMethod("find", &NativeModel::find),
+       InstanceMethod("sample", &NativeModel::sample), InstanceMethod("dispose", &NativeModel::dispose)});
 }
 
 // Made by load() alone, which fills in the model afterwards.
@@ -240,39 +270,72 @@ Napi::Value NativeModel::forward(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value NativeModel::find(const Napi::CallbackInfo& info) {
+  const auto env = info.Env();
+  const auto& sites = model(env).flat().sites;
+  return guarded(env, [&]() -> Napi::Value {
+    const auto from = info[0].ToObject();
+    auto found = Napi::Array::New(env);
+    for (const auto site : findSites(sites, text(from, "path"), tapNamed(optionalText(from, "tap").value_or("output")),
+                                     optionalText(from, "stream"))) {
+      found.Set(found.Length(), static_cast<double>(site));
+    }
+    return found;
+  });
+}
+
 Napi::Value NativeModel::sample(const Napi::CallbackInfo& info) {
   const auto env = info.Env();
-  model(env);
+  const auto sites = static_cast<int64_t>(model(env).flat().sites.size());
   return guarded(env, [&] {
     auto plan = std::make_shared<Plan>(binding::plan(info[0].ToObject()));
+    if (plan->recording) {
+      if (!info[2].IsFunction()) throw error(env, "BAD_OPTION", "A recorded run needs a function that takes records.");
+      for (const auto site : plan->recording->sites) {
+        if (site < 0 || site >= sites) throw error(env, "BAD_OPTION", "A site to record does not exist.");
+      }
+    }
     auto cancelled = std::make_shared<std::atomic<bool>>(false);
-    // What JavaScript's onStep threw: ends the run and is what the promise rejects with.
+    auto delivery = std::make_shared<Delivery>();
+    // What a function of JavaScript threw: ends the run and is what the promise rejects with.
     auto thrown = std::make_shared<Napi::Error>();
     std::shared_ptr<Napi::FunctionReference> onStep;
     if (info[1].IsFunction()) {
       onStep = std::make_shared<Napi::FunctionReference>(Napi::Persistent(info[1].As<Napi::Function>()));
     }
+    std::shared_ptr<Napi::FunctionReference> onRecords;
+    if (info[2].IsFunction()) {
+      onRecords = std::make_shared<Napi::FunctionReference>(Napi::Persistent(info[2].As<Napi::Function>()));
+    }
     auto model = model_;
     auto worker = worker_.get();
-    auto work = [model, plan, cancelled, onStep, thrown, worker] {
+    // Worker's thread. Calls a function of JavaScript with what make(env) gives, unless the run has been cancelled.
+    auto tell = [thrown, cancelled, worker](std::shared_ptr<Napi::FunctionReference> function, auto make) {
+      worker->notify([function = std::move(function), make = std::move(make), thrown, cancelled](Napi::Env env) {
+        const Napi::HandleScope scope(env);
+        if (cancelled->load()) return;
+        try {
+          function->Call({make(env)});
+        } catch (const Napi::Error& failure) {
+          *thrown = failure;
+          cancelled->store(true);
+        }
+      });
+    };
+    auto work = [model, plan, cancelled, delivery, onStep, onRecords, tell] {
       std::function<void(const Progress&)> report;
       if (onStep) {
-        report = [onStep, thrown, cancelled, worker](const Progress& progress) {
-          worker->notify([onStep, thrown, cancelled, progress](Napi::Env env) {
-            const Napi::HandleScope scope(env);
-            if (cancelled->load()) return;
-            try {
-              onStep->Call({progressObject(env, progress)});
-            } catch (const Napi::Error& failure) {
-              *thrown = failure;
-              cancelled->store(true);
-            }
-          });
+        report = [onStep, tell](const Progress& progress) {
+          tell(onStep, [progress](Napi::Env env) { return progressObject(env, progress); });
         };
       }
-      return dg::sample(*model, *plan, report, *cancelled);
+      const auto deliver = [onRecords, tell, delivery, cancelled](const Records& records) {
+        delivery->enter(bytesOf(records), *cancelled);
+        tell(onRecords, [records](Napi::Env env) { return recordsObject(env, records); });
+      };
+      return dg::sample(*model, *plan, report, *cancelled, deliver);
     };
-    auto convert = [onStep, thrown](Napi::Env settled, const SampleResult& result) -> Napi::Value {
+    auto convert = [onStep, onRecords, thrown](Napi::Env settled, const SampleResult& result) -> Napi::Value {
       if (!thrown->IsEmpty()) throw *thrown;
       auto object = Napi::Object::New(settled);
       object.Set("latents", tensor(settled, result.latents));
@@ -280,7 +343,9 @@ Napi::Value NativeModel::sample(const Napi::CallbackInfo& info) {
       object.Set("evaluations", static_cast<double>(result.evaluations));
       return object;
     };
-    return run(env, std::move(work), std::move(convert), cancelled);
+    auto handle = run(env, std::move(work), std::move(convert), cancelled).As<Napi::Object>();
+    handle.Set("release", Napi::Function::New(env, [delivery](const Napi::CallbackInfo&) { delivery->leave(); }));
+    return handle.As<Napi::Value>();
   });
 }
 

@@ -24,7 +24,8 @@ class NativeModel : public Napi::ObjectWrap<NativeModel> {
   Napi::Value describe(const Napi::CallbackInfo& info);  // sync
   Napi::Value shapes(const Napi::CallbackInfo& info);    // (inputs): run
   Napi::Value forward(const Napi::CallbackInfo& info);   // (inputs, hooks): run
-  Napi::Value sample(const Napi::CallbackInfo& info);    // (plan, onStep?): run
+  Napi::Value find(const Napi::CallbackInfo& info);      // (path, tap, stream): indices of sites; sync
+  Napi::Value sample(const Napi::CallbackInfo& info);    // (plan, onStep?, onRecords?): run, with release()
   Napi::Value dispose(const Napi::CallbackInfo& info);   // promise; cancels what runs
 
   // Runs work() on the worker and gives { promise, cancel }; convert(env, result) makes the promise's value.

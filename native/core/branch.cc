@@ -59,8 +59,8 @@ struct BranchEvaluator::Arrangement {
 };
 
 BranchEvaluator::BranchEvaluator(Model& model, const Plan& plan, int64_t firstImage, int64_t images,
-                                 const std::atomic<bool>& cancelled)
-    : model_(model), plan_(plan), firstImage_(firstImage), images_(images), cancelled_(cancelled) {
+                                 const std::atomic<bool>& cancelled, Recorder* recorder)
+    : model_(model), plan_(plan), firstImage_(firstImage), images_(images), cancelled_(cancelled), recorder_(recorder) {
   std::set<int64_t> sites, bypassed;
   for (const auto& edit : plan.edits) {
     edits_.emplace_back(forImages(edit, plan.latents.size(0), firstImage, images), model.device());
@@ -75,8 +75,15 @@ BranchEvaluator::BranchEvaluator(Model& model, const Plan& plan, int64_t firstIm
     sites.insert(measuredSites_.back());
   }
   measured_.resize(measuredSites_.size());
-  sites_.assign(sites.begin(), sites.end());
-  bypassed_.assign(bypassed.begin(), bypassed.end());
+  if (recorder != nullptr) {
+    const auto& recording = recorder->recording();
+    sites.insert(recording.sites.begin(), recording.sites.end());
+    for (const auto site : recording.sites) {
+      if (recording.attention && model.flat().sites[site].tap == Tap::attention) taps_.attended.push_back(site);
+    }
+  }
+  taps_.sites.assign(sites.begin(), sites.end());
+  taps_.bypassed.assign(bypassed.begin(), bypassed.end());
 }
 
 BranchEvaluator::~BranchEvaluator() = default;
@@ -84,7 +91,7 @@ BranchEvaluator::~BranchEvaluator() = default;
 std::vector<int64_t> BranchEvaluator::cutsFor(const std::vector<int64_t>& branches) const {
   std::vector<int64_t> cuts;
   int64_t groups = countGroups(groupBranches(plan_, editSites_, branches, 0));
-  for (const auto site : sites_) {
+  for (const auto site : taps_.sites) {
     const auto after = countGroups(groupBranches(plan_, editSites_, branches, site + 1));
     if (after > groups) cuts.push_back(site);
     groups = after;
@@ -131,7 +138,7 @@ std::unique_ptr<BranchEvaluator::Arrangement> BranchEvaluator::build(const std::
   auto result = std::make_unique<Arrangement>();
   result->branches = branches;
   result->cuts = cuts;
-  result->chain = &model_.chain(sites_, bypassed_, cuts, example);
+  result->chain = &model_.chain(taps_, cuts, example);
   std::vector<int64_t> previous;
   for (size_t segment = 0; segment <= cuts.size(); ++segment) {
     const bool isLast = segment == cuts.size();
@@ -167,6 +174,12 @@ std::unique_ptr<BranchEvaluator::Arrangement> BranchEvaluator::build(const std::
         measured_[k] = hidden.narrow(0, row, images_).to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
       };
     }
+    if (recorder_ != nullptr) {
+      const auto& wanted = recorder_->recording().sites;
+      for (const auto site : result->chain->segments[segment].sites) {
+        if (std::find(wanted.begin(), wanted.end(), site) != wanted.end()) addRecords(hooks, site, branches, group);
+      }
+    }
     if (segment > 0) {
       selection.before = static_cast<int64_t>(result->states.back().size()) * images_;
       selection.index = at::tensor(selection.rows, at::kLong).to(model_.device());
@@ -178,6 +191,23 @@ std::unique_ptr<BranchEvaluator::Arrangement> BranchEvaluator::build(const std::
   }
   result->stateOf = previous;
   return result;
+}
+
+// Branches in one group have the same hidden state up to the next cut, and with it at every site of the segment.
+void BranchEvaluator::addRecords(HookSet& hooks, int64_t site, const std::vector<int64_t>& branches,
+                                 const std::vector<int64_t>& group) {
+  std::map<int64_t, std::vector<int64_t>> wanted;  // by group
+  for (const auto branch : recorder_->recording().branches) {
+    const auto found = std::find(branches.begin(), branches.end(), branch);
+    if (found != branches.end()) wanted[group[found - branches.begin()]].push_back(branch);
+  }
+  if (wanted.empty()) return;
+  const auto allRows = countGroups(group) * images_;
+  hooks.at(site).recordBeforeEdits = recorder_->recording().beforeEdits;
+  hooks.at(site).record = [this, site, wanted, allRows](const at::Tensor& hidden, const AttentionInputs* attention) {
+    if (!recording_) return;
+    for (const auto& [rows, same] : wanted) recorder_->record(site, same, hidden, allRows, rows * images_, attention);
+  };
 }
 
 std::vector<at::Tensor> BranchEvaluator::run(Arrangement& arrangement, const at::Tensor& latents, double timestep,
@@ -280,7 +310,12 @@ BranchEvaluator::Arrangement& BranchEvaluator::arrange(const std::vector<uint8_t
 
 std::vector<at::Tensor> BranchEvaluator::evaluate(const std::vector<uint8_t>& wanted, const at::Tensor& latents,
                                                   double timestep, int64_t step) {
-  return run(arrange(wanted, latents, timestep), latents, timestep, step);
+  auto& arrangement = arrange(wanted, latents, timestep);
+  // Not before: while branches are arranged, the model is run to compare.
+  recording_ = recorder_ != nullptr && recorder_->isActive();
+  auto predictions = run(arrangement, latents, timestep, step);
+  recording_ = false;
+  return predictions;
 }
 
 }  // namespace dg

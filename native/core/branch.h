@@ -11,6 +11,7 @@
 
 #include "native/core/model.h"
 #include "native/core/plan.h"
+#include "native/core/record.h"
 
 namespace dg {
 
@@ -25,9 +26,10 @@ struct Sharing {
 // until the first edit that tells them apart.
 class BranchEvaluator {
  public:
-  // `cancelled` is looked at between the segments of an evaluation: throws ABORT_ERR when it is set.
+  // `cancelled` is looked at between the segments of an evaluation: throws ABORT_ERR when it is set. `recorder` may be
+  // null.
   BranchEvaluator(Model& model, const Plan& plan, int64_t firstImage, int64_t images,
-                  const std::atomic<bool>& cancelled);
+                  const std::atomic<bool>& cancelled, Recorder* recorder);
   ~BranchEvaluator();
 
   // D_b for the wanted branches (undefined for the others): float32 [images, C, H, W].
@@ -49,6 +51,8 @@ class BranchEvaluator {
   std::vector<int64_t> cutsFor(const std::vector<int64_t>& branches) const;
   Values inputs(const std::vector<int64_t>& states, const at::Tensor& latents, double timestep) const;
   std::vector<at::Tensor> run(Arrangement& arrangement, const at::Tensor& latents, double timestep, int64_t step);
+  void addRecords(HookSet& hooks, int64_t site, const std::vector<int64_t>& branches,
+                  const std::vector<int64_t>& group);
   std::string compare(Arrangement& cut, Arrangement& whole, const at::Tensor& latents, double timestep);
 
   Model& model_;
@@ -59,7 +63,9 @@ class BranchEvaluator {
   std::vector<std::vector<int64_t>> editSites_;  // per edit: the sites it acts on
   std::vector<int64_t> measuredSites_;           // like Plan::adaptive
   std::vector<at::Tensor> measured_;
-  std::vector<int64_t> sites_, bypassed_;  // that need a tap, in order
+  Recorder* recorder_;
+  bool recording_ = false;  // in this run of the model
+  TapSelection taps_;       // sites in order
   std::map<std::vector<uint8_t>, std::unique_ptr<Arrangement>> arrangements_;
   Sharing sharing_;
 };

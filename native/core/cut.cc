@@ -121,7 +121,7 @@ Chain::Segment makeSegment(Graph& graph, const Levels& levels, int64_t level, bo
   }
   for (size_t i = originalInputs; i-- > 0;) copy->eraseInput(i);
   torch::jit::EliminateDeadCode(copy);
-  return {Program(copy), inputs, outputs};
+  return {Program(copy), inputs, outputs, tapSites(copy)};
 }
 
 c10::IValue copiesOfFirstRow(const c10::IValue& input, bool batched, int64_t rows) {

@@ -19,6 +19,7 @@ struct Chain {
     Program program;
     std::vector<int64_t> inputs;   // ids of values
     std::vector<int64_t> outputs;  // ids; the model's output in the last segment
+    std::vector<int64_t> sites;    // whose taps it holds
   };
   std::vector<Segment> segments;                 // cuts + 1
   std::vector<std::vector<int64_t>> crossing;    // per cut: ids of the values that later segments need

@@ -10,13 +10,7 @@
 #include <string>
 
 #include "native/core/tap.h"
-
-// The addon is compiled for the oldest processor it may meet; these loops for newer ones as well.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define DG_VECTORISED __attribute__((target_clones("avx512f", "avx2", "default"), optimize("O3")))
-#else
-#define DG_VECTORISED
-#endif
+#include "native/core/vectorise.h"
 
 namespace dg {
 namespace {

@@ -114,16 +114,15 @@ at::Tensor Model::adapt(const at::Tensor& tensor, int64_t input) const {
 }
 
 at::Tensor Model::forward(const Values& inputs, const HookSet& hooks, const std::vector<int64_t>& bypassed) {
-  const auto& whole = chain(hooks.sites(), bypassed, {}, inputs);
+  const auto& whole = chain({hooks.sites(), bypassed, {}}, {}, inputs);
   return predictionIn(whole.segments[0].program.run(inputs, &hooks).at(0));
 }
 
-const Chain& Model::chain(const std::vector<int64_t>& sites, const std::vector<int64_t>& bypassed,
-                          const std::vector<int64_t>& cuts, const Values& example) {
-  const ChainKey key{sites, bypassed, cuts};
+const Chain& Model::chain(const TapSelection& taps, const std::vector<int64_t>& cuts, const Values& example) {
+  const std::pair key{taps, cuts};
   const auto known = chains_.find(key);
   if (known != chains_.end()) return known->second;
-  auto chain = cutGraph(selectTaps(flat_, sites, bypassed), cuts);
+  auto chain = cutGraph(selectTaps(flat_, taps), cuts);
   std::vector<bool> batched;
   for (const auto& input : options_.inputs) batched.push_back(input.batched);
   learnBatchRules(chain, example, batched);

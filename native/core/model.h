@@ -53,24 +53,21 @@ class Model {
   // `tensor` on the model's device in the dtype that input takes.
   at::Tensor adapt(const at::Tensor& tensor, int64_t input) const;
 
-  // One run of the whole model. `observed` and `bypassed`: sites, see selectTaps.
+  // One run of the whole model. `bypassed`: see TapSelection.
   at::Tensor forward(const Values& inputs, const HookSet& hooks, const std::vector<int64_t>& bypassed);
 
-  // The model with the taps of `sites`, cut at `cuts`; compiled and measured on `example` the first time, then kept.
+  // The model with the selected taps, cut at `cuts`; compiled and measured on `example` the first time, then kept.
   // Throws std::runtime_error with the reason when it can not be cut.
-  const Chain& chain(const std::vector<int64_t>& sites, const std::vector<int64_t>& bypassed,
-                     const std::vector<int64_t>& cuts, const Values& example);
+  const Chain& chain(const TapSelection& taps, const std::vector<int64_t>& cuts, const Values& example);
 
   // What was found when a cut was compared with the uncut model: empty = equal, else the reason not to share.
   std::map<std::vector<int64_t>, std::string> cutFindings;
 
  private:
-  using ChainKey = std::array<std::vector<int64_t>, 3>;
-
   LoadOptions options_;
   FlatModel flat_;
   int64_t parameters_ = 0, bytes_ = 0, latent_ = -1, timestep_ = -1;
-  std::map<ChainKey, Chain> chains_;
+  std::map<std::pair<TapSelection, std::vector<int64_t>>, Chain> chains_;
 };
 
 // The prediction in a model's result: a tensor, or the first of a tuple.

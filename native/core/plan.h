@@ -3,10 +3,12 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "native/core/edit.h"
+#include "native/core/statistics.h"
 
 namespace dg {
 
@@ -50,6 +52,17 @@ struct AdaptiveReuse {
   double threshold = 0;
 };
 
+// Which hidden states are looked at while the model runs, and what is made of them, see record.h.
+struct Recording {
+  std::vector<int64_t> sites;     // indices into the model's list
+  std::vector<int64_t> branches;  // indices into Plan::branches
+  std::vector<int64_t> steps;     // indices into Plan::steps; empty: all
+  Statistics statistics;
+  bool attention = false;                 // attention mass, at attention taps
+  std::optional<at::ScalarType> tensors;  // whole hidden states in this dtype
+  bool beforeEdits = false;               // as they arrive at a site that is edited, not as they leave it
+};
+
 struct Plan {
   at::Tensor latents;                                  // float32 [images, C, H, W], the sampler's first state
   std::vector<std::vector<at::Tensor>> conditionings;  // [conditioning][input that is neither latent nor timestep]
@@ -57,6 +70,7 @@ struct Plan {
   std::vector<Branch> branches;
   std::vector<Step> steps;
   std::vector<AdaptiveReuse> adaptive;
+  std::optional<Recording> recording;
   bool share = true;      // partial forward
   int64_t batchSize = 1;  // images per evaluation
   bool preview = false;

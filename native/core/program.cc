@@ -28,6 +28,23 @@ void collectTaps(Block* block, std::vector<Node*>& taps) {
   }
 }
 
+// Puts an attention tap in the place of the tap behind an attention; gives the tap that is there now.
+Node* attend(Graph& graph, Node* tap) {
+  const Node* attention = tap->input(0)->node();
+  static const auto kind = c10::Symbol::fromQualString("aten::scaled_dot_product_attention");
+  if (attention->kind() != kind) return tap;
+  torch::jit::WithInsertPoint guard(tap);
+  torch::jit::Value* scale = attention->inputs().size() > 6 ? attention->input(6) : graph.insertConstant(c10::IValue());
+  Node* made = graph.create(c10::Symbol::fromQualString(kAttentionTap),
+                            {tap->input(0), tap->input(1), tap->input(2), attention->input(0), attention->input(1),
+                             attention->input(3), attention->input(5), scale});
+  graph.insertNode(made);
+  made->output()->setType(c10::TensorType::get());
+  tap->output()->replaceAllUsesWith(made->output());
+  tap->destroy();
+  return made;
+}
+
 bool isOutOfMemory(const std::exception& error) {
   const std::string what = error.what();
   return dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr ||
@@ -67,24 +84,36 @@ Values Program::run(Values inputs, const HookSet* hooks) const {
 }
 
 int64_t tapSite(const Node* node) {
-  static const auto kind = c10::Symbol::fromQualString(kTap);
-  return node->kind() == kind ? torch::jit::toIValue(node->input(1))->toInt() : -1;
+  static const auto plain = c10::Symbol::fromQualString(kTap);
+  static const auto attention = c10::Symbol::fromQualString(kAttentionTap);
+  const bool isTap = node->kind() == plain || node->kind() == attention;
+  return isTap ? torch::jit::toIValue(node->input(1))->toInt() : -1;
 }
 
-std::shared_ptr<Graph> selectTaps(const FlatModel& model, const std::vector<int64_t>& sites,
-                                  const std::vector<int64_t>& bypassed) {
+std::vector<int64_t> tapSites(const std::shared_ptr<Graph>& graph) {
+  std::vector<Node*> taps;
+  collectTaps(graph->block(), taps);
+  std::vector<int64_t> sites;
+  for (const Node* tap : taps) sites.push_back(tapSite(tap));
+  return sites;
+}
+
+std::shared_ptr<Graph> selectTaps(const FlatModel& model, const TapSelection& selection) {
   auto graph = model.graph->copy();
   std::vector<Node*> taps;
   collectTaps(graph->block(), taps);
   std::unordered_map<int64_t, Node*> bySite;
   for (Node* tap : taps) bySite.emplace(tapSite(tap), tap);
-  for (const auto site : bypassed) {
+  for (const auto site : selection.bypassed) {
     const auto bypass = model.sites[site].bypass;
     if (!bypass || !bySite.count(site) || !bySite.count(*bypass)) continue;
     bySite[site]->replaceInput(2, bySite[*bypass]->input(0));
   }
-  for (Node* tap : taps) {
-    if (contains(sites, tapSite(tap))) continue;
+  for (const auto site : selection.attended) {
+    if (bySite.count(site)) bySite[site] = attend(*graph, bySite[site]);
+  }
+  for (const auto& [site, tap] : bySite) {
+    if (contains(selection.sites, site)) continue;
     tap->output()->replaceAllUsesWith(tap->input(0));
     tap->destroy();
   }

@@ -3,6 +3,7 @@
 #include <torch/csrc/jit/ir/ir.h>
 #include <torch/csrc/jit/runtime/interpreter.h>
 
+#include <compare>
 #include <memory>
 #include <string>
 #include <vector>
@@ -27,12 +28,22 @@ class Program {
   torch::jit::Code code_;
 };
 
-// A copy of the model's graph with the taps of `sites` alone. A tap in `bypassed` also receives the value that takes
-// its place when its module is skipped.
-std::shared_ptr<torch::jit::Graph> selectTaps(const FlatModel& model, const std::vector<int64_t>& sites,
-                                              const std::vector<int64_t>& bypassed);
+// Which taps a graph needs, by site.
+struct TapSelection {
+  std::vector<int64_t> sites;
+  std::vector<int64_t> bypassed;  // of these, those that also receive the value that takes their module's place
+  std::vector<int64_t> attended;  // of these, those that also receive what their attention was called with
+
+  auto operator<=>(const TapSelection&) const = default;
+};
+
+// A copy of the model's graph with the taps of the selection alone.
+std::shared_ptr<torch::jit::Graph> selectTaps(const FlatModel& model, const TapSelection& selection);
 
 // The site of a tap node, or -1.
 int64_t tapSite(const torch::jit::Node* node);
+
+// The sites of all taps in a graph.
+std::vector<int64_t> tapSites(const std::shared_ptr<torch::jit::Graph>& graph);
 
 }  // namespace dg

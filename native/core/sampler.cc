@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <optional>
 
 #include "native/core/combine.h"
 #include "native/core/error.h"
@@ -38,8 +39,10 @@ void requireFinite(const at::Tensor& x, const Step& step) {
 }  // namespace
 
 SampleResult sample(Model& model, const Plan& plan, const std::function<void(const Progress&)>& onStep,
-                    const std::atomic<bool>& cancelled) {
+                    const std::atomic<bool>& cancelled, const RecordSink& onRecords) {
   const c10::InferenceMode inference;
+  std::optional<Recorder> recorder;
+  if (plan.recording) recorder.emplace(model, *plan.recording, onRecords);
   SampleResult result;
   const auto count = plan.latents.size(0);
   const auto longest = historyLength(plan);
@@ -47,7 +50,7 @@ SampleResult sample(Model& model, const Plan& plan, const std::function<void(con
   std::vector<at::Tensor> finished;
   for (int64_t first = 0; first < count; first += plan.batchSize) {
     const auto images = std::min(plan.batchSize, count - first);
-    BranchEvaluator evaluator(model, plan, first, images, cancelled);
+    BranchEvaluator evaluator(model, plan, first, images, cancelled, recorder ? &*recorder : nullptr);
     Reuse reuse(plan);
     Combiner combiner;
     std::deque<at::Tensor> history;
@@ -56,7 +59,9 @@ SampleResult sample(Model& model, const Plan& plan, const std::function<void(con
       const auto& step = plan.steps[i];
       const auto given = step.inputScale == 1 ? x : x * step.inputScale;
       const auto wanted = reuse.wanted(i);
+      if (recorder) recorder->begin(i, step.timestep, first, images);
       auto predictions = evaluator.evaluate(wanted, given, step.timestep, i);
+      if (recorder) recorder->finish();
       reuse.observe(evaluator.measured(), wanted);
       reuse.complete(predictions, wanted);
       result.evaluations += images * std::count(wanted.begin(), wanted.end(), 1);
@@ -69,7 +74,7 @@ SampleResult sample(Model& model, const Plan& plan, const std::function<void(con
       x = advance(step, x, history);
       if (onStep) onStep({i + 1, steps, first, images, step.timestep, preview});
     }
-    if (steps > 0) requireFinite(x, plan.steps.back());
+    if (steps > 0 && !recorder) requireFinite(x, plan.steps.back());
     finished.push_back(x.to(at::kCPU));
     const auto& sharing = evaluator.sharing();
     result.sharing = sharing;

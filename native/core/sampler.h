@@ -9,6 +9,7 @@
 #include "native/core/branch.h"
 #include "native/core/model.h"
 #include "native/core/plan.h"
+#include "native/core/record.h"
 
 namespace dg {
 
@@ -28,10 +29,10 @@ struct SampleResult {
 };
 
 // Runs the plan: groups of batchSize images one after the other, each through all steps. The sampler's state and the
-// guidance sum are float32. Throws ABORT_ERR within one model evaluation of `cancelled` being set; BAD_TENSOR when the
-// prediction is not finite.
+// guidance sum are float32. Throws ABORT_ERR within one model evaluation of `cancelled` being set; MODEL_FAILED when
+// the latents are not finite at the end, unless the run is recorded: then the records say where that began.
 SampleResult sample(Model& model, const Plan& plan, const std::function<void(const Progress&)>& onStep,
-                    const std::atomic<bool>& cancelled);
+                    const std::atomic<bool>& cancelled, const RecordSink& onRecords = nullptr);
 
 // A standard normal tensor, equal to torch.randn(shape, generator=torch.Generator().manual_seed(seed)).
 at::Tensor gaussian(uint64_t seed, at::IntArrayRef shape);

@@ -17,25 +17,44 @@ namespace {
 thread_local const HookSet* active = nullptr;
 thread_local std::exception_ptr failure;
 
-at::Tensor tap(const at::Tensor& x, int64_t site, const std::optional<at::Tensor>& bypass) {
-  const SiteHooks* hooks = active == nullptr ? nullptr : active->find(site);
-  if (hooks == nullptr) return x;
-  if (hooks->observe) hooks->observe(x);
-  if (hooks->edits.empty()) return x;
-  at::Tensor edited = x.clone();
-  for (const auto& [edit, firstRow, rows] : hooks->edits) {
+at::Tensor edited(const SiteHooks& hooks, const at::Tensor& x, const std::optional<at::Tensor>& bypass) {
+  if (hooks.edits.empty()) return x;
+  at::Tensor result = x.clone();
+  for (const auto& [edit, firstRow, rows] : hooks.edits) {
     at::Tensor given;
     if (bypass && bypass->dim() == x.dim() && bypass->size(0) == x.size(0)) {
       given = bypass->narrow(0, firstRow, rows);
     }
-    try {
-      edit->apply(edited.narrow(0, firstRow, rows), given, active->step);
-    } catch (const Error&) {
-      failure = std::current_exception();
-      throw;
-    }
+    edit->apply(result.narrow(0, firstRow, rows), given, active->step);
   }
-  return edited;
+  return result;
+}
+
+at::Tensor pass(const at::Tensor& x, int64_t site, const std::optional<at::Tensor>& bypass,
+                const AttentionInputs* attention) {
+  const SiteHooks* hooks = active == nullptr ? nullptr : active->find(site);
+  if (hooks == nullptr) return x;
+  try {
+    if (hooks->observe) hooks->observe(x);
+    if (hooks->record && hooks->recordBeforeEdits) hooks->record(x, attention);
+    auto result = edited(*hooks, x, bypass);
+    if (hooks->record && !hooks->recordBeforeEdits) hooks->record(result, attention);
+    return result;
+  } catch (const Error&) {
+    failure = std::current_exception();
+    throw;
+  }
+}
+
+at::Tensor tap(const at::Tensor& x, int64_t site, const std::optional<at::Tensor>& bypass) {
+  return pass(x, site, bypass, nullptr);
+}
+
+at::Tensor attentionTap(const at::Tensor& x, int64_t site, const std::optional<at::Tensor>& bypass,
+                        const at::Tensor& query, const at::Tensor& key, const std::optional<at::Tensor>& mask,
+                        bool causal, std::optional<double> scale) {
+  const AttentionInputs attention{query, key, mask, causal, scale};
+  return pass(x, site, bypass, &attention);
 }
 
 }  // namespace
@@ -51,6 +70,10 @@ void registerOperators() {
     // Kept until the process ends: programs that hold the operators may outlive every scope of ours.
     static auto* library = new torch::Library(torch::Library::DEF, kNamespace, std::nullopt, __FILE__, __LINE__);
     library->def("tap(Tensor(a) x, int site, Tensor? bypass=None) -> Tensor(a)", tap);
+    library->def(
+        "attention_tap(Tensor(a) x, int site, Tensor? bypass, Tensor query, Tensor key, Tensor? mask, bool causal, "
+        "float? scale) -> Tensor(a)",
+        attentionTap);
     library->def("match_dtype(Tensor(a) x, Tensor like) -> Tensor(a)", matchDtype);
     library->def(
         "modulated_layer_norm(Tensor x, int[] normalized_shape, Tensor? weight, Tensor? bias, float eps, Tensor scale, "

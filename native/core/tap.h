@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "native/core/attention_mass.h"
 #include "native/core/edit.h"
 
 namespace dg {
@@ -20,6 +21,10 @@ namespace dg {
 // is what lets an idle tap return its input.
 inline constexpr const char* kNamespace = "detail_guidance";
 inline constexpr const char* kTap = "detail_guidance::tap";
+// The same behind an attention whose inputs are recorded:
+//   detail_guidance::attention_tap(Tensor(a) x, int site, Tensor? bypass, Tensor query, Tensor key, Tensor? mask,
+//                                  bool causal, float? scale) -> Tensor(a)
+inline constexpr const char* kAttentionTap = "detail_guidance::attention_tap";
 
 // Registers the operators once per process; again is fine. Throws ADDON_DUPLICATE where another copy of this library
 // in the process has done so.
@@ -35,6 +40,9 @@ struct RowEdit {
 struct SiteHooks {
   std::vector<RowEdit> edits;                             // in order
   std::function<void(const at::Tensor& hidden)> observe;  // sees the hidden state before the edits
+  // Sees it after the edits, or before them; `attention` is null but at taps made for it.
+  std::function<void(const at::Tensor& hidden, const AttentionInputs* attention)> record;
+  bool recordBeforeEdits = false;
 };
 
 // The hooks of one model evaluation, by site.
@@ -63,7 +71,7 @@ class ActiveHooks {
   const HookSet* previous_;
 };
 
-// What an edit threw on this thread since hooks were last made active; null when nothing did. The interpreter passes on
+// What a hook threw on this thread since hooks were last made active; null when nothing did. The interpreter passes on
 // the text of an exception alone, and its code would be lost.
 std::exception_ptr takeFailure();
 

@@ -1,0 +1,2 @@
+export type { ActivationRecord, ChannelStatistics } from './record';
+export { recordSampling, type RecordedSampling } from './run';

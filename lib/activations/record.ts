@@ -1,0 +1,129 @@
+/** What is found at one site for one branch, image and step; and how it comes from the native side. */
+import type { NativeRecording, NativeRecords, NativeSite } from '../native';
+import type { Tensor } from '../tensor';
+
+/** Per channel, over the tokens of one hidden state z. A channel with a NaN has NaN in all of them. */
+export interface ChannelStatistics {
+  /** max |z|. */
+  max: Float32Array;
+  /** Mean of |z|. */
+  mean: Float32Array;
+  /** Median of |z|; of an even number of tokens the mean of the two in the middle. */
+  median: Float32Array;
+  /** Variance of z, divided by the number of tokens. */
+  variance: Float32Array;
+  /** Of |z|, linear between two ranks as in NumPy; those that were asked for, in their order. */
+  percentiles?: { percentile: number; values: Float32Array }[];
+}
+
+/** One hidden state z [tokens, channels], in part or whole. Arrays may be views of a common buffer. */
+export interface ActivationRecord {
+  site: NativeSite;
+  /** Name of the branch in the plan. */
+  branch: string;
+  /** Which of the images, from 0. */
+  image: number;
+  /** Evaluation of the sampler, from 0: an index into the plan's steps. */
+  step: number;
+  /** As the model was given it. */
+  timestep: number;
+  /** [tokens, channels] of the hidden state. */
+  shape: [number, number];
+  channels?: ChannelStatistics;
+  /** L2 norm of each token, over the channels. */
+  tokens?: { norm: Float32Array };
+  /** The strongest values, by |z|, the strongest first. */
+  top?: { token: number; channel: number; value: number }[];
+  /** Attention taps alone: the mean over heads and queries of the attention that falls on each key token; adds up to 1. */
+  attention?: { mass: Float32Array };
+  /** The hidden state itself, [tokens, channels]. */
+  tensor?: Tensor;
+  /** Values of the hidden state that are NaN or infinite. */
+  nonFinite: number;
+}
+
+/** Numbers of `NativeRecords.index` for each record. */
+const indexWidth = 5;
+
+/** One record for each site, branch and image, in this order. */
+export function* decodeRecords(
+  { step, timestep, image: first, images, index, words, tensors }: NativeRecords,
+  recording: NativeRecording,
+  sites: readonly NativeSite[],
+  branchNames: readonly string[],
+): Generator<ActivationRecord> {
+  const reader = new WordReader(words);
+  for (let entry = 0; entry * indexWidth < index.length; entry++) {
+    const [site, branch, tokens, channels, keys] = index.subarray(entry * indexWidth) as unknown as number[];
+    const tensor = tensors[entry];
+    for (let image = 0; image < images; image++) {
+      yield {
+        site: sites[site!]!,
+        branch: branchNames[branch!]!,
+        image: first + image,
+        step,
+        timestep,
+        shape: [tokens!, channels!],
+        ...readStatistics(reader, recording, tokens!, channels!),
+        ...(keys! > 0 ? { attention: { mass: reader.floats(keys!) } } : {}),
+        ...(tensor ? { tensor: imageOf(tensor, image) } : {}),
+      };
+    }
+  }
+}
+
+type Statistics = Pick<ActivationRecord, 'channels' | 'tokens' | 'top' | 'nonFinite'>;
+
+/** In the order of native/core/statistics.h. */
+function readStatistics(
+  reader: WordReader,
+  { channels: perChannel, percentiles, tokens: norms, top }: NativeRecording,
+  tokens: number,
+  channels: number,
+): Statistics {
+  const found: Omit<Statistics, 'nonFinite'> = {};
+  if (perChannel) {
+    const [max, mean, median, variance] = [0, 1, 2, 3].map(() => reader.floats(channels)) as [
+      Float32Array,
+      Float32Array,
+      Float32Array,
+      Float32Array,
+    ];
+    found.channels = { max, mean, median, variance };
+    if (percentiles.length > 0) {
+      found.channels.percentiles = percentiles.map((percentile) => ({ percentile, values: reader.floats(channels) }));
+    }
+  }
+  if (norms) found.tokens = { norm: reader.floats(tokens) };
+  if (top > 0) {
+    const count = Math.min(top, tokens * channels);
+    const [token, channel] = [reader.integers(count), reader.integers(count)];
+    const value = reader.floats(count);
+    found.top = Array.from(token, (each, at) => ({ token: each, channel: channel[at]!, value: value[at]! }));
+  }
+  return { ...found, nonFinite: reader.integers(1)[0]! };
+}
+
+/** Floats and integers that stand side by side as 32-bit words. */
+class WordReader {
+  readonly #floats: Float32Array;
+  #position = 0;
+
+  constructor(private readonly words: Int32Array) {
+    this.#floats = new Float32Array(words.buffer, words.byteOffset, words.length);
+  }
+
+  floats(count: number): Float32Array {
+    return this.#floats.subarray(this.#position, (this.#position += count));
+  }
+
+  integers(count: number): Int32Array {
+    return this.words.subarray(this.#position, (this.#position += count));
+  }
+}
+
+function imageOf({ data, shape, dtype }: Tensor, image: number): Tensor {
+  const [, tokens, channels] = shape as [number, number, number];
+  const size = tokens * channels;
+  return { data: data.subarray(image * size, (image + 1) * size), shape: [tokens, channels], dtype };
+}

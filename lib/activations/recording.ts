@@ -1,0 +1,77 @@
+/** What a run records, from the options to the indices that the native side takes. */
+import { DetailGuidanceError } from '../errors';
+import type { NativeModel, NativeRecording, NativeSite } from '../native';
+import type { ActivationRequest } from '../options/activations';
+import { nearest } from '../options/vocabulary';
+import type { Plan } from '../plan';
+
+/**
+ * @throws SITE_NOT_FOUND with what is near; BAD_OPTION for a branch or a step that the plan has not, or when nothing is
+ *   asked for
+ */
+export function recordingOf(
+  request: Omit<ActivationRequest, 'generate' | 'signal'>,
+  plan: Plan,
+  model: Pick<NativeModel, 'find'>,
+  sites: readonly NativeSite[],
+): NativeRecording {
+  const { statistics, tensors, dtype, beforeEdits } = request;
+  const asked = typeof statistics === 'object' ? statistics : { tokens: false, top: 0 };
+  const channels = statistics !== false;
+  if (!channels && !tensors) {
+    throw new DetailGuidanceError(
+      'BAD_OPTION',
+      'options.statistics is false and options.tensors is not true, so there is nothing to record; one of them would be right.',
+      { expected: 'statistics: true or tensors: true' },
+    );
+  }
+  return {
+    sites: findSites(request.sites, model, sites),
+    branches: findBranches(request.branches, plan),
+    steps: checkSteps(request.steps, plan),
+    channels,
+    percentiles: 'percentiles' in asked ? (asked.percentiles ?? []) : [],
+    tokens: asked.tokens,
+    top: asked.top,
+    attention: channels,
+    tensors: tensors ? dtype : null,
+    beforeEdits,
+  };
+}
+
+function findSites(
+  wanted: ActivationRequest['sites'],
+  model: Pick<NativeModel, 'find'>,
+  sites: readonly NativeSite[],
+): number[] {
+  const found = wanted
+    ? wanted.flatMap(({ path, tap, stream }) => model.find({ path, tap, stream: stream ?? null }))
+    : sites.flatMap(({ block, tap }, index) => (block !== null && tap === 'output' ? [index] : []));
+  return [...new Set(found)].sort((a, b) => a - b);
+}
+
+function findBranches(wanted: ActivationRequest['branches'], { branches }: Plan): number[] {
+  if (wanted === 'all') return branches.map((_, index) => index);
+  const names = branches.map(({ name }) => name);
+  const unknown = wanted.find((name) => !names.includes(name));
+  if (unknown !== undefined) {
+    const expected = nearest(unknown, names);
+    throw new DetailGuidanceError(
+      'BAD_OPTION',
+      `options.branches has '${unknown}', which this plan does not evaluate: ${expected}.`,
+      { found: unknown, expected },
+    );
+  }
+  return names.flatMap((name, index) => (wanted.includes(name) ? [index] : []));
+}
+
+function checkSteps(wanted: number[] | undefined, { steps }: Plan): number[] | null {
+  if (!wanted) return null;
+  const beyond = wanted.find((step) => step >= steps.length);
+  if (beyond === undefined) return [...new Set(wanted)].sort((a, b) => a - b);
+  const expected = `steps from 0 to ${steps.length - 1}`;
+  throw new DetailGuidanceError('BAD_OPTION', `options.steps has ${beyond}; ${expected} would be right.`, {
+    found: beyond,
+    expected,
+  });
+}

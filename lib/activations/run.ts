@@ -1,0 +1,61 @@
+/** A sampling run that is there for its hidden states. */
+import { chooseSeeds, nativePlan, type Maker } from '../generation';
+import type { NativeModel, NativeRun, NativeSharing, NativeSite } from '../native';
+import type { ActivationRequest } from '../options/activations';
+import type { Plan } from '../plan';
+import type { Tensor } from '../tensor';
+
+import { decodeRecords, type ActivationRecord } from './record';
+import { recordingOf } from './recording';
+import { streamRecords } from './stream';
+
+/** What a recorded run arrives at, apart from its records. */
+export interface RecordedSampling {
+  /** The sampler's final state, float32 [images, channels, height, width]; may hold NaN, unlike that of `generate`. */
+  latents: Tensor;
+  /** Seed of each image. */
+  seeds: number[];
+  plan: Plan;
+  sharing: NativeSharing;
+  /** Branch evaluations of the model, summed over steps and images. */
+  evaluations: number;
+}
+
+/** What the run needs of its pipeline. */
+export interface Runner {
+  model: NativeModel;
+  sites: readonly NativeSite[];
+  maker: Maker;
+  plan: Plan;
+  /** Waits its turn, runs, and settles after the native side has unwound. */
+  run<Result>(start: () => NativeRun<Result>, signal: AbortSignal): Promise<Result>;
+}
+
+/** @throws what recordingOf and nativePlan throw, before anything runs */
+export function recordSampling(
+  request: ActivationRequest,
+  { model, sites, maker, plan, run }: Runner,
+): AsyncGenerator<ActivationRecord, RecordedSampling, undefined> {
+  const recording = recordingOf(request, plan, model, sites);
+  const seeds = chooseSeeds(request.generate.seed, plan.images);
+  const prepared = { ...nativePlan(plan, request.generate, seeds, maker), recording };
+  const names = plan.branches.map(({ name }) => name);
+  return streamRecords(
+    (deliver) => {
+      const left = new AbortController();
+      const signals = [request.signal, request.generate.signal, left.signal].filter((signal) => signal !== undefined);
+      let release = (): void => undefined;
+      const sampled = run(() => {
+        const sampling = model.sample(prepared, undefined, deliver);
+        release = () => sampling.release();
+        return sampling;
+      }, AbortSignal.any(signals));
+      return {
+        finished: sampled.then((result) => ({ ...result, seeds, plan })),
+        release: () => release(),
+        cancel: () => left.abort(),
+      };
+    },
+    (records) => decodeRecords(records, recording, sites, names),
+  );
+}
