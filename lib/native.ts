@@ -235,12 +235,27 @@ export interface NativeModel {
   dispose(): Promise<void>;
 }
 
+export interface NativeComponent {
+  describe(): { device: string; dtype: string; parameters: number; bytes: number };
+  /** Inputs in the order of forward(); the tensors of its result, flattened in order. */
+  run(inputs: Tensor[]): NativeRun<Tensor[]>;
+  /** Waits for what runs, frees the component. Again is fine. */
+  dispose(): Promise<void>;
+}
+
 export interface NativeAddon {
   info(): { libtorch: string; cudaLinked: boolean; cpuCapability: string; threads: number };
   cuda(): { available: boolean; devices: { name: string; memory: number }[]; reason: string | null };
   /** float32, equal to torch.randn(shape, generator=torch.Generator().manual_seed(seed)). */
   gaussian(seed: bigint, shape: number[]): Tensor;
   load(options: NativeLoadOptions): Promise<NativeModel>;
+  /** Any TorchScript file as a function of tensors; audited as a model is. */
+  loadComponent(options: {
+    file: string;
+    device: string;
+    dtype: NativeLoadOptions['dtype'];
+    allowAllOperators: boolean;
+  }): Promise<NativeComponent>;
 }
 
 /** What the build wrote beside the addon. */

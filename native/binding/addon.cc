@@ -6,6 +6,7 @@
 
 #include "native/binding/convert.h"
 #include "native/binding/environment.h"
+#include "native/binding/native_component.h"
 #include "native/binding/native_model.h"
 #include "native/core/sampler.h"
 #include "native/cuda/devices.h"
@@ -58,11 +59,13 @@ Napi::Value gaussian(const Napi::CallbackInfo& call) {
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   auto* environment = new Environment;
   environment->nativeModel = Napi::Persistent(NativeModel::define(env));
+  environment->nativeComponent = Napi::Persistent(NativeComponent::define(env));
   env.SetInstanceData(environment);  // deleted with the environment
   exports.Set("info", Napi::Function::New(env, info));
   exports.Set("cuda", Napi::Function::New(env, cuda));
   exports.Set("gaussian", Napi::Function::New(env, gaussian));
   exports.Set("load", Napi::Function::New(env, NativeModel::load));
+  exports.Set("loadComponent", Napi::Function::New(env, NativeComponent::load));
   return exports;
 }
 

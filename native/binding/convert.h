@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "native/core/component.h"
 #include "native/core/model.h"
 #include "native/core/plan.h"
 
@@ -36,6 +37,7 @@ std::vector<double> numbers(const Napi::Value& value);
 Napi::Array list(const Napi::Object& object, const char* key);
 
 LoadOptions loadOptions(const Napi::Object& options);
+Component::Options componentOptions(const Napi::Object& options);
 Edit edit(const Napi::Object& object);
 Plan plan(const Napi::Object& object);
 

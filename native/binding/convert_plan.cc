@@ -31,6 +31,16 @@ std::vector<Item> each(const Napi::Array& array, Convert convert) {
   return result;
 }
 
+at::Device device(const Napi::Object& options) {
+  try {
+    at::Device result(text(options, "device"));
+    if (result.is_cuda() && !result.has_index()) result.set_index(0);
+    return result;
+  } catch (const c10::Error&) {
+    throw error(options.Env(), "BAD_OPTION", "device must be 'cpu' or 'cuda:N'.");
+  }
+}
+
 Adjustment adjustment(const Napi::Object& from) {
   Adjustment result;
   const auto kind = text(from, "kind");
@@ -221,12 +231,7 @@ LoadOptions loadOptions(const Napi::Object& options) {
   LoadOptions result;
   const auto env = options.Env();
   result.file = text(options, "file");
-  try {
-    result.device = at::Device(text(options, "device"));
-  } catch (const c10::Error&) {
-    throw error(env, "BAD_OPTION", "device must be 'cpu' or 'cuda:N'.");
-  }
-  if (result.device.is_cuda() && !result.device.has_index()) result.device.set_index(0);
+  result.device = device(options);
   result.dtype = dtypeNamed(env, text(options, "dtype"));
   result.inputs = each<ModelInput>(list(options, "inputs"), [env](const Napi::Value& value) {
     const auto from = object(value, "inputs[]");
@@ -245,6 +250,15 @@ LoadOptions loadOptions(const Napi::Object& options) {
     return BlockPattern{text(from, "path"), streams};
   });
   result.outputChannels = static_cast<int64_t>(number(options, "outputChannels", 0));
+  result.allowAllOperators = flag(options, "allowAllOperators", false);
+  return result;
+}
+
+Component::Options componentOptions(const Napi::Object& options) {
+  Component::Options result;
+  result.file = text(options, "file");
+  result.device = device(options);
+  result.dtype = dtypeNamed(options.Env(), text(options, "dtype"));
   result.allowAllOperators = flag(options, "allowAllOperators", false);
   return result;
 }

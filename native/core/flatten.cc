@@ -239,10 +239,9 @@ void placeConstants(Graph& graph, Block* block, at::Device device) {
   }
 }
 
-}  // namespace
-
-FlatModel flatten(const torch::jit::Module& module, const std::vector<BlockPattern>& blocks, at::Device device,
-                  bool allowAllOperators) {
+// Everything but the blocks; `calledPaths`: the submodules in order of evaluation.
+FlatModel flattenCalls(const torch::jit::Module& module, bool allowAllOperators,
+                       std::vector<std::string>& calledPaths) {
   FlatModel flat;
   const auto method = module.find_method("forward");
   if (!method) throw Error("NOT_A_TRANSFORMER", "The TorchScript module has no forward method.");
@@ -250,8 +249,11 @@ FlatModel flatten(const torch::jit::Module& module, const std::vector<BlockPatte
   Flattener flattener(module, flat.graph, flat.sites);
   flattener.run();
   if (!allowAllOperators) auditGraph(*flat.graph);
-  flat.blocks = nameBlocks(flat.sites, flattener.calledPaths, blocks);
+  calledPaths = std::move(flattener.calledPaths);
+  return flat;
+}
 
+void simplify(FlatModel& flat, at::Device device) {
   placeConstants(*flat.graph, flat.graph->block(), device);
   torch::jit::InlineForkWait(flat.graph);
   torch::jit::LowerSimpleTuples(flat.graph);
@@ -260,8 +262,25 @@ FlatModel flatten(const torch::jit::Module& module, const std::vector<BlockPatte
   torch::jit::ConstantPooling(flat.graph);
   torch::jit::EliminateCommonSubexpression(flat.graph);
   torch::jit::EliminateDeadCode(flat.graph);
+}
+
+}  // namespace
+
+FlatModel flatten(const torch::jit::Module& module, const std::vector<BlockPattern>& blocks, at::Device device,
+                  bool allowAllOperators) {
+  std::vector<std::string> calledPaths;
+  auto flat = flattenCalls(module, allowAllOperators, calledPaths);
+  flat.blocks = nameBlocks(flat.sites, calledPaths, blocks);
+  simplify(flat, device);
   renumberSites(*flat.graph, flat.sites);
   findBypasses(*flat.graph, flat.sites);
+  return flat;
+}
+
+FlatModel flattenPlain(const torch::jit::Module& module, at::Device device, bool allowAllOperators) {
+  std::vector<std::string> calledPaths;
+  auto flat = flattenCalls(module, allowAllOperators, calledPaths);
+  simplify(flat, device);
   return flat;
 }
 

@@ -27,4 +27,7 @@ struct FlatModel {
 FlatModel flatten(const torch::jit::Module& module, const std::vector<BlockPattern>& blocks, at::Device device,
                   bool allowAllOperators);
 
+// The same for a module without blocks of interest: its sites are not numbered, so keep no taps of it (selectTaps).
+FlatModel flattenPlain(const torch::jit::Module& module, at::Device device, bool allowAllOperators);
+
 }  // namespace dg

@@ -1,66 +1,21 @@
 #include "native/core/model.h"
 
-#include <ATen/Context.h>
 #include <ATen/Functions.h>
-
-#include <unordered_map>
 
 #include "native/core/archive.h"
 #include "native/core/error.h"
 #include "native/core/precision.h"
 #include "native/core/tap.h"
+#include "native/core/weights.h"
 
 namespace dg {
 namespace {
-
-struct Size {
-  int64_t parameters = 0;
-  int64_t bytes = 0;
-};
-
-// Moves every tensor attribute to the device, floating ones also to the dtype, one at a time so that the old and the
-// new weights are never in memory together; tied weights stay tied. (Module::to would cast integer buffers as well.)
-void convert(const torch::jit::Module& root, at::Device device, at::ScalarType dtype, Size& size) {
-  struct Slot {
-    c10::intrusive_ptr<c10::ivalue::Object> object;
-    size_t index;
-  };
-  std::unordered_map<const at::TensorImpl*, std::vector<Slot>> users;
-  for (const auto& module : root.modules()) {
-    const auto object = module._ivalue();
-    for (size_t index = 0; index < object->slots().size(); ++index) {
-      const auto& value = object->slots()[index];
-      if (value.isTensor() && value.toTensor().defined()) {
-        users[value.toTensor().unsafeGetTensorImpl()].push_back({object, index});
-      }
-    }
-  }
-  for (const auto& [impl, slots] : users) {
-    const auto& first = slots.front();
-    at::Tensor moved;
-    {
-      const auto tensor = first.object->getSlot(first.index).toTensor();
-      const auto target = tensor.is_floating_point() ? dtype : tensor.scalar_type();
-      moved = tensor.detach().to(at::TensorOptions(device).dtype(target));
-    }
-    size.parameters += first.object->type()->is_parameter(first.index) ? moved.numel() : 0;
-    size.bytes += static_cast<int64_t>(moved.nbytes());
-    for (const auto& slot : slots) slot.object->setSlot(slot.index, moved);
-  }
-}
 
 int64_t indexOfRole(const std::vector<ModelInput>& inputs, const std::string& role) {
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (inputs[i].role == role) return static_cast<int64_t>(i);
   }
   throw Error("BUNDLE_INVALID", "The transformer's inputs name none with the role '" + role + "'.");
-}
-
-void requireDevice(at::Device device) {
-  if (!device.is_cuda()) return;
-  if (!at::hasCUDA() || at::getNumGPUs() <= static_cast<size_t>(device.index())) {
-    throw Error("DEVICE_UNAVAILABLE", "There is no device " + device.str() + ". Use 'cpu' or 'auto'.");
-  }
 }
 
 // A scripted forward may have further arguments with defaults; they become constants of the graph.
@@ -92,8 +47,7 @@ std::unique_ptr<Model> Model::load(const LoadOptions& options) {
   model->timestep_ = indexOfRole(options.inputs, "timestep");
   auto module = openArchive(options.file, options.allowAllOperators);
   try {
-    Size size;
-    convert(module, options.device, options.dtype, size);
+    const auto size = moveWeights(module, options.device, options.dtype);
     model->parameters_ = size.parameters;
     model->bytes_ = size.bytes;
     model->flat_ = flatten(module, options.blocks, options.device, options.allowAllOperators);

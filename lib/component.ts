@@ -1,0 +1,131 @@
+/** A TorchScript file as a function of tensors: text encoders, VAEs, classifiers, feature networks. */
+import { z } from 'zod';
+
+import { resolveDevice } from './device';
+import { AbortError, DetailGuidanceError, wrapNative } from './errors';
+import { native, type NativeComponent } from './native';
+import { parse } from './options/parse';
+import { abortSignal, choice, flag, strictObject } from './options/vocabulary';
+import { Queue } from './queue';
+import type { Tensor } from './tensor';
+
+const componentSchema = strictObject({
+  /** `auto` takes the first CUDA device there is, else the CPU. Default auto. */
+  device: z
+    .string({ error: "'auto', 'cpu', 'cuda' or 'cuda:N'" })
+    .regex(/^(auto|cpu|cuda(:\d{1,3})?)$/, "'auto', 'cpu', 'cuda' or 'cuda:N'")
+    .default('auto'),
+  /** Dtype of weights and activations; inputs of integers stay as they are. Default float32. */
+  dtype: choice(['float32', 'bfloat16', 'float16']).default('float32'),
+  /** Load a program that uses operators outside the allow list. Default false. */
+  allowAllOperators: flag().default(false),
+  /** Aborts the loading. */
+  signal: abortSignal().optional(),
+});
+
+/** What `loadComponent` takes. */
+export type ComponentOptions = z.input<typeof componentSchema>;
+
+/** Frees what was dropped without `dispose()`. */
+const abandoned = new FinalizationRegistry<NativeComponent>((component) => {
+  component.dispose().catch(() => undefined);
+});
+
+/**
+ * Loads a TorchScript file, audited as a transformer is, on a thread of its own.
+ *
+ * @throws BAD_OPTION, MODEL_UNREADABLE, OPERATOR_REFUSED, DEVICE_UNAVAILABLE, OUT_OF_MEMORY, ABORT_ERR
+ */
+export async function loadComponent(file: string, options: ComponentOptions = {}): Promise<Component> {
+  const { device: wanted, dtype, allowAllOperators, signal } = parse(componentSchema, options, 'options');
+  if (signal?.aborted) throw new AbortError(signal.reason);
+  try {
+    const addon = native();
+    const component = await addon.loadComponent({
+      file,
+      device: resolveDevice(wanted, addon),
+      dtype,
+      allowAllOperators,
+    });
+    if (!signal?.aborted) return new Component(component);
+    await component.dispose();
+  } catch (error) {
+    throw wrapNative(error);
+  }
+  throw new AbortError(signal.reason);
+}
+
+/** A loaded TorchScript file. Calls run one after the other. */
+export class Component {
+  readonly #component: NativeComponent;
+  readonly #queue = new Queue();
+  readonly #description: ReturnType<NativeComponent['describe']>;
+  #disposing: Promise<void> | null = null;
+
+  /** Use {@link loadComponent}. */
+  constructor(component: NativeComponent) {
+    this.#component = component;
+    this.#description = component.describe();
+    abandoned.register(this, component, this);
+  }
+
+  /** 'cpu' or 'cuda:N'. */
+  get device(): string {
+    return this.#description.device;
+  }
+
+  /** Of weights and activations. */
+  get dtype(): string {
+    return this.#description.dtype;
+  }
+
+  /** Parameters, and bytes of all weights in memory. */
+  get size(): { parameters: number; bytes: number } {
+    const { parameters, bytes } = this.#description;
+    return { parameters, bytes };
+  }
+
+  /**
+   * Calls `forward`.
+   *
+   * @param inputs in its order; floating ones are cast to the component's dtype
+   * @param signal gives up a call that waits; one that runs is waited for, and its result dropped
+   * @returns the tensors of the result: tuples, lists and dictionaries flattened in order
+   * @throws BAD_TENSOR, MODEL_FAILED, OUT_OF_MEMORY, ABORT_ERR, DISPOSED
+   */
+  run(inputs: Tensor[], signal?: AbortSignal): Promise<Tensor[]> {
+    return this.#queue.enter(async () => {
+      if (this.#disposing) throw disposed();
+      try {
+        const outputs = await this.#component.run(inputs).promise;
+        if (signal?.aborted) throw new AbortError(signal.reason);
+        return outputs;
+      } catch (error) {
+        if (this.#disposing) throw disposed();
+        throw wrapNative(error);
+      }
+    }, signal);
+  }
+
+  /** Waits for what runs and frees the weights. Calls that were waiting reject with DISPOSED. */
+  dispose(): Promise<void> {
+    if (!this.#disposing) {
+      abandoned.unregister(this);
+      this.#disposing = this.#component.dispose();
+    }
+    return this.#disposing;
+  }
+
+  /** For `await using component = await loadComponent(…)`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+}
+
+function disposed(): DetailGuidanceError {
+  return new DetailGuidanceError(
+    'DISPOSED',
+    'This component has been disposed of; one that is still loaded would be right.',
+    { expected: 'a component that is still loaded' },
+  );
+}
