@@ -81,7 +81,7 @@ describe('what is recorded', () => {
         }
         expect(channels!.percentiles!.map(({ percentile }) => percentile)).toEqual(percentiles);
         channels!.percentiles!.forEach(({ values }, at) =>
-          expect(Math.abs(values[channel]! - want.percentiles[at]!)).toBeLessThan(1e-5 * want.max),
+          expect(Math.abs(values[channel]! - want.percentiles[at]!)).toBeLessThanOrEqual(1e-5 * want.max),
         );
       }
       expect(tokens!.norm).toHaveLength(49);
@@ -290,7 +290,12 @@ describe('what is refused, before anything runs', () => {
   test.each<[string, ActivationOptions, string, RegExp]>([
     ['an unknown site', { generate, sites: [{ path: 'block.3' }] }, 'SITE_NOT_FOUND', /blocks\.3/],
     ['an unknown stream', { generate, sites: [{ path: 'blocks.3', stream: 'text' }] }, 'SITE_NOT_FOUND', /'image'/],
-    ['an unknown branch', { generate, branches: ['conditonal'] }, 'BAD_OPTION', /'conditional' or 'unconditional' is near/],
+    [
+      'an unknown branch',
+      { generate, branches: ['conditonal'] },
+      'BAD_OPTION',
+      /'conditional' or 'unconditional' is near/,
+    ],
     ['a step too far', { generate, steps: [0, 3] }, 'BAD_OPTION', /options\.steps has 3; steps from 0 to 2/],
     ['nothing to record', { generate, statistics: false }, 'BAD_OPTION', /nothing to record/],
     ['a percentile', { generate, statistics: { percentiles: [101] } }, 'BAD_OPTION', /from 0 to 100/],
