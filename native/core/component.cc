@@ -40,7 +40,7 @@ std::unique_ptr<Component> Component::load(const Options& options) {
     const auto flat = flattenPlain(module, options.device, options.allowAllOperators);
     if (options.dtype != at::kFloat) matchPrecision(flat.graph);
     component->arity_ = flat.graph->inputs().size();
-    component->program_ = std::make_unique<Program>(selectTaps(flat, {}, {}));
+    component->program_ = std::make_unique<Program>(selectTaps(flat, {}));
   } catch (const c10::OutOfMemoryError& error) {
     throw Error("OUT_OF_MEMORY", options.file + " does not fit into the memory of " + options.device.str() + ": " +
                                      error.what_without_backtrace());
