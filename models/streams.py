@@ -46,23 +46,26 @@ def receiver(node: torch._C.Node) -> str:
 
 
 def observe(
-    module: torch.jit.ScriptModule, arguments: Sequence[Any], call: int
-) -> tuple[list[Any], Any]:
-    """What the call of that index is given and what it returns, in one run of `module`."""
+    module: torch.jit.ScriptModule, arguments: Sequence[Any], calls: Sequence[int]
+) -> list[tuple[list[Any], Any]]:
+    """What the calls of those indices are given and what they return, in one run of `module`."""
     graph = module.graph.copy()
-    node = graph.findAllNodes("prim::CallMethod", recurse=False)[call]
-    given = list(node.inputs())[1:]
+    nodes = graph.findAllNodes("prim::CallMethod", recurse=False)
+    given = [list(nodes[call].inputs())[1:] for call in calls]
+    # A function returns one value.
+    values = [
+        value
+        for call, inputs in zip(calls, given, strict=True)
+        for value in (*inputs, nodes[call].output())
+    ]
     while list(graph.outputs()):
         graph.eraseOutput(0)
-    # A function returns one value.
-    values = [*given, node.output()]
     together = graph.appendNode(graph.create("prim::TupleConstruct", values, 1)).output()
     together.setType(torch._C.TupleType([value.type() for value in values]))
     graph.registerOutput(together)
     torch._C._jit_pass_dce(graph)
-    function = torch._C._create_function_from_graph("observe", graph)
-    results = function(module, *arguments)
-    return list(results[:-1]), results[-1]
+    results = iter(torch._C._create_function_from_graph("observe", graph)(module, *arguments))
+    return [([next(results) for _ in inputs], next(results)) for inputs in given]
 
 
 def traced_outputs(
@@ -70,18 +73,34 @@ def traced_outputs(
 ) -> Iterator[tuple[str, list[Tensor]]]:
     """(path, returned tensors) for every called submodule that one of the patterns names."""
     nodes = traced.graph.findAllNodes("prim::CallMethod", recurse=False)
+    calls: dict[int, str] = {}
     for index, node in enumerate(nodes):
         name = receiver(node)
         if node.s("name") != "forward" or not name:
             continue
         full = f"{path}.{name}" if path else name
+        found = any(matches(pattern, full) for pattern in wanted)
+        deeper = any(matches_beginning(pattern, full) for pattern in wanted)
+        if found or deeper:
+            calls[index] = name
+    if not calls:
+        return
+    for name, (given, output) in zip(
+        calls.values(), observe(traced, arguments, list(calls)), strict=True
+    ):
+        full = f"{path}.{name}" if path else name
         if any(matches(pattern, full) for pattern in wanted):
-            yield full, tensors_in(observe(traced, arguments, index)[1])
-        elif any(pattern.count(".") > full.count(".") for pattern in wanted):
+            yield full, tensors_in(output)
+        else:
             child = functools.reduce(getattr, name.split("."), traced)
-            if next(iter(child.named_children()), None) is not None:
-                given, _ = observe(traced, arguments, index)
-                yield from traced_outputs(child, given, wanted, full)
+            yield from traced_outputs(child, given, wanted, full)
+
+
+def matches_beginning(pattern: str, path: str) -> bool:
+    """Whether a submodule of `path` can match the pattern."""
+    parts = pattern.split(".")
+    depth = path.count(".") + 1
+    return depth < len(parts) and matches(".".join(parts[:depth]), path)
 
 
 def eager_outputs(

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "test" / "parity" / "reference")]
 
 from models.diffusion_transformer import PRESETS, DiffusionTransformer  # noqa: E402
 

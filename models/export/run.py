@@ -1,0 +1,189 @@
+"""An export from beginning to end: component by component, so that one is in memory at a time."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import hashlib
+import importlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from models.export import licence
+from models.export.checkpoint import Checkpoint
+from models.export.errors import ExportError, unwritable
+from models.export.family import Component, Plan
+from models.export.progress import Progress, Silent
+from models.export.trace import write_trace
+from models.export.workspace import Workspace, open_workspace
+
+FAMILIES = ("sd3", "flux", "dit", "pixart", "wan")
+# Part of every fingerprint: a file made by another version of this exporter is made again.
+VERSION = 1
+
+
+def family_of(checkpoint: Checkpoint) -> ModuleType:
+    """The module of this package that knows the checkpoint's pipeline; else CHECKPOINT_UNSUPPORTED."""
+    families = [importlib.import_module(f"models.export.{name}") for name in FAMILIES]
+    for family in families:
+        if checkpoint.pipeline_class in family.PIPELINES:
+            return family
+    known = ", ".join(family.PIPELINES[0] for family in families)
+    raise ExportError(
+        "CHECKPOINT_UNSUPPORTED",
+        f"The checkpoint {checkpoint.name} is a {checkpoint.pipeline_class}, which the exporter does "
+        f"not know; {known} and their variants would be right, or an adapter of your own "
+        "(docs/export.md).",
+        found=checkpoint.pipeline_class,
+        expected=known,
+    )
+
+
+def export(
+    checkpoint: Checkpoint,
+    out: Path,
+    *,
+    dtype: str | None = None,
+    name: str | None = None,
+    licence_text: str | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Write the bundle `out` of a diffusers checkpoint and return bundle.json's content.
+
+    dtype: float32, float16 or bfloat16, of the weights on disk; None: as the transformer's are
+    stored. Components that an interrupted export of the same checkpoint finished are kept. Raises
+    ExportError; `out` is then as it was.
+    """
+    family = family_of(checkpoint)
+    checkpoint.require("transformer")
+    checkpoint.require("vae")
+    checkpoint.require("scheduler")
+    dtype = dtype or checkpoint.stored_dtype()
+    plan = family.plan(checkpoint, dtype)
+    for component in plan.components:
+        checkpoint.require(component.source)
+    return write_plan(
+        plan,
+        out,
+        fingerprints={
+            component.source: checkpoint.fingerprint(component.source)
+            for component in plan.components
+        },
+        heading={
+            "name": name or checkpoint.name,
+            "licence": licence_text or licence.licence_of(checkpoint),
+        },
+        facts=[dtype],
+        overwrite=overwrite,
+        progress=progress or Silent(),
+    )
+
+
+def write_plan(
+    plan: Plan,
+    out: Path,
+    *,
+    fingerprints: Mapping[str, str],
+    heading: Mapping[str, Any],
+    facts: list[Any],
+    overwrite: bool,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Make every component that is not finished yet, then bundle.json."""
+    workspace = open_workspace(out, overwrite=overwrite)
+    progress.event("start", components=[each.name for each in plan.components])
+    for note in plan.notes:
+        progress.event("warning", message=note)
+    records: dict[str, Mapping[str, Any]] = {}
+    files: dict[str, Any] = {}
+    try:
+        for index, component in enumerate(plan.components):
+            fingerprint = mixed(fingerprints[component.source], component.file, *facts)
+            note = make(workspace, component, fingerprint, index, len(plan.components), progress)
+            records[component.name] = note["record"]
+            files[component.file] = note["size"]
+        manifest = {"format": 1, **heading, **plan.describe(records), "files": files}
+        if plan.notes:
+            manifest["x-notes"] = plan.notes
+        workspace.publish(manifest, list(files))
+    except OSError as error:
+        raise unwritable(workspace.out, error) from error
+    progress.event("done", out=str(workspace.out))
+    return manifest
+
+
+def make(
+    workspace: Workspace,
+    component: Component,
+    fingerprint: str,
+    index: int,
+    total: int,
+    progress: Progress,
+) -> dict[str, Any]:
+    """The note of the finished component, made now or kept."""
+
+    def report(state: str, **details: Any) -> None:
+        progress.event(
+            "component", name=component.name, state=state, index=index, total=total, **details
+        )
+
+    kept = workspace.finished(component.file, fingerprint)
+    if kept:
+        report("kept", bytes=kept["size"]["bytes"])
+        return kept
+    workspace.drop(component.file)
+    path = workspace.path(component.file)
+    # Under its own name only when it is whole.
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        if component.trace is not None:
+            report("loading")
+            record = {"blocks": write_trace(component.trace(), partial, report)}
+        else:
+            report("writing")
+            record = component.write(partial)
+        partial.replace(path)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError) or "not enough memory" in str(error):
+            raise out_of_memory(component) from error
+        if writing_failed(error):
+            raise unwritable(workspace.out, writing_failed(error)) from error
+        raise
+    finally:
+        partial.unlink(missing_ok=True)
+        gc.collect()
+    note = workspace.keep(component.file, fingerprint, record)
+    report("done", bytes=note["size"]["bytes"])
+    return note
+
+
+def out_of_memory(component: Component) -> ExportError:
+    return ExportError(
+        "OUT_OF_MEMORY",
+        f"There was not enough memory to export {component.name}. The weights of one component have "
+        "to fit; what was finished is kept for the next attempt.",
+        expected="a machine with more memory, or a smaller --dtype",
+    )
+
+
+def writing_failed(error: BaseException) -> OSError | None:
+    """The reason behind what libtorch's writer throws, which is a RuntimeError without an errno."""
+    if "inline_container" not in str(error) and "PytorchStreamWriter" not in str(error):
+        return None
+    return OSError(errno.ENOSPC, str(error))
+
+
+def mixed(*facts: Any) -> str:
+    versions = [VERSION, torch.__version__]
+    for package in ("diffusers", "transformers"):
+        try:
+            versions.append(importlib.import_module(package).__version__)
+        except ImportError:
+            versions.append(None)
+    return hashlib.sha256(json.dumps([versions, facts]).encode()).hexdigest()

@@ -1,0 +1,209 @@
+"""From a module to a TorchScript file with little memory.
+
+A trace does not depend on the weights, only on their shapes. So the module is traced, and the trace
+checked, in float32 with stand-ins for its weights: overlapping views of one short row of random
+numbers, which take no memory of their own. Then the real tensors, as the checkpoint's file maps
+them, take the stand-ins' places and are written one after the other. No second copy of the weights
+is made, and a model that was loaded in bfloat16 needs no float32 one.
+
+The trace is a float32 program whatever the dtype of the weights in the file: the native loader
+brings activations and weights together (native/core/precision.h).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.bundle import copy_archive
+from models.export.errors import ExportError
+from models.streams import traced_streams
+
+# Rows of a stand-in begin this far from each other in the shared numbers: odd, and no divisor of a
+# usual width, so that rows are no copies of each other.
+ROW_STRIDE = 13
+RELATIVE_TOLERANCE = 1e-4
+
+
+@dataclass
+class Traceable:
+    """A module with what it takes to trace and to check it.
+
+    example: the inputs of the trace; others: inputs of other batch sizes, resolutions and numbers of
+    tokens, for which the trace has to equal the module; blocks: bundle.json's `transformer.blocks`
+    with the streams in the order of the module, for a transformer.
+    """
+
+    module: nn.Module
+    example: Sequence[Tensor]
+    others: Sequence[Sequence[Tensor]]
+    blocks: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+
+
+class StandIns:
+    """Weights of any shape as views of one row of random numbers for each scale."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.generator = torch.Generator().manual_seed(seed)
+        self.rows: dict[float, Tensor] = {}
+        self.storages: set[int] = set()
+
+    def like(self, name: str, tensor: Tensor) -> Tensor:
+        """Of the tensor's shape, float32; activations keep about the size of their inputs."""
+        if tensor.dim() < 2:
+            noise = 0.1 * torch.randn(tensor.shape, generator=self.generator)
+            return 1 + noise if name.endswith("weight") else noise
+        fan_in = tensor[0].numel()
+        strides = (ROW_STRIDE, *torch.empty(tensor.shape[1:], device="meta").stride())
+        length = ROW_STRIDE * (len(tensor) - 1) + fan_in
+        return self.row(fan_in**-0.5, length).as_strided(tensor.shape, strides)
+
+    def row(self, scale: float, length: int) -> Tensor:
+        if len(self.rows.get(scale, ())) < length:
+            self.rows[scale] = torch.randn(length, generator=self.generator) * scale
+            self.storages.add(self.rows[scale].untyped_storage().data_ptr())
+        return self.rows[scale]
+
+
+def weights_of(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by their path; tied ones under every path, as one tensor."""
+    named = dict(module.named_parameters(remove_duplicate=False))
+    named.update(module.named_buffers(remove_duplicate=False))
+    return {name: tensor.detach() for name, tensor in named.items()}
+
+
+def owner(module: Any, path: str) -> tuple[Any, str]:
+    """The submodule that holds a tensor, and the tensor's name there."""
+    prefix, _, name = path.rpartition(".")
+    for part in prefix.split(".") if prefix else ():
+        module = getattr(module, part)
+    return module, name
+
+
+def put_stand_ins(module: nn.Module) -> StandIns:
+    """Replace every floating weight by a stand-in; buffers keep their values, in float32."""
+    stand_ins = StandIns()
+    replaced: dict[int, nn.Parameter] = {}
+    for path, parameter in list(module.named_parameters(remove_duplicate=False)):
+        if id(parameter) not in replaced:
+            value = (
+                stand_ins.like(path, parameter)
+                if parameter.is_floating_point()
+                else parameter.detach()
+            )
+            replaced[id(parameter)] = nn.Parameter(value, requires_grad=False)
+        holder, name = owner(module, path)
+        setattr(holder, name, replaced[id(parameter)])
+    for path, buffer in list(module.named_buffers(remove_duplicate=False)):
+        if buffer.is_floating_point():
+            holder, name = owner(module, path)
+            holder._buffers[name] = buffer.detach().float()
+    return stand_ins
+
+
+@torch.no_grad()
+def write_trace(
+    subject: Traceable, path: Path, report: Callable[[str], None] = lambda state: None
+) -> list[dict[str, Any]]:
+    """Trace, check and write `subject`; returns its blocks with the streams in the trace's order.
+
+    The module's weights are replaced by stand-ins: it cannot be used afterwards. Raises ExportError
+    EXPORT_FAILED when the trace is wrong for one of `subject.others`.
+    """
+    module = subject.module.eval()
+    real = weights_of(module)
+    stand_ins = put_stand_ins(module)
+    report("tracing")
+    with warnings.catch_warnings():
+        # About sizes that become constants: whether they did is checked below by value.
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(module, tuple(subject.example), check_trace=False)
+    report("checking")
+    for inputs in subject.others:
+        compare(module, traced, inputs, path.name)
+    blocks = [dict(block) for block in subject.blocks]
+    if blocks:
+        blocks = traced_streams(module, traced, subject.example, blocks)
+    refuse_baked_weights(traced, stand_ins, path.name)
+    put_weights(traced, real, path.name)
+    report("writing")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    raw = path.with_name(f".{path.name}.raw")
+    try:
+        traced.save(str(raw))
+        copy_archive(raw, path)
+    finally:
+        raw.unlink(missing_ok=True)
+    return blocks
+
+
+def compare(module: nn.Module, traced: Any, inputs: Sequence[Tensor], name: str) -> None:
+    """Raise EXPORT_FAILED unless the trace gives what the module gives."""
+    shapes = [list(tensor.shape) for tensor in inputs]
+    expected = as_tuple(module(*inputs))
+    try:
+        found = as_tuple(traced(*inputs))
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise constant_size(name, shapes, f"it fails there: {reason}") from error
+    for one, other in zip(expected, found, strict=True):
+        if one.shape != other.shape:
+            raise constant_size(
+                name, shapes, f"it gives {list(other.shape)}, not {list(one.shape)}"
+            )
+        scale = max(one.abs().max().item(), 1e-6)
+        difference = (one - other).abs().max().item() / scale
+        if not difference <= RELATIVE_TOLERANCE:
+            raise constant_size(
+                name, shapes, f"it differs by {difference:.1e} of the largest value"
+            )
+
+
+def as_tuple(output: Any) -> tuple[Tensor, ...]:
+    return tuple(output) if isinstance(output, (tuple, list)) else (output,)
+
+
+def constant_size(name: str, shapes: list[list[int]], what: str) -> ExportError:
+    return ExportError(
+        "EXPORT_FAILED",
+        f"The trace of {name} is wrong for inputs of the shapes {shapes}: {what}. forward() must not "
+        "turn a size into a constant.",
+        found=shapes,
+        expected="a module whose forward() works on tensors and their sizes alone",
+    )
+
+
+def refuse_baked_weights(traced: torch.jit.ScriptModule, stand_ins: StandIns, name: str) -> None:
+    """A weight that is no parameter of a module would have become a constant, a stand-in for ever."""
+    for submodule in traced.modules():
+        if "forward" not in submodule._c._method_names():
+            continue
+        for node in submodule.graph.findAllNodes("prim::Constant"):
+            if "value" not in node.attributeNames() or node.kindOf("value") != "t":
+                continue
+            if node.t("value").untyped_storage().data_ptr() in stand_ins.storages:
+                raise ExportError(
+                    "EXPORT_FAILED",
+                    f"The trace of {name} has a weight as a constant: it was computed from a parameter "
+                    "outside forward(). A module that reads its parameters in forward() would be right.",
+                )
+
+
+def put_weights(traced: Any, real: Mapping[str, Tensor], name: str) -> None:
+    """Give the trace the checkpoint's tensors in place of the stand-ins."""
+    present = {path for path, _ in traced.named_parameters(remove_duplicate=False)}
+    present.update(path for path, _ in traced.named_buffers(remove_duplicate=False))
+    unknown = present - real.keys()
+    if unknown:
+        raise ExportError(
+            "EXPORT_FAILED", f"The trace of {name} has weights that the module lacks: {unknown}."
+        )
+    for path in present:
+        holder, attribute = owner(traced, path)
+        holder._c.setattr(attribute, real[path])
