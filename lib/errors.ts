@@ -18,6 +18,7 @@ export const errorCodes = [
   'BAD_TENSOR',
   'ABORT_ERR',
   'OUTPUT_UNWRITABLE',
+  'OUTPUT_EXISTS',
   'DISPOSED',
   'OUT_OF_MEMORY',
   'LIBTORCH_NOT_FOUND',

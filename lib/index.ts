@@ -1,11 +1,17 @@
 /** Detail Guidance for Diffusion Transformers. */
-export type { ActivationRecord, ChannelStatistics, RecordedSampling } from './activations';
+export type {
+  ActivationRecord,
+  ChannelStatistics,
+  DumpSummary,
+  QuantisationStatistics,
+  RecordedSampling,
+} from './activations';
 export type { Bundle, BundleManifest } from './bundle';
 export { AbortError, DetailGuidanceError, errorCodes, type ErrorCode } from './errors';
 export { GuidanceBuilder, presetNames, type GuidanceInput, type GuidanceOptions, type PresetName } from './guidance';
 export { readMetadata, readPlan, type PictureMetadata } from './metadata';
 export type { NativeEdit, NativeHook, NativeSite } from './native';
-export type { ActivationOptions } from './options/activations';
+export type { ActivationOptions, DumpOptions, QuantisationOptions } from './options/activations';
 export type { ForwardOptions } from './options/forward';
 export type { GenerateOptions } from './options/generate';
 export type { LoadOptions } from './options/load';

@@ -1,17 +1,34 @@
 /** The facade: a loaded model that makes pictures. */
-import { recordSampling, type ActivationRecord, type RecordedSampling } from './activations';
+import {
+  dumpRecords,
+  QuantisationCollector,
+  recordSampling,
+  type ActivationRecord,
+  type DumpSummary,
+  type QuantisationStatistics,
+  type RecordedSampling,
+} from './activations';
 import { openBundle, type Bundle } from './bundle';
 import { resolveDevice, resolveDtype } from './device';
 import { AbortError, DetailGuidanceError, wrapNative } from './errors';
 import { forwardInputs, zeroInputs } from './forward';
 import { chooseSeeds, finishGeneration, nativePlan, type Maker } from './generation';
 import { native, type NativeModel, type NativeProgress, type NativeRun, type NativeSite } from './native';
-import { activationSchema, type ActivationOptions, type ActivationRequest } from './options/activations';
+import {
+  activationSchema,
+  dumpSchema,
+  quantisationSchema,
+  type ActivationOptions,
+  type ActivationRequest,
+  type DumpOptions,
+  type QuantisationOptions,
+} from './options/activations';
 import { completeHook, forwardSchema, type ForwardOptions } from './options/forward';
 import { generateSchema, type GenerateOptions, type GenerateRequest } from './options/generate';
 import { loadSchema, type LoadOptions } from './options/load';
 import { parse } from './options/parse';
 import { explain, plan, type Plan, type PlanExplanation } from './plan';
+import { stepEvent } from './progress';
 import { Queue } from './queue';
 import type { GenerateResult } from './result';
 import type { Tensor } from './tensor';
@@ -181,6 +198,35 @@ export class Pipeline {
   }
 
   /**
+   * The same into a folder, while the run goes on: safetensors files of at most `shardBytes` and an index.json that is
+   * valid after each of them. A run that is aborted or fails leaves a valid, shorter dump. NaN and infinities are
+   * written as they are and counted in the summary; they end nothing.
+   *
+   * @throws what `activations` throws; OUTPUT_EXISTS when `out` is there already; OUTPUT_UNWRITABLE, as for a disk that
+   *   is full, with how much of the dump is there; what `onRecord` threw
+   */
+  async dumpActivations(options: DumpOptions): Promise<DumpSummary> {
+    this.#refuseDisposed();
+    const request = parse(dumpSchema, options, 'options');
+    return dumpRecords(this.#record(request), request, this.#plan(request.generate), this.#maker);
+  }
+
+  /**
+   * Ranges of the hidden states for a quantiser: per layer, timestep and channel the absolute maximum, the maximum so
+   * far and percentiles. Plain data, made for JSON.
+   *
+   * @throws what `activations` throws
+   */
+  async quantisationStatistics(options: QuantisationOptions = {}): Promise<QuantisationStatistics> {
+    this.#refuseDisposed();
+    const { percentiles, ...request } = parse(quantisationSchema, options, 'options');
+    const collector = new QuantisationCollector(percentiles);
+    const recorded: ActivationOptions = { ...request, statistics: { percentiles } };
+    for await (const record of this.#record(parse(activationSchema, recorded, 'options'))) collector.add(record);
+    return collector.result();
+  }
+
+  /**
    * Runs the transformer once, with hooks: the plain instrument. Hooks are those of this call alone.
    *
    * @param inputs tensors by input name, in the shapes that `bundle.transformer.inputs` gives
@@ -276,9 +322,4 @@ export class Pipeline {
       },
     );
   }
-}
-
-function stepEvent({ step, steps, image, images, timestep, preview }: NativeProgress, { images: all }: Plan) {
-  const done = image * steps + step * images;
-  return { step, steps, image, images: all, timestep, fraction: done / (all * steps), ...(preview ? { preview } : {}) };
 }

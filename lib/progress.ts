@@ -1,4 +1,6 @@
 /** What `onStep` is told. */
+import type { NativeProgress } from './native';
+import type { Plan } from './plan';
 import type { Tensor } from './tensor';
 
 export interface StepEvent {
@@ -16,4 +18,13 @@ export interface StepEvent {
   fraction: number;
   /** The current estimate of the data, float32 [images in this batch, channels, height, width]; with `preview: true`. */
   preview?: Tensor;
+}
+
+/** From what the native side reports. */
+export function stepEvent(
+  { step, steps, image, images, timestep, preview }: NativeProgress,
+  { images: all }: Plan,
+): StepEvent {
+  const done = image * steps + step * images;
+  return { step, steps, image, images: all, timestep, fraction: done / (all * steps), ...(preview ? { preview } : {}) };
 }

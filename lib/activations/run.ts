@@ -1,8 +1,9 @@
 /** A sampling run that is there for its hidden states. */
 import { chooseSeeds, nativePlan, type Maker } from '../generation';
-import type { NativeModel, NativeRun, NativeSharing, NativeSite } from '../native';
+import type { NativeModel, NativeProgress, NativeRun, NativeSharing, NativeSite } from '../native';
 import type { ActivationRequest } from '../options/activations';
 import type { Plan } from '../plan';
+import { stepEvent } from '../progress';
 import type { Tensor } from '../tensor';
 
 import { decodeRecords, type ActivationRecord } from './record';
@@ -44,14 +45,32 @@ export function recordSampling(
     (deliver) => {
       const left = new AbortController();
       const signals = [request.signal, request.generate.signal, left.signal].filter((signal) => signal !== undefined);
+      const signal = AbortSignal.any(signals);
+      const { onStep } = request.generate;
+      let thrown: { error: unknown } | null = null;
       let release = (): void => undefined;
       const sampled = run(() => {
-        const sampling = model.sample(prepared, undefined, deliver);
+        const sampling = model.sample(prepared, onStep && ((progress) => report(progress)), deliver);
+        const report = (progress: NativeProgress): void => {
+          if (signal.aborted) return;
+          try {
+            onStep?.(stepEvent(progress, plan));
+          } catch (error) {
+            thrown = { error };
+            left.abort();
+          }
+        };
         release = () => sampling.release();
         return sampling;
-      }, AbortSignal.any(signals));
+      }, signal);
+      const finished = sampled.then(
+        (result) => ({ ...result, seeds, plan }),
+        (error: unknown) => {
+          throw thrown ? thrown.error : error;
+        },
+      );
       return {
-        finished: sampled.then((result) => ({ ...result, seeds, plan })),
+        finished,
         release: () => release(),
         cancel: () => left.abort(),
       };

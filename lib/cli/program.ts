@@ -5,6 +5,7 @@ import { version } from '../version';
 
 import { demoCommand } from './demo';
 import { doctorCommand } from './doctor';
+import { dumpCommand } from './dump';
 import { generateCommand } from './generate';
 import { inspectCommand } from './inspect';
 
@@ -16,7 +17,7 @@ export function createProgram(): Command {
     .helpOption('-h, --help', 'print this help')
     .helpCommand(false)
     .showSuggestionAfterError();
-  for (const command of [demoCommand(), generateCommand(), inspectCommand(), doctorCommand()]) {
+  for (const command of [demoCommand(), generateCommand(), dumpCommand(), inspectCommand(), doctorCommand()]) {
     program.addCommand(command);
   }
   for (const command of [program, ...program.commands]) {

@@ -24,6 +24,23 @@ export function parseChannels(text: string): number[] | 'auto' {
   });
 }
 
+/** `0,5,29`. */
+export function parseWholes(text: string): number[] {
+  return text.split(',').map((part) => parseWhole(part.trim()));
+}
+
+/** `50,99.9`. */
+export function parseNumbers(text: string): number[] {
+  return text.split(',').map(parseNumber);
+}
+
+/** `blocks.*`, `blocks.3:attention`, `blocks.3:output:text`. */
+export function parseSite(text: string): { path: string; tap?: string; stream?: string } {
+  const [path, tap, stream, ...more] = text.split(':');
+  if (!path || more.length > 0) throw new InvalidArgumentError('path, path:tap or path:tap:stream would be right.');
+  return { path, ...(tap ? { tap } : {}), ...(stream ? { stream } : {}) };
+}
+
 /** A class by its number or by its label. */
 export function parseClass(text: string): number | string {
   return /^\d+$/.test(text) ? Number(text) : text;

@@ -55,7 +55,8 @@ async function refuseFolder(place: string, path: string): Promise<void> {
   if (found?.isDirectory()) throw unwritable(path, { code: 'EISDIR' });
 }
 
-function unwritable(path: string, cause: unknown): DetailGuidanceError {
+/** The error for what the file system said. */
+export function unwritable(path: string, cause: unknown): DetailGuidanceError {
   const code = (cause as NodeJS.ErrnoException | null)?.code;
   const folder = dirname(resolve(path));
   const reasons: Record<string, [reason: string, expected: string]> = {

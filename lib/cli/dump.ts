@@ -1,0 +1,162 @@
+/** `detail-guidance dump`: hidden states of a sampling run into a folder, or their ranges for a quantiser. */
+import { Command, Option } from 'commander';
+
+import { QuantisationCollector, type ActivationRecord, type DumpSummary } from '../activations';
+import { DetailGuidanceError } from '../errors';
+import { presetNames } from '../guidance';
+import { checkWritable, writeFileAtomic } from '../image/atomic';
+import type { ActivationOptions } from '../options/activations';
+import { loadPipeline, type Pipeline } from '../pipeline';
+
+import { printJson } from './failure';
+import { addGuidanceOptions, guidanceFromFlags, type GuidanceFlags } from './guidance';
+import { interruptible } from './interrupt';
+import { addSampleOptions, type SampleFlags } from './load';
+import { startProgress } from './progress';
+import { parseClass, parseNumbers, parseSite, parseWhole, parseWholes } from './values';
+
+type Sites = NonNullable<ActivationOptions['sites']>;
+
+interface DumpFlags extends GuidanceFlags, SampleFlags {
+  class?: number | string;
+  seed: number;
+  steps?: number;
+  numImages?: number;
+  out?: string;
+  quantisation?: string;
+  sites?: Sites;
+  branches?: string[];
+  recordSteps?: number[];
+  statistics: boolean;
+  percentiles?: number[];
+  tokens?: boolean;
+  top?: number;
+  tensors?: boolean;
+  tensorDtype?: ActivationOptions['dtype'];
+  beforeEdits?: boolean;
+  shardBytes?: number;
+  json?: boolean;
+}
+
+const quantisationPercentiles = [99, 99.9];
+
+export function dumpCommand(): Command {
+  const command = new Command('dump')
+    .description('write the hidden states of a sampling run, or statistics of them, to safetensors files')
+    .argument('<bundle>', "folder of a bundle, or 'embedded'")
+    .option('-o, --out <folder>', 'folder for the dump; it must not exist yet')
+    .option('--quantisation <file>', 'JSON file for ranges by layer, timestep and channel; with or without --out')
+    .option('-c, --class <class>', 'class, by number or label', parseClass)
+    .option('--seed <seed>', 'seed of the first picture; the next one takes the next', parseWhole, 0)
+    .option('--steps <count>', "sampling steps (default: the bundle's)", parseWhole)
+    .option('-n, --num-images <count>', 'pictures (default: 1)', parseWhole)
+    .addOption(new Option('--preset <name>', "a preset in place of the bundle's guidance").choices(presetNames))
+    .option('--no-guidance', 'the conditional prediction alone');
+  addSampleOptions(addGuidanceOptions(command));
+  return command
+    .addOption(
+      new Option(
+        '--sites <site...>',
+        'path, path:tap or path:tap:stream; * is one component of a path (default: every block)',
+      ).argParser((text: string, before: Sites = []) => [...before, parseSite(text)] as Sites),
+    )
+    .option('--branches <name...>', "branches as `generate --explain` names them, or 'all' (default: conditional)")
+    .option('--record-steps <list>', 'evaluations to record, from 0: 0,5,29 (default: all)', parseWholes)
+    .option('--no-statistics', 'without statistics per channel; needs --tensors')
+    .option('--percentiles <list>', 'percentiles of |z| per channel: 50,99.9', parseNumbers)
+    .option('--tokens', 'the norm of every token')
+    .option('--top <count>', 'so many of the strongest values', parseWhole)
+    .option('--tensors', 'the hidden states themselves')
+    .addOption(new Option('--tensor-dtype <dtype>', 'of the hidden states').choices(['float32', 'float16', 'bfloat16']))
+    .option('--before-edits', 'what arrives at a site that a branch edits, not what leaves it')
+    .option('--shard-bytes <count>', 'bytes of tensors in a file before the next one begins', parseWhole)
+    .option('--json', 'print the summary as one JSON document')
+    .action((bundle: string, flags: DumpFlags) => interruptible((signal) => runDump(bundle, flags, signal)));
+}
+
+async function runDump(location: string, flags: DumpFlags, signal: AbortSignal): Promise<void> {
+  const { out, quantisation } = flags;
+  if (out === undefined && quantisation === undefined) {
+    throw new DetailGuidanceError(
+      'BAD_OPTION',
+      'Neither --out nor --quantisation is given; one of them would be right.',
+      { expected: '--out <folder> or --quantisation <file>' },
+    );
+  }
+  if (quantisation !== undefined) await checkWritable(quantisation);
+  const pipeline = await loadPipeline(location, { device: flags.device, dtype: flags.dtype, signal });
+  try {
+    const collector = quantisation === undefined ? null : new QuantisationCollector(percentilesOf(flags) ?? []);
+    const summary = await record(pipeline, flags, collector, signal);
+    if (collector && quantisation !== undefined) {
+      const text = `${JSON.stringify(collector.result())}\n`;
+      await writeFileAtomic(quantisation, new TextEncoder().encode(text), signal);
+    }
+    if (flags.json) printJson({ ...summary, ...(quantisation === undefined ? {} : { quantisation }) });
+    else process.stdout.write(`${[summary ? inWords(summary) : [], quantisation ?? []].flat().join('\n')}\n`);
+  } finally {
+    await pipeline.dispose();
+  }
+}
+
+async function record(
+  pipeline: Pipeline,
+  flags: DumpFlags,
+  collector: QuantisationCollector | null,
+  signal: AbortSignal,
+): Promise<DumpSummary | null> {
+  const options = requestOf(flags, pipeline, signal);
+  const { images, steps } = pipeline.plan(options.generate);
+  const total = images * steps.length;
+  const progress = startProgress(total, 'steps');
+  options.generate!.onStep = ({ fraction }) => progress.update(Math.floor(fraction * total), 'recording');
+  const onRecord = (each: ActivationRecord): void => collector?.add(each);
+  try {
+    if (flags.out !== undefined) {
+      const { shardBytes, out } = flags;
+      return await pipeline.dumpActivations({ ...options, out, shardBytes, onRecord });
+    }
+    for await (const each of pipeline.activations(options)) onRecord(each);
+    return null;
+  } finally {
+    progress.stop();
+  }
+}
+
+function requestOf(flags: DumpFlags, { bundle }: Pipeline, signal: AbortSignal): ActivationOptions {
+  const { branches, recordSteps, tensors, tensorDtype, beforeEdits, tokens, top } = flags;
+  const percentiles = percentilesOf(flags);
+  return {
+    generate: {
+      classLabel: flags.class,
+      seed: flags.seed,
+      numImages: flags.numImages,
+      numInferenceSteps: flags.steps,
+      guidance: guidanceFromFlags(flags, bundle),
+      batchSize: flags.batchSize,
+    },
+    sites: flags.sites,
+    branches: branches?.length === 1 && branches[0] === 'all' ? 'all' : branches,
+    steps: recordSteps,
+    statistics: flags.statistics && { ...(percentiles ? { percentiles } : {}), tokens, top },
+    tensors,
+    dtype: tensorDtype,
+    beforeEdits,
+    signal,
+  };
+}
+
+/** A quantiser's ranges need some. */
+function percentilesOf({ percentiles, quantisation }: DumpFlags): number[] | undefined {
+  return percentiles ?? (quantisation === undefined ? undefined : quantisationPercentiles);
+}
+
+function inWords({ out, shards, records, nonFinite, latentsFinite }: DumpSummary): string[] {
+  const { values, records: affected, first } = nonFinite;
+  const where = first && `${first.site}, ${first.branch}, image ${first.image}, step ${first.step}`;
+  return [
+    `${out}: ${records} records in ${shards.length} ${shards.length === 1 ? 'file' : 'files'}`,
+    ...(where ? [`${values} values in ${affected} records are NaN or infinite, first at ${where}`] : []),
+    ...(latentsFinite ? [] : ['the picture is not finite']),
+  ];
+}
