@@ -14,6 +14,8 @@ export interface OwnSampling {
   reuse?: number;
   /** Default: those of the run. */
   steps?: number;
+  /** With statistics of every block, for every branch, at every step. */
+  statistics?: boolean;
 }
 
 /** One evaluation of the model by us, without hooks or with a hook at every block that does nothing. */
@@ -103,6 +105,13 @@ export function comparisons({ blocks, precision, withoutBfloat16 }: Circumstance
       repeats: 1,
     },
     {
+      name: 'statistics-overhead',
+      numerator: { ...ownSampling(0.5, precision), statistics: true },
+      denominator: ownSampling(0.5, precision),
+      goal: { atMost: 1.05 },
+      repeats: 1,
+    },
+    {
       name: 'idle-hooks',
       numerator: { side: 'own', task: 'forward', hooks: true, precision },
       denominator: { side: 'own', task: 'forward', hooks: false, precision },
@@ -139,7 +148,7 @@ export function workName(work: Work): string {
   if (work.side === 'peer') return `Python ${work.mode} @${work.depth} ${work.precision}`;
   if (work.task === 'forward') return `forward${work.hooks ? ' with idle hooks' : ''} ${work.precision}`;
   const name = `${work.depth === null ? 'CFG' : `CFG + DG @${work.depth}`} ${work.precision}`;
-  return `${name}${work.reuse ? ` reuse ${work.reuse}` : ''}${work.steps ? ` ${work.steps} steps` : ''}`;
+  return `${name}${work.reuse ? ` reuse ${work.reuse}` : ''}${work.steps ? ` ${work.steps} steps` : ''}${work.statistics ? ' with statistics' : ''}`;
 }
 
 /** Comparisons whose name contains one of the comma-separated parts, or matches it where it has a `*`. */

@@ -1,6 +1,6 @@
 /** Our side: pipelines of the benchmark's model, one for each dtype, kept loaded. */
 import { loadPipeline, type ForwardOptions, type GenerateOptions, type Pipeline, type Tensor } from '../lib';
-import { native } from '../lib/native';
+import { native, type NativeSharing } from '../lib/native';
 
 import { blocksBefore } from './statistics';
 import type { OwnForward, OwnSampling, Precision } from './comparisons';
@@ -42,7 +42,7 @@ export class OwnSide {
 
   async run(work: OwnSampling | OwnForward): Promise<Timing> {
     const pipeline = await this.pipeline(work.precision);
-    if (work.task === 'sample') return timed(() => pipeline.generate(this.#optionsOf(work, pipeline)));
+    if (work.task === 'sample') return timed(() => this.#sample(work, pipeline));
     const inputs = forwardInputs(pipeline);
     const hooks = work.hooks ? [idleHook] : [];
     return timed(() => pipeline.forward(inputs, { hooks }));
@@ -51,7 +51,7 @@ export class OwnSide {
   /** What the sampler arrives at. */
   async latents(work: OwnSampling): Promise<Float32Array> {
     const pipeline = await this.pipeline(work.precision);
-    const { latents, sharing } = await pipeline.generate(this.#optionsOf(work, pipeline));
+    const { latents, sharing } = await this.#sample(work, pipeline);
     if (work.depth !== null && !sharing.shared) throw new Error(`The model was not cut: ${sharing.reason}`);
     return latents.data as Float32Array;
   }
@@ -63,6 +63,17 @@ export class OwnSide {
   async close(): Promise<void> {
     for (const pipeline of this.#pipelines.values()) await pipeline.dispose();
     this.#pipelines.clear();
+  }
+
+  /** One image; its statistics are read as they come. */
+  async #sample(work: OwnSampling, pipeline: Pipeline): Promise<{ latents: Tensor; sharing: NativeSharing }> {
+    const generate = this.#optionsOf(work, pipeline);
+    if (!work.statistics) return pipeline.generate(generate);
+    const run = pipeline.activations({ generate, branches: 'all' });
+    for (;;) {
+      const next = await run.next();
+      if (next.done) return next.value;
+    }
   }
 
   #optionsOf({ depth, reuse, steps = this.steps }: OwnSampling, pipeline: Pipeline): GenerateOptions {

@@ -70,6 +70,7 @@ describe('comparisons', () => {
       'torch-compile-cut-over-ours@0.5-bf16',
       'fp32-over-bf16',
       'reuse-over-cfg',
+      'statistics-overhead',
       'idle-hooks',
     ]);
   });

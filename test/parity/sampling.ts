@@ -40,7 +40,8 @@ export async function reference(
   subject: Subject,
   { guidance, steps = 6, scheduler }: SamplingCase,
   plan: Plan,
-): Promise<{ latents: Tensor; evaluations: number }> {
+  record: { path: string; tap?: string; stream?: string }[] = [],
+): Promise<{ latents: Tensor; evaluations: number; records: Record<string, Tensor> }> {
   const negative = Object.entries(subject.negative(images)).map(([name, tensor]) => [`negative.${name}`, tensor]);
   const source = plan.edits.find((edit) => edit.source)?.source;
   const answer = await oracle.ask(
@@ -50,6 +51,7 @@ export async function reference(
       steps,
       scheduler: scheduler?.[1] ?? subject.scheduler,
       guidance: spelledOut(guidance, plan),
+      record,
     },
     {
       latents: latents(subject),
@@ -58,7 +60,7 @@ export async function reference(
       ...(source ? { source } : {}),
     },
   );
-  return { latents: answer['latents']!, evaluations: Number(answer['evaluations']!.data[0]) };
+  return { latents: answer['latents']!, evaluations: Number(answer['evaluations']!.data[0]), records: answer };
 }
 
 /** The options with the defaults that the plan took, and with what it drew at random. */

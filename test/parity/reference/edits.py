@@ -221,7 +221,8 @@ def edited(subject: Subject, edits: Sequence[Edit], step: int = 0) -> Iterator[N
 def captured(
     subject: Subject, wanted: Sequence[dict[str, Any]], into: dict[str, Tensor]
 ) -> Iterator[None]:
-    """Within, every {"path", "tap", "stream"} is kept as `capture.<its position>`."""
+    """Within, every {"path", "tap", "stream"} is kept as `capture.<its position>`, and the attention
+    mass on each key token of an attention as `mass.<its position>`."""
     with ExitStack() as stack:
         for position, each in enumerate(wanted):
             name = f"capture.{position}"
@@ -247,6 +248,10 @@ def captured(
                         attended = kernel(query, key, value, *a, **k)
                         seen = {"query": query, "value": value, "attention": attended}
                         into[name] = seen[tap].clone()
+                        if tap == "attention":
+                            scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
+                            mass = scores.softmax(-1).mean((1, 2))
+                            into[name.replace("capture", "mass")] = mass
                         return attended
 
                     return attend

@@ -15,7 +15,7 @@ from typing import Any
 import diffusers
 import torch
 from architectures import Subject
-from edits import Edit, edited
+from edits import Edit, captured, edited
 from torch import Tensor
 
 Options = dict[str, Any]
@@ -83,6 +83,8 @@ class Guided:
         self.differences: dict[str, Tensor] = {}
         self.changes: dict[str, Change] = {}
         self.source: Tensor | None = None
+        self.recorded: Sequence[dict[str, Any]] = ()  # sites, as `captured` takes them
+        self.records: dict[str, Tensor] = {}
 
     def predict(
         self,
@@ -99,8 +101,14 @@ class Guided:
         time = torch.full((len(sample),), timestep, dtype=dtype)
         given = self.unconditional if null else self.conditional
         self.evaluations += len(sample)
-        with edited(self.subject, edits, evaluation):
-            return self.subject.module(sample, time, *given)[:, : sample.shape[1]]
+        found: dict[str, Tensor] = {}
+        # The capture is the later hook: it sees what the edits leave.
+        with edited(self.subject, edits, evaluation), captured(self.subject, self.recorded, found):
+            output = self.subject.module(sample, time, *given)[:, : sample.shape[1]]
+        branch = "unconditional" if null else "edited" if edits else "conditional"
+        for name, value in found.items():
+            self.records[f"{evaluation}.{branch}.{name}"] = value
+        return output
 
     def layer(self, index: int, stream: str | None = None) -> Edit:
         return {"path": self.subject.layers[index], "tap": "output", "stream": stream}
@@ -349,20 +357,46 @@ def sample(
         )
         for index in range(len(tensors["latents"]))
     ]
-    latents, evaluations = zip(*parts, strict=True)
-    return {"latents": torch.cat(latents), "evaluations": torch.tensor([sum(evaluations)])}
+    latents, evaluations, records = zip(*parts, strict=True)
+    answer = {"latents": torch.cat(latents), "evaluations": torch.tensor([sum(evaluations)])}
+    for image, found in enumerate(records):
+        for name, value in found.items():
+            if ".mass." in name:
+                answer[f"{image}.{name}"] = value[0]
+                continue
+            hidden = joined(value)[0]
+            answer[f"{image}.{name}"] = hidden
+            answer[f"{image}.{name}.statistics"] = channel_statistics(hidden)
+    return answer
+
+
+def joined(value: Tensor) -> Tensor:
+    """[rows, tokens, channels]; attention's heads one after the other."""
+    return value.transpose(1, 2).flatten(2) if value.dim() == 4 else value
+
+
+def channel_statistics(hidden: Tensor) -> Tensor:
+    """[5, channels] of a hidden state [tokens, channels], in float64: max, mean, median and 99th
+    percentile of its magnitude, and its variance."""
+    z = hidden.double()
+    magnitude = z.abs()
+    rows = [magnitude.amax(0), magnitude.mean(0), magnitude.quantile(0.5, 0)]
+    rows += [magnitude.quantile(0.99, 0), z.var(0, unbiased=False)]
+    return torch.stack(rows)
 
 
 def sample_one(
     subject: Subject, request: dict[str, Any], tensors: dict[str, Tensor]
-) -> tuple[Tensor, int]:
-    """One image, and how many evaluations of the model it took."""
+) -> tuple[Tensor, int, dict[str, Tensor]]:
+    """One image, how many evaluations of the model it took, and what was recorded on the way:
+    `<evaluation>.<branch>.capture.<k>` for the k-th site of `record`."""
     names = [each["name"] for each in subject.inputs if each["role"] not in ("latent", "timestep")]
     conditional = [tensors[name] for name in names]
     unconditional = [tensors.get(f"negative.{name}", tensors[name]) for name in names]
     steps = request["steps"]
     guided = Guided(subject, request["guidance"], conditional, unconditional, steps)
     guided.source = tensors.get("source")
+    guided.recorded = request.get("record", ())
     choice = request["scheduler"]
     scheduler = getattr(diffusers, choice["class"])(**choice.get("config", {}))
     if choice.get("trailing"):
@@ -380,4 +414,4 @@ def sample_one(
         step = evaluation if not choice.get("heun") else (evaluation + 1) // 2
         output = guided(given, time, share, evaluation, step)
         x = scheduler.step(output, timestep, x, return_dict=False)[0]
-    return x, guided.evaluations
+    return x, guided.evaluations, guided.records

@@ -5,7 +5,8 @@
     {"id": 2, "op": "forward", "subject": "sd3", "edits": [...], "captures": [...]}
         one evaluation; answers with the tensors "output" and "capture.<k>"
     {"id": 3, "op": "sample", "subject": "sd3", "guidance": {...}, "steps": 8, "scheduler": {...}}
-        a whole run; answers with "latents" and the number of "evaluations"
+        a whole run; answers with "latents" and the number of "evaluations"; with "record": [sites],
+        also with their hidden states and statistics in every evaluation of every branch
     {"id": 4, "op": "script", "name": "...", "out": "<file>"} and {"op": "run", "name": "..."}
         writes one of scripted.py's modules, and runs it
 
