@@ -10,6 +10,7 @@
 
 #include "native/core/combine.h"
 #include "native/core/error.h"
+#include "native/core/recycle.h"
 #include "native/core/reuse.h"
 
 namespace dg {
@@ -43,6 +44,7 @@ SampleResult sample(Model& model, const Plan& plan, const std::function<void(con
   const c10::InferenceMode inference;
   std::optional<Recorder> recorder;
   if (plan.recording) recorder.emplace(model, *plan.recording, onRecords);
+  const RecyclingScope recycling;
   SampleResult result;
   const auto count = plan.latents.size(0);
   const auto longest = historyLength(plan);

@@ -1,0 +1,64 @@
+// Memory of large tensors is used again within a scope, given back at its end, and safe with tensors that outlive it.
+#include "native/core/recycle.h"
+
+#include <ATen/Functions.h>
+
+#include <thread>
+
+#include "test/native/check.h"
+
+using namespace dg;
+
+int main() {
+  constexpr int64_t count = 1 << 16;  // floats: 256 KiB
+  at::Tensor survivor;
+  {
+    const RecyclingScope scope;
+    const void* first = nullptr;
+    {
+      const auto tensor = at::zeros({count});
+      first = tensor.const_data_ptr();
+      REQUIRE(scope.idleBytes() == 0);
+    }
+    REQUIRE(scope.idleBytes() == count * sizeof(float));
+    auto again = at::ones({count});
+    REQUIRE(again.const_data_ptr() == first);
+    REQUIRE(at::zeros({count}).sum().item<float>() == 0);  // zeros are zeros in used memory too
+    const auto other = at::empty({count + 1});
+    REQUIRE(other.const_data_ptr() != first);  // another size
+
+    // Freed on another thread.
+    std::thread([tensor = std::move(again)]() mutable { tensor.reset(); }).join();
+    REQUIRE(scope.idleBytes() == 2 * count * sizeof(float));
+
+    at::empty({16});
+    REQUIRE(scope.idleBytes() == 2 * count * sizeof(float));  // small ones are malloc's
+
+    // A tensor that grows keeps its values.
+    auto grown = at::full({count}, 3.0);
+    grown.resize_({2 * count});
+    REQUIRE(grown.narrow(0, 0, count).eq(3).all().item<bool>());
+    survivor = at::full({count}, 5.0);
+  }
+  REQUIRE(survivor.eq(5).all().item<bool>());
+  survivor.reset();
+  {
+    const RecyclingScope scope(/*limit=*/count * sizeof(float));
+    {
+      const auto a = at::empty({count}), b = at::empty({count});
+    }
+    REQUIRE(scope.idleBytes() == count * sizeof(float));
+    const RecyclingScope inner;
+    at::empty({count});
+    REQUIRE(inner.idleBytes() == count * sizeof(float));
+  }
+  const auto picture = at::randn({1, 3, 64, 64}), kernel = at::randn({64, 3, 2, 2});
+  const auto expected = at::conv2d(picture, kernel, {}, 2);  // oneDNN: takes memory as bare pointers
+  {
+    const RecyclingScope scope;
+    REQUIRE(at::conv2d(picture, kernel, {}, 2).equal(expected));
+    REQUIRE(at::conv2d(picture, kernel, {}, 2).equal(expected));
+  }
+  REQUIRE(at::conv2d(picture, kernel, {}, 2).equal(expected));  // outside a scope: libtorch's own
+  return 0;
+}
