@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { psnr } from '../lib/evaluation/fidelity';
 import { packageRoot } from '../lib/packageRoot';
 import { cacheFolder, fingerprint } from '../setup/cache.cjs';
 import { testPython } from '../setup/python.cjs';
@@ -98,12 +99,23 @@ async function warmUp(chosen: Comparison[], own: OwnSide, peer: PeerSide, say: (
       if (!(difference < tolerances[work.precision])) throw new Error(`${name} computes something else than we do`);
       await peer.run(work);
     } else if (work.task === 'sample') {
-      await own.latents(work);
+      const latents = await own.latents(work);
+      if (work.reuse) {
+        const { reuse, ...full } = work;
+        const decibels = psnr(pictureError(latents, await own.latents(full)));
+        say(`  ${name}: ${decibels.toFixed(1)} dB PSNR to the same without reuse (every ${reuse} steps)`);
+      }
     } else {
       await own.run(work);
     }
     say(`  ${name}: ready after ${((performance.now() - started) / 1000).toFixed(1)} s`);
   }
+}
+
+/** Mean squared difference of two pictures in latents from −1 to 1, as values from 0 to 1. */
+function pictureError(a: Float32Array, b: Float32Array): number {
+  const value = (latent: number) => (Math.min(Math.max(latent, -1), 1) + 1) / 2;
+  return a.reduce((sum, latent, index) => sum + (value(latent) - value(b[index]!)) ** 2, 0) / a.length;
 }
 
 /** ‖a − b‖ / ‖b‖. */

@@ -1,4 +1,6 @@
 /** What is compared with what, by name: the table that the benchmark fills in. */
+import { fastReuse } from '../lib/guidance';
+
 import { blocksBefore, partialForwardFloor } from './statistics';
 
 export type Precision = 'float32' | 'bfloat16' | 'float16';
@@ -59,8 +61,8 @@ export interface Circumstances {
 
 export const depths = [0.25, 0.5, 0.75] as const;
 
-/** An image as long as the embedded model's default: the first and the last step are never reused, so length counts. */
-export const reuseSetting = { reuse: 3, steps: 30 };
+/** That of the preset `detail+cfg-fast`. An image as long as the embedded model's default: the first and the last step are never reused, so length counts. */
+export const reuseSetting = { reuse: fastReuse, steps: 30 };
 
 /** Share of the steps in which the branch is computed: every n-th from the first, and the last. */
 export function reuseShare({ reuse, steps }: typeof reuseSetting): number {

@@ -7,10 +7,10 @@ const os = require('node:os');
 const path = require('node:path');
 const { root, buildFolder, listFiles } = require('./cache.cjs');
 const { privateEnvironment } = require('./libtorch.cjs');
+const { programPath } = require('./programs.cjs');
 const { ensureTestPackages, programOf, testPython } = require('./python.cjs');
 const { build } = require('./build.cjs');
 const { elapsed, execute, say } = require('./steps.cjs');
-const { programPath } = require('./run.cjs');
 
 /**
  * @typedef {{ passed: number, failed: number, skipped: number }} Counts

@@ -7,20 +7,9 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { root, buildFolder, fingerprint, hasStamp, writeStamp } = require('./cache.cjs');
 const { SetupError } = require('./failure.cjs');
+const { programPath } = require('./programs.cjs');
 const { ensureTestPackages } = require('./python.cjs');
 const { elapsed, say, step } = require('./steps.cjs');
-
-/** Programs of the npm packages, run by this Node rather than by npx. */
-const PROGRAMS = {
-  tsup: 'tsup/dist/cli-default.js',
-  prettier: 'prettier/bin/prettier.cjs',
-  eslint: 'eslint/bin/eslint.js',
-  tsc: 'typescript/bin/tsc',
-  jest: 'jest/bin/jest.js',
-};
-
-/** @param {keyof typeof PROGRAMS} name */
-const programPath = (name) => path.join(root, 'node_modules', PROGRAMS[name]);
 
 /** @param {string} file @returns {any} */
 function readJson(file) {
@@ -118,7 +107,7 @@ const COMMANDS = {
   },
 };
 
-module.exports = { COMMANDS, programPath, setUp, ensureDist };
+module.exports = { COMMANDS };
 
 if (require.main === module) {
   const [name = '', ...args] = process.argv.slice(2);

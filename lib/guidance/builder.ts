@@ -10,7 +10,7 @@
 import type { z } from 'zod';
 
 import type { branchSchema } from './branches';
-import type { GuidanceInput } from './index';
+import type { GuidanceInput } from './options';
 
 type BranchInput = z.input<typeof branchSchema>;
 type EditInput = NonNullable<BranchInput['edits']>[number];

@@ -1,27 +1,26 @@
 /** Guidance techniques, one a file; this one lists them. */
-import { type z } from 'zod';
-
 import { DetailGuidanceError } from '../errors';
-import { either, list, strictObject } from '../options/vocabulary';
 
-import { apg, apgSchema } from './apg';
-import { blur, blurSchema } from './blur';
-import { branches, branchesSchema } from './branches';
-import { cfgZeroStar, cfgZeroStarSchema } from './cfgZeroStar';
-import { classifierFree, classifierFreeSchema } from './classifierFree';
-import { detail, detailSchema } from './detail';
-import { disrupt, disruptSchema } from './disrupt';
-import { pag, pagSchema } from './pag';
-import { rescale, rescaleSchema } from './rescale';
-import { s2, s2Schema } from './s2';
-import { seg, segSchema } from './seg';
-import { slg, slgSchema } from './slg';
-import { tpg, tpgSchema } from './tpg';
+import { apg } from './apg';
+import { blur } from './blur';
+import { branches } from './branches';
+import { cfgZeroStar } from './cfgZeroStar';
+import { classifierFree } from './classifierFree';
+import { detail } from './detail';
+import { disrupt } from './disrupt';
+import { pag } from './pag';
+import type { GuidanceOptions } from './options';
+import { rescale } from './rescale';
+import { s2 } from './s2';
+import { seg } from './seg';
+import { slg } from './slg';
+import { tpg } from './tpg';
 import type { Contribution, GuidanceContext } from './term';
 
 export { GuidanceBuilder, type Window } from './builder';
 export { editSchema, operations, resolveEdit, type EditOptions } from './edit';
-export { preset, presetNames, type PresetName } from './presets';
+export { guidanceSchema, type GuidanceInput, type GuidanceOptions } from './options';
+export { fastReuse, preset, presetNames, type PresetName } from './presets';
 export { conditional, edited, unconditional } from './term';
 export type {
   AdaptiveReuse,
@@ -34,42 +33,6 @@ export type {
   GuidanceTerm,
   SiteReference,
 } from './term';
-
-/** The `guidance` option: any of the techniques together. An empty object is the conditional prediction alone. */
-export const guidanceSchema = strictObject({
-  /** Classifier-free guidance. */
-  classifierFree: classifierFreeSchema.optional(),
-  /** Detail Guidance; a list for several degraded branches. */
-  detail: either(
-    [detailSchema, list(detailSchema, 'a list of objects')],
-    'an object of options for Detail Guidance, or a list of them,',
-  ).optional(),
-  /** The detail-deficient model in place of the conditional prediction. */
-  disrupt: disruptSchema.optional(),
-  /** Skip layer guidance. */
-  slg: slgSchema.optional(),
-  /** Perturbed attention guidance. */
-  pag: pagSchema.optional(),
-  /** Smoothed energy guidance. */
-  seg: segSchema.optional(),
-  /** Token perturbation guidance. */
-  tpg: tpgSchema.optional(),
-  /** S²-Guidance. */
-  s2: s2Schema.optional(),
-  /** Away from a blurred hidden state, the control. */
-  blur: blurSchema.optional(),
-  /** Adaptive projected guidance: changes classifierFree. */
-  apg: apgSchema.optional(),
-  /** CFG-Zero*: changes classifierFree. */
-  cfgZeroStar: cfgZeroStarSchema.optional(),
-  /** Guidance rescale: changes the sum. */
-  rescale: rescaleSchema.optional(),
-  /** Branches and weights of one's own in place of the conditional prediction. */
-  branches: branchesSchema.optional(),
-});
-
-export type GuidanceOptions = z.output<typeof guidanceSchema>;
-export type GuidanceInput = z.input<typeof guidanceSchema>;
 
 /**
  * What the chosen techniques add to the plan, in a fixed order.

@@ -1,11 +1,17 @@
 /** Guidance by name: the techniques with the defaults of their publications, and the bundle's own where it has them. */
-import type { GuidanceInput } from './index';
+import type { GuidanceInput } from './options';
 
 type Technique = keyof GuidanceInput;
 
 const cfg: Technique = 'classifierFree';
 
-/** The techniques of each preset; their options are defaults. */
+/**
+ * Steps from one computation of the detail-deficient branch to the next in `detail+cfg-fast`. docs/guidance.md has what
+ * it costs and how near the picture stays.
+ */
+export const fastReuse = 3;
+
+/** The techniques of each preset; their options are defaults, but for those of `changes`. */
 const presets = {
   /** The conditional prediction alone. */
   conditional: [],
@@ -14,6 +20,8 @@ const presets = {
   disrupted: ['disrupt'],
   detail: ['detail'],
   'detail+cfg': [cfg, 'detail'],
+  /** The detail-deficient branch in every third step; its difference stands for the steps between. */
+  'detail+cfg-fast': [cfg, 'detail'],
   slg: ['slg'],
   'slg+cfg': [cfg, 'slg'],
   pag: ['pag'],
@@ -30,11 +38,22 @@ const presets = {
   'cfg+rescale': [cfg, 'rescale'],
 } as const satisfies Record<string, readonly Technique[]>;
 
+/** What a preset says itself, in place of defaults. */
+const changes: Partial<Record<keyof typeof presets, Partial<Record<Technique, Record<string, unknown>>>>> = {
+  'detail+cfg-fast': { detail: { reuse: fastReuse } },
+};
+
 export type PresetName = keyof typeof presets;
 
 export const presetNames = Object.keys(presets) as [PresetName, ...PresetName[]];
 
 /** The guidance that a preset stands for. What the bundle's defaults say about a technique is taken from there. */
 export function preset(name: PresetName, defaults: Readonly<Record<string, unknown>> = {}): GuidanceInput {
-  return Object.fromEntries(presets[name].map((technique) => [technique, defaults[technique] ?? {}]));
+  const changed = (technique: Technique, options: unknown): unknown => {
+    if (Array.isArray(options)) return options.map((each) => changed(technique, each));
+    return { ...(options as object), ...changes[name]?.[technique] };
+  };
+  return Object.fromEntries(
+    presets[name].map((technique) => [technique, changed(technique, defaults[technique] ?? {})]),
+  );
 }

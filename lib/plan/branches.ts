@@ -2,7 +2,7 @@
 import { DetailGuidanceError } from '../errors';
 import type { AdaptiveReuse, Branch, GuidanceTerm } from '../guidance';
 import type { NativeEdit } from '../native';
-import type { PlanBranch } from './plan';
+import type { PlanBranch } from './types';
 
 interface Row {
   branch: Branch;

@@ -1,7 +1,7 @@
 /** How far into the model a branch runs before an edit changes it: what it can share with others. */
 import type { NativeEdit } from '../native';
 
-import type { PlannedModel } from './plan';
+import type { PlannedModel } from './types';
 
 /**
  * Blocks that are computed before the first of the edits acts; all blocks when there is none. An edit on a block's

@@ -1,5 +1,5 @@
 /** What a plan will compute, in words and in numbers. */
-import type { Plan } from './plan';
+import type { Plan } from './types';
 
 /** A run of evaluations that compute the same. */
 export interface ExplainedSteps {

@@ -1,2 +1,3 @@
-export { plan, type Plan, type PlanAdjustment, type PlanBranch, type PlannedModel, type PlanStep } from './plan';
+export { plan } from './plan';
+export type { Plan, PlanAdjustment, PlanBranch, PlannedModel, PlanStep } from './types';
 export { explain, type ExplainedSteps, type PlanExplanation } from './explain';

@@ -2,7 +2,7 @@
 import { DetailGuidanceError } from '../errors';
 import type { SiteReference } from '../guidance';
 import type { NativeSite } from '../native';
-import type { PlannedModel } from './plan';
+import type { PlannedModel } from './types';
 
 /**
  * The output of a block in one stream.

@@ -16,6 +16,7 @@ import {
   type StepEvent,
   type Tensor,
 } from '../../lib';
+import { psnr } from '../../lib/evaluation/fidelity';
 import type { GuidanceInput } from '../../lib/guidance';
 import { native } from '../../lib/native';
 import { packageRoot } from '../../lib/packageRoot';
@@ -147,6 +148,24 @@ describe('guidance', () => {
     const without = await values({ numInferenceSteps: 8, guidance: {} });
     expect(largestDifference(a!, b!)).toBeGreaterThan(0);
     expect(largestDifference(a!, b!)).toBeLessThan(largestDifference(a!, without));
+  });
+
+  test('4. the fast preset stays within 35 dB of the full one, and nearer than no Detail Guidance', async () => {
+    const classLabel = [0, 3, 6, 8];
+    const pictures = async (guidance: 'cfg' | 'detail+cfg' | 'detail+cfg-fast') => {
+      const { images, evaluations } = await pipeline.generate({ classLabel, seed: 20, guidance });
+      return { evaluations, values: images.map(({ pixels }) => Float32Array.from(pixels, (value) => value / 255)) };
+    };
+    const [plain, full, fast] = [await pictures('cfg'), await pictures('detail+cfg'), await pictures('detail+cfg-fast')];
+    // Of 20 steps 0, 3, …, 18 and the last compute the detail-deficient branch.
+    expect([full.evaluations, fast.evaluations]).toEqual([4 * 20 * 3, 4 * (20 * 2 + 8)]);
+    for (const [image, wanted] of full.values.entries()) {
+      const error = (values: Float32Array) =>
+        wanted.reduce((sum, value, at) => sum + (value - values[at]!) ** 2, 0) / wanted.length;
+      const near = error(fast.values[image]!);
+      expect(psnr(near)).toBeGreaterThan(35);
+      expect(near).toBeLessThan(error(plain.values[image]!));
+    }
   });
 
   test('5. a threshold decides while sampling: 0 reuses nothing, a large one nearly all', async () => {

@@ -1,0 +1,54 @@
+/** The `guidance` option: all techniques by name. */
+import { type z } from 'zod';
+
+import { either, list, strictObject } from '../options/vocabulary';
+
+import { apgSchema } from './apg';
+import { blurSchema } from './blur';
+import { branchesSchema } from './branches';
+import { cfgZeroStarSchema } from './cfgZeroStar';
+import { classifierFreeSchema } from './classifierFree';
+import { detailSchema } from './detail';
+import { disruptSchema } from './disrupt';
+import { pagSchema } from './pag';
+import { rescaleSchema } from './rescale';
+import { s2Schema } from './s2';
+import { segSchema } from './seg';
+import { slgSchema } from './slg';
+import { tpgSchema } from './tpg';
+
+/** The `guidance` option: any of the techniques together. An empty object is the conditional prediction alone. */
+export const guidanceSchema = strictObject({
+  /** Classifier-free guidance. */
+  classifierFree: classifierFreeSchema.optional(),
+  /** Detail Guidance; a list for several degraded branches. */
+  detail: either(
+    [detailSchema, list(detailSchema, 'a list of objects')],
+    'an object of options for Detail Guidance, or a list of them,',
+  ).optional(),
+  /** The detail-deficient model in place of the conditional prediction. */
+  disrupt: disruptSchema.optional(),
+  /** Skip layer guidance. */
+  slg: slgSchema.optional(),
+  /** Perturbed attention guidance. */
+  pag: pagSchema.optional(),
+  /** Smoothed energy guidance. */
+  seg: segSchema.optional(),
+  /** Token perturbation guidance. */
+  tpg: tpgSchema.optional(),
+  /** S²-Guidance. */
+  s2: s2Schema.optional(),
+  /** Away from a blurred hidden state, the control. */
+  blur: blurSchema.optional(),
+  /** Adaptive projected guidance: changes classifierFree. */
+  apg: apgSchema.optional(),
+  /** CFG-Zero*: changes classifierFree. */
+  cfgZeroStar: cfgZeroStarSchema.optional(),
+  /** Guidance rescale: changes the sum. */
+  rescale: rescaleSchema.optional(),
+  /** Branches and weights of one's own in place of the conditional prediction. */
+  branches: branchesSchema.optional(),
+});
+
+export type GuidanceOptions = z.output<typeof guidanceSchema>;
+export type GuidanceInput = z.input<typeof guidanceSchema>;

@@ -1,0 +1,77 @@
+/** The plan as plain data, and what it is made from. */
+import type { BundleManifest } from '../bundle';
+import type { AdaptiveReuse, Conditioning, GuidanceOptions } from '../guidance';
+import type { NativeAdjustment, NativeEdit, NativeSite } from '../native';
+import type { SchedulerOptions } from '../schedule';
+
+/** A step of the plan that is not linear in the branches; indices are those of `Plan.branches`. */
+export type PlanAdjustment = NativeAdjustment;
+
+/** One evaluation of the sampler: D = Σ weights[b] · D_b, x' = sample · x + Σ outputs[k] · D_{−k}. */
+export interface PlanStep {
+  /** What the model is given as its timestep. */
+  timestep: number;
+  /** Position between data (0) and noise (1). */
+  time: number;
+  /** Noise level as diffusers defines it for the scheduler. */
+  sigma: number;
+  /** The model is given inputScale · x. */
+  inputScale: number;
+  /** One per branch, adding up to 1; a branch with weight 0 is not evaluated. */
+  weights: number[];
+  /** One per branch: its difference to its reference is that of the last evaluation that computed it. */
+  reused: boolean[];
+  adjustments: PlanAdjustment[];
+  sample: number;
+  /** Coefficients of this and earlier guided predictions, newest first. */
+  outputs: number[];
+  /** x0 = preview[0] · x + preview[1] · D. */
+  preview: [number, number];
+}
+
+export interface PlanBranch {
+  /** For people: conditional, unconditional, detail-deficient (…). */
+  name: string;
+  conditioning: Conditioning;
+  /** Indices into `Plan.edits`. */
+  edits: number[];
+  /** The branch whose change stands in for this one's where it is reused; null for one that never is. */
+  reference: number | null;
+  /** Reuse it while the first input of the submodule at `path` has changed by less than `threshold`; null: not. */
+  adaptive: AdaptiveReuse | null;
+  /** Blocks that are computed before the first edit acts; all of them when there is none. */
+  untouched: number;
+}
+
+/** Everything that `generate` will do, as plain data. */
+export interface Plan {
+  images: number;
+  /** Class index of each image; null for a model that is not conditioned by class. */
+  classes: number[] | null;
+  numInferenceSteps: number;
+  /** The sampler with all its options. */
+  scheduler: SchedulerOptions;
+  /** The guidance with all its options. */
+  guidance: GuidanceOptions;
+  /** The unit Gaussian latents are multiplied by this. */
+  initialScale: number;
+  edits: NativeEdit[];
+  branches: PlanBranch[];
+  /** In order of evaluation. */
+  steps: PlanStep[];
+  partialForward: boolean;
+  batchSize: number;
+  preview: boolean;
+  /** Blocks of the model. */
+  layers: number;
+}
+
+/** What is known about the model when a plan is made. */
+export interface PlannedModel {
+  bundle: BundleManifest;
+  sites: readonly NativeSite[];
+  /** Number of blocks. */
+  layers: number;
+  /** For each layer, its channels by strength, where they were measured. */
+  ranking?: ReadonlyMap<number, readonly number[]> | null;
+}
