@@ -8,6 +8,18 @@ export type {
 } from './activations';
 export type { Bundle, BundleManifest } from './bundle';
 export { AbortError, DetailGuidanceError, errorCodes, type ErrorCode } from './errors';
+export {
+  distanceNames,
+  evaluate,
+  openPictures,
+  ringFrequencies,
+  runInterventions,
+  type EvaluateOptions,
+  type EvaluationProgress,
+  type EvaluationResult,
+  type InterventionOptions,
+  type InterventionResult,
+} from './evaluation';
 export { GuidanceBuilder, presetNames, type GuidanceInput, type GuidanceOptions, type PresetName } from './guidance';
 export { readMetadata, readPlan, type PictureMetadata } from './metadata';
 export type { NativeEdit, NativeHook, NativeSite } from './native';

@@ -6,6 +6,7 @@ import { loadPipeline, type Pipeline } from '../pipeline';
 import { printJson } from './failure';
 import { interruptible } from './interrupt';
 import { addLoadOptions, type LoadFlags } from './load';
+import { table } from './table';
 
 interface InspectFlags extends LoadFlags {
   json?: boolean;
@@ -85,16 +86,6 @@ function inWords(report: Report): string {
     className,
   ]);
   return [...table(facts), '', ...table([['site', 'tap', 'stream', 'shape', 'class'], ...sites]), ''].join('\n');
-}
-
-function table(rows: string[][]): string[] {
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  return rows.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column]!))
-      .join('  ')
-      .trimEnd(),
-  );
 }
 
 /** 2514000 as 2,514,000. */

@@ -6,8 +6,10 @@ import { version } from '../version';
 import { demoCommand } from './demo';
 import { doctorCommand } from './doctor';
 import { dumpCommand } from './dump';
+import { evaluateCommand } from './evaluate';
 import { generateCommand } from './generate';
 import { inspectCommand } from './inspect';
+import { interveneCommand } from './intervene';
 
 /** A command line that commander does not understand throws CommanderError instead of ending the process. */
 export function createProgram(): Command {
@@ -17,7 +19,15 @@ export function createProgram(): Command {
     .helpOption('-h, --help', 'print this help')
     .helpCommand(false)
     .showSuggestionAfterError();
-  for (const command of [demoCommand(), generateCommand(), dumpCommand(), inspectCommand(), doctorCommand()]) {
+  for (const command of [
+    demoCommand(),
+    generateCommand(),
+    dumpCommand(),
+    inspectCommand(),
+    evaluateCommand(),
+    interveneCommand(),
+    doctorCommand(),
+  ]) {
     program.addCommand(command);
   }
   for (const command of [program, ...program.commands]) {

@@ -1,0 +1,285 @@
+/** Evaluation: generated pictures of one or several guidances against reference pictures. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { AbortError } from '../errors';
+import { DetailGuidanceError } from '../errors';
+import type { GuidanceInput } from '../guidance';
+import { writeFileAtomic } from '../image/atomic';
+import { parse } from '../options/parse';
+import type { Pipeline } from '../pipeline';
+
+import { compare, differences, referenceOf, type Comparison, type Difference, type Reference } from './comparison';
+import { measureSet, type Instruments } from './measurement';
+import { bundleNetwork, PictureNetwork, type NetworkRecord } from './network';
+import { evaluateSchema, type EvaluateOptions, type EvaluateRequest, type EvaluationProgress } from './options';
+import { fingerprintOf, openPictures, type PictureSet } from './pictures';
+import { pictureRequest, sampleSetting, shardSize } from './sampling';
+import { openShards } from './shards';
+import { claimFolder, jsonBytes, type State } from './state';
+
+export interface SettingResult extends Comparison {
+  name: string;
+  /** With all defaults filled in. */
+  guidance: GuidanceInput;
+  /** To the first setting, on the same seeds; null for the first. */
+  difference: Difference | null;
+}
+
+export interface EvaluationResult {
+  format: 1;
+  bundle: { name: string; transformer: string };
+  device: string;
+  dtype: string;
+  features: NetworkRecord & { width: number };
+  classifier: NetworkRecord | null;
+  reference: {
+    fingerprint: string;
+    count: number;
+    /** Share that the classifier names rightly; null without labels or classifier. */
+    recognised: number | null;
+    highShare: number;
+    radial: number[];
+  };
+  samples: number;
+  seed: number;
+  numInferenceSteps: number;
+  scheduler: unknown;
+  batchSize: number;
+  cutoff: number;
+  /** What has to be known to read the figures. */
+  notes: string[];
+  /** In the order of the options; while the run goes on, those that are done. */
+  settings: SettingResult[];
+}
+
+const stateFile = 'evaluation.json';
+const resultFile = 'result.json';
+
+/**
+ * Samples pictures under one or several guidances, all from the same seeds, and compares them with reference pictures:
+ * Fréchet and kernel distance, precision and recall, agreement with a classifier, spectrum. Everything is kept in `out`,
+ * and `resume` goes on where a run was interrupted; `result.json` is written after every setting.
+ *
+ * @throws BAD_OPTION, BAD_TENSOR for pictures or networks that do not fit, OUTPUT_EXISTS, OUTPUT_UNWRITABLE,
+ *   MODEL_UNREADABLE, OPERATOR_REFUSED, ABORT_ERR, and what `pipeline.generate` throws
+ */
+export async function evaluate(pipeline: Pipeline, options: EvaluateOptions): Promise<EvaluationResult> {
+  const request = parse(evaluateSchema, options, 'options');
+  if (request.signal?.aborted) throw new AbortError(request.signal.reason);
+  const settings = await chooseSettings(pipeline, request);
+  const reference = await openPictures(request.reference);
+  const networks = await loadNetworks(pipeline, request);
+  try {
+    return await run(pipeline, request, settings, reference, networks);
+  } finally {
+    await networks.features.dispose();
+    await networks.classifier?.dispose();
+  }
+}
+
+interface Setting {
+  name: string;
+  guidance: GuidanceInput;
+}
+
+interface Networks {
+  features: PictureNetwork;
+  classifier: PictureNetwork | null;
+}
+
+async function run(
+  pipeline: Pipeline,
+  request: EvaluateRequest,
+  settings: Setting[],
+  set: PictureSet,
+  networks: Networks,
+): Promise<EvaluationResult> {
+  const { out, samples, cutoff, batchSize, signal } = request;
+  const instruments: Instruments = { ...networks, cutoff, batchSize };
+  await checkNetworks(pipeline, set, networks);
+  const heading = await describe(pipeline, request, settings[0]!, networks);
+  await claimFolder(out, stateFile, heading, request.resume);
+
+  const tell = progress(request, set.count + 2 * settings.length * samples);
+  await mkdir(join(out, 'reference'), { recursive: true });
+  const measured = await measureSet(set, join(out, 'reference'), instruments, {
+    signal,
+    onPictures: (count) => tell('reference', null, count),
+  });
+  const reference = await referenceOf(measured, set.labels, request);
+  const results: SettingResult[] = [];
+  let first: Comparison | null = null;
+  for (const { name, guidance } of settings) {
+    const folder = join(out, name);
+    await mkdir(folder, { recursive: true });
+    await claimSetting(folder, guidance);
+    await sampleSetting(pipeline, guidance, folder, request, (count) => tell('sampling', name, count));
+    const generated = await openShards(folder);
+    const measurement = await measureSet(generated, folder, instruments, {
+      signal,
+      onPictures: (count) => tell('measuring', name, count),
+    });
+    tell('comparing', name, 0);
+    const comparison = await compare(reference, measurement, generated.labels, request);
+    results.push({ name, guidance, ...comparison, difference: first && differences(first, comparison) });
+    first ??= comparison;
+    const result = resultOf(heading, reference, networks, results, request);
+    await writeFileAtomic(join(out, resultFile), jsonBytes(result), signal);
+  }
+  return resultOf(heading, reference, networks, results, request);
+}
+
+/** A setting's samples are those of one guidance, also when it is added in a later run. */
+async function claimSetting(folder: string, guidance: GuidanceInput): Promise<void> {
+  await claimFolder(folder, 'setting.json', { guidance }, true);
+}
+
+async function chooseSettings(pipeline: Pipeline, request: EvaluateRequest): Promise<Setting[]> {
+  const asked = request.settings ?? [{ name: 'default', guidance: undefined }];
+  const names = asked.map(({ name }) => name);
+  const wrong = names.find((name, index) => names.indexOf(name) !== index || name === 'reference');
+  if (wrong !== undefined) {
+    throw new DetailGuidanceError(
+      'BAD_OPTION',
+      `options.settings has the name '${wrong}' ${wrong === 'reference' ? 'which is taken' : 'twice'}; names that differ ` +
+        'would be right.',
+      { found: wrong, expected: "names that differ, other than 'reference'" },
+    );
+  }
+  // Planning finds what is wrong with a guidance before hours of sampling.
+  const contents = await pictureRequest(pipeline, request, 0, 1);
+  const { numInferenceSteps, scheduler } = request;
+  return asked.map(({ name, guidance }) => {
+    const plan = pipeline.plan({ ...contents, numImages: 1, guidance, numInferenceSteps, scheduler });
+    return { name, guidance: plan.guidance as GuidanceInput };
+  });
+}
+
+async function loadNetworks(pipeline: Pipeline, request: EvaluateRequest): Promise<Networks> {
+  const { bundle, device } = pipeline;
+  const features = request.features ?? bundleNetwork('features', bundle);
+  if (!features) {
+    throw new DetailGuidanceError(
+      'BAD_OPTION',
+      `options.features is missing, and the bundle ${bundle.name} brings no feature network; a TorchScript file would be right.`,
+      { expected: 'the path of a TorchScript file' },
+    );
+  }
+  const classifier = request.classifier === undefined ? bundleNetwork('file', bundle) : request.classifier;
+  const loaded = await PictureNetwork.load(features, device, request.signal);
+  try {
+    return {
+      features: loaded,
+      classifier: classifier && (await PictureNetwork.load(classifier, device, request.signal)),
+    };
+  } catch (error) {
+    await loaded.dispose();
+    throw error;
+  }
+}
+
+/** Two pictures through the networks, before anything is sampled. @throws BAD_TENSOR, MODEL_FAILED */
+async function checkNetworks({ bundle }: Pipeline, set: PictureSet, { features, classifier }: Networks): Promise<void> {
+  const few = await set.read(0, Math.min(2, set.count));
+  await features.run(few, set);
+  const scores = await classifier?.run(few, set);
+  const { conditioning } = bundle;
+  if (!scores || conditioning.kind !== 'class' || scores.width === conditioning.numClasses) return;
+  throw new DetailGuidanceError(
+    'BAD_TENSOR',
+    `The classifier '${classifier!.record.name}' knows ${scores.width} classes, and the bundle ${bundle.name} has ` +
+      `${conditioning.numClasses}; a classifier of the bundle's classes, or none (null), would be right.`,
+    { found: scores.width, expected: `${conditioning.numClasses} classes` },
+  );
+}
+
+/** What the figures depend on. */
+async function describe(
+  pipeline: Pipeline,
+  request: EvaluateRequest,
+  setting: Setting,
+  networks: Networks,
+): Promise<State> {
+  const { bundle, device, dtype } = pipeline;
+  const { samples, seed, batchSize, cutoff, signal } = request;
+  const contents = await pictureRequest(pipeline, request, 0, 1);
+  const plan = pipeline.plan({
+    ...contents,
+    numImages: 1,
+    guidance: setting.guidance,
+    numInferenceSteps: request.numInferenceSteps,
+    scheduler: request.scheduler,
+  });
+  return {
+    format: 1,
+    bundle: { name: bundle.name, transformer: bundle.files[bundle.transformer.file]!.sha256 },
+    device,
+    dtype,
+    samples,
+    seed,
+    numInferenceSteps: plan.numInferenceSteps,
+    scheduler: plan.scheduler,
+    batchSize,
+    shardSize,
+    cutoff,
+    reference: await fingerprintOf(request.reference, signal),
+    features: networks.features.record,
+    classifier: networks.classifier?.record ?? null,
+  };
+}
+
+function progress({ onProgress }: EvaluateRequest, total: number) {
+  let done = 0;
+  return (stage: EvaluationProgress['stage'], setting: string | null, count: number): void => {
+    done += count;
+    onProgress?.({ stage, setting, done, total });
+  };
+}
+
+function resultOf(
+  heading: State,
+  reference: Reference,
+  networks: Networks,
+  settings: SettingResult[],
+  { samples, seed, batchSize, cutoff }: EvaluateRequest,
+): EvaluationResult {
+  const { count, width } = reference.measurement.features;
+  const notes = [
+    ...[
+      ['reference', count],
+      ['generated', samples],
+    ].flatMap(([which, images]) =>
+      Number(images) <= width
+        ? [
+            `${images} ${which} images are too few for a covariance of ${width} features: it is singular, and the Fréchet ` +
+              `distance says little. More than ${width} would be right, better ten times as many.`,
+          ]
+        : [],
+    ),
+    'The Fréchet distance falls with the number of images: only figures with as many can be compared.',
+  ];
+  return {
+    format: 1,
+    bundle: heading['bundle'] as EvaluationResult['bundle'],
+    device: String(heading['device']),
+    dtype: String(heading['dtype']),
+    features: { ...networks.features.record, width },
+    classifier: networks.classifier?.record ?? null,
+    reference: {
+      fingerprint: String(heading['reference']),
+      count,
+      recognised: reference.recognised,
+      highShare: reference.highShare,
+      radial: [...reference.radial],
+    },
+    samples,
+    seed,
+    numInferenceSteps: Number(heading['numInferenceSteps']),
+    scheduler: heading['scheduler'],
+    batchSize,
+    cutoff,
+    notes,
+    settings,
+  };
+}

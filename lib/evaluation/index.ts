@@ -1,0 +1,11 @@
+export type { Estimate } from './bootstrap';
+export type { Comparison, Difference } from './comparison';
+export { evaluate, type EvaluationResult, type SettingResult } from './evaluate';
+export type { BandChange, Intervention, InterventionResult } from './interventionChange';
+export type { InterventionOptions } from './interventionOptions';
+export { runInterventions } from './interventions';
+export { distanceNames } from './naming';
+export type { NetworkOptions, NetworkRecord } from './network';
+export type { EvaluateOptions, EvaluationProgress, PictureRequest } from './options';
+export { openPictures, type PictureSet } from './pictures';
+export { ringFrequencies } from './spectrum';

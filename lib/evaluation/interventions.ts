@@ -1,0 +1,176 @@
+/**
+ * What disrupting hidden states does to the picture: disruption of the massive activations against its controls, every
+ * picture beside the undisturbed one of the same seed.
+ */
+import { AbortError, DetailGuidanceError } from '../errors';
+import type { GuidanceInput } from '../guidance';
+import { parse } from '../options/parse';
+import type { Pipeline } from '../pipeline';
+
+import { recognition, topClasses } from './comparison';
+import { bands, fidelity, splitBands } from './fidelity';
+import { emptyGathered, summarise, type Gathered, type InterventionResult } from './interventionChange';
+import {
+  defaultInterventions,
+  interventionsSchema,
+  type InterventionOptions,
+  type InterventionRequest,
+} from './interventionOptions';
+import { luminance, type Luminance } from './luminance';
+import { bundleNetwork, PictureNetwork } from './network';
+import { Pace } from './pace';
+import { pictureRequest } from './sampling';
+import { ringsOf, spectrumOf } from './spectrum';
+
+/**
+ * Makes every picture undisturbed and under every intervention, and measures what changed.
+ *
+ * @throws BAD_OPTION, LAYER_OUT_OF_RANGE, CHANNEL_OUT_OF_RANGE, BAD_TENSOR, MODEL_UNREADABLE, MODEL_FAILED, ABORT_ERR
+ */
+export async function runInterventions(
+  pipeline: Pipeline,
+  options: InterventionOptions = {},
+): Promise<InterventionResult> {
+  const request = parse(interventionsSchema, options, 'options');
+  if (request.signal?.aborted) throw new AbortError(request.signal.reason);
+  const asked = request.interventions ?? defaultInterventions(request, pipeline.bundle);
+  const twice = asked.find(({ name }, index) => asked.findIndex((other) => other.name === name) !== index);
+  if (twice) {
+    throw new DetailGuidanceError(
+      'BAD_OPTION',
+      `options.interventions has the name '${twice.name}' twice; names that differ would be right.`,
+      { found: twice.name, expected: 'names that differ' },
+    );
+  }
+  const contents = await pictureRequest(pipeline, request, 0, 1);
+  const planned = asked.map(({ name, guidance }) => ({
+    name,
+    guidance: pipeline.plan({ ...contents, numImages: 1, guidance }).guidance as GuidanceInput,
+  }));
+  const { bundle, device } = pipeline;
+  const chosen = request.classifier === undefined ? bundleNetwork('file', bundle) : request.classifier;
+  const classifier = chosen && (await PictureNetwork.load(chosen, device, request.signal));
+  try {
+    return await measureInterventions(pipeline, planned, request, classifier);
+  } finally {
+    await classifier?.dispose();
+  }
+}
+
+interface Samples {
+  /** Bytes [count, height, width, channels]. */
+  pixels: Uint8Array;
+  count: number;
+  height: number;
+  width: number;
+  channels: 1 | 3;
+  labels: number[] | null;
+}
+
+/** Pictures that are in memory at a time. */
+const portion = 250;
+
+async function measureInterventions(
+  pipeline: Pipeline,
+  asked: { name: string; guidance: GuidanceInput }[],
+  request: InterventionRequest,
+  classifier: PictureNetwork | null,
+): Promise<InterventionResult> {
+  const { samples, seed, cutoff, undisturbed } = request;
+  const pace = new Pace(request.signal);
+  const all = [{ name: 'undisturbed', guidance: undisturbed as GuidanceInput }, ...asked];
+  const gathered = all.map(emptyGathered);
+  let steps = 0;
+  for (let first = 0; first < samples; first += portion) {
+    const count = Math.min(portion, samples - first);
+    let original: Luminance[] = [];
+    for (const [index, { name, guidance }] of all.entries()) {
+      const done = index * count + first * all.length;
+      const tell = (fraction: number) => request.onProgress?.(done + fraction * count, all.length * samples, name);
+      const { made, plan } = await sample(pipeline, guidance, request, first, count, tell);
+      steps = plan.numInferenceSteps;
+      const pictures = luminances(made);
+      if (index === 0) original = pictures;
+      await gather(gathered[index]!, made, pictures, original, request, classifier, pace);
+    }
+  }
+  const results = all.map(({ name, guidance }, index) => summarise(name, guidance, gathered[index]!, gathered[0]!));
+  const { guidance, highShare, radial, recognised, pictures } = results[0]!;
+  const { bundle, device, dtype } = pipeline;
+  return {
+    format: 1,
+    bundle: { name: bundle.name, transformer: bundle.files[bundle.transformer.file]!.sha256 },
+    device,
+    dtype,
+    classifier: classifier?.record ?? null,
+    samples,
+    seed,
+    numInferenceSteps: steps,
+    cutoff,
+    undisturbed: { guidance, highShare, radial, recognised, pictures },
+    interventions: results.slice(1),
+  };
+}
+
+async function sample(
+  pipeline: Pipeline,
+  guidance: GuidanceInput,
+  request: InterventionRequest,
+  first: number,
+  count: number,
+  tell: (fraction: number) => void,
+) {
+  const { seed, numInferenceSteps, batchSize, signal } = request;
+  const { images, plan } = await pipeline.generate({
+    ...(await pictureRequest(pipeline, request, first, count)),
+    numImages: count,
+    seed: seed + first,
+    guidance,
+    numInferenceSteps,
+    batchSize,
+    signal,
+    onStep: ({ fraction }) => tell(fraction),
+  });
+  const { height, width, channels } = images[0]!;
+  const pixels = new Uint8Array(count * height * width * channels);
+  images.forEach((image, index) => pixels.set(image.pixels, index * height * width * channels));
+  return { made: { pixels, count, height, width, channels, labels: plan.classes } satisfies Samples, plan };
+}
+
+async function gather(
+  into: Gathered,
+  made: Samples,
+  pictures: Luminance[],
+  original: Luminance[],
+  { cutoff, pictures: kept, signal }: InterventionRequest,
+  classifier: PictureNetwork | null,
+  pace: Pace,
+): Promise<void> {
+  const { pixels, count, height, width, channels, labels } = made;
+  const size = height * width * channels;
+  const rings = ringsOf(height, width);
+  const radial = new Float32Array(count * rings);
+  for (const [index, picture] of pictures.entries()) {
+    const spectrum = spectrumOf(picture, cutoff);
+    radial.set(spectrum.radial, index * rings);
+    into.highShares.push(spectrum.highShare);
+    const [now, before] = [splitBands(picture, cutoff), splitBands(original[index]!, cutoff)];
+    for (const band of bands) into.changes[band].push(fidelity(now[band], before[band]));
+    if (into.pictures.length < kept) {
+      into.pictures.push({ width, height, channels, pixels: pixels.slice(index * size, (index + 1) * size) });
+    }
+    await pace.breathe();
+  }
+  into.radial.push({ values: radial, count, width: rings });
+  const scores = await classifier?.run(pixels, made, signal);
+  if (!scores) return;
+  into.seen.push(...topClasses(scores));
+  if (labels) into.named.push(...recognition(scores, Int32Array.from(labels))!);
+}
+
+function luminances({ pixels, count, height, width, channels }: Samples): Luminance[] {
+  const size = height * width * channels;
+  return Array.from({ length: count }, (_, index) =>
+    luminance(pixels.subarray(index * size, (index + 1) * size), height, width, channels),
+  );
+}

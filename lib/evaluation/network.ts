@@ -1,0 +1,189 @@
+/** A feature network or a classifier: a TorchScript file that takes pictures. */
+import { basename, extname } from 'node:path';
+
+import { z } from 'zod';
+
+import type { Bundle } from '../bundle';
+import { loadComponent, type Component } from '../component';
+import { DetailGuidanceError } from '../errors';
+import { choice, either, finite, flag, list, strictObject, text, whole } from '../options/vocabulary';
+import { elementCount, toFloat32, type Tensor } from '../tensor';
+
+import type { Features } from './features';
+import { fingerprintOf, type PictureSet } from './pictures';
+import { resize } from './resize';
+
+const perChannel = either([list(finite(), 'a list of numbers')], 'a list with one number for each channel');
+
+export const networkSchema = strictObject({
+  /**
+   * TorchScript file: pictures [N, C, H, W] in the dtype it is loaded in -> [N, width] (or [N, width, 1, 1]), or several
+   * tensors of which the first is that.
+   */
+  file: text('the path of a TorchScript file'),
+  /** What the figures are named after. Default: the file's name without its ending. */
+  name: text().optional(),
+  /** Values of black and white that the network was trained with. Default [-1, 1]; for the bundle's own, what it says. */
+  range: z.tuple([finite(), finite()], { error: 'two numbers: the values of black and white' }).optional(),
+  /** Pictures are resized to [height, width] (bilinear, antialiased). Default: left as they are. */
+  size: z.tuple([whole(1, 16384), whole(1, 16384)], { error: 'height and width' }).optional(),
+  /** 1 or 3; grey pictures are repeated, coloured ones become their luma. Default: as the pictures have. */
+  channels: choice(['1', '3'])
+    .transform(Number)
+    .or(z.union([z.literal(1), z.literal(3)]))
+    .optional(),
+  /** Subtracted after the range. Default 0. */
+  mean: perChannel.optional(),
+  /** Divided by after that. Default 1. */
+  std: perChannel.optional(),
+  /** Load a program that uses operators outside the allow list. Default false. */
+  allowAllOperators: flag().optional(),
+});
+
+export type NetworkOptions = z.input<typeof networkSchema>;
+export type NetworkRequest = z.output<typeof networkSchema>;
+
+/** What is recorded of a network: enough to tell whether figures come from the same one. */
+export interface NetworkRecord {
+  name: string;
+  sha256: string;
+  range: readonly [number, number];
+  size: readonly [number, number] | null;
+  channels: number | null;
+  mean: readonly number[] | null;
+  std: readonly number[] | null;
+}
+
+/** The network that a bundle brings as its classifier, or as the features of that. */
+export function bundleNetwork(which: 'file' | 'features', bundle: Bundle): NetworkRequest | null {
+  const { classifier } = bundle;
+  const file = classifier?.[which];
+  if (!classifier || file === undefined) return null;
+  return {
+    file: bundle.path(file),
+    range: classifier.range ?? bundle.image.range,
+    channels: bundle.image.channels,
+    ...(classifier.size ? { size: classifier.size } : {}),
+  };
+}
+
+/** Pictures in, numbers out. */
+export class PictureNetwork {
+  readonly record: NetworkRecord;
+  readonly #component: Pick<Component, 'run' | 'dispose'>;
+
+  constructor(component: Pick<Component, 'run' | 'dispose'>, record: NetworkRecord) {
+    this.#component = component;
+    this.record = record;
+  }
+
+  /**
+   * Loads the file, audited as every TorchScript file is.
+   *
+   * @throws BAD_OPTION, MODEL_UNREADABLE, OPERATOR_REFUSED, DEVICE_UNAVAILABLE, OUT_OF_MEMORY, ABORT_ERR
+   */
+  static async load(request: NetworkRequest, device: string, signal?: AbortSignal): Promise<PictureNetwork> {
+    const { file, name, range = [-1, 1], size, channels, mean, std, allowAllOperators = false } = request;
+    const record: NetworkRecord = {
+      name: name ?? basename(file, extname(file)),
+      sha256: await fingerprintOf(file, signal),
+      range,
+      size: size ?? null,
+      channels: channels ?? null,
+      mean: mean ?? null,
+      std: std ?? null,
+    };
+    const component = await loadComponent(file, { device, allowAllOperators, signal });
+    return new PictureNetwork(component, record);
+  }
+
+  /**
+   * The network's first output for some pictures.
+   *
+   * @param pixels bytes [count, height, width, channels]
+   * @throws BAD_TENSOR when it is not [count, width] or not finite; MODEL_FAILED when the network cannot take the pictures
+   */
+  async run(pixels: Uint8Array, pictures: Pick<PictureSet, 'height' | 'width' | 'channels'>, signal?: AbortSignal) {
+    const input = prepare(pixels, pictures, this.record);
+    const [output] = await this.#component.run([input], signal).catch((error: unknown) => {
+      throw this.#explained(error, input.shape);
+    });
+    return this.#features(output, input.shape);
+  }
+
+  dispose(): Promise<void> {
+    return this.#component.dispose();
+  }
+
+  #features(output: Tensor | undefined, [count = 0, ...picture]: number[]): Features {
+    const given = `The network '${this.record.name}', given pictures [${[count, ...picture].join(', ')}],`;
+    // Networks that end in a pooling leave [N, width, 1, 1].
+    const sizes = output?.shape.filter((size, axis) => axis < 2 || size !== 1);
+    if (!output || !sizes || sizes.length !== 2 || sizes[0] !== count || !/float/.test(output.dtype)) {
+      const found = output ? `${output.dtype} [${output.shape.join(', ')}]` : 'nothing';
+      const expected = `floating-point [${count}, features]`;
+      throw new DetailGuidanceError('BAD_TENSOR', `${given} returns ${found}; ${expected} would be right.`, {
+        found,
+        expected,
+      });
+    }
+    const values = toFloat32(output);
+    const wrong = values.findIndex((value) => !Number.isFinite(value));
+    if (wrong >= 0) {
+      throw new DetailGuidanceError(
+        'BAD_TENSOR',
+        `${given} returns ${values[wrong]}; finite numbers would be right. Its range of input values may be another.`,
+        { found: values[wrong], expected: 'finite features' },
+      );
+    }
+    return { values, count, width: elementCount(sizes.slice(1)) };
+  }
+
+  /** libtorch's own message speaks of matrices; what was put in says more. */
+  #explained(error: unknown, shape: number[]): unknown {
+    if (!(error instanceof DetailGuidanceError) || error.code !== 'MODEL_FAILED') return error;
+    return new DetailGuidanceError(
+      'MODEL_FAILED',
+      `The network '${this.record.name}' cannot take pictures [${shape.join(', ')}]: the size and channels that it was made ` +
+        `for would be right. ${error.message}`,
+      { found: shape, expected: 'the input size and channels of the network', cause: error },
+    );
+  }
+}
+
+/** Bytes [N, H, W, C] as the network takes them: float32 [N, C', H', W'] in its range. */
+export function prepare(
+  pixels: Uint8Array,
+  { height, width, channels }: Pick<PictureSet, 'height' | 'width' | 'channels'>,
+  { range: [black, white], size, channels: wanted, mean, std }: NetworkRecord,
+): Tensor {
+  const count = pixels.length / (height * width * channels);
+  const planes = toPlanes(pixels, count, height * width, channels, wanted ?? channels);
+  const target = size ?? ([height, width] as const);
+  const depth = wanted ?? channels;
+  const values = resize(planes, count * depth, [height, width], target);
+  const plane = target[0] * target[1];
+  const data = new Float32Array(values.length);
+  for (let index = 0; index < values.length; index++) {
+    const channel = Math.floor(index / plane) % depth;
+    const value = black + (values[index]! / 255) * (white - black);
+    data[index] = (value - (mean?.[channel] ?? 0)) / (std?.[channel] ?? 1);
+  }
+  return { data, shape: [count, depth, ...target], dtype: 'float32' };
+}
+
+/** Interleaved bytes to planes of 0 to 255, in as many channels as wanted. */
+function toPlanes(pixels: Uint8Array, count: number, plane: number, channels: number, wanted: number): Float32Array {
+  const planes = new Float32Array(count * wanted * plane);
+  for (let picture = 0; picture < count; picture++) {
+    for (let place = 0; place < plane; place++) {
+      const at = (picture * plane + place) * channels;
+      for (let channel = 0; channel < wanted; channel++) {
+        const luma = 0.299 * pixels[at]! + 0.587 * pixels[at + 1]! + 0.114 * pixels[at + 2]!;
+        const value = channels === wanted ? pixels[at + channel]! : channels === 1 ? pixels[at]! : luma;
+        planes[(picture * wanted + channel) * plane + place] = value;
+      }
+    }
+  }
+  return planes;
+}

@@ -1,0 +1,84 @@
+/** What an evaluation in a folder was begun with: only the same may go on there. */
+import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { DetailGuidanceError } from '../errors';
+import { writeFileAtomic } from '../image/atomic';
+
+/** Facts that decide what the files in a folder hold, as plain JSON. */
+export type State = Record<string, unknown>;
+
+/**
+ * Makes the folder of a new evaluation, or checks that one that is there was begun with the same facts.
+ *
+ * @param file name of the file with the facts
+ * @throws OUTPUT_EXISTS when the folder has something in it and `resume` is false; BAD_OPTION when there is nothing to
+ *   resume or it was begun with others; OUTPUT_UNWRITABLE
+ */
+export async function claimFolder(folder: string, file: string, state: State, resume: boolean): Promise<void> {
+  const names = await readdir(folder).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT') return [];
+    throw new DetailGuidanceError('OUTPUT_UNWRITABLE', `${folder} cannot be used: ${cause.message}.`, {
+      found: cause.code,
+      expected: 'a folder, or a name that is free',
+      cause,
+    });
+  });
+  if (names.length > 0 && !resume) {
+    throw new DetailGuidanceError(
+      'OUTPUT_EXISTS',
+      `${folder} has files in it; a new folder would be right, or \`resume\` to go on with an evaluation that is there.`,
+      { found: names.slice(0, 5), expected: 'a folder that does not exist or is empty' },
+    );
+  }
+  await mkdir(folder, { recursive: true }).catch((cause: Error) => {
+    throw new DetailGuidanceError('OUTPUT_UNWRITABLE', `The folder ${folder} cannot be made: ${cause.message}.`, {
+      found: folder,
+      expected: 'a folder that this user may write to',
+      cause,
+    });
+  });
+  const path = join(folder, file);
+  const kept = await readState(path);
+  if (kept) return refuseChanges(folder, kept, state);
+  if (names.length > 0) {
+    throw new DetailGuidanceError('BAD_OPTION', `${folder} has no ${file}: there is no evaluation to resume.`, {
+      found: names.slice(0, 5),
+      expected: 'the folder of an evaluation that was interrupted',
+    });
+  }
+  await writeFileAtomic(path, jsonBytes(state));
+}
+
+export function jsonBytes(value: unknown): Uint8Array {
+  return new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);
+}
+
+async function readState(path: string): Promise<State | null> {
+  const text = await readFile(path, 'utf8').catch(() => null);
+  if (text === null) return null;
+  try {
+    return JSON.parse(text) as State;
+  } catch (cause) {
+    throw new DetailGuidanceError('BAD_OPTION', `${path} is not JSON; the folder of an evaluation would be right.`, {
+      found: path,
+      expected: 'the folder of an evaluation that was interrupted',
+      cause,
+    });
+  }
+}
+
+function refuseChanges(folder: string, kept: State, state: State): void {
+  const now = JSON.parse(JSON.stringify(state)) as State;
+  const changed = [...new Set([...Object.keys(kept), ...Object.keys(now)])].find(
+    (key) => JSON.stringify(kept[key]) !== JSON.stringify(now[key]),
+  );
+  if (changed === undefined) return;
+  const [before, asked] = [kept[changed], now[changed]].map((value) => JSON.stringify(value) ?? 'nothing');
+  throw new DetailGuidanceError(
+    'BAD_OPTION',
+    `The evaluation in ${folder} was begun with ${changed} ${before}, and is asked to go on with ${asked}; the same, or ` +
+      'another folder, would be right.',
+    { found: now[changed], expected: `${changed} ${before}` },
+  );
+}
