@@ -96,8 +96,12 @@ def copy_archive(source: Path, target: Path) -> None:
 
 def file_record(path: Path) -> dict[str, Any]:
     """What bundle.json says of a file: its sha256 and its size."""
-    content = path.read_bytes()
-    return {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        # In pieces: a transformer's file may be larger than the memory that is left.
+        while piece := file.read(1 << 22):
+            digest.update(piece)
+    return {"sha256": digest.hexdigest(), "bytes": path.stat().st_size}
 
 
 def to_json(content: Any) -> str:

@@ -20,7 +20,10 @@ const BYTES_NEEDED = 6e9;
 const PYTHON = { major: 3, minor: 10 };
 
 /** What the parity tests and models/ import. */
-const TEST_MODULES = ['torch', 'numpy', 'scipy', 'diffusers', 'transformers', 'safetensors', 'pytest'];
+const TEST_MODULES = ['torch', 'numpy', 'scipy', 'diffusers', 'transformers', 'accelerate', 'safetensors', 'pytest'];
+
+/** What models/export imports. */
+const EXPORT_MODULES = ['torch', 'numpy', 'diffusers', 'transformers', 'accelerate', 'safetensors'];
 
 /** @param {string} environment @param {string} [program] @returns {string} */
 const programOf = (environment, program = 'python') =>
@@ -148,6 +151,33 @@ async function ensureTestPackages() {
 }
 
 /**
+ * The private environment's Python with torch and what models/export needs; installs what is missing.
+ * @returns {Promise<string>}
+ */
+async function ensureExportPython() {
+  const python = programOf(privateEnvironment());
+  if (fs.existsSync(python) && missingModules(python, EXPORT_MODULES) === '') return python;
+  const made = await makeEnvironment();
+  if (missingModules(made, ['torch']) !== '') {
+    await pipInstall(`PyTorch ${wantedVersion()} for the exporter`, [`torch==${wantedVersion()}`, 'numpy']);
+  }
+  await pipInstall('Python packages of the exporter', ['-r', path.join(root, 'models', 'export', 'requirements.txt')]);
+  return made;
+}
+
+/**
+ * Found, not imported: importing torch takes seconds.
+ * @param {string} python
+ * @param {string[]} names
+ * @returns {string} those that are missing; all of them when this Python does not start
+ */
+function missingModules(python, names) {
+  const question = `import importlib.util as u; print(*[n for n in ${JSON.stringify(names)} if not u.find_spec(n)])`;
+  const answer = spawnSync(python, ['-I', '-c', question], { encoding: 'utf8', timeout: 30_000 });
+  return answer.status === 0 ? answer.stdout.trim() : names.join(' ');
+}
+
+/**
  * The Python with torch and the tests' packages, for the parity tests and models/.
  * @returns {{ path: string, reason: null } | { path: null, reason: string }} `reason`: why there is none
  */
@@ -162,4 +192,13 @@ function testPython() {
   return missing ? { path: null, reason: `${python} lacks ${missing}` } : { path: python, reason: null };
 }
 
-module.exports = { findPython, makeEnvironment, pipInstall, ensureLibtorch, ensureTestPackages, testPython, programOf };
+module.exports = {
+  findPython,
+  makeEnvironment,
+  pipInstall,
+  ensureLibtorch,
+  ensureTestPackages,
+  ensureExportPython,
+  testPython,
+  programOf,
+};

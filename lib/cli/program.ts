@@ -7,6 +7,7 @@ import { demoCommand } from './demo';
 import { doctorCommand } from './doctor';
 import { dumpCommand } from './dump';
 import { evaluateCommand } from './evaluate';
+import { exportCommand } from './export';
 import { generateCommand } from './generate';
 import { inspectCommand } from './inspect';
 import { interveneCommand } from './intervene';
@@ -24,6 +25,7 @@ export function createProgram(): Command {
     generateCommand(),
     dumpCommand(),
     inspectCommand(),
+    exportCommand(),
     evaluateCommand(),
     interveneCommand(),
     doctorCommand(),

@@ -1,6 +1,8 @@
-"""Write the bundle of a diffusers checkpoint.
+"""Write the bundle of a diffusers checkpoint, or of a module of one's own.
 
     python -m models.export --from FOLDER_OR_HUB_ID --out BUNDLE [--dtype bfloat16]
+    python -m models.export --from FILE.safetensors --config FOLDER --out BUNDLE
+    python -m models.export --adapter FILE.py --out BUNDLE
 
 An interrupted export goes on where it was when the same command is run again. Exit codes: 0; 1 and a
 line `CODE: sentence` (with --progress json the event `error`); 2 for a wrong command line; 130 when
@@ -25,7 +27,13 @@ def arguments(values: list[str] | None = None) -> argparse.Namespace:
         prog="python -m models.export", description="Write the bundle of a diffusers checkpoint."
     )
     parser.add_argument(
-        "--from", dest="source", required=True, help="a folder, or an id of the Hugging Face hub"
+        "--from",
+        dest="source",
+        help="a folder, a .safetensors file, or an id of the Hugging Face hub",
+    )
+    parser.add_argument("--adapter", type=Path, help="Python file that describes a module of yours")
+    parser.add_argument(
+        "--config", type=Path, help="for a .safetensors file: folder with the rest of the pipeline"
     )
     parser.add_argument("--out", required=True, type=Path, help="folder of the bundle")
     parser.add_argument(
@@ -43,7 +51,10 @@ def arguments(values: list[str] | None = None) -> argparse.Namespace:
         default="text",
         help="how to tell on stderr what is done (default: text)",
     )
-    return parser.parse_args(values)
+    options = parser.parse_args(values)
+    if options.source is None and options.adapter is None:
+        parser.error("one of --from and --adapter is needed")
+    return options
 
 
 def main() -> int:
@@ -68,18 +79,22 @@ def main() -> int:
 def work(options: argparse.Namespace, progress: Progress) -> None:
     # They take seconds; a wrong command line is told at once.
     quiet()
+    from models.export.adapter import export_adapter
     from models.export.run import export
     from models.export.source import open_source
 
-    export(
-        open_source(options.source, revision=options.revision),
-        options.out,
-        dtype=options.dtype,
-        name=options.name,
-        licence_text=options.licence,
-        overwrite=options.overwrite,
-        progress=progress,
-    )
+    common = {
+        "dtype": options.dtype,
+        "name": options.name,
+        "licence_text": options.licence,
+        "overwrite": options.overwrite,
+        "progress": progress,
+    }
+    if options.adapter is not None:
+        export_adapter(options.adapter, options.out, source=options.source, **common)
+        return
+    checkpoint = open_source(options.source, revision=options.revision, config=options.config)
+    export(checkpoint, options.out, **common)
 
 
 def quiet() -> None:

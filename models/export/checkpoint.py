@@ -170,14 +170,19 @@ class Checkpoint:
         """Changes when the component's files do: names, sizes, times, and both ends of each."""
         digest = hashlib.sha256(json.dumps(self.index.get(component)).encode())
         for path in self.files(component):
-            status = path.stat()
-            place = path.relative_to(self.folder)
-            digest.update(f"\0{place}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
-            with path.open("rb") as file:
-                digest.update(file.read(FINGERPRINT_BYTES))
-                file.seek(max(0, status.st_size - FINGERPRINT_BYTES))
-                digest.update(file.read(FINGERPRINT_BYTES))
+            digest.update(str(path.relative_to(self.folder)).encode())
+            fingerprint_of(path, digest)
         return digest.hexdigest()
+
+
+def fingerprint_of(path: Path, digest: hashlib._Hash) -> None:
+    """Add what tells a file from another: its size, its time, and both of its ends."""
+    status = path.stat()
+    digest.update(f"\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+    with path.open("rb") as file:
+        digest.update(file.read(FINGERPRINT_BYTES))
+        file.seek(max(0, status.st_size - FINGERPRINT_BYTES))
+        digest.update(file.read(FINGERPRINT_BYTES))
 
 
 def read_json(path: Path) -> dict[str, Any]:

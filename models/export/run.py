@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 import hashlib
 import importlib
@@ -152,8 +151,6 @@ def make(
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, MemoryError) or "not enough memory" in str(error):
             raise out_of_memory(component) from error
-        if writing_failed(error):
-            raise unwritable(workspace.out, writing_failed(error)) from error
         raise
     finally:
         partial.unlink(missing_ok=True)
@@ -170,13 +167,6 @@ def out_of_memory(component: Component) -> ExportError:
         "to fit; what was finished is kept for the next attempt.",
         expected="a machine with more memory, or a smaller --dtype",
     )
-
-
-def writing_failed(error: BaseException) -> OSError | None:
-    """The reason behind what libtorch's writer throws, which is a RuntimeError without an errno."""
-    if "inline_container" not in str(error) and "PytorchStreamWriter" not in str(error):
-        return None
-    return OSError(errno.ENOSPC, str(error))
 
 
 def mixed(*facts: Any) -> str:

@@ -7,10 +7,14 @@ from pathlib import Path
 
 from models.export.checkpoint import Checkpoint, last_line
 from models.export.errors import ExportError
+from models.export.single_file import SingleFile
 
 
-def open_source(source: str, *, revision: str | None = None) -> Checkpoint:
-    """The checkpoint in a folder, or of a hub id (`owner/name`), which is downloaded first.
+def open_source(
+    source: str, *, revision: str | None = None, config: Path | None = None
+) -> Checkpoint:
+    """The checkpoint in a folder, in one file with the folder `config` (single_file.py), or of a hub
+    id (`owner/name`), which is downloaded first.
 
     The download is diffusers' own: only the files that the pipeline needs, into the hub's cache, with
     the token and the endpoint that huggingface_hub finds. Raises CHECKPOINT_NOT_FOUND.
@@ -18,6 +22,15 @@ def open_source(source: str, *, revision: str | None = None) -> Checkpoint:
     folder = Path(source).expanduser()
     if folder.name == "model_index.json":
         folder = folder.parent
+    if folder.is_file() and folder.suffix == ".safetensors":
+        if config is None:
+            raise ExportError(
+                "BAD_OPTION",
+                f"{folder} has weights alone; --config with a folder that has the configurations and "
+                "the tokenizers of the same model would be right.",
+                expected="--config FOLDER",
+            )
+        return SingleFile(folder, open_source(str(config)).folder)
     if folder.is_dir():
         if not (folder / "model_index.json").is_file():
             raise ExportError(

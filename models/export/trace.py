@@ -12,6 +12,7 @@ brings activations and weights together (native/core/precision.h).
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ from models.streams import traced_streams
 # usual width, so that rows are no copies of each other.
 ROW_STRIDE = 13
 RELATIVE_TOLERANCE = 1e-4
+# More than the code of any trace takes.
+PROGRAM_BYTES = 64 << 20
 
 
 @dataclass
@@ -134,6 +137,7 @@ def write_trace(
     put_weights(traced, real, path.name)
     report("writing")
     path.parent.mkdir(parents=True, exist_ok=True)
+    require_room(path.parent, real)
     raw = path.with_name(f".{path.name}.raw")
     try:
         traced.save(str(raw))
@@ -141,6 +145,22 @@ def write_trace(
     finally:
         raw.unlink(missing_ok=True)
     return blocks
+
+
+def require_room(folder: Path, weights: Mapping[str, Tensor]) -> None:
+    """Raise OUTPUT_UNWRITABLE unless the archive and its copy without source positions fit: libtorch's
+    writer ends the whole process when the disk is full."""
+    sizes = {id(tensor): tensor.nbytes for tensor in weights.values()}
+    wanted = 2 * sum(sizes.values()) + PROGRAM_BYTES
+    free = shutil.disk_usage(folder).free
+    if free < wanted:
+        raise ExportError(
+            "OUTPUT_UNWRITABLE",
+            f"{folder} has {free / 1e9:.1f} GB left, and {wanted / 1e9:.1f} GB are needed to write this "
+            "component. What is finished is kept for the next attempt.",
+            found=free,
+            expected=f"{wanted} bytes",
+        )
 
 
 def compare(module: nn.Module, traced: Any, inputs: Sequence[Tensor], name: str) -> None:

@@ -1,0 +1,131 @@
+"""Bundles of modules of one's own: a Python file with a function `adapter` that describes one.
+
+docs/export.md explains it, examples/adapter/grating.py is one that runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models.export.checkpoint import DTYPES, fingerprint_of
+from models.export.errors import ExportError
+from models.export.family import Component, Plan
+from models.export.progress import Progress, Silent
+from models.export.run import write_plan
+from models.export.trace import Traceable
+
+
+@dataclass
+class Adapter:
+    """What `adapter(source, dtype)` returns.
+
+    transformer: the module, inputs to trace it with, further inputs of other batch sizes (and of
+    other resolutions, if it takes any) to check the trace with, and its blocks: their path and the
+    streams they return, in the module's own order. description: bundle.json without `format`,
+    `name`, `licence`, `files`, and the transformer's `file`, `dtype` and `blocks`; components:
+    further files by their name in the bundle, such as "vae/decoder.pt".
+    """
+
+    transformer: Traceable
+    description: Mapping[str, Any]
+    components: Mapping[str, Traceable] = field(default_factory=dict)
+    name: str | None = None
+    licence: str | None = None
+
+
+def export_adapter(
+    file: Path,
+    out: Path,
+    *,
+    source: str | None = None,
+    dtype: str | None = None,
+    name: str | None = None,
+    licence_text: str | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Write the bundle of what `file` describes; `source` (--from) is passed on to it as it is.
+
+    dtype: of the weights on disk, float32 by default. Raises ExportError.
+    """
+    dtype = dtype or "float32"
+    made = call(file, source, DTYPES[dtype])
+    traceables = {"transformer.pt": made.transformer, **made.components}
+    parts = [
+        Component(
+            path.removesuffix(".pt"),
+            path,
+            "adapter",
+            trace=lambda traceable=traceable: in_dtype(traceable, DTYPES[dtype]),
+        )
+        for path, traceable in traceables.items()
+    ]
+
+    def describe(records: Mapping[str, Any]) -> dict[str, Any]:
+        description = dict(made.description)
+        description["transformer"] = {
+            "file": "transformer.pt",
+            "dtype": dtype,
+            **description["transformer"],
+            "blocks": records["transformer"]["blocks"],
+        }
+        return description
+
+    digest = hashlib.sha256(str(source).encode())
+    fingerprint_of(file, digest)
+    if source is not None and Path(source).is_file():
+        fingerprint_of(Path(source), digest)
+    return write_plan(
+        Plan(parts, describe, []),
+        out,
+        fingerprints={"adapter": digest.hexdigest()},
+        heading={
+            "name": name or made.name or file.stem,
+            "licence": licence_text or made.licence or "unknown",
+        },
+        facts=[dtype],
+        overwrite=overwrite,
+        progress=progress or Silent(),
+    )
+
+
+def in_dtype(traceable: Traceable, dtype: torch.dtype) -> Traceable:
+    traceable.module.to(dtype)
+    return traceable
+
+
+def call(file: Path, source: str | None, dtype: torch.dtype) -> Adapter:
+    """Run the user's file. What it throws passes through, with its own message."""
+    spec = importlib.util.spec_from_file_location("detail_guidance_adapter", file)
+    if not file.is_file() or spec is None or spec.loader is None:
+        raise ExportError(
+            "BAD_OPTION",
+            f"There is no adapter {file}; a Python file with a function adapter(source, dtype) would "
+            "be right.",
+            found=str(file),
+            expected="a .py file",
+        )
+    module = importlib.util.module_from_spec(spec)
+    # An adapter may import what lies beside it.
+    sys.path.insert(0, str(file.resolve().parent))
+    spec.loader.exec_module(module)
+    make = getattr(module, "adapter", None)
+    made = make(source, dtype) if callable(make) else None
+    if not isinstance(made, Adapter):
+        what = f"returns a {type(made).__name__}" if callable(make) else "is not there"
+        raise ExportError(
+            "BAD_OPTION",
+            f"The function adapter(source, dtype) of {file} {what}; an Adapter of "
+            "models.export.adapter would be right.",
+            found=str(file),
+            expected="def adapter(source, dtype) -> Adapter",
+        )
+    return made
