@@ -1,0 +1,38 @@
+/** The outputs of a model's blocks: the residual stream, layer by layer. */
+import { DetailGuidanceError } from '../errors';
+import type { NativeSite } from '../native';
+
+export interface BlockOutput {
+  layer: number;
+  path: string;
+  stream: string;
+}
+
+/**
+ * The outputs of blocks in one stream, in order of evaluation.
+ *
+ * @param layers 0-based; default all that have the stream
+ * @throws LAYER_OUT_OF_RANGE for a layer that the model has not; SITE_NOT_FOUND for a stream that it has not
+ */
+export function blockOutputs(sites: readonly NativeSite[], stream: string, layers?: readonly number[]): BlockOutput[] {
+  const outputs = sites.filter(({ tap, block }) => tap === 'output' && block !== null);
+  const last = Math.max(-1, ...outputs.map(({ block }) => block!));
+  const beyond = layers?.find((layer) => !Number.isInteger(layer) || layer < 0 || layer > last);
+  if (beyond !== undefined) {
+    throw new DetailGuidanceError(
+      'LAYER_OUT_OF_RANGE',
+      `options.layers has ${beyond}; this model's layers are numbered 0 to ${last}.`,
+      { found: beyond, expected: `0 to ${last}` },
+    );
+  }
+  const found = outputs
+    .filter((site) => site.stream === stream && (!layers || layers.includes(site.block!)))
+    .map(({ path, block }) => ({ layer: block!, path, stream }));
+  if (found.length > 0) return found;
+  const streams = [...new Set(outputs.map((site) => site.stream).filter((name) => name !== null))];
+  throw new DetailGuidanceError(
+    'SITE_NOT_FOUND',
+    `No block has the stream '${stream}'${layers ? ` in layers ${layers.join(', ')}` : ''}; ${streams.map((name) => `'${name}'`).join(' or ')} would be right.`,
+    { found: stream, expected: streams.join(', ') },
+  );
+}

@@ -1,0 +1,44 @@
+/** What the model is conditioned on while it is looked at: classes, or what the caller names. */
+import type { Bundle } from '../bundle';
+import { DetailGuidanceError } from '../errors';
+import type { GenerateOptions } from '../options/generate';
+
+/** The part of `GenerateOptions` that says what is drawn: a class, tensors, a prompt. */
+export type Conditions = Omit<
+  GenerateOptions,
+  'seed' | 'latents' | 'numImages' | 'numInferenceSteps' | 'guidance' | 'preview' | 'onStep' | 'signal'
+>;
+
+/** Classes that stand for all of them, when the caller names none. */
+const mostClasses = 10;
+
+/**
+ * The caller's, or up to ten classes spread evenly over all.
+ *
+ * @throws BAD_OPTION for an empty list, and when none are given for a model that has no classes
+ */
+export function chooseConditions(given: readonly Conditions[] | undefined, { conditioning }: Bundle): Conditions[] {
+  if (given !== undefined && given.length > 0) return [...given];
+  if (given !== undefined || conditioning.kind !== 'class') {
+    const state = given ? 'is empty' : 'is missing, and this model has no classes to choose from';
+    throw new DetailGuidanceError(
+      'BAD_OPTION',
+      `options.conditions ${state}; a list of what the model is conditioned on, as generate takes it, would be right.`,
+      { found: given, expected: 'at least one set of conditioning options' },
+    );
+  }
+  const { numClasses } = conditioning;
+  const count = Math.min(numClasses, mostClasses);
+  return Array.from({ length: count }, (_, index) => ({ classLabel: Math.floor((index * numClasses) / count) }));
+}
+
+/** A few words for a figure. */
+export function describeConditions(conditions: Conditions, index: number, { conditioning }: Bundle): string {
+  const { classLabel, prompt } = conditions as Conditions & { prompt?: unknown };
+  if (typeof prompt === 'string') return prompt;
+  if (typeof classLabel === 'string') return classLabel;
+  if (typeof classLabel === 'number') {
+    return (conditioning.kind === 'class' ? conditioning.labels?.[classLabel] : undefined) ?? `class ${classLabel}`;
+  }
+  return `conditioning ${index}`;
+}

@@ -1,0 +1,79 @@
+/**
+ * Where a block's AdaLN modulation is, and how it is laid out. The modulation MLP^k(t, c) gives chunks as wide as the
+ * hidden state; which chunk is a residual gate follows from their number:
+ *
+ *   6  shift, scale, gate of the attention, then of the MLP      DiT, SD3 (AdaLayerNormZero)
+ *   9  the same, then of a second attention                      SD3.5 (SD35AdaLayerNormZeroX)
+ *   3  shift, scale, gate of attention and MLP together          Flux' single blocks (AdaLayerNormZeroSingle)
+ */
+import { DetailGuidanceError } from '../errors';
+import type { NativeSite } from '../native';
+import type { BlockOutput } from './blocks';
+
+export interface Gate {
+  /** attention, mlp, attention2, or block where one gate serves both. */
+  branch: string;
+  /** Chunk of the modulation that is α. */
+  chunk: number;
+}
+
+export interface ModulationSite {
+  layer: number;
+  path: string;
+  chunks: number;
+  gates: Gate[];
+}
+
+const layouts: Readonly<Record<number, Gate[]>> = {
+  3: [{ branch: 'block', chunk: 2 }],
+  6: [
+    { branch: 'attention', chunk: 2 },
+    { branch: 'mlp', chunk: 5 },
+  ],
+  9: [
+    { branch: 'attention', chunk: 2 },
+    { branch: 'mlp', chunk: 5 },
+    { branch: 'attention2', chunk: 8 },
+  ],
+};
+
+/** The modulation's last linear layer, relative to the block: this package's DiT, the original DiT, diffusers. */
+const imagePaths = ['modulation', 'adaLN_modulation.1', 'norm1.linear', 'norm.linear'];
+const textPaths = ['norm1_context.linear'];
+
+/**
+ * The modulation of each of the blocks.
+ *
+ * @param shapes of the sites, in their order, as `pipeline.shapes()` gives them
+ * @param path its path relative to the block, when it is not one of the known ones
+ * @throws SITE_NOT_FOUND when a block has no such site, or one whose width is not 3, 6 or 9 times the hidden state's
+ */
+export function findModulations(
+  sites: readonly NativeSite[],
+  shapes: readonly (readonly number[] | null)[],
+  blocks: readonly BlockOutput[],
+  hiddenChannels: number,
+  path?: string,
+): ModulationSite[] {
+  return blocks.map(({ layer, path: block, stream }) => {
+    const wanted = path === undefined ? (stream === 'text' ? textPaths : imagePaths) : [path];
+    const candidates = wanted.map((relative) => `${block}.${relative}`);
+    const index = sites.findIndex((site) => site.tap === 'output' && candidates.includes(site.path));
+    if (index === -1) {
+      throw new DetailGuidanceError(
+        'SITE_NOT_FOUND',
+        `Block ${layer} has no modulation at ${candidates.join(' or ')}: its gates cannot be traced; options.modulation with the path of the module that gives them, relative to the block, would be right.`,
+        { found: block, expected: 'the path of a module whose output are the chunks of the AdaLN modulation' },
+      );
+    }
+    const width = shapes[index]?.at(-1) ?? 0;
+    const chunks = width / hiddenChannels;
+    const gates = layouts[chunks];
+    if (gates) return { layer, path: sites[index]!.path, chunks, gates };
+    throw new DetailGuidanceError(
+      'SITE_NOT_FOUND',
+      `${sites[index]!.path} gives ${width} values, ${chunks} times the ${hiddenChannels} hidden channels; 3, 6 or 9 chunks would be right.`,
+      { found: width, expected: '3, 6 or 9 chunks as wide as the hidden state' },
+    );
+  });
+}

@@ -1,0 +1,170 @@
+/**
+ * Residual gates against massive activations. Gan et al. (arXiv 2510.11538) find that the massive channels are those
+ * where the gate α of z' = z + α · D(z, t, c) spikes. Which of a block's gates they mean is not said: all are traced.
+ */
+import type { ActivationRecord } from '../activations';
+import { z } from 'zod';
+
+import { AbortError } from '../errors';
+import { parse } from '../options/parse';
+import { abortSignal, list, strictObject, text, whole } from '../options/vocabulary';
+import { toFloat32 } from '../tensor';
+
+import { blockOutputs } from './blocks';
+import { chooseConditions, describeConditions, type Conditions } from './conditions';
+import { findModulations, type ModulationSite } from './gateSites';
+import { chooseTracedChannels } from './magnitude';
+import { progressCallback } from './progress';
+import type { ActivationSource } from './source';
+import { mean, spearman, strongestFirst } from './statistics';
+
+const optionsSchema = strictObject({
+  /** Channels that the gates are compared with, the same after every layer. Default: the bundle's. */
+  channels: list(whole(0), 'a list of channels').optional(),
+  /** Or other ones by layer, as findMassiveActivations gives them: `{ 5: [51, 89, 121] }`. */
+  channelsByLayer: z
+    .record(z.string().regex(/^\d+$/), z.array(whole(0)), { error: 'an object of channel lists by layer' })
+    .optional(),
+  layers: list(whole(0), 'a list of layers').optional(),
+  conditions: z.custom<readonly Conditions[]>(Array.isArray, { error: 'a list of conditions' }).optional(),
+  seed: whole(0).default(0),
+  /** Default 10. */
+  numInferenceSteps: whole(1, 1000).default(10),
+  stream: text('the name of a stream').default('image'),
+  /** Path of the modulation relative to a block, for models where it is not found: see gateSites.ts. */
+  modulation: text().optional(),
+  onProgress: progressCallback().optional(),
+  signal: abortSignal().optional(),
+});
+
+/** What `traceGates` takes. */
+export type GateOptions = z.input<typeof optionsSchema>;
+
+export interface GateTrace {
+  layer: number;
+  path: string;
+  branch: string;
+  /** |α| of each channel, mean over conditions and timesteps. */
+  gate: number[];
+  /** Mean |z| of each channel after the block, over tokens, conditions and timesteps. */
+  activation: number[];
+  massive: number[];
+  /** Share of the massive channels that are among as many channels with the largest |α|; null without any. */
+  overlap: number | null;
+  /** What channels drawn at random would give: their share of all channels. */
+  chance: number;
+  /** Rank of each massive channel by |α|, 1 the largest. */
+  ranks: number[];
+  /** Spearman's rank correlation of |α| with |z| over the channels: of the means, and at each timestep. */
+  correlation: number;
+  correlationByTimestep: number[];
+}
+
+export interface GatesTrace {
+  stream: string;
+  timesteps: number[];
+  conditions: string[];
+  gates: GateTrace[];
+}
+
+interface Sums {
+  site: ModulationSite;
+  /** [gate][timestep][channel], and of the activations [timestep][channel]. */
+  gates: Float64Array[][];
+  activations: Float64Array[];
+}
+
+/**
+ * Compares the residual gates of every block with the channels of the hidden state after it.
+ *
+ * @throws SITE_NOT_FOUND when a block's modulation is not found; BAD_OPTION, LAYER_OUT_OF_RANGE, CHANNEL_OUT_OF_RANGE,
+ *   ABORT_ERR and what `generate` throws
+ */
+export async function traceGates(pipeline: ActivationSource, options: GateOptions = {}): Promise<GatesTrace> {
+  const request = parse(optionsSchema, options, 'options');
+  const { bundle } = pipeline;
+  const { hiddenChannels } = bundle.transformer;
+  const byLayer = request.channelsByLayer;
+  const channels = byLayer ? [] : chooseTracedChannels(request.channels, bundle);
+  const blocks = blockOutputs(pipeline.sites, request.stream, request.layers);
+  const shapes = await pipeline.shapes(request.signal);
+  const sites = findModulations(pipeline.sites, shapes, blocks, hiddenChannels, request.modulation);
+  const conditions = chooseConditions(request.conditions, bundle);
+  const sums = sites.map((site): Sums => ({ site, gates: site.gates.map(() => []), activations: [] }));
+  const timesteps: number[] = [];
+  for (const [index, each] of conditions.entries()) {
+    if (request.signal?.aborted) throw new AbortError(request.signal.reason);
+    const { seed, numInferenceSteps, signal } = request;
+    const generate = { ...each, seed, numImages: 1, numInferenceSteps, guidance: {} };
+    // Apart: whole tensors of the narrow modulations, statistics alone of the wide hidden states.
+    const modulations = pipeline.activations({
+      generate,
+      sites: sites.map(({ path }) => ({ path })),
+      statistics: false,
+      tensors: true,
+      signal,
+    });
+    for await (const record of modulations) addGates(sums, record, hiddenChannels);
+    const outputs = blocks.map(({ path, stream }) => ({ path, stream }));
+    for await (const record of pipeline.activations({ generate, sites: outputs, statistics: true, signal })) {
+      timesteps[record.step] = record.timestep;
+      addActivations(sums, record);
+    }
+    request.onProgress?.({ doing: 'tracing gates', fraction: (index + 1) / conditions.length });
+  }
+  return {
+    stream: request.stream,
+    timesteps,
+    conditions: conditions.map((each, index) => describeConditions(each, index, bundle)),
+    gates: sums.flatMap((each) =>
+      compare(each, byLayer ? (byLayer[each.site.layer] ?? []) : channels, conditions.length),
+    ),
+  };
+}
+
+function addGates(sums: Sums[], { site, step, tensor }: ActivationRecord, hiddenChannels: number): void {
+  const at = sums.find((each) => each.site.path === site.path);
+  if (!at || !tensor) return;
+  // One row an image: the modulation is the same for all tokens.
+  const values = toFloat32(tensor);
+  at.site.gates.forEach(({ chunk }, gate) => {
+    const total = (at.gates[gate]![step] ??= new Float64Array(hiddenChannels));
+    for (let channel = 0; channel < hiddenChannels; channel++) {
+      total[channel]! += Math.abs(values[chunk * hiddenChannels + channel]!);
+    }
+  });
+}
+
+function addActivations(sums: Sums[], { site, step, channels }: ActivationRecord): void {
+  const at = sums.find((each) => each.site.layer === site.block);
+  if (!at || !channels) return;
+  const total = (at.activations[step] ??= new Float64Array(channels.mean.length));
+  channels.mean.forEach((value, channel) => (total[channel]! += value));
+}
+
+function compare({ site, gates, activations }: Sums, massive: readonly number[], conditions: number): GateTrace[] {
+  const activation = overSteps(activations, conditions);
+  return site.gates.map(({ branch }, index) => {
+    const gate = overSteps(gates[index]!, conditions);
+    const order = strongestFirst(gate);
+    const top = new Set(order.slice(0, massive.length));
+    return {
+      layer: site.layer,
+      path: site.path,
+      branch,
+      gate,
+      activation,
+      massive: [...massive],
+      overlap: massive.length === 0 ? null : massive.filter((channel) => top.has(channel)).length / massive.length,
+      chance: massive.length / gate.length,
+      ranks: massive.map((channel) => order.indexOf(channel) + 1),
+      correlation: spearman(gate, activation),
+      correlationByTimestep: gates[index]!.map((at, step) => spearman(at, activations[step]!)),
+    };
+  });
+}
+
+/** From sums over the conditions by timestep to means over both. */
+function overSteps(byStep: Float64Array[], conditions: number): number[] {
+  return Array.from(byStep[0] ?? [], (_, channel) => mean(byStep.map((at) => at[channel]!)) / conditions);
+}

@@ -1,0 +1,148 @@
+/**
+ * What sets the magnitude of massive activations: the timestep, or what is drawn? Gan et al. (arXiv 2510.11538) say the
+ * timestep. Traced along conditional trajectories from the same seeds: magnitude against timestep for fixed
+ * conditions, against conditions for a fixed timestep, and the variance that each explains.
+ */
+import { z } from 'zod';
+
+import { AbortError, DetailGuidanceError } from '../errors';
+import { parse } from '../options/parse';
+import { abortSignal, list, strictObject, text, whole } from '../options/vocabulary';
+
+import { varianceShares } from './anova';
+import { blockOutputs } from './blocks';
+import { chooseConditions, describeConditions, type Conditions } from './conditions';
+import { progressCallback } from './progress';
+import type { ActivationSource } from './source';
+import { lowerMedian, mean } from './statistics';
+
+const optionsSchema = strictObject({
+  /** Channels whose magnitude is traced. Default: the massive activations that the bundle records. */
+  channels: list(whole(0), 'a list of channels').optional(),
+  /** 0-based layers. Default: all that have the stream. */
+  layers: list(whole(0), 'a list of layers').optional(),
+  /** What the model is conditioned on. Default: up to ten classes, spread over all. */
+  conditions: z.custom<readonly Conditions[]>(Array.isArray, { error: 'a list of conditions' }).optional(),
+  /** First seed, and how many follow it; every condition meets every seed. Default 0 and 3. */
+  seed: whole(0).default(0),
+  seeds: whole(1, 1000).default(3),
+  /** Default 10. */
+  numInferenceSteps: whole(2, 1000).default(10),
+  stream: text('the name of a stream').default('image'),
+  onProgress: progressCallback().optional(),
+  signal: abortSignal().optional(),
+});
+
+/** What `traceMagnitude` takes. */
+export type MagnitudeOptions = z.input<typeof optionsSchema>;
+
+export interface LayerMagnitude {
+  layer: number;
+  path: string;
+  /** Mean of |z| over tokens and channels, [timestep][conditions][seed]. */
+  magnitude: number[][][];
+  /** Mean of |z| of each channel over tokens, conditions and seeds, [timestep][channel as in `channels`]. */
+  byChannel: number[][];
+  /** Of the median channel, [timestep]: what the magnitude is to be compared with. */
+  median: number[];
+  /** Shares of the magnitude's total sum of squares (η²). */
+  explained: { timestep: number; conditions: number; both: number; seeds: number };
+}
+
+export interface MagnitudeTrace {
+  channels: number[];
+  stream: string;
+  timesteps: number[];
+  conditions: string[];
+  seeds: number[];
+  layers: LayerMagnitude[];
+  /** Records with NaN or infinite values: their values are null in JSON and make `explained` NaN. */
+  nonFinite: number;
+}
+
+/**
+ * Traces the magnitude of channels over layers, timesteps, conditions and seeds.
+ *
+ * @throws BAD_OPTION when no channels are given and the bundle records none; CHANNEL_OUT_OF_RANGE, LAYER_OUT_OF_RANGE,
+ *   SITE_NOT_FOUND, ABORT_ERR and what `generate` throws
+ */
+export async function traceMagnitude(
+  pipeline: ActivationSource,
+  options: MagnitudeOptions = {},
+): Promise<MagnitudeTrace> {
+  const request = parse(optionsSchema, options, 'options');
+  const { bundle } = pipeline;
+  const channels = chooseTracedChannels(request.channels, bundle);
+  const outputs = blockOutputs(pipeline.sites, request.stream, request.layers);
+  const places = new Map(outputs.map(({ layer }, place) => [layer, place]));
+  const conditions = chooseConditions(request.conditions, bundle);
+  const layers = outputs.map(({ layer, path }): Omit<LayerMagnitude, 'explained'> => {
+    return { layer, path, magnitude: [], byChannel: [], median: [] };
+  });
+  const timesteps: number[] = [];
+  const runs = conditions.length * request.seeds;
+  let nonFinite = 0;
+  for (let seed = 0; seed < request.seeds; seed++) {
+    for (const [index, each] of conditions.entries()) {
+      if (request.signal?.aborted) throw new AbortError(request.signal.reason);
+      const { numInferenceSteps, signal } = request;
+      const records = pipeline.activations({
+        generate: { ...each, seed: request.seed + seed, numImages: 1, numInferenceSteps, guidance: {} },
+        sites: outputs.map(({ path, stream }) => ({ path, stream })),
+        statistics: true,
+        signal,
+      });
+      for await (const { site, step, timestep, channels: statistics, nonFinite: bad } of records) {
+        const at = layers[places.get(site.block!)!];
+        if (!at || !statistics) continue;
+        nonFinite += bad;
+        timesteps[step] = timestep;
+        const values = channels.map((channel) => statistics.mean[channel]!);
+        ((at.magnitude[step] ??= [])[index] ??= [])[seed] = mean(values);
+        const sums = (at.byChannel[step] ??= channels.map(() => 0));
+        values.forEach((value, place) => (sums[place]! += value / runs));
+        at.median[step] = (at.median[step] ?? 0) + lowerMedian(statistics.mean) / runs;
+      }
+      request.onProgress?.({
+        doing: 'tracing magnitudes',
+        fraction: (seed * conditions.length + index + 1) / runs,
+      });
+    }
+  }
+  return {
+    channels,
+    stream: request.stream,
+    timesteps,
+    conditions: conditions.map((each, index) => describeConditions(each, index, bundle)),
+    seeds: Array.from({ length: request.seeds }, (_, index) => request.seed + index),
+    layers: layers.map((layer) => ({ ...layer, explained: explain(layer.magnitude) })),
+    nonFinite,
+  };
+}
+
+function explain(magnitude: number[][][]): LayerMagnitude['explained'] {
+  const { first, second, interaction, residual } = varianceShares(magnitude);
+  return { timestep: first, conditions: second, both: interaction, seeds: residual };
+}
+
+/** The given channels, or the bundle's. @throws BAD_OPTION, CHANNEL_OUT_OF_RANGE */
+export function chooseTracedChannels(
+  given: readonly number[] | undefined,
+  { massiveActivations, transformer }: ActivationSource['bundle'],
+): number[] {
+  const channels = given ?? massiveActivations?.channels;
+  if (!channels) {
+    throw new DetailGuidanceError(
+      'BAD_OPTION',
+      'options.channels is missing, and this bundle records no massive activations; channel numbers, as findMassiveActivations gives them, would be right.',
+      { expected: 'channel numbers' },
+    );
+  }
+  const beyond = channels.find((channel) => channel >= transformer.hiddenChannels);
+  if (beyond === undefined) return [...channels];
+  throw new DetailGuidanceError(
+    'CHANNEL_OUT_OF_RANGE',
+    `options.channels has ${beyond}; this model's hidden channels are numbered 0 to ${transformer.hiddenChannels - 1}.`,
+    { found: beyond, expected: `0 to ${transformer.hiddenChannels - 1}` },
+  );
+}

@@ -1,0 +1,76 @@
+/** Folders that appear whole or not at all: filled beside their place under another name, then renamed onto it. */
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+
+import { AbortError, DetailGuidanceError } from '../errors';
+
+/**
+ * Says before a long computation what would only fail after it.
+ *
+ * @throws OUTPUT_UNWRITABLE when `out` exists, or the folder that it would be in does not
+ */
+export async function checkNewFolder(out: string): Promise<void> {
+  const place = resolve(out);
+  if (await stat(place).catch(() => null)) throw unwritable(out, { code: 'EEXIST' });
+  const above = await stat(dirname(place)).catch((cause: unknown) => {
+    throw unwritable(out, cause);
+  });
+  if (!above.isDirectory()) throw unwritable(out, { code: 'ENOTDIR' });
+}
+
+/**
+ * Makes a folder.
+ *
+ * @param out a folder that does not exist, in one that does
+ * @param fill writes into the folder it is given
+ * @throws OUTPUT_UNWRITABLE, ABORT_ERR, errors of this package that `fill` throws; nothing is left behind then
+ */
+export async function writeNewFolder(out: string, fill: (folder: string) => Promise<void>): Promise<string> {
+  await checkNewFolder(out);
+  const place = resolve(out);
+  const temporary = join(dirname(place), `.${basename(place)}.${randomBytes(6).toString('hex')}.tmp`);
+  try {
+    await mkdir(temporary);
+    await fill(temporary);
+    await rename(temporary, place);
+  } catch (cause) {
+    await rm(temporary, { recursive: true, force: true });
+    if (cause instanceof DetailGuidanceError) throw cause;
+    throw unwritable(out, cause);
+  }
+  return place;
+}
+
+/** Writes a file of such a folder, synced, so that the rename does not come before its bytes. */
+export async function writeSynced(path: string, content: Uint8Array | string, signal?: AbortSignal): Promise<void> {
+  if (signal?.aborted) throw new AbortError(signal.reason);
+  const file = await open(path, 'wx');
+  try {
+    await file.writeFile(content);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+function unwritable(out: string, cause: unknown): DetailGuidanceError {
+  const code = (cause as NodeJS.ErrnoException | null)?.code;
+  const reasons: Record<string, string> = {
+    EEXIST: 'it exists already',
+    ENOTEMPTY: 'it exists already',
+    ENOENT: `the folder ${dirname(resolve(out))} does not exist`,
+    ENOTDIR: `${dirname(resolve(out))} is not a folder`,
+    ENOSPC: 'the disk is full',
+    EDQUOT: 'the quota of this user is used up',
+    EACCES: 'writing there is not permitted',
+    EPERM: 'writing there is not permitted',
+    EROFS: 'the file system is read-only',
+  };
+  const reason = (code && reasons[code]) ?? (cause instanceof Error ? cause.message : String(cause));
+  return new DetailGuidanceError('OUTPUT_UNWRITABLE', `The folder ${out} cannot be written: ${reason}.`, {
+    found: code,
+    expected: 'a folder that does not exist, in one that does',
+    cause,
+  });
+}

@@ -1,0 +1,14 @@
+/** How far an analysis is. */
+import { z } from 'zod';
+
+export interface AnalysisProgress {
+  /** What is being done, a few words. */
+  doing: string;
+  /** Of the whole call, 0 to 1. */
+  fraction: number;
+}
+
+/** Called after every trajectory. */
+export function progressCallback() {
+  return z.custom<(event: AnalysisProgress) => void>((value) => typeof value === 'function', { error: 'a function' });
+}

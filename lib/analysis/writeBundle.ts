@@ -1,0 +1,122 @@
+/** Records what was found in a copy of the bundle, so that `channels: 'auto'` and `layer: 'auto'` mean it. */
+import { createHash } from 'node:crypto';
+import { constants } from 'node:fs';
+import { copyFile, mkdir, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+import { openBundle, type Bundle } from '../bundle';
+import { AbortError, DetailGuidanceError } from '../errors';
+
+import type { MassiveActivations } from './massiveActivations';
+import { writeNewFolder, writeSynced } from './newFolder';
+
+/** Of the statistics in the copy, as in the embedded bundle. */
+const statisticsFile = 'massive-activations.json';
+
+/** A manifest as it is on disk, with keys that the library does not know. */
+interface Manifest extends Record<string, unknown> {
+  files: Record<string, { sha256: string; bytes: number }>;
+  defaults?: { guidance?: Record<string, unknown> };
+}
+
+/**
+ * Writes a copy of a bundle with what `findMassiveActivations` found: `massiveActivations` in its `bundle.json` and
+ * the measurements beside it. The folder appears whole or not at all, and is opened once, so that its checksums are
+ * known to be right. A layer or channels that the bundle's default guidance names become 'auto'.
+ *
+ * @param out a folder that does not exist, in one that does
+ * @throws BAD_OPTION when nothing was found; OUTPUT_UNWRITABLE when `out` exists or cannot be written; ABORT_ERR
+ */
+export async function writeMassiveActivations(
+  bundle: Bundle,
+  finding: MassiveActivations,
+  out: string,
+  { signal }: { signal?: AbortSignal } = {},
+): Promise<Bundle> {
+  if (!finding.suggested) {
+    throw new DetailGuidanceError(
+      'BAD_OPTION',
+      `There are no massive activations to write: ${finding.remarks[0] ?? 'none were found.'}`,
+      { found: 'no massive channels', expected: 'a finding with massive channels' },
+    );
+  }
+  const place = await writeNewFolder(out, async (folder) => {
+    await copyFiles(bundle, folder, signal);
+    await writeManifest(bundle, finding, folder);
+  });
+  return openBundle(place, signal);
+}
+
+async function copyFiles(bundle: Bundle, folder: string, signal: AbortSignal | undefined): Promise<void> {
+  for (const file of Object.keys(bundle.files)) {
+    if (signal?.aborted) throw new AbortError(signal.reason);
+    if (file === statisticsFile) continue;
+    const target = join(folder, file);
+    await mkdir(dirname(target), { recursive: true });
+    // A clone where the file system can: a transformer has gigabytes.
+    await copyFile(bundle.path(file), target, constants.COPYFILE_FICLONE);
+  }
+}
+
+async function writeManifest(bundle: Bundle, finding: MassiveActivations, folder: string): Promise<void> {
+  const manifest = JSON.parse(await readFile(join(bundle.folder, 'bundle.json'), 'utf8')) as Manifest;
+  const statistics = Buffer.from(`${JSON.stringify(statisticsOf(finding), null, 1)}\n`);
+  const { layer, channels } = finding.suggested!;
+  const changed = {
+    ...manifest,
+    massiveActivations: {
+      stream: finding.stream,
+      layer,
+      channels,
+      rule: finding.rule,
+      source: 'measured',
+      statistics: statisticsFile,
+    },
+    ...(manifest.defaults?.guidance
+      ? { defaults: { ...manifest.defaults, guidance: forgetPlaces(manifest.defaults.guidance) } }
+      : {}),
+    files: {
+      ...manifest.files,
+      [statisticsFile]: {
+        sha256: createHash('sha256').update(statistics).digest('hex'),
+        bytes: statistics.length,
+      },
+    },
+  };
+  await writeSynced(join(folder, statisticsFile), statistics);
+  await writeSynced(join(folder, 'bundle.json'), Buffer.from(`${JSON.stringify(changed, null, 2)}\n`));
+}
+
+/** Layer and channels that were right for the old entry say nothing about the new one. */
+function forgetPlaces(guidance: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(guidance).map(([technique, options]) => {
+      if ((technique !== 'detail' && technique !== 'disrupt') || typeof options !== 'object' || options === null)
+        return [technique, options];
+      const places = Object.keys(options).filter((key) => key === 'layer' || key === 'channels');
+      return [technique, { ...options, ...Object.fromEntries(places.map((key) => [key, 'auto'])) }];
+    }),
+  );
+}
+
+/** The form of models/massive_activations.py, which lib/bundle/ranking.ts reads. */
+function statisticsOf(finding: MassiveActivations) {
+  const digits = (value: number) => Number(value.toPrecision(4));
+  return {
+    rule: finding.rule,
+    threshold: finding.threshold,
+    stream: finding.stream,
+    timesteps: finding.timesteps,
+    conditions: finding.conditions,
+    seeds: finding.seeds,
+    remarks: finding.remarks,
+    effects: finding.effects,
+    blocks: finding.layers.map(({ layer, channels, stability, strongest, channelMeans }) => ({
+      layer,
+      channels: channels.map(({ channel }) => channel),
+      stability,
+      strongest: { channel: strongest.channel, strength: strongest.strength.map(digits) },
+      channelMeans: channelMeans.map((at) => at.map(digits)),
+    })),
+  };
+}
