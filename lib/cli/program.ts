@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 
 import { version } from '../version';
 
+import { analyzeCommand } from './analyze';
 import { demoCommand } from './demo';
 import { doctorCommand } from './doctor';
 import { dumpCommand } from './dump';
@@ -22,6 +23,7 @@ export function createProgram(): Command {
     .showSuggestionAfterError();
   for (const command of [
     demoCommand(),
+    analyzeCommand(),
     generateCommand(),
     dumpCommand(),
     inspectCommand(),
