@@ -66,7 +66,7 @@ export function resolveDtype(
 }
 
 /** Whether matrix products in bfloat16 have instructions of their own; known on Linux alone. */
-function cpuHasBfloat16(): boolean {
+export function cpuHasBfloat16(): boolean {
   try {
     return /^(flags|Features)\s*:.*\b(avx512_bf16|amx_bf16|bf16)\b/m.test(readFileSync('/proc/cpuinfo', 'utf8'));
   } catch {

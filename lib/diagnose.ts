@@ -4,6 +4,7 @@ import { searchLibtorch, type Candidate } from '../setup/libtorch.cjs';
 import { findPython, testPython } from '../setup/python.cjs';
 import { findBuildTools, findCompiler } from '../setup/toolchain.cjs';
 import { openBundle } from './bundle';
+import { cpuHasBfloat16 } from './device';
 import { native, readBuild, type BuildInfo } from './native';
 
 /** A program that was looked for: `reason` says why it cannot be used. */
@@ -43,6 +44,8 @@ export interface Diagnosis {
     /** Why CUDA is not linked. */
     cudaReason: string | null;
     cpuCapability: string | null;
+    /** The processor computes in bfloat16, so that `dtype: 'auto'` may take it. */
+    cpuBfloat16: boolean;
     threads: number | null;
     reason: string | null;
   };
@@ -98,6 +101,7 @@ function addonFinding(): Pick<Diagnosis, 'addon' | 'cuda'> {
     cudaLinked: false,
     cudaReason: null,
     cpuCapability: null,
+    cpuBfloat16: cpuHasBfloat16(),
     threads: null,
     reason: null,
   };

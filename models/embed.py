@@ -16,8 +16,10 @@ from models.classifier_features import FEATURES, feature_network
 from models.diffusion_transformer import TransformerConfig
 from models.fashion_mnist import DEFAULT_FOLDER, LABELS, load_split
 from models.massive_activations import RULE, measure, report
+from models.precision import measure as measure_precision
 
 STATISTICS = "massive-activations.json"
+PICTURES = 10  # that 16 bits are compared with float32 by
 
 # Chosen by looking at contact sheets (models/README.md says what was seen).
 NUM_INFERENCE_STEPS = 20
@@ -115,10 +117,12 @@ def embed(run: Path, data: Path, out: Path, dtype: str = "float16") -> dict:
         raise RuntimeError(f"layer {DETAIL_LAYER} has no massive channel by the rule: {RULE}")
     picture = torch.randn(2, *latent_shape)
     examples = (torch.randn(2, *latent_shape), torch.tensor([0.9, 0.1]), torch.tensor([3, 10]))
+    description = describe(config, accuracy, channels)
+    description["transformer"]["psnr"] = measure_precision(rounded_model, description, PICTURES)
     return write_bundle(
         model,
         examples,
-        describe(config, accuracy, channels),
+        description,
         out,
         dtype=dtype,
         other_modules={

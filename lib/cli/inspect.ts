@@ -48,6 +48,7 @@ async function describe(pipeline: Pipeline, signal: AbortSignal) {
     bytes: pipeline.size.bytes,
     layers: pipeline.size.blocks,
     containers: bundle.transformer.blocks,
+    psnr: bundle.transformer.psnr ?? null,
     prediction: bundle.transformer.prediction,
     scheduler: bundle.scheduler,
     conditioning: bundle.conditioning,
@@ -70,6 +71,12 @@ function inWords(report: Report): string {
     [
       'blocks',
       `${report.layers}: ${report.containers.map(({ path, streams }) => `${path} (${streams.join(', ')})`).join('; ')}`,
+    ],
+    [
+      '16 bits',
+      Object.entries(report.psnr ?? {})
+        .map(([dtype, decibels]) => `${dtype} ${decibels} dB PSNR to float32`)
+        .join(', ') || 'not measured',
     ],
     ['prediction', `${report.prediction}, sampled by ${report.scheduler.kind}`],
     ['conditioning', conditioning.kind === 'class' ? `${conditioning.numClasses} classes` : conditioning.kind],
