@@ -39,6 +39,7 @@ std::unique_ptr<Component> Component::load(const Options& options) {
     component->size_ = moveWeights(module, options.device, options.dtype);
     const auto flat = flattenPlain(module, options.device, options.allowAllOperators);
     if (options.dtype != at::kFloat) matchPrecision(flat.graph);
+    component->code_ = flat.code;
     component->arity_ = flat.graph->inputs().size();
     component->program_ = std::make_unique<Program>(selectTaps(flat, {}));
   } catch (const c10::OutOfMemoryError& error) {

@@ -39,6 +39,7 @@ class Component {
   Options options_;
   WeightsSize size_;
   size_t arity_ = 0;
+  std::shared_ptr<torch::jit::CompilationUnit> code_;  // see FlatModel
   std::unique_ptr<Program> program_;
 };
 

@@ -243,6 +243,7 @@ void placeConstants(Graph& graph, Block* block, at::Device device) {
 FlatModel flattenCalls(const torch::jit::Module& module, bool allowAllOperators,
                        std::vector<std::string>& calledPaths) {
   FlatModel flat;
+  flat.code = module._ivalue()->compilation_unit();
   const auto method = module.find_method("forward");
   if (!method) throw Error("NOT_A_TRANSFORMER", "The TorchScript module has no forward method.");
   flat.graph = torch::jit::toGraphFunction(method->function()).graph()->copy();

@@ -17,6 +17,8 @@ struct FlatModel {
   std::shared_ptr<torch::jit::Graph> graph;  // inputs: those of forward, without self; weights are constants
   std::vector<Site> sites;
   int64_t blocks = 0;
+  // Inlined nodes point to the functions they came from, which error reports name: it has to outlive every program.
+  std::shared_ptr<torch::jit::CompilationUnit> code;
 };
 
 // Blocks of one class share one method graph, so the calls are inlined one by one here, while the path of the
