@@ -105,6 +105,8 @@ export interface NativeStep {
   outputs: number[];
   /** x0 = preview[0] · x + preview[1] · D. */
   preview: [number, number];
+  /** Afterwards, outside the plan's mask, x' = keep[0] · image + keep[1] · noise. */
+  keep?: [number, number];
 }
 
 export interface NativeBranch {
@@ -166,6 +168,8 @@ export interface NativePlan {
   recording?: NativeRecording;
   /** Partial forward: branches with the same conditioning share what comes before their first edit. */
   share: boolean;
+  /** Inpainting: mask [1, 1, H, W], 1 where the sampler's state stays; image and noise as latents. All float32. */
+  inpaint?: { mask: Tensor; image: Tensor; noise: Tensor };
   /** Images per evaluation. */
   batchSize: number;
   preview: boolean;

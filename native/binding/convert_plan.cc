@@ -82,6 +82,11 @@ Step step(const Napi::Object& from) {
     result.previewSample = preview[0];
     result.previewOutput = preview[1];
   }
+  const auto keep = optionalNumbers(from, "keep");
+  if (keep.size() == 2) {
+    result.keptImage = keep[0];
+    result.keptNoise = keep[1];
+  }
   return result;
 }
 
@@ -116,6 +121,11 @@ void check(Napi::Env env, const Plan& plan) {
   const auto branches = static_cast<int64_t>(plan.branches.size());
   if (plan.latents.dim() < 2 || plan.latents.scalar_type() != at::kFloat)
     throw fail("latents are not float32 [images, …].");
+  if (plan.inpainting.mask.defined()) {
+    const auto& [mask, image, noise] = plan.inpainting;
+    if (image.sizes() != plan.latents.sizes() || noise.sizes() != plan.latents.sizes() || mask.size(0) != 1)
+      throw fail("the image or the noise of inpainting has another shape than the latents.");
+  }
   if (plan.batchSize < 1) throw fail("batchSize is below 1.");
   if (branches == 0) throw fail("there is no branch.");
   for (const auto& each : plan.branches) {
@@ -304,6 +314,10 @@ Plan plan(const Napi::Object& from) {
     });
   }
   if (!isAbsent(from.Get("recording"))) result.recording = recording(object(from.Get("recording"), "recording"));
+  if (const auto inpaint = from.Get("inpaint"); !isAbsent(inpaint)) {
+    const auto given = object(inpaint, "inpaint");
+    result.inpainting = {tensor(given.Get("mask")), tensor(given.Get("image")), tensor(given.Get("noise"))};
+  }
   result.share = flag(from, "share", true);
   result.batchSize = static_cast<int64_t>(number(from, "batchSize", 1));
   result.preview = flag(from, "preview", false);

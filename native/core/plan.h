@@ -40,6 +40,13 @@ struct Step {
   double sample = 1;  // x' = sample · x + Σ outputs[k] · D of k steps ago
   std::vector<double> outputs;
   double previewSample = 0, previewOutput = 0;  // x0 = previewSample · x + previewOutput · D
+  double keptImage = 0, keptNoise = 0;          // inpainting: what the mask keeps, see Inpainting
+};
+
+// After every step x' = mask · x' + (1 − mask) · (keptImage · image + keptNoise · noise). Float32; undefined: not.
+struct Inpainting {
+  at::Tensor mask;          // broadcasts to the latents of one group of images
+  at::Tensor image, noise;  // as the latents
 };
 
 // Reuse decided while sampling, by TeaCache's measure (arXiv 2411.19108): the relative L1 change of a hidden state from
@@ -71,6 +78,7 @@ struct Plan {
   std::vector<Step> steps;
   std::vector<AdaptiveReuse> adaptive;
   std::optional<Recording> recording;
+  Inpainting inpainting;
   bool share = true;      // partial forward
   int64_t batchSize = 1;  // images per evaluation
   bool preview = false;

@@ -25,6 +25,14 @@ at::Tensor advance(const Step& step, const at::Tensor& x, const std::deque<at::T
   return next;
 }
 
+// What the mask keeps is put back at the noise level that the step has reached.
+at::Tensor keepImage(const Inpainting& inpainting, const Step& step, const at::Tensor& x, int64_t first) {
+  const auto rows = [&](const at::Tensor& all) { return all.narrow(0, first, x.size(0)).to(x.device()); };
+  const auto kept = rows(inpainting.image) * step.keptImage + rows(inpainting.noise) * step.keptNoise;
+  const auto mask = inpainting.mask.to(x.device());
+  return (1 - mask) * kept + mask * x;
+}
+
 size_t historyLength(const Plan& plan) {
   size_t longest = 1;
   for (const auto& step : plan.steps) longest = std::max(longest, step.outputs.size());
@@ -74,6 +82,7 @@ SampleResult sample(Model& model, const Plan& plan, const std::function<void(con
         preview = (x * step.previewSample + history.front() * step.previewOutput).to(at::kCPU);
       }
       x = advance(step, x, history);
+      if (plan.inpainting.mask.defined()) x = keepImage(plan.inpainting, step, x, first);
       if (onStep) onStep({i + 1, steps, first, images, step.timestep, preview});
     }
     if (steps > 0 && !recorder) requireFinite(x, plan.steps.back());
