@@ -8,24 +8,9 @@ import { z } from 'zod';
 
 import { schedulerSchema } from '../schedule/schema';
 
-/** An object that refuses unknown keys, except those that begin with `x-`. */
-function closed<Shape extends z.ZodRawShape>(shape: Shape) {
-  return z.looseObject(shape).superRefine((value, context) => {
-    for (const key of Object.keys(value)) {
-      if (!Object.hasOwn(shape, key) && !key.startsWith('x-')) {
-        context.addIssue({
-          code: 'custom',
-          path: [key],
-          message: `unknown key; known are ${Object.keys(shape).join(', ')}`,
-        });
-      }
-    }
-  });
-}
-
-const count = z.int().min(1);
-const index = z.int().min(0);
-const fileName = z.string().min(1);
+import { closed, count, fileName, index, weightDtype } from './closed';
+import { textConditioningSchema, textEncoderSchema } from './text';
+import { vaeSchema } from './vae';
 
 const bundleFileSchema = closed({
   /** SHA-256 of the file, 64 lower-case hexadecimal digits. */
@@ -44,6 +29,7 @@ export const inputRoles = [
   'guidance',
   'position_ids',
   'mask',
+  'size',
 ] as const;
 
 const inputSchema = closed({
@@ -59,7 +45,7 @@ const inputSchema = closed({
 const transformerSchema = closed({
   file: fileName,
   /** Dtype of the weights on disk. */
-  dtype: z.enum(['float32', 'float16', 'bfloat16', 'float64']),
+  dtype: weightDtype,
   /** In the order of `forward()`. */
   inputs: z.array(inputSchema).min(1),
   /** Block containers in order of evaluation; a block's layer index is counted through all of them from 0. */
@@ -73,7 +59,7 @@ const transformerSchema = closed({
   psnr: closed({ bfloat16: z.number().optional(), float16: z.number().optional() }).optional(),
   /** What the model predicts: flow (noise - x0), epsilon, v or sample (x0). */
   prediction: z.enum(['flow', 'epsilon', 'v', 'sample']),
-  /** Tokens of the image stream: [rows, columns]. */
+  /** Tokens of the image stream at the default size: [rows, columns]; a token is latent.height / rows cells high. */
   tokenGrid: z.tuple([count, count]),
   /** Order of the tokens in attention that image and text take part in: SD3's is image-first. Default text-first. */
   jointAttention: z.enum(['text-first', 'image-first']).optional(),
@@ -91,6 +77,7 @@ const conditioningSchema = z.discriminatedUnion('kind', [
   }),
   /** Every input that is neither latent nor timestep is given by the caller as a tensor. */
   closed({ kind: z.literal('tensors') }),
+  textConditioningSchema,
 ]);
 
 const massiveActivationsSchema = closed({
@@ -118,16 +105,36 @@ export const bundleSchema = closed({
   /** Every file that the bundle uses, by its path inside the folder. */
   files: z.record(z.string(), bundleFileSchema),
   transformer: transformerSchema,
-  latent: closed({ channels: count, height: count, width: count }),
+  /** One image's latent at the default size; `frames` for video; the largest size where there is one. */
+  latent: closed({
+    channels: count,
+    height: count,
+    width: count,
+    frames: count.optional(),
+    maxHeight: count.optional(),
+    maxWidth: count.optional(),
+  }),
+  /** By a name of the bundle's own. */
+  textEncoders: z.record(z.string(), textEncoderSchema).optional(),
   conditioning: conditioningSchema,
   scheduler: schedulerSchema,
-  image: closed({
-    /** `pixels`: the latent is the picture. */
-    kind: z.literal('pixels'),
-    /** Latent values of black and white. */
-    range: z.tuple([z.number(), z.number()]),
-    channels: z.union([z.literal(1), z.literal(3)]),
-  }),
+  image: z.discriminatedUnion('kind', [
+    closed({
+      /** The latent is the picture. */
+      kind: z.literal('pixels'),
+      /** Latent values of black and white. */
+      range: z.tuple([z.number(), z.number()]),
+      channels: z.union([z.literal(1), z.literal(3)]),
+    }),
+    closed({
+      /** A VAE makes the picture of the latent. */
+      kind: z.literal('vae'),
+      /** What its decoder gives for black and white. */
+      range: z.tuple([z.number(), z.number()]),
+      channels: z.literal(3),
+    }),
+  ]),
+  vae: vaeSchema.optional(),
   /** Judges pictures in evaluations; any further keys are notes. */
   classifier: z
     .looseObject({
@@ -146,6 +153,8 @@ export const bundleSchema = closed({
     numInferenceSteps: count.optional(),
     /** Guidance when `generate` is given none; checked by the schema of `generate` when it is used. */
     guidance: z.record(z.string(), z.unknown()).optional(),
+    /** Pictures a second, for video. */
+    frameRate: z.number().positive().optional(),
   }).optional(),
 });
 

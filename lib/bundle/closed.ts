@@ -1,0 +1,27 @@
+/** The words of `bundle.json`'s schema. */
+import { z } from 'zod';
+
+/** An object that refuses unknown keys, except those that begin with `x-`. */
+export function closed<Shape extends z.ZodRawShape>(shape: Shape) {
+  return z.looseObject(shape).superRefine((value, context) => {
+    for (const key of Object.keys(value)) {
+      if (!Object.hasOwn(shape, key) && !key.startsWith('x-')) {
+        context.addIssue({
+          code: 'custom',
+          path: [key],
+          message: `unknown key; known are ${Object.keys(shape).join(', ')}`,
+        });
+      }
+    }
+  });
+}
+
+export const count = z.int().min(1);
+export const index = z.int().min(0);
+export const fileName = z.string().min(1);
+
+/** Dtypes of weights on disk. */
+export const weightDtype = z.enum(['float32', 'float16', 'bfloat16', 'float64']);
+
+/** A TorchScript file with weights, beside the transformer. */
+export const componentSchema = closed({ file: fileName, dtype: weightDtype });
