@@ -1,17 +1,16 @@
 /** From latents to pixels. */
-import type { BundleManifest } from './bundle';
 import { DetailGuidanceError } from './errors';
 
 /**
  * The pixels of one image: the range of the bundle becomes 0 to 255, halves away from zero, beyond it clamped.
  *
- * @param latents float32 [channels, height, width], row-major
+ * @param latents float32 [channels, height, width], row-major: latents that are the picture, or what a VAE made of them
  * @returns width * height * channels bytes, channels interleaved
  * @throws MODEL_FAILED when the model's numbers overflowed
  */
 export function toPixels(
   latents: Float32Array,
-  { channels, height, width }: BundleManifest['latent'],
+  { channels, height, width }: { channels: number; height: number; width: number },
   [black, white]: readonly [number, number],
 ): Uint8Array {
   const plane = height * width;

@@ -1,0 +1,45 @@
+/** Pixels to latents by the VAE's encoder. */
+import type { VaeManifest } from '../bundle';
+import type { Component } from '../component';
+import { DetailGuidanceError } from '../errors';
+import { toFloat32, type Tensor } from '../tensor';
+
+import { fromVae } from './scaling';
+
+/**
+ * Encodes a picture and draws from the distribution that the encoder gives: mean + exp(log variance / 2) · noise.
+ *
+ * @param picture float32 [1, 3, height, width]
+ * @param latent shape of the result without its batch
+ * @param draws for each image unit Gaussian noise of that shape
+ * @returns for each image the latents as the sampler takes them
+ * @throws MODEL_FAILED, OUT_OF_MEMORY, ABORT_ERR, BUNDLE_INVALID for an encoder that gives another size than described
+ */
+export async function encodePicture(
+  picture: Tensor,
+  latent: readonly number[],
+  draws: readonly Float32Array[],
+  vae: VaeManifest,
+  encoder: Pick<Component, 'run'>,
+  signal?: AbortSignal,
+): Promise<Float32Array[]> {
+  const [found] = await encoder.run([picture], signal);
+  const channels = latent[0]!;
+  const expected = [1, 2 * channels, ...latent.slice(1)].join(', ');
+  if (found?.shape.join(', ') !== expected) {
+    throw new DetailGuidanceError(
+      'BUNDLE_INVALID',
+      `The VAE's encoder gives [${found?.shape.join(', ') ?? ''}]; [${expected}] would be right.`,
+      { found: found?.shape, expected: `[${expected}]` },
+    );
+  }
+  const moments = toFloat32(found);
+  const half = moments.length / 2;
+  return draws.map((draw) => {
+    const drawn = draw.map((noise, at) => {
+      const logVariance = Math.min(Math.max(moments[half + at]!, -30), 20);
+      return moments[at]! + Math.exp(logVariance / 2) * noise;
+    });
+    return fromVae(drawn, channels, vae);
+  });
+}

@@ -1,0 +1,82 @@
+/** Pictures that are given to `generate`: to start from, and as a mask. */
+import { DetailGuidanceError } from '../errors';
+import { decodePng, type Raster } from '../image/png';
+import type { Tensor } from '../tensor';
+
+/** The bytes of a PNG file, or its pixels. */
+export type Picture = Uint8Array | Raster;
+
+/** @throws BAD_TENSOR for bytes that are not a PNG, or pixels that do not fill the size */
+export function readRaster(picture: Picture, option: string): Raster {
+  if (picture instanceof Uint8Array) return decodePng(picture);
+  const { width, height, channels, pixels } = picture;
+  if ([1, 3, 4].includes(channels) && pixels.length === width * height * channels) return picture;
+  const expected = 'width * height * channels bytes, with 1, 3 or 4 channels,';
+  throw new DetailGuidanceError(
+    'BAD_TENSOR',
+    `options.${option} has ${pixels.length} bytes for ${width} x ${height} pixels of ${channels} channels; ${expected} would be right.`,
+    { found: pixels.length, expected },
+  );
+}
+
+/**
+ * The picture as the VAE's encoder takes it. Grey becomes RGB; an alpha channel is left out, as Pillow's
+ * `convert('RGB')` does.
+ *
+ * @returns float32 [1, 3, height, width] from `black` to `white`
+ * @throws BAD_TENSOR; BAD_OPTION for another size than the call's
+ */
+export function readPicture(
+  picture: Picture,
+  size: { width: number; height: number },
+  [black, white]: readonly [number, number],
+): Tensor {
+  const { width, height, channels, pixels } = checkSize(readRaster(picture, 'image'), size, 'image');
+  const plane = width * height;
+  const data = new Float32Array(3 * plane);
+  for (let channel = 0; channel < 3; channel++) {
+    for (let at = 0; at < plane; at++) {
+      const level = pixels[at * channels + (channels === 1 ? 0 : channel)]!;
+      data[channel * plane + at] = Math.fround(level / 255) * (white - black) + black;
+    }
+  }
+  return { data, shape: [1, 3, height, width], dtype: 'float32' };
+}
+
+/**
+ * The mask in latent cells, 1 where the picture is made anew: grey, cut at one half, then the first pixel of each cell,
+ * as diffusers does.
+ *
+ * @returns one number for each cell, row by row
+ * @throws BAD_TENSOR; BAD_OPTION for another size than the call's
+ */
+export function readMask(
+  picture: Picture,
+  size: { width: number; height: number },
+  [rows, columns]: readonly [number, number],
+): Float32Array {
+  const { width, height, channels, pixels } = checkSize(readRaster(picture, 'maskImage'), size, 'maskImage');
+  const mask = new Float32Array(rows * columns);
+  for (let cell = 0; cell < mask.length; cell++) {
+    const y = Math.floor((Math.floor(cell / columns) * height) / rows);
+    const x = Math.floor(((cell % columns) * width) / columns);
+    mask[cell] = grey(pixels, (y * width + x) * channels, channels) >= 127.5 ? 1 : 0;
+  }
+  return mask;
+}
+
+/** Pillow's `convert('L')`: ITU-R 601-2 luma in 16 bits. */
+function grey(pixels: Uint8Array, at: number, channels: number): number {
+  if (channels === 1) return pixels[at]!;
+  return (pixels[at]! * 19_595 + pixels[at + 1]! * 38_470 + pixels[at + 2]! * 7_471 + 0x8000) >> 16;
+}
+
+function checkSize(raster: Raster, { width, height }: { width: number; height: number }, option: string): Raster {
+  if (raster.width === width && raster.height === height) return raster;
+  const expected = `${width} x ${height}, the size of the result,`;
+  throw new DetailGuidanceError(
+    'BAD_OPTION',
+    `options.${option} has ${raster.width} x ${raster.height} pixels; ${expected} would be right.`,
+    { found: `${raster.width} x ${raster.height}`, expected },
+  );
+}

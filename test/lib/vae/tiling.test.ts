@@ -1,0 +1,77 @@
+/** Tiles: what they cover, how they are blended; scaling; pictures and masks as tensors. */
+import { expect, test } from '@jest/globals';
+
+import { vaeSchema } from '../../../lib/bundle/vae';
+import { decodeLatents } from '../../../lib/vae';
+import { readMask, readPicture } from '../../../lib/vae/picture';
+import { decodeTiles } from '../../../lib/vae/tiling';
+import type { Planes } from '../../../lib/vae/planes';
+import type { Tensor } from '../../../lib/tensor';
+import { errorOf } from '../model';
+
+/** Every cell becomes scale x scale pixels of its value. */
+const enlarge =
+  (scale: number) =>
+  ({ data, channels, height, width }: Planes): Planes => {
+    const [rows, columns] = [height * scale, width * scale];
+    const large = Float32Array.from({ length: channels * rows * columns }, (_, at) => {
+      const [channel, y, x] = [Math.floor(at / (rows * columns)), Math.floor(at / columns) % rows, at % columns];
+      return data[(channel * height + Math.floor(y / scale)) * width + Math.floor(x / scale)]!;
+    });
+    return { data: large, channels, height: rows, width: columns };
+  };
+
+test('tiles of a decoder that looks at single cells give the whole picture', async () => {
+  const latents = { data: Float32Array.from({ length: 11 * 13 }, (_, at) => at), channels: 1, height: 11, width: 13 };
+  let tiles = 0;
+  const found = await decodeTiles(latents, 8, 2, (part) => {
+    tiles++;
+    return Promise.resolve(enlarge(2)(part));
+  });
+  expect(tiles).toBe(6);
+  found.data.forEach((value, at) => expect(value).toBeCloseTo(enlarge(2)(latents).data[at]!, 4));
+});
+
+test('where two tiles disagree, one fades into the other', async () => {
+  const latents = { data: new Float32Array(4 * 7), channels: 1, height: 4, width: 7 };
+  let tile = 0;
+  const found = await decodeTiles(latents, 4, 1, (part) => {
+    const data = new Float32Array(part.data.length).fill(tile++ % 3);
+    return Promise.resolve({ ...part, data });
+  });
+  // Three columns of each tile are new; the first of the next one is blended, over one column: with share 0.
+  expect([...found.data.subarray(0, 7)]).toEqual([0, 0, 0, 0, 1, 1, 1]);
+});
+
+test('latents are scaled and shifted, or by channel, before they are decoded', async () => {
+  const latents: Tensor = { data: Float32Array.of(1, 2), shape: [1, 2, 1, 1], dtype: 'float32' };
+  const seen: number[][] = [];
+  const decoder = {
+    run: ([input]: Tensor[]) => {
+      seen.push([...(input!.data as Float32Array)]);
+      return Promise.resolve([{ data: new Float32Array(3 * 4), shape: [1, 3, 2, 2], dtype: 'float32' as const }]);
+    },
+  };
+  const described = { decoder: { file: 'x', dtype: 'float32' }, scale: 2 };
+  await decodeLatents(latents, vaeSchema.parse({ ...described, scalingFactor: 0.5, shiftFactor: 0.25 }), decoder);
+  await decodeLatents(latents, vaeSchema.parse({ ...described, mean: [1, 10], std: [2, 3] }), decoder);
+  expect(seen).toEqual([
+    [2.25, 4.25],
+    [3, 16],
+  ]);
+  const wrong = decodeLatents(latents, vaeSchema.parse({ ...described, scale: 4 }), decoder);
+  await expect(wrong).rejects.toMatchObject({ code: 'BUNDLE_INVALID' });
+});
+
+test('pictures become planes, masks one number for each cell', () => {
+  const pixels = Uint8Array.of(0, 255, 51, 255, 0, 102);
+  const picture = readPicture({ width: 2, height: 1, channels: 3, pixels }, { width: 2, height: 1 }, [-1, 1]);
+  expect(picture.shape).toEqual([1, 3, 1, 2]);
+  [-1, 1, 1, -1, -0.6, -0.2].forEach((value, at) => expect(picture.data[at]).toBeCloseTo(value, 6));
+  const size = { width: 4, height: 2 };
+  const mask = { ...size, channels: 1 as const, pixels: Uint8Array.of(255, 0, 127, 0, 0, 255, 255, 255) };
+  expect([...readMask(mask, size, [1, 2])]).toEqual([1, 0]);
+  expect(errorOf(() => readMask(mask, { width: 8, height: 2 }, [1, 2]))).toMatchObject({ code: 'BAD_OPTION' });
+  const short = { ...mask, pixels: new Uint8Array(3) };
+  expect(errorOf(() => readMask(short, size, [1, 2]))).toMatchObject({ code: 'BAD_TENSOR' });
+});
