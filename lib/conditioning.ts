@@ -4,7 +4,9 @@ import { DetailGuidanceError } from './errors';
 import type { Conditioning } from './guidance';
 import type { GenerateRequest } from './options/generate';
 import { nearest } from './options/vocabulary';
+import { pictureSize, type PictureSize } from './size';
 import { checkTensor, type Tensor } from './tensor';
+import { positions } from './text';
 
 /**
  * The class index of each image.
@@ -22,7 +24,7 @@ export function classIndices(
     throw badOption(
       'classLabel',
       'is given, but this model is not conditioned by class',
-      "'conditioning' with tensors",
+      conditioning.kind === 'text' ? "'prompt'" : "'conditioning' with tensors",
     );
   }
   if (classLabel === undefined) throw badOption('classLabel', 'is missing', describeClasses(conditioning));
@@ -58,10 +60,20 @@ function describeClasses({ numClasses, labels }: ByClass): string {
   return `${range} or its name (${shown.join(', ')}${labels.length > 20 ? ', …' : ''})`;
 }
 
+/** What inputs may depend on besides the conditioning. */
+export interface InputContext {
+  /** Default: the bundle's. */
+  size?: PictureSize;
+  /** What an input for the guidance is given. Default 1. */
+  embeddedScale?: number | undefined;
+}
+
 /**
- * The tensors of all inputs that are neither latent nor timestep, in the order of the model's inputs.
+ * The tensors of all inputs that are neither latent nor timestep, in the order of the model's inputs. Prompts have
+ * become tensors before (lib/prompts.ts); position ids, sizes and the embedded guidance scale are made here unless the
+ * caller gives them.
  *
- * @param classes class index of each image; null for a model conditioned by tensors
+ * @param classes class index of each image; null for a model conditioned by tensors or text
  * @throws BAD_OPTION when an input is missing or unknown, or when there is nothing to be unconditional on; BAD_TENSOR
  */
 export function conditioningTensors(
@@ -70,6 +82,7 @@ export function conditioningTensors(
   images: number,
   classes: number[] | null,
   bundle: Bundle,
+  { size = pictureSize({}, bundle), embeddedScale = 1 }: InputContext = {},
 ): Tensor[] {
   const inputs = bundle.transformer.inputs.filter(({ role }) => role !== 'latent' && role !== 'timestep');
   const given = request.conditioning ?? {};
@@ -82,14 +95,37 @@ export function conditioningTensors(
     );
   }
   checkNames(inputs, { ...given, ...negative });
+  const sourceOf = (name: string) =>
+    which === 'unconditional' && negative && Object.hasOwn(negative, name) ? negative : given;
   return inputs.map((input) => {
-    if (input.role === 'class') return classTensor(which, classes!, bundle, input);
-    const source = which === 'unconditional' && negative && Object.hasOwn(negative, input.name) ? negative : given;
-    const option = `${source === given ? 'conditioning' : 'negativeConditioning'}.${input.name}`;
-    if (!Object.hasOwn(source, input.name))
-      throw badOption(option, 'is missing', `the tensor of the model's ${input.role} input`);
-    return checkInput(option, source[input.name]!, input, images);
+    const { name, role } = input;
+    if (role === 'class') return classTensor(which, classes!, bundle, input);
+    const source = sourceOf(name);
+    if (!Object.hasOwn(source, name)) {
+      const made = ownTensor(input, bundle, { size, embeddedScale }, (other) => sourceOf(other)[other]?.shape[1]);
+      if (made) return made;
+    }
+    const option = `${source === given ? 'conditioning' : 'negativeConditioning'}.${name}`;
+    if (!Object.hasOwn(source, name)) throw badOption(option, 'is missing', `the tensor of the model's ${role} input`);
+    return checkInput(option, source[name]!, input, images);
   });
+}
+
+/** What follows from the size and the options alone; null for what the caller or a prompt has to give. */
+function ownTensor(
+  { name, role }: BundleInput,
+  { conditioning }: Bundle,
+  { size, embeddedScale }: Required<InputContext>,
+  tokensOf: (input: string) => number | undefined,
+): Tensor | null {
+  if (role === 'guidance') return { data: Float32Array.of(embeddedScale ?? 1), shape: [1], dtype: 'float32' };
+  const expression = conditioning.kind === 'text' ? conditioning.inputs[name] : undefined;
+  if (!expression) return null;
+  if ('positions' in expression) return positions(expression, size.tokenGrid, (input) => tokensOf(input) ?? 1);
+  if (!('size' in expression)) return null;
+  const { height, width } = size;
+  const values = expression.size === 'resolution' ? [height, width] : [height / width];
+  return { data: Float32Array.from(values), shape: [1, values.length], dtype: 'float32' };
 }
 
 function checkNames(inputs: BundleInput[], given: Record<string, Tensor>): void {

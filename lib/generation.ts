@@ -41,24 +41,24 @@ export function nativePlan(
   request: GenerateRequest,
   seeds: number[],
   { bundle, addon }: Maker,
+  pictures: StartingPictures | null = null,
 ): NativePlan {
-  const { channels, height, width } = bundle.latent;
-  const shape = [plan.images, channels, height, width];
+  const shape = [plan.images, ...plan.size.latent];
   const names = [...new Set(plan.branches.map(({ conditioning }) => conditioning))];
-  const noise = request.latents
-    ? (checkTensor(request.latents, { name: 'options.latents', dtype: ['float32'], shape, finite: true })
-        .data as Float32Array)
-    : gaussians(seeds, shape.slice(1), addon);
+  const noise = pictures?.noise ?? initialNoise(plan, request, seeds, addon);
+  const context = { size: plan.size, embeddedScale: plan.guidance.embedded?.scale };
   return {
-    latents: { data: noise.map((value) => value * plan.initialScale), shape, dtype: 'float32' },
-    conditionings: names.map((which) => conditioningTensors(which, request, plan.images, plan.classes, bundle)),
+    latents: { data: firstState(plan, noise, pictures), shape, dtype: 'float32' },
+    conditionings: names.map((which) =>
+      conditioningTensors(which, request, plan.images, plan.classes, bundle, context),
+    ),
     edits: plan.edits,
     branches: plan.branches.map(({ conditioning, edits, reference }) => ({
       conditioning: names.indexOf(conditioning),
       edits,
       ...(reference === null ? {} : { reference }),
     })),
-    steps: plan.steps.map(({ timestep, inputScale, weights, reused, adjustments, sample, outputs, preview }) => ({
+    steps: plan.steps.map(({ timestep, inputScale, weights, reused, adjustments, sample, outputs, preview, keep }) => ({
       timestep,
       inputScale,
       weights,
@@ -67,12 +67,41 @@ export function nativePlan(
       sample,
       outputs,
       preview,
+      ...(keep ? { keep } : {}),
     })),
     adaptive: plan.branches.flatMap(({ adaptive }, branch) => (adaptive ? [{ branch, ...adaptive }] : [])),
     share: plan.partialForward,
+    ...(pictures?.mask
+      ? {
+          inpaint: {
+            mask: pictures.mask,
+            image: { data: pictures.image, shape, dtype: 'float32' },
+            noise: { data: noise, shape, dtype: 'float32' },
+          },
+        }
+      : {}),
     batchSize: plan.batchSize,
     preview: plan.preview,
   };
+}
+
+/** What image to image starts from, for all images one after the other. */
+export interface StartingPictures {
+  /** The picture as latents. */
+  image: Float32Array;
+  /** Unit Gaussian. */
+  noise: Float32Array;
+  /** Inpainting: [1, 1, height, width], 1 where the picture is made anew. */
+  mask: Tensor | null;
+}
+
+/** Unit Gaussian noise for all images: the caller's, or that of the seeds. */
+export function initialNoise(plan: Plan, request: GenerateRequest, seeds: number[], addon: NativeAddon): Float32Array {
+  const shape = [plan.images, ...plan.size.latent];
+  return request.latents
+    ? (checkTensor(request.latents, { name: 'options.latents', dtype: ['float32'], shape, finite: true })
+        .data as Float32Array)
+    : gaussians(seeds, plan.size.latent, addon);
 }
 
 function gaussians(seeds: number[], shape: number[], addon: NativeAddon): Float32Array {
@@ -82,26 +111,43 @@ function gaussians(seeds: number[], shape: number[], addon: NativeAddon): Float3
   return noise;
 }
 
-/** @throws MODEL_FAILED when the picture has NaN */
+function firstState(plan: Plan, noise: Float32Array, pictures: StartingPictures | null): Float32Array {
+  const { start, initialScale } = plan;
+  if (!start || !pictures) return noise.map((value) => value * initialScale);
+  const [image, share] = start;
+  return noise.map((value, at) => pictures.image[at]! * image + value * share);
+}
+
+/** The sampler's final state of one image, float32 with a batch of 1. */
+export function latentsOf(sampled: Sampled, image: number, { size }: Plan): Tensor {
+  const count = size.latent.reduce((product, length) => product * length, 1);
+  const data = (sampled.latents.data as Float32Array).slice(image * count, (image + 1) * count);
+  return { data, shape: [1, ...size.latent], dtype: 'float32' };
+}
+
+/**
+ * @param decoded for each image its frames as the VAE gives them; null where the latent is the picture
+ * @throws MODEL_FAILED when the picture has NaN
+ */
 export function finishGeneration(
   sampled: Sampled,
   plan: Plan,
   request: GenerateRequest,
   seeds: number[],
   maker: Maker,
+  decoded: Float32Array[][] | null = null,
 ): GenerateResult {
-  const { latent, image } = maker.bundle;
-  const { channels, height, width } = latent;
-  const all = sampled.latents.data as Float32Array;
-  const size = channels * height * width;
+  const { channels, range } = maker.bundle.image;
+  const { height, width } = plan.size;
   const images = seeds.map((_, index) => {
-    const own = all.slice(index * size, (index + 1) * size);
+    const latents = latentsOf(sampled, index, plan);
+    const frames = decoded?.[index] ?? [latents.data as Float32Array];
     return new GeneratedImage({
       width,
       height,
-      channels: image.channels,
-      pixels: toPixels(own, latent, image.range),
-      latents: { data: own, shape: [1, channels, height, width], dtype: 'float32' },
+      channels,
+      frames: frames.map((frame) => toPixels(frame, { channels, height, width }, range)),
+      latents,
       metadata: metadataOf(index, plan, request, seeds, maker),
     });
   });
@@ -115,15 +161,7 @@ function metadataOf(
   seeds: number[],
   { bundle, device, dtype, addon }: Maker,
 ): PictureMetadata {
-  const { conditioning, negativeConditioning } = request;
-  const hashes = [
-    ...Object.entries(conditioning ?? {}).map(
-      ([name, tensor]) => [`conditioning.${name}`, row(tensor, index)] as const,
-    ),
-    ...Object.entries(negativeConditioning ?? {}).map(
-      ([name, tensor]) => [`negativeConditioning.${name}`, row(tensor, index)] as const,
-    ),
-  ].map(([name, tensor]) => [name, tensorHash(tensor)] as const);
+  const hashes = given(request).map(([name, tensor]) => [name, tensorHash(row(tensor, index))] as const);
   return {
     format: 1,
     version,
@@ -140,9 +178,31 @@ function metadataOf(
   };
 }
 
+/** Tensors and pictures of the caller's that are too large for the metadata. */
+function given({ prompt, conditioning, negativeConditioning, image, maskImage }: GenerateRequest): [string, Tensor][] {
+  const pictures = Object.entries({ image, maskImage }).flatMap(([name, picture]): [string, Tensor][] => {
+    if (picture === undefined) return [];
+    const bytes = picture instanceof Uint8Array ? picture : picture.pixels;
+    return [[name, { data: bytes, shape: [1, bytes.length], dtype: 'uint8' }]];
+  });
+  // What a prompt became is said by the prompt.
+  if (prompt !== undefined) return pictures;
+  const named = (prefix: string, tensors: Record<string, Tensor> = {}) =>
+    Object.entries(tensors).map(([name, tensor]): [string, Tensor] => [`${prefix}.${name}`, tensor]);
+  return [...named('conditioning', conditioning), ...named('negativeConditioning', negativeConditioning), ...pictures];
+}
+
 function optionsOf(index: number, plan: Plan, request: GenerateRequest, seed: number): GenerateOptions {
+  const { prompt, negativePrompt, maxSequenceLength, width, height, numFrames, strength } = request;
   return {
     ...(plan.classes ? { classLabel: plan.classes[index]! } : {}),
+    ...(prompt === undefined ? {} : { prompt: textOf(prompt, index, plan.images) }),
+    ...(negativePrompt === undefined ? {} : { negativePrompt: textOf(negativePrompt, index, plan.images) }),
+    ...(maxSequenceLength === undefined ? {} : { maxSequenceLength }),
+    ...(width === undefined ? {} : { width }),
+    ...(height === undefined ? {} : { height }),
+    ...(numFrames === undefined ? {} : { numFrames }),
+    ...(strength === undefined ? {} : { strength }),
     seed,
     ...(request.latents ? { latents: row(request.latents, index) } : {}),
     numInferenceSteps: plan.numInferenceSteps,
@@ -152,6 +212,11 @@ function optionsOf(index: number, plan: Plan, request: GenerateRequest, seed: nu
     batchSize: plan.batchSize,
     partialForward: plan.partialForward,
   };
+}
+
+/** Of a text, or a list with one for each prompt, that of an image; a prompt's images follow each other. */
+export function textOf(text: string | string[], image: number, images: number): string {
+  return Array.isArray(text) ? text[Math.floor((image * text.length) / images)]! : text;
 }
 
 /** Row `index` of a tensor with a row for each image, or the only one. */

@@ -42,6 +42,7 @@ export {
   type SpatialMap,
 } from './analysis';
 export type { Bundle, BundleManifest } from './bundle';
+export { Component, loadComponent, type ComponentOptions } from './component';
 export { AbortError, DetailGuidanceError, errorCodes, type ErrorCode } from './errors';
 export {
   distanceNames,
@@ -64,7 +65,7 @@ export type { GenerateOptions } from './options/generate';
 export type { LoadOptions } from './options/load';
 export { loadPipeline, Pipeline, type ForwardResult } from './pipeline';
 export type { ExplainedSteps, Plan, PlanAdjustment, PlanBranch, PlanExplanation, PlanStep } from './plan';
-export type { StepEvent } from './progress';
+export type { PhaseEvent, StepEvent } from './progress';
 export { GeneratedImage, type GenerateResult } from './result';
 export type { SchedulerOptions } from './schedule';
 export {
@@ -76,3 +77,5 @@ export {
   type Safetensors,
   type Tensor,
 } from './tensor';
+export type { Warning } from './text';
+export type { Picture } from './vae';

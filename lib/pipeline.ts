@@ -9,10 +9,12 @@ import {
   type RecordedSampling,
 } from './activations';
 import { openBundle, type Bundle } from './bundle';
+import { Components } from './components';
 import { resolveDevice, resolveDtype } from './device';
 import { AbortError, DetailGuidanceError, wrapNative } from './errors';
 import { forwardInputs, zeroInputs } from './forward';
-import { chooseSeeds, finishGeneration, nativePlan, type Maker } from './generation';
+import { chooseSeeds, finishGeneration, latentsOf, nativePlan, type Maker } from './generation';
+import { startingPictures } from './imageToImage';
 import { native, type NativeModel, type NativeProgress, type NativeRun, type NativeSite } from './native';
 import {
   activationSchema,
@@ -29,9 +31,12 @@ import { loadSchema, type LoadOptions } from './options/load';
 import { parse } from './options/parse';
 import { explain, plan, type Plan, type PlanExplanation } from './plan';
 import { stepEvent } from './progress';
+import { checkPrompts, encodeRequest } from './prompts';
 import { Queue } from './queue';
 import type { GenerateResult } from './result';
 import type { Tensor } from './tensor';
+import { Transformer } from './transformer';
+import { decodeLatents } from './vae';
 
 /** What `pipeline.forward` gives: the model's output, and what each capturing hook saw, in their order. */
 export interface ForwardResult {
@@ -40,9 +45,16 @@ export interface ForwardResult {
   captures: (NativeSite & { tensor: Tensor })[];
 }
 
-/** Frees the model of a pipeline that was dropped without `dispose()`. */
-const abandoned = new FinalizationRegistry<NativeModel>((model) => {
-  model.dispose().catch(() => undefined);
+/** What a pipeline computes with. */
+interface Parts {
+  transformer: Transformer;
+  components: Components;
+}
+
+/** Frees the models of a pipeline that was dropped without `dispose()`. */
+const abandoned = new FinalizationRegistry<Parts>(({ transformer, components }) => {
+  transformer.dispose().catch(() => undefined);
+  components.dispose().catch(() => undefined);
 });
 
 /**
@@ -54,30 +66,45 @@ const abandoned = new FinalizationRegistry<NativeModel>((model) => {
  *   ADDON_NOT_BUILT, LIBTORCH_NOT_FOUND, LIBTORCH_MISMATCH
  */
 export async function loadPipeline(location: string, options: LoadOptions = {}): Promise<Pipeline> {
-  const { device: wanted, dtype: wantedDtype, allowAllOperators, signal } = parse(loadSchema, options, 'options');
+  const request = parse(loadSchema, options, 'options');
+  const { dtype: wantedDtype, lowMemory, allowAllOperators, signal } = request;
   if (signal?.aborted) throw new AbortError(signal.reason);
   const bundle = await openBundle(location, signal);
   try {
     const addon = native();
-    const device = resolveDevice(wanted, addon);
-    const { transformer } = bundle;
-    const { dtype, reason: dtypeReason } = resolveDtype(wantedDtype, device, transformer);
-    const model = await addon.load({
-      file: bundle.path(transformer.file),
-      device,
-      dtype,
-      inputs: transformer.inputs.map(({ name, role, dtype: inputDtype, shape }) => ({
-        name,
-        role,
-        dtype: inputDtype,
-        batched: shape[0] === 'batch',
-      })),
-      blocks: transformer.blocks,
-      outputChannels: transformer.outputChannels,
-      allowAllOperators,
-    });
-    if (!signal?.aborted) return new Pipeline(model, { bundle, device, dtype, dtypeReason, addon });
-    await model.dispose();
+    const deviceOf = (part: keyof typeof request.devices) =>
+      resolveDevice(request.devices[part] ?? request.device, addon);
+    const device = deviceOf('transformer');
+    const { transformer: manifest } = bundle;
+    const { dtype, reason: dtypeReason } = resolveDtype(wantedDtype, device, manifest);
+    const transformer = await Transformer.load(
+      addon,
+      {
+        file: bundle.path(manifest.file),
+        device,
+        dtype,
+        inputs: manifest.inputs.map(({ name, role, dtype: inputDtype, shape }) => ({
+          name,
+          role,
+          dtype: inputDtype,
+          batched: shape[0] === 'batch',
+        })),
+        blocks: manifest.blocks,
+        outputChannels: manifest.outputChannels,
+        allowAllOperators,
+      },
+      lowMemory,
+    );
+    try {
+      const devices = { textEncoders: deviceOf('textEncoders'), vae: deviceOf('vae') };
+      const components = await Components.load(bundle, { dtype, devices, lowMemory, allowAllOperators }, signal);
+      const pipeline = new Pipeline({ transformer, components }, { bundle, device, dtype, dtypeReason, addon });
+      if (!signal?.aborted) return pipeline;
+      await pipeline.dispose();
+    } catch (error) {
+      await transformer.dispose();
+      throw error;
+    }
   } catch (error) {
     throw wrapNative(error);
   }
@@ -86,18 +113,18 @@ export async function loadPipeline(location: string, options: LoadOptions = {}):
 
 /** A loaded model. Calls run one after the other, in the order in which they were made, and never see each other's. */
 export class Pipeline {
-  readonly #model: NativeModel;
+  readonly #parts: Parts;
   readonly #maker: Maker;
   readonly #queue = new Queue();
   readonly #description: ReturnType<NativeModel['describe']>;
   #disposing: Promise<void> | null = null;
 
   /** Use {@link loadPipeline}. */
-  constructor(model: NativeModel, maker: Maker) {
-    this.#model = model;
+  constructor(parts: Parts, maker: Maker) {
+    this.#parts = parts;
     this.#maker = maker;
-    this.#description = model.describe();
-    abandoned.register(this, model, this);
+    this.#description = parts.transformer.description;
+    abandoned.register(this, parts, this);
   }
 
   /** What `bundle.json` says, and where its folder is. */
@@ -155,30 +182,42 @@ export class Pipeline {
   async generate(options: GenerateOptions = {}): Promise<GenerateResult> {
     this.#refuseDisposed();
     const request = parse(generateSchema, options, 'options');
-    const { signal, onStep } = request;
     const planned = this.#plan(request);
+    return this.#enter((during) => this.#generate(request, planned, during), request.signal);
+  }
+
+  async #generate(request: GenerateRequest, planned: Plan, during: During): Promise<GenerateResult> {
+    const { bundle } = this;
+    const { components } = this.#parts;
+    const { onStep, onProgress, onWarning, signal } = request;
+    const callbacks = {
+      onProgress: onProgress && during.guard(onProgress),
+      onWarning: onWarning && during.guard(onWarning),
+    };
+    const watched: GenerateRequest = { ...request, ...callbacks };
     const seeds = chooseSeeds(request.seed, planned.images);
-    const prepared = nativePlan(planned, request, seeds, this.#maker);
-    let thrown: { error: unknown } | null = null;
-    const sampled = await this.#run(
-      () => {
-        const run = this.#model.sample(prepared, onStep && ((progress) => report(progress)));
-        const report = (progress: NativeProgress) => {
-          // Calls that were under way when the run was cancelled may still arrive.
-          if (thrown || signal?.aborted) return;
-          try {
-            onStep?.(stepEvent(progress, planned));
-          } catch (error) {
-            thrown = { error };
-            run.cancel();
-          }
-        };
-        return run;
-      },
-      signal,
-      () => thrown,
-    );
-    return finishGeneration(sampled, planned, request, seeds, this.#maker);
+    const { encoded, prepared } = await this.#prepare(watched, planned, seeds);
+    const total = planned.images * planned.steps.length;
+    callbacks.onProgress?.({ phase: 'sampling', done: 0, total });
+    during.check();
+    const report = during.guard((progress: NativeProgress) => {
+      const event = stepEvent(progress, planned);
+      onStep?.(event);
+      callbacks.onProgress?.({ phase: 'sampling', done: Math.round(event.fraction * total), total });
+    });
+    const sampled = await during.run((model) => model.sample(prepared, onStep || onProgress ? report : undefined));
+    if (!bundle.vae) return finishGeneration(sampled, planned, encoded, seeds, this.#maker);
+    const { vae } = bundle;
+    const decoded: Float32Array[][] = [];
+    callbacks.onProgress?.({ phase: 'decoding', done: 0, total: planned.images });
+    await components.with('vae.decoder', async (decoder) => {
+      for (let image = 0; image < planned.images; image++) {
+        decoded.push(await decodeLatents(latentsOf(sampled, image, planned), vae, decoder, signal));
+        callbacks.onProgress?.({ phase: 'decoding', done: image + 1, total: planned.images });
+        during.check();
+      }
+    });
+    return finishGeneration(sampled, planned, encoded, seeds, this.#maker, decoded);
   }
 
   /**
@@ -238,7 +277,7 @@ export class Pipeline {
     const { hooks, signal } = parse(forwardSchema, options, 'options');
     const ordered = forwardInputs(inputs, this.bundle);
     const complete = hooks.map(completeHook);
-    return this.#run(() => this.#model.forward(ordered, complete), signal);
+    return this.#enter((during) => during.run((model) => model.forward(ordered, complete)), signal);
   }
 
   /**
@@ -248,7 +287,7 @@ export class Pipeline {
    */
   async shapes(signal?: AbortSignal): Promise<(number[] | null)[]> {
     this.#refuseDisposed();
-    return this.#run(() => this.#model.shapes(zeroInputs(this.bundle)), signal);
+    return this.#enter((during) => during.run((model) => model.shapes(zeroInputs(this.bundle))), signal);
   }
 
   /**
@@ -258,7 +297,8 @@ export class Pipeline {
   dispose(): Promise<void> {
     if (!this.#disposing) {
       abandoned.unregister(this);
-      this.#disposing = this.#model.dispose();
+      const { transformer, components } = this.#parts;
+      this.#disposing = Promise.all([transformer.dispose(), components.dispose()]).then(() => undefined);
     }
     return this.#disposing;
   }
@@ -269,45 +309,63 @@ export class Pipeline {
   }
 
   #plan(request: GenerateRequest): Plan {
+    checkPrompts(request, this.bundle);
     const { sites, blocks } = this.#description;
     return plan(request, { bundle: this.bundle, sites, layers: blocks, ranking: this.bundle.ranking });
   }
 
   #record(request: ActivationRequest): AsyncGenerator<ActivationRecord, RecordedSampling, undefined> {
+    const { generate } = request;
+    const planned = this.#plan(generate);
+    const seeds = chooseSeeds(generate.seed, planned.images);
+    const model = this.#parts.transformer.loaded;
+    if (!model) {
+      const expected = 'a pipeline without lowMemory';
+      throw new DetailGuidanceError(
+        'BAD_OPTION',
+        `Activations are read of a transformer that stays in memory; ${expected} would be right.`,
+        { found: 'lowMemory', expected },
+      );
+    }
+    // What does not wait for the text encoders or the VAE is checked at once.
+    const ready =
+      generate.prompt === undefined && generate.image === undefined
+        ? nativePlan(planned, generate, seeds, this.#maker)
+        : null;
     return recordSampling(request, {
-      model: this.#model,
+      model,
       sites: this.sites,
-      maker: this.#maker,
-      plan: this.#plan(request.generate),
-      run: (start, signal) => this.#run(start, signal),
+      plan: planned,
+      seeds,
+      run: (start, signal) =>
+        this.#enter(async (during) => {
+          const prepared = ready ?? (await this.#prepare({ ...generate, signal }, planned, seeds)).prepared;
+          return during.run(() => start(prepared));
+        }, signal),
     });
   }
 
+  /** Prompts and pictures become tensors; the transformer is not needed for it. */
+  async #prepare(request: GenerateRequest, planned: Plan, seeds: number[]) {
+    const { components } = this.#parts;
+    const encoded = await encodeRequest(request, planned, this.bundle, components);
+    const pictures = await startingPictures(request, planned, seeds, this.#maker, components);
+    return { encoded, prepared: nativePlan(planned, encoded, seeds, this.#maker, pictures) };
+  }
+
   /** Waits its turn, runs, and settles after the native side has unwound. */
-  #run<Result>(
-    start: () => NativeRun<Result>,
-    signal: AbortSignal | undefined,
-    interrupted: () => { error: unknown } | null = () => null,
-  ): Promise<Result> {
+  #enter<Result>(job: (during: During) => Promise<Result>, signal: AbortSignal | undefined): Promise<Result> {
     return this.#queue.enter(async () => {
       this.#refuseDisposed();
-      const run = start();
-      const cancel = () => run.cancel();
-      signal?.addEventListener('abort', cancel, { once: true });
+      const during = new During(this.#parts.transformer, signal);
       try {
-        const result = await run.promise;
-        const interruption = interrupted();
-        if (interruption) throw interruption.error;
-        if (signal?.aborted) throw new AbortError(signal.reason);
+        const result = await job(during);
+        during.check();
         return result;
       } catch (error) {
-        const interruption = interrupted();
-        if (interruption) throw interruption.error;
-        if (signal?.aborted) throw new AbortError(signal.reason);
+        during.check();
         this.#refuseDisposed();
         throw wrapNative(error);
-      } finally {
-        signal?.removeEventListener('abort', cancel);
       }
     }, signal);
   }
@@ -321,5 +379,58 @@ export class Pipeline {
         expected: 'a pipeline that is still loaded',
       },
     );
+  }
+}
+
+/** What happens during one call: its native runs, what its callbacks threw, its signal. */
+class During {
+  #thrown: { error: unknown } | null = null;
+  #cancel: (() => void) | null = null;
+
+  constructor(
+    private readonly transformer: Transformer,
+    private readonly signal: AbortSignal | undefined,
+  ) {}
+
+  /** A callback that is not called again after it threw, or after the call was aborted; what it threw ends the call. */
+  guard<Event>(callback: (event: Event) => void): (event: Event) => void {
+    return (event) => {
+      // Calls that were under way when the run was cancelled may still arrive.
+      if (this.#thrown || this.signal?.aborted) return;
+      try {
+        callback(event);
+      } catch (error) {
+        this.#thrown = { error };
+        this.#cancel?.();
+      }
+    };
+  }
+
+  /** @throws what a callback threw, ABORT_ERR */
+  check(): void {
+    if (this.#thrown) throw this.#thrown.error;
+    if (this.signal?.aborted) throw new AbortError(this.signal.reason);
+  }
+
+  /** Runs something on the transformer, until it is done or the call is given up. */
+  async run<Result>(start: (model: NativeModel) => NativeRun<Result>): Promise<Result> {
+    const model = await this.transformer.acquire();
+    try {
+      this.check();
+      const run = start(model);
+      const cancel = () => run.cancel();
+      this.#cancel = cancel;
+      this.signal?.addEventListener('abort', cancel, { once: true });
+      try {
+        const result = await run.promise;
+        this.check();
+        return result;
+      } finally {
+        this.#cancel = null;
+        this.signal?.removeEventListener('abort', cancel);
+      }
+    } finally {
+      await this.transformer.release();
+    }
   }
 }

@@ -20,6 +20,14 @@ export interface StepEvent {
   preview?: Tensor;
 }
 
+/** What `onProgress` is told. A model without text encoders or VAE has no such phase. */
+export interface PhaseEvent {
+  phase: 'text' | 'encoding' | 'sampling' | 'decoding';
+  /** Text encoders, images, steps of all images, or images that are done. */
+  done: number;
+  total: number;
+}
+
 /** From what the native side reports. */
 export function stepEvent(
   { step, steps, image, images, timestep, preview }: NativeProgress,

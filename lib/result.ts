@@ -1,4 +1,7 @@
 /** What `generate` gives back. */
+import { join } from 'node:path';
+
+import { DetailGuidanceError } from './errors';
 import { writeFileAtomic } from './image/atomic';
 import { encodePng } from './image/png';
 import { encodeMetadata, metadataKeyword, type PictureMetadata } from './metadata';
@@ -14,9 +17,11 @@ export class GeneratedImage {
   readonly height: number;
   /** 1 grey, 3 RGB. */
   readonly channels: 1 | 3;
-  /** Row-major, channels interleaved: width * height * channels bytes. */
+  /** Row-major, channels interleaved: width * height * channels bytes. Of a video the first frame. */
   readonly pixels: Uint8Array;
-  /** The sampler's final state, float32 [1, channels, height, width]. */
+  /** The pixels of every frame: one for a picture. */
+  readonly frames: readonly Uint8Array[];
+  /** The sampler's final state, float32 [1, channels, height, width]; of video [1, channels, frames, height, width]. */
   readonly latents: Tensor;
   /** How it was made; what the PNG carries. */
   readonly metadata: PictureMetadata;
@@ -25,7 +30,7 @@ export class GeneratedImage {
     width: number;
     height: number;
     channels: 1 | 3;
-    pixels: Uint8Array;
+    frames: Uint8Array[];
     latents: Tensor;
     metadata: PictureMetadata;
   }) {
@@ -33,14 +38,27 @@ export class GeneratedImage {
     this.width = parts.width;
     this.height = parts.height;
     this.channels = parts.channels;
-    this.pixels = parts.pixels;
+    this.frames = parts.frames;
+    this.pixels = parts.frames[0]!;
     this.latents = parts.latents;
     this.metadata = parts.metadata;
   }
 
-  /** The picture as PNG, with its metadata in the text chunk `detail-guidance`; the same picture, the same bytes. */
-  toPng(): Uint8Array {
-    const { width, height, channels, pixels, metadata } = this;
+  /**
+   * The picture as PNG, with its metadata in the text chunk `detail-guidance`; the same picture, the same bytes.
+   *
+   * @param frame of a video, from 0. Default 0
+   */
+  toPng(frame = 0): Uint8Array {
+    const { width, height, channels, metadata } = this;
+    const pixels = this.frames[frame];
+    if (!pixels) {
+      const expected = `a frame from 0 to ${this.frames.length - 1}`;
+      throw new DetailGuidanceError('BAD_OPTION', `frame is ${frame}; ${expected} would be right.`, {
+        found: frame,
+        expected,
+      });
+    }
     return encodePng({ width, height, channels, pixels, text: { [metadataKeyword]: encodeMetadata(metadata) } });
   }
 
@@ -51,6 +69,18 @@ export class GeneratedImage {
    */
   async save(path: string): Promise<void> {
     await writeFileAtomic(path, this.toPng());
+  }
+
+  /**
+   * Writes every frame of a video as a PNG, `0000.png` and so on, into a folder that is there.
+   *
+   * @returns the files
+   * @throws OUTPUT_UNWRITABLE
+   */
+  async saveFrames(folder: string): Promise<string[]> {
+    const files = this.frames.map((_, frame) => join(folder, `${String(frame).padStart(4, '0')}.png`));
+    for (const [frame, file] of files.entries()) await writeFileAtomic(file, this.toPng(frame));
+    return files;
   }
 }
 

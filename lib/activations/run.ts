@@ -1,6 +1,5 @@
 /** A sampling run that is there for its hidden states. */
-import { chooseSeeds, nativePlan, type Maker } from '../generation';
-import type { NativeModel, NativeProgress, NativeRun, NativeSharing, NativeSite } from '../native';
+import type { NativeModel, NativePlan, NativeProgress, NativeRun, NativeSharing, NativeSite } from '../native';
 import type { ActivationRequest } from '../options/activations';
 import type { Plan } from '../plan';
 import { stepEvent } from '../progress';
@@ -26,20 +25,18 @@ export interface RecordedSampling {
 export interface Runner {
   model: NativeModel;
   sites: readonly NativeSite[];
-  maker: Maker;
   plan: Plan;
-  /** Waits its turn, runs, and settles after the native side has unwound. */
-  run<Result>(start: () => NativeRun<Result>, signal: AbortSignal): Promise<Result>;
+  seeds: number[];
+  /** Waits its turn, prepares the plan, runs, and settles after the native side has unwound. */
+  run<Result>(start: (prepared: NativePlan) => NativeRun<Result>, signal: AbortSignal): Promise<Result>;
 }
 
-/** @throws what recordingOf and nativePlan throw, before anything runs */
+/** @throws what recordingOf throws, before anything runs */
 export function recordSampling(
   request: ActivationRequest,
-  { model, sites, maker, plan, run }: Runner,
+  { model, sites, plan, seeds, run }: Runner,
 ): AsyncGenerator<ActivationRecord, RecordedSampling, undefined> {
   const recording = recordingOf(request, plan, model, sites);
-  const seeds = chooseSeeds(request.generate.seed, plan.images);
-  const prepared = { ...nativePlan(plan, request.generate, seeds, maker), recording };
   const names = plan.branches.map(({ name }) => name);
   return streamRecords(
     (deliver) => {
@@ -49,8 +46,8 @@ export function recordSampling(
       const { onStep } = request.generate;
       let thrown: { error: unknown } | null = null;
       let release = (): void => undefined;
-      const sampled = run(() => {
-        const sampling = model.sample(prepared, onStep && ((progress) => report(progress)), deliver);
+      const sampled = run((prepared) => {
+        const sampling = model.sample({ ...prepared, recording }, onStep && ((progress) => report(progress)), deliver);
         const report = (progress: NativeProgress): void => {
           if (signal.aborted) return;
           try {

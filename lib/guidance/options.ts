@@ -1,7 +1,7 @@
 /** The `guidance` option: all techniques by name. */
 import { type z } from 'zod';
 
-import { either, list, strictObject } from '../options/vocabulary';
+import { either, finite, list, strictObject } from '../options/vocabulary';
 
 import { apgSchema } from './apg';
 import { blurSchema } from './blur';
@@ -17,10 +17,17 @@ import { segSchema } from './seg';
 import { slgSchema } from './slg';
 import { tpgSchema } from './tpg';
 
+const embeddedSchema = strictObject({
+  /** As diffusers' `guidance_scale` of such a model, from 0 to 100. Default 3.5. */
+  scale: finite(0, 100).default(3.5),
+});
+
 /** The `guidance` option: any of the techniques together. An empty object is the conditional prediction alone. */
 export const guidanceSchema = strictObject({
   /** Classifier-free guidance. */
   classifierFree: classifierFreeSchema.optional(),
+  /** For models that take their guidance as an input (Flux): its scale, beside true classifier-free guidance. */
+  embedded: embeddedSchema.optional(),
   /** Detail Guidance; a list for several degraded branches. */
   detail: either(
     [detailSchema, list(detailSchema, 'a list of objects')],

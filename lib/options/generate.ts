@@ -2,10 +2,12 @@
 import { z } from 'zod';
 
 import { guidanceSchema, presetNames } from '../guidance';
-import type { StepEvent } from '../progress';
+import type { PhaseEvent, StepEvent } from '../progress';
 import type { Tensor } from '../tensor';
+import type { Warning } from '../text';
+import type { Picture } from '../vae';
 
-import { abortSignal, choice, either, flag, list, strictObject, text, whole } from './vocabulary';
+import { abortSignal, choice, either, finite, flag, list, strictObject, text, whole } from './vocabulary';
 
 const oneClass = either([whole(0), text()], 'a class index from 0 or the name of a class');
 
@@ -15,12 +17,44 @@ export const tensorLike = z.custom<Tensor>(
   { error: 'a tensor { data, shape, dtype }' },
 );
 
+const prompts = () =>
+  either(
+    [z.string(), list(z.string({ error: 'a text' }), 'a list of texts')],
+    'a text, or a list of texts with one for each picture,',
+  );
+
+const picture = z.custom<Picture>(
+  (value) =>
+    value instanceof Uint8Array ||
+    (typeof value === 'object' && value !== null && 'pixels' in value && 'width' in value && 'height' in value),
+  { error: 'the bytes of a PNG file, or { width, height, channels, pixels },' },
+);
+
 const tensorsByName = z.record(z.string(), tensorLike, { error: 'an object of tensors by input name' });
 
 /** Largest seed: image i takes seed + i, which has to stay a safe integer. */
 const maximumSeed = Number.MAX_SAFE_INTEGER - 1_000_000;
 
 export const generateSchema = strictObject({
+  /** What the picture shows; a list makes as many pictures. For models conditioned by text. */
+  prompt: prompts().optional(),
+  /** What it should not show: the prompt of the unconditional branch, one for all or one a prompt. Default ''. */
+  negativePrompt: prompts().optional(),
+  /** In pixels. Default: those of `image`, of `latents`, or the bundle's. */
+  width: whole(1, 65_536).optional(),
+  height: whole(1, 65_536).optional(),
+  /** Frames of a video. Default: the bundle's. */
+  numFrames: whole(1, 10_000).optional(),
+  /** Tokens for the encoders that take any number (T5). Default and maximum: the bundle's. */
+  maxSequenceLength: whole(1).optional(),
+  /** Pictures for each prompt, one after the other. Default 1. */
+  numImagesPerPrompt: whole(1, 100_000).optional(),
+  /** Start from this picture instead of from noise alone. For bundles with a VAE encoder. */
+  image: picture.optional(),
+  /** How much of `image` is noise at the start, in (0, 1]: 1 leaves nothing of it. Default 0.6. */
+  strength: finite(0.001, 1).optional(),
+  /** White where `image` is painted anew, black where it stays; of its size, cut at half grey. */
+  maskImage: picture.optional(),
   /** Class index, class name, or a list with one for each image. For models conditioned by class. */
   classLabel: either(
     [oneClass, list(oneClass, 'a list of classes')],
@@ -35,11 +69,14 @@ export const generateSchema = strictObject({
   negativeConditioning: tensorsByName.optional(),
   /** Image i is made from the seed + i, so a seed gives the same picture whatever numImages is. Default: drawn. */
   seed: whole(0, maximumSeed).optional(),
-  /** Unit Gaussian noise [images, channels, height, width], float32, in place of the seed's. */
+  /**
+   * Unit Gaussian noise [images, channels, height, width] in latent cells, float32, in place of the seed's; for video
+   * [images, channels, frames, height, width].
+   */
   latents: tensorLike.optional(),
   /** Default: the bundle's, or 30. */
   numInferenceSteps: whole(1, 1000).optional(),
-  /** Default: as many as there are class labels or latents, or 1. */
+  /** Default: as many as there are prompts (times numImagesPerPrompt), class labels or latents, or 1. */
   numImages: whole(1, 100_000).optional(),
   /**
    * Techniques and their options, or the name of a preset. Default: the bundle's; `{}` is the conditional prediction
@@ -63,6 +100,14 @@ export const generateSchema = strictObject({
   /** Called after every step. An exception thrown in it ends the run and rejects the call with it. */
   onStep: z
     .custom<(event: StepEvent) => void>((value) => typeof value === 'function', { error: 'a function' })
+    .optional(),
+  /** Called when a phase begins and as it goes on: text, sampling, decoding. Exceptions as in `onStep`. */
+  onProgress: z
+    .custom<(event: PhaseEvent) => void>((value) => typeof value === 'function', { error: 'a function' })
+    .optional(),
+  /** Called for what the caller should know and that does not stop the call, such as a prompt that was cut. */
+  onWarning: z
+    .custom<(warning: Warning) => void>((value) => typeof value === 'function', { error: 'a function' })
     .optional(),
   /** Ends the run within one evaluation of the model; the call then rejects with an AbortError. */
   signal: abortSignal().optional(),

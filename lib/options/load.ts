@@ -3,12 +3,24 @@ import { z } from 'zod';
 
 import { abortSignal, choice, flag, strictObject } from './vocabulary';
 
+const deviceName = z
+  .string({ error: "'auto', 'cpu', 'cuda' or 'cuda:N'" })
+  .regex(/^(auto|cpu|cuda(:\d{1,3})?)$/, "'auto', 'cpu', 'cuda' or 'cuda:N'");
+
 export const loadSchema = strictObject({
   /** `auto` takes the first CUDA device there is, else the CPU. Default auto. */
-  device: z
-    .string({ error: "'auto', 'cpu', 'cuda' or 'cuda:N'" })
-    .regex(/^(auto|cpu|cuda(:\d{1,3})?)$/, "'auto', 'cpu', 'cuda' or 'cuda:N'")
-    .default('auto'),
+  device: deviceName.default('auto'),
+  /** Other devices for single parts of the bundle. Default: `device` for all. */
+  devices: strictObject({
+    textEncoders: deviceName.optional(),
+    transformer: deviceName.optional(),
+    vae: deviceName.optional(),
+  }).default({}),
+  /**
+   * Load the text encoders, the transformer and the VAE one after the other in each call and free each after its use,
+   * so that only the largest has to fit. Default false: all are kept.
+   */
+  lowMemory: flag().default(false),
   /**
    * Dtype of weights and activations; the guidance sum and the sampler's state are float32 in any case. `auto` is
    * bfloat16 where the device computes in it and the bundle says that pictures stay within 40 dB PSNR of float32's,

@@ -16,11 +16,13 @@ import {
 } from '../guidance';
 import type { GenerateRequest } from '../options/generate';
 import { parse } from '../options/parse';
+import { pictureSize, type PictureSize } from '../size';
 import { Branches } from './branches';
 import { chooseScheduler } from './scheduler';
 import { untouchedBlocks } from './depth';
 import { checkConflicts } from './conflict';
 import { findAttentions, findOutput, findOutputs } from './site';
+import { startFromImage } from './start';
 import type { Plan, PlanAdjustment, PlannedModel } from './types';
 import { schedule, type SchedulerOptions } from '../schedule';
 
@@ -37,17 +39,19 @@ export function plan(request: GenerateRequest, model: PlannedModel): Plan {
   const numInferenceSteps = request.numInferenceSteps ?? bundle.defaults?.numInferenceSteps ?? 30;
   const guidance = chooseGuidance(request.guidance, bundle);
   const scheduler = chooseScheduler(bundle.scheduler, request.scheduler);
-  const [rows, columns] = bundle.transformer.tokenGrid;
-  const table = schedule(scheduler, {
+  const size = pictureSize(request, bundle);
+  const [rows, columns] = size.tokenGrid;
+  const whole = schedule(scheduler, {
     numInferenceSteps,
     prediction: bundle.transformer.prediction,
     imageTokens: rows * columns,
   });
+  const { table, start, keep } = startFromImage(whole, request, scheduler.kind, bundle);
   const context: GuidanceContext = {
     evaluations: table.steps.map(({ step, time }) => ({ step, fraction: step / numInferenceSteps, time })),
     layers: model.layers,
     hiddenChannels: bundle.transformer.hiddenChannels,
-    tokenGrid: bundle.transformer.tokenGrid,
+    tokenGrid: size.tokenGrid,
     jointAttention: bundle.transformer.jointAttention,
     massiveActivations: bundle.massiveActivations ?? null,
     ranking: (layer) => model.ranking?.get(layer) ?? null,
@@ -72,6 +76,8 @@ export function plan(request: GenerateRequest, model: PlannedModel): Plan {
     images,
     classes,
     numInferenceSteps,
+    size,
+    start,
     scheduler,
     guidance,
     initialScale: table.initialScale,
@@ -91,6 +97,7 @@ export function plan(request: GenerateRequest, model: PlannedModel): Plan {
         sample,
         outputs,
         preview,
+        ...(keep ? { keep: keep[index]! } : {}),
       };
     }),
     partialForward: request.partialForward,
@@ -100,7 +107,19 @@ export function plan(request: GenerateRequest, model: PlannedModel): Plan {
   };
 }
 
-function countImages({ numImages, classLabel, latents }: GenerateRequest): number {
+function countImages(request: GenerateRequest): number {
+  const { numImages, numImagesPerPrompt, classLabel, latents, prompt } = request;
+  if (numImagesPerPrompt !== undefined || Array.isArray(prompt)) {
+    const prompts = Array.isArray(prompt) ? prompt.length : 1;
+    const images = numImagesPerPrompt === undefined ? (numImages ?? prompts) : prompts * numImagesPerPrompt;
+    if (images % prompts === 0 && (numImages ?? images) === images) return images;
+    const expected = numImagesPerPrompt === undefined ? `a multiple of ${prompts}` : `${images}, or leaving it out,`;
+    throw new DetailGuidanceError(
+      'BAD_OPTION',
+      `options.numImages is ${numImages} for ${prompts} prompts; ${expected} would be right.`,
+      { found: numImages, expected },
+    );
+  }
   if (numImages !== undefined) return numImages;
   if (Array.isArray(classLabel)) return classLabel.length;
   return (Array.isArray(latents?.shape) ? latents.shape[0] : undefined) ?? 1;
@@ -108,10 +127,33 @@ function countImages({ numImages, classLabel, latents }: GenerateRequest): numbe
 
 /** The caller's, a preset, or the bundle's. */
 function chooseGuidance(given: GenerateRequest['guidance'], bundle: BundleManifest): GuidanceOptions {
-  if (typeof given === 'object') return given;
   const defaults = bundle.defaults?.guidance ?? {};
-  const guidance = given === undefined ? defaults : preset(given, defaults);
-  return parse(guidanceSchema, guidance, 'bundle.json.defaults.guidance', 'BUNDLE_INVALID');
+  const chosen =
+    typeof given === 'object'
+      ? given
+      : parse(
+          guidanceSchema,
+          given === undefined ? defaults : preset(given, defaults),
+          'bundle.json.defaults.guidance',
+          'BUNDLE_INVALID',
+        );
+  const { transformer } = bundle;
+  if (transformer.inputs.some(({ role }) => role === 'guidance')) {
+    if (chosen.embedded) return chosen;
+    const { embedded } = parse(
+      guidanceSchema,
+      { embedded: defaults['embedded'] ?? {} },
+      'bundle.json.defaults.guidance',
+      'BUNDLE_INVALID',
+    );
+    return { ...chosen, embedded };
+  }
+  if (!chosen.embedded) return chosen;
+  throw new DetailGuidanceError(
+    'BAD_OPTION',
+    'options.guidance.embedded is given, but this model does not take its guidance as an input; classifierFree would be right.',
+    { expected: 'classifierFree' },
+  );
 }
 
 function adjustmentsAt(

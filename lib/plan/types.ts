@@ -3,6 +3,7 @@ import type { BundleManifest } from '../bundle';
 import type { AdaptiveReuse, Conditioning, GuidanceOptions } from '../guidance';
 import type { NativeAdjustment, NativeEdit, NativeSite } from '../native';
 import type { SchedulerOptions } from '../schedule';
+import type { PictureSize } from '../size';
 
 /** A step of the plan that is not linear in the branches; indices are those of `Plan.branches`. */
 export type PlanAdjustment = NativeAdjustment;
@@ -27,6 +28,8 @@ export interface PlanStep {
   outputs: number[];
   /** x0 = preview[0] · x + preview[1] · D. */
   preview: [number, number];
+  /** Inpainting: after the step, what the mask keeps is keep[0] · image + keep[1] · noise. */
+  keep?: [number, number];
 }
 
 export interface PlanBranch {
@@ -49,6 +52,10 @@ export interface Plan {
   /** Class index of each image; null for a model that is not conditioned by class. */
   classes: number[] | null;
   numInferenceSteps: number;
+  /** Of a picture and of its latent. */
+  size: PictureSize;
+  /** Image to image: the sampler's first state is start[0] · image + start[1] · noise; null: noise. */
+  start: [number, number] | null;
   /** The sampler with all its options. */
   scheduler: SchedulerOptions;
   /** The guidance with all its options. */

@@ -11,7 +11,7 @@ const load = (options: unknown) => errorOf(() => parse(loadSchema, options, 'opt
 
 describe('bad options of generate', () => {
   test.each<[string, unknown, RegExp]>([
-    ['an unknown option', { sed: 1 }, /^options\.sed is not known: 'seed' is near; known are classLabel, /],
+    ['an unknown option', { sed: 1 }, /^options\.sed is not known: 'seed' is near; known are prompt, /],
     ['an unknown technique', { guidance: { detial: {} } }, /^options\.guidance\.detial is not known: 'detail'/],
     [
       'an unknown option of a technique',
@@ -57,7 +57,7 @@ describe('bad options of loadPipeline', () => {
   test.each<[string, unknown, RegExp]>([
     ['another device', { device: 'gpu' }, /^options\.device is 'gpu'; 'auto', 'cpu', 'cuda' or 'cuda:N'/],
     ['another dtype', { dtype: 'float64' }, /^options\.dtype is 'float64'; one of 'auto', 'float32'/],
-    ['an unknown option', { devices: 'cpu' }, /^options\.devices is not known: 'device' is near/],
+    ['an unknown option', { devise: 'cpu' }, /^options\.devise is not known: 'device'.* is near/],
   ])('%s', (_name, options, message) => {
     expect(load(options)).toMatchObject({ code: 'BAD_OPTION', message: expect.stringMatching(message) });
   });
@@ -65,5 +65,11 @@ describe('bad options of loadPipeline', () => {
 
 test('defaults are filled in', () => {
   expect(parse(generateSchema, {}, 'options')).toEqual({ batchSize: 1, partialForward: true, preview: false });
-  expect(parse(loadSchema, {}, 'options')).toEqual({ device: 'auto', dtype: 'float32', allowAllOperators: false });
+  expect(parse(loadSchema, {}, 'options')).toEqual({
+    device: 'auto',
+    devices: {},
+    dtype: 'float32',
+    lowMemory: false,
+    allowAllOperators: false,
+  });
 });

@@ -1,0 +1,60 @@
+/** Image to image and inpainting: the picture and the mask of a call as latents. */
+import type { Components } from './components';
+import { initialNoise, type Maker, type StartingPictures } from './generation';
+import type { GenerateRequest } from './options/generate';
+import type { Plan } from './plan';
+import { encodePicture, readMask, readPicture } from './vae';
+
+/**
+ * Encodes the call's picture; null for a call without one. As in diffusers, each image's generator first draws for the
+ * distribution of the VAE and then the sampler's noise, unless `latents` give it.
+ *
+ * @throws BAD_OPTION for a picture of another size than the result; BAD_TENSOR; what the VAE's encoder throws
+ */
+export async function startingPictures(
+  request: GenerateRequest,
+  plan: Plan,
+  seeds: number[],
+  { bundle, addon }: Maker,
+  components: Components,
+): Promise<StartingPictures | null> {
+  const { image, maskImage, onProgress, signal } = request;
+  if (image === undefined || !plan.start) return null;
+  const { size } = plan;
+  const [rows, columns] = size.latent.slice(-2) as [number, number];
+  const picture = readPicture(image, size, bundle.image.range);
+  const mask = maskImage && readMask(maskImage, size, [rows, columns]);
+  const count = size.latent.reduce((product, length) => product * length, 1);
+  const drawn = seeds.map((seed) => addon.gaussian(BigInt(seed), [2, ...size.latent]).data as Float32Array);
+  const noise = request.latents
+    ? initialNoise(plan, request, seeds, addon)
+    : concatenated(drawn.map((both) => both.subarray(count)));
+  const total = seeds.length;
+  onProgress?.({ phase: 'encoding', done: 0, total });
+  const encoded = await components.with('vae.encoder', (encoder) =>
+    encodePicture(
+      picture,
+      size.latent,
+      drawn.map((both) => both.subarray(0, count)),
+      bundle.vae!,
+      encoder,
+      signal,
+    ),
+  );
+  onProgress?.({ phase: 'encoding', done: total, total });
+  return {
+    image: concatenated(encoded),
+    noise,
+    mask: mask ? { data: mask, shape: [1, 1, rows, columns], dtype: 'float32' } : null,
+  };
+}
+
+function concatenated(parts: Float32Array[]): Float32Array {
+  const all = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    all.set(part, offset);
+    offset += part.length;
+  }
+  return all;
+}

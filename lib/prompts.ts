@@ -1,0 +1,116 @@
+/** The prompts of a call become the conditioning tensors of its branches. */
+import type { Bundle, TextConditioning } from './bundle';
+import type { Components } from './components';
+import { DetailGuidanceError } from './errors';
+import { textOf } from './generation';
+import type { GenerateRequest } from './options/generate';
+import type { Plan } from './plan';
+import { encodePrompts, joinText } from './text';
+import type { Tensor } from './tensor';
+
+/**
+ * Checks the options that have to do with text.
+ *
+ * @throws BAD_OPTION
+ */
+export function checkPrompts(request: GenerateRequest, { conditioning }: Bundle): void {
+  const { prompt, negativePrompt, maxSequenceLength, numImagesPerPrompt } = request;
+  if (conditioning.kind !== 'text') {
+    const given = Object.entries({ prompt, negativePrompt, maxSequenceLength, numImagesPerPrompt });
+    const [option] = given.find(([, value]) => value !== undefined) ?? [];
+    if (option === undefined) return;
+    const expected = conditioning.kind === 'class' ? "'classLabel'" : "'conditioning' with tensors";
+    throw refuse(option, 'is given, but this model has no text encoders', expected);
+  }
+  if (prompt === undefined) {
+    if (request.conditioning) return;
+    throw refuse('prompt', 'is missing', 'a text');
+  }
+  if (request.conditioning) throw refuse('conditioning', 'is given beside a prompt', 'one of them');
+  if (Array.isArray(negativePrompt)) {
+    const prompts = Array.isArray(prompt) ? prompt.length : 1;
+    if (negativePrompt.length !== prompts) {
+      throw refuse('negativePrompt', `has ${negativePrompt.length} texts for ${prompts} prompts`, 'as many');
+    }
+  }
+  const most = conditioning.maxSequenceLength?.maximum;
+  if (maxSequenceLength !== undefined && (most === undefined || maxSequenceLength > most)) {
+    const expected = most === undefined ? 'leaving it out' : `at most ${most}`;
+    throw refuse('maxSequenceLength', `is ${maxSequenceLength}`, expected);
+  }
+}
+
+/**
+ * The request with its prompts as tensors: `conditioning`, and `negativeConditioning` where the plan evaluates the
+ * unconditional branch. A request without prompt is given back as it is.
+ *
+ * @throws what the text encoders throw; ABORT_ERR; what the callbacks throw
+ */
+export async function encodeRequest(
+  request: GenerateRequest,
+  plan: Plan,
+  bundle: Bundle,
+  components: Components,
+): Promise<GenerateRequest> {
+  const { prompt, negativePrompt = '', onProgress, onWarning, signal } = request;
+  const { conditioning } = bundle;
+  if (conditioning.kind !== 'text' || prompt === undefined) return request;
+  const unconditional = plan.branches.some((branch) => branch.conditioning === 'unconditional');
+  const images = Array.from({ length: plan.images }, (_, image) => image);
+  const positive = images.map((image) => textOf(prompt, image, plan.images));
+  const negative = unconditional ? images.map((image) => textOf(negativePrompt, image, plan.images)) : null;
+  const maxSequenceLength = request.maxSequenceLength ?? conditioning.maxSequenceLength?.default ?? 0;
+  const encoded = await encodePrompts([...positive, ...(negative ?? [])], {
+    bundle,
+    tokenizers: components.tokenizers,
+    maxSequenceLength,
+    withEncoder: (name, use) => components.with(name, use, signal),
+    onWarning,
+    onProgress: onProgress && ((done, total) => onProgress({ phase: 'text', done, total })),
+    signal,
+  });
+  const joined = (texts: string[]) =>
+    joinAll(texts, conditioning, (text, expression) =>
+      joinText(expression, { encoded: encoded.get(text)!, maxSequenceLength }),
+    );
+  return {
+    ...request,
+    conditioning: joined(positive),
+    ...(negative ? { negativeConditioning: joined(negative) } : {}),
+  };
+}
+
+/** For every input that depends on the prompt a tensor with a row for each text, or one where all texts are the same. */
+function joinAll(
+  texts: string[],
+  { inputs }: TextConditioning,
+  join: (text: string, expression: TextConditioning['inputs'][string]) => Tensor | null,
+): Record<string, Tensor> {
+  const different = new Set(texts).size === 1 ? texts.slice(0, 1) : texts;
+  return Object.fromEntries(
+    Object.entries(inputs).flatMap(([name, expression]): [string, Tensor][] => {
+      const rows = different.map((text) => join(text, expression));
+      return rows[0] ? [[name, stack(rows as Tensor[])]] : [];
+    }),
+  );
+}
+
+/** Tensors of one row as one tensor. */
+function stack(rows: Tensor[]): Tensor {
+  const [first] = rows as [Tensor];
+  if (rows.length === 1) return first;
+  const size = first.data.length;
+  const shape = [rows.length, ...first.shape.slice(1)];
+  if (first.data instanceof BigInt64Array) {
+    const data = new BigInt64Array(size * rows.length);
+    rows.forEach((row, index) => data.set(row.data as BigInt64Array, index * size));
+    return { data, shape, dtype: first.dtype };
+  }
+  const data = new Float32Array(size * rows.length);
+  rows.forEach((row, index) => data.set(row.data as Float32Array, index * size));
+  return { data, shape, dtype: first.dtype };
+}
+
+function refuse(option: string, state: string, expected: string): DetailGuidanceError {
+  return new DetailGuidanceError('BAD_OPTION', `options.${option} ${state}; ${expected} would be right.`, { expected });
+}

@@ -1,0 +1,54 @@
+/** The bundle's transformer: loaded all the time, or only while it is used. */
+import type { NativeAddon, NativeLoadOptions, NativeModel } from './native';
+
+export class Transformer {
+  /** What the model said of itself when it was loaded first. */
+  readonly description: ReturnType<NativeModel['describe']>;
+  #model: NativeModel | null;
+  #disposed = false;
+
+  private constructor(
+    model: NativeModel,
+    private readonly reload: () => Promise<NativeModel>,
+    private readonly lowMemory: boolean,
+  ) {
+    this.#model = model;
+    this.description = model.describe();
+  }
+
+  /** @throws what the addon throws, not wrapped */
+  static async load(addon: NativeAddon, options: NativeLoadOptions, lowMemory: boolean): Promise<Transformer> {
+    const transformer = new Transformer(await addon.load(options), () => addon.load(options), lowMemory);
+    await transformer.release();
+    return transformer;
+  }
+
+  /** The model, where it is in memory. */
+  get loaded(): NativeModel | null {
+    return this.#model;
+  }
+
+  /** The loaded model. Followed by `release()` when it is no longer used. */
+  async acquire(): Promise<NativeModel> {
+    if (this.#model) return this.#model;
+    const model = await this.reload();
+    // Disposed of while it was loading: the caller finds that out next.
+    if (this.#disposed) await model.dispose();
+    else this.#model = model;
+    return model;
+  }
+
+  /** With `lowMemory` the model is freed, otherwise it is kept. */
+  async release(): Promise<void> {
+    if (!this.lowMemory || !this.#model) return;
+    const model = this.#model;
+    this.#model = null;
+    await model.dispose();
+  }
+
+  /** Cancels what runs, waits for it, frees the model. Again is fine. */
+  async dispose(): Promise<void> {
+    this.#disposed = true;
+    await this.#model?.dispose();
+  }
+}
