@@ -87,8 +87,7 @@ class Checkpoint:
             ) from error
 
     def load(self, component: str, dtype: torch.dtype) -> nn.Module:
-        """The component's module in evaluation mode; its weights are those of the mapped file where
-        their dtype is the one asked for."""
+        """The component's module in evaluation mode, its weights in the dtype asked for."""
         self.require(component)
         self.check_files(component)
         kind = self.class_of(component)

@@ -2,9 +2,9 @@
 
 A trace does not depend on the weights, only on their shapes. So the module is traced, and the trace
 checked, in float32 with stand-ins for its weights: overlapping views of one short row of random
-numbers, which take no memory of their own. Then the real tensors, as the checkpoint's file maps
-them, take the stand-ins' places and are written one after the other. No second copy of the weights
-is made, and a model that was loaded in bfloat16 needs no float32 one.
+numbers, which take no memory of their own. Then the real tensors, in the dtype that they are stored
+in, take the stand-ins' places and are written one after the other. No second copy of the weights is
+made, and a model that was loaded in bfloat16 needs no float32 one.
 
 The trace is a float32 program whatever the dtype of the weights in the file: the native loader
 brings activations and weights together (native/core/precision.h).
