@@ -29,10 +29,11 @@ figure svg { display: block; width: 100%; height: auto; margin-top: 12px; overfl
 .legend i { display: inline-block; width: 11px; height: 11px; border-radius: 2px; margin-right: 6px; }
 .scroll { overflow-x: auto; margin-top: 14px; }
 table { border-collapse: collapse; font-size: 13px; }
-th { font-weight: 500; text-align: left; padding: 0 12px 8px 0; vertical-align: bottom; line-height: 1.35; }
+th { font-weight: 500; text-align: left; padding: 0 10px 8px 0; vertical-align: bottom; line-height: 1.35; }
+th { max-width: 150px; }
 th b { display: block; color: var(--ink); }
-td { padding: 0 12px 12px 0; vertical-align: top; }
-td.label { white-space: nowrap; padding-right: 18px; vertical-align: middle; font-weight: 600; }
+td { padding: 0 10px 10px 0; vertical-align: top; }
+td.label { white-space: nowrap; padding-right: 14px; vertical-align: middle; font-weight: 600; }
 td img { display: block; border-radius: 3px; image-rendering: pixelated; }
 td small { color: var(--soft); }
 a { color: var(--first); }
@@ -110,17 +111,17 @@ function maps({ maps: rows, looked }: Findings): string {
   if (!looked || rows.length === 0) return '';
   const columns = rows[0]!.maps;
   const head = columns.map(
-    ({ channel, timestep }) => `<th><b>channel ${channel}</b>t = ${Number(timestep.toPrecision(3))}</th>`,
+    ({ channel, timestep }) => `<th><b>z[${channel}]</b>t = ${Number(timestep.toPrecision(3))}</th>`,
   );
   const body = rows.map(({ conditions, picture, maps }) => {
     const cells = maps.map(({ map, selectivity }) => {
-      const zoom = Math.max(1, Math.floor(84 / Math.max(map.width, map.height)));
-      return `<td>${image(drawMap(map, { colours: 'blue-red', zoom }), 84)}<small>${selectivity.toFixed(2)}</small></td>`;
+      const zoom = Math.max(1, Math.floor(76 / Math.max(map.width, map.height)));
+      return `<td>${image(drawMap(map, { colours: 'blue-red', zoom }), 76)}<small>${selectivity.toFixed(2)}</small></td>`;
     });
-    return `<tr><td class="label">${escape(conditions)}</td><td>${image(picture, 84)}</td>${cells.join('')}</tr>`;
+    return `<tr><td class="label">${escape(conditions)}</td><td>${image(picture, 76)}</td>${cells.join('')}</tr>`;
   });
   return `<section id="spatial-maps"><h2>Spatial maps, layer ${looked.layer}</h2>
-<figure><figcaption>Each channel's values at the image tokens: red positive, blue negative, each map on its own scale. The number is the selectivity, the median of |z| over outlier tokens over that of the others: 1 where no token stands out. <a href="data/spatial-maps.json">Data</a></figcaption>
+<figure><figcaption>Each channel’s values at the image tokens: red positive, blue negative, each map on its own scale. The number is the selectivity, the median of |z| over outlier tokens over that of the others: 1 where no token stands out. <a href="data/spatial-maps.json">Data</a></figcaption>
 <div class="scroll"><table><thead><tr><th></th><th><b>picture</b>&nbsp;</th>${head.join('')}</tr></thead><tbody>${body.join('\n')}</tbody></table></div></figure></section>`;
 }
 

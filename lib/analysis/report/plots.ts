@@ -40,6 +40,7 @@ export class Plotter {
       width,
       height: 300,
       marginLeft: 52,
+      marginRight: 36,
       marginBottom: 40,
       style: { background: 'none', fontSize: '12px', fontFamily: 'inherit' },
       ...options,
@@ -52,7 +53,10 @@ export class Plotter {
   overLayers({ massive }: Findings): Figure {
     const { dot, lineY, ruleY, text } = this.plot;
     const channels = massive.layers.flatMap(({ layer, channels }) =>
-      channels.map(({ channel, strength }) => ({ layer, channel, strength })),
+      apart(
+        channels.map(({ channel, strength }) => ({ layer, channel, strength })),
+        Math.max(...massive.layers.flatMap((each) => each.strongest.strength)) / 20,
+      ),
     );
     const strongest = massive.layers.map(({ layer, strongest }) => ({
       layer,
@@ -70,7 +74,7 @@ export class Plotter {
         dot(channels, { x: 'layer', y: 'strength', fill: colours[0], r: 4 }),
         text(channels, {
           x: 'layer',
-          y: 'strength',
+          y: 'place',
           text: (each: { channel: number }) => String(each.channel),
           dx: 8,
           textAnchor: 'start',
@@ -251,6 +255,17 @@ export class Plotter {
       data: tokens,
     };
   }
+}
+
+/** Labels of one layer, moved down where the one above is closer than a line. */
+function apart<Label extends { strength: number }>(labels: Label[], line: number): (Label & { place: number })[] {
+  let above = Infinity;
+  return labels
+    .toSorted((a, b) => b.strength - a.strength)
+    .map((label) => {
+      above = Math.min(label.strength, above - line);
+      return { ...label, place: above };
+    });
 }
 
 function legend(names: readonly string[]): string {
