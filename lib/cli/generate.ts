@@ -1,5 +1,5 @@
-/** `detail-guidance generate`: pictures of one class, each a PNG that carries the plan it was made by. */
-import { readFile } from 'node:fs/promises';
+/** `detail-guidance generate`: pictures of a class or a prompt, each a PNG that carries the plan it was made by. */
+import { mkdir, readFile } from 'node:fs/promises';
 import { parse as parsePath, join, resolve } from 'node:path';
 
 import { Command, Option } from 'commander';
@@ -9,6 +9,7 @@ import { presetNames } from '../guidance';
 import { checkWritable } from '../image/atomic';
 import type { GenerateOptions } from '../options/generate';
 import { loadPipeline, type Pipeline } from '../pipeline';
+import type { GeneratedImage } from '../result';
 import { decodeSafetensors, type Tensor } from '../tensor';
 
 import { printJson } from './failure';
@@ -16,10 +17,21 @@ import { addGuidanceOptions, guidanceFromFlags, type GuidanceFlags } from './gui
 import { interruptible } from './interrupt';
 import { addSampleOptions, type SampleFlags } from './load';
 import { startProgress } from './progress';
-import { parseClass, parseWhole } from './values';
+import { parseClass, parseNumber, parseWhole } from './values';
 
 interface GenerateFlags extends GuidanceFlags, SampleFlags {
   class?: number | string;
+  prompt?: string;
+  negativePrompt?: string;
+  width?: number;
+  height?: number;
+  frames?: number;
+  maxSequenceLength?: number;
+  embeddedScale?: number;
+  image?: string;
+  strength?: number;
+  mask?: string;
+  lowMemory?: boolean;
   seed: number;
   steps?: number;
   numImages?: number;
@@ -34,6 +46,17 @@ export function generateCommand(): Command {
     .description('sample pictures with the guidance of the bundle, or with the one given here')
     .argument('<bundle>', "folder of a bundle, or 'embedded'")
     .option('-c, --class <class>', 'class, by number or label', parseClass)
+    .option('-p, --prompt <text>', 'what the picture shows, for models with text encoders')
+    .option('--negative-prompt <text>', 'what it should not show')
+    .option('--width <pixels>', "(default: the bundle's, or that of --image)", parseWhole)
+    .option('--height <pixels>', "(default: the bundle's, or that of --image)", parseWhole)
+    .option('--frames <count>', "frames of a video (default: the bundle's)", parseWhole)
+    .option('--max-sequence-length <tokens>', 'tokens of the prompt for encoders that take any number', parseWhole)
+    .option('--embedded-scale <scale>', 'guidance that the model takes as an input (Flux)', parseNumber)
+    .option('--image <png>', 'start from this picture instead of from noise alone')
+    .option('--strength <share>', 'how much of --image is noise at the start, up to 1 (default: 0.6)', parseNumber)
+    .option('--mask <png>', 'white where --image is painted anew')
+    .option('--low-memory', 'load text encoders, transformer and VAE one after the other')
     .option('--seed <seed>', 'seed of the first picture; the next one takes the next', parseWhole, 0)
     .option('--steps <count>', "sampling steps (default: the bundle's)", parseWhole)
     .option('-n, --num-images <count>', 'pictures (default: 1, or as many as --latents holds)', parseWhole)
@@ -45,7 +68,11 @@ export function generateCommand(): Command {
       '--latents <file>',
       "safetensors file whose tensor 'latents' [images, channels, height, width] replaces the noise of the seed",
     )
-    .option('-o, --out <file>', 'the picture; several are numbered: name-0.png, name-1.png', 'sample.png')
+    .option(
+      '-o, --out <file>',
+      'the picture; several are numbered: name-0.png, name-1.png; a video is a folder of them',
+      'sample.png',
+    )
     .option('--explain', 'print what would be computed in which step, and stop')
     .option('--json', 'print the plan, seeds and files as one JSON document')
     .action((bundle: string, flags: GenerateFlags) => interruptible((signal) => runGenerate(bundle, flags, signal)));
@@ -55,9 +82,14 @@ async function runGenerate(location: string, flags: GenerateFlags, signal: Abort
   const latents = flags.latents === undefined ? undefined : await readLatents(flags.latents);
   const files = outputFiles(flags.out, flags.numImages ?? latents?.shape[0] ?? 1);
   if (!flags.explain) await checkWritable(files[0]!);
-  const pipeline = await loadPipeline(location, { device: flags.device, dtype: flags.dtype, signal });
+  const pipeline = await loadPipeline(location, {
+    device: flags.device,
+    dtype: flags.dtype,
+    lowMemory: flags.lowMemory,
+    signal,
+  });
   try {
-    const options = requestOf(flags, latents, pipeline);
+    const options = await requestOf(flags, latents, pipeline);
     if (flags.explain) {
       const explanation = pipeline.plan(options).explain();
       if (flags.json) printJson(explanation);
@@ -68,7 +100,8 @@ async function runGenerate(location: string, flags: GenerateFlags, signal: Abort
     for (const [index, image] of result.images.entries()) {
       // Between the files, not inside: a picture that is there is whole.
       signal.throwIfAborted();
-      await image.save(files[index]!);
+      if (image.frames.length === 1) await image.save(files[index]!);
+      else files[index] = await saveVideo(image, files[index]!);
     }
     if (flags.json) {
       const images = result.images.map(({ seed, width, height, channels }, index) => ({
@@ -93,16 +126,40 @@ async function runGenerate(location: string, flags: GenerateFlags, signal: Abort
   }
 }
 
-function requestOf(flags: GenerateFlags, latents: Tensor | undefined, { bundle }: Pipeline): GenerateOptions {
+async function requestOf(
+  flags: GenerateFlags,
+  latents: Tensor | undefined,
+  { bundle }: Pipeline,
+): Promise<GenerateOptions> {
+  const guidance = guidanceFromFlags(flags, bundle);
+  const { embeddedScale } = flags;
   return {
     classLabel: flags.class,
+    prompt: flags.prompt,
+    negativePrompt: flags.negativePrompt,
+    width: flags.width,
+    height: flags.height,
+    numFrames: flags.frames,
+    maxSequenceLength: flags.maxSequenceLength,
+    image: flags.image === undefined ? undefined : await readInput(flags.image, 'picture', 'a PNG file'),
+    strength: flags.strength,
+    maskImage: flags.mask === undefined ? undefined : await readInput(flags.mask, 'mask', 'a PNG file'),
     seed: flags.seed,
     latents,
     numImages: flags.numImages,
     numInferenceSteps: flags.steps,
-    guidance: guidanceFromFlags(flags, bundle),
+    guidance: embeddedScale === undefined ? guidance : { ...guidance, embedded: { scale: embeddedScale } },
     batchSize: flags.batchSize,
   };
+}
+
+/** Writes the frames into the folder `cat` for `cat.png`. */
+async function saveVideo(video: GeneratedImage, file: string): Promise<string> {
+  const { dir, name } = parsePath(file);
+  const folder = join(dir, name);
+  await mkdir(folder, { recursive: true });
+  await video.saveFrames(folder);
+  return folder;
 }
 
 async function sample(pipeline: Pipeline, options: GenerateOptions, pictures: number, signal: AbortSignal) {
@@ -112,6 +169,7 @@ async function sample(pipeline: Pipeline, options: GenerateOptions, pictures: nu
     return await pipeline.generate({
       ...options,
       signal,
+      onWarning: ({ message }) => process.stderr.write(`${message}\n`),
       onStep: ({ fraction, image }) => {
         const doing = pictures === 1 ? 'sampling' : `picture ${image + 1} of ${pictures}`;
         progress.update(Math.floor(fraction * pictures * steps), doing);
@@ -130,13 +188,7 @@ function outputFiles(out: string, count: number): string[] {
 }
 
 async function readLatents(file: string): Promise<Tensor> {
-  const bytes = await readFile(file).catch((cause: unknown) => {
-    throw new DetailGuidanceError('BAD_OPTION', `The file of latents ${file} cannot be read.`, {
-      found: file,
-      expected: 'a safetensors file',
-      cause,
-    });
-  });
+  const bytes = await readInput(file, 'file of latents', 'a safetensors file');
   const { tensors } = decodeSafetensors(bytes);
   const latents = tensors['latents'];
   if (!latents) {
@@ -146,4 +198,14 @@ async function readLatents(file: string): Promise<Tensor> {
     });
   }
   return latents;
+}
+
+async function readInput(file: string, what: string, expected: string): Promise<Buffer> {
+  return readFile(file).catch((cause: unknown) => {
+    throw new DetailGuidanceError('BAD_OPTION', `The ${what} ${file} cannot be read.`, {
+      found: file,
+      expected,
+      cause,
+    });
+  });
 }

@@ -16,7 +16,7 @@ import {
 } from '../guidance';
 import type { GenerateRequest } from '../options/generate';
 import { parse } from '../options/parse';
-import { pictureSize, type PictureSize } from '../size';
+import { pictureSize } from '../size';
 import { Branches } from './branches';
 import { chooseScheduler } from './scheduler';
 import { untouchedBlocks } from './depth';
