@@ -156,7 +156,11 @@ describe('guidance', () => {
       const { images, evaluations } = await pipeline.generate({ classLabel, seed: 20, guidance });
       return { evaluations, values: images.map(({ pixels }) => Float32Array.from(pixels, (value) => value / 255)) };
     };
-    const [plain, full, fast] = [await pictures('cfg'), await pictures('detail+cfg'), await pictures('detail+cfg-fast')];
+    const [plain, full, fast] = [
+      await pictures('cfg'),
+      await pictures('detail+cfg'),
+      await pictures('detail+cfg-fast'),
+    ];
     // Of 20 steps 0, 3, …, 18 and the last compute the detail-deficient branch.
     expect([full.evaluations, fast.evaluations]).toEqual([4 * 20 * 3, 4 * (20 * 2 + 8)]);
     for (const [image, wanted] of full.values.entries()) {
