@@ -49,6 +49,7 @@ export function nativePlan(
   const context = { size: plan.size, embeddedScale: plan.guidance.embedded?.scale };
   return {
     latents: { data: firstState(plan, noise, pictures), shape, dtype: 'float32' },
+    ...(plan.steps.some((step) => step.noise !== 0) ? { seeds } : {}),
     conditionings: names.map((which) =>
       conditioningTensors(which, request, plan.images, plan.classes, bundle, context),
     ),
@@ -58,7 +59,7 @@ export function nativePlan(
       edits,
       ...(reference === null ? {} : { reference }),
     })),
-    steps: plan.steps.map(({ timestep, inputScale, weights, reused, adjustments, sample, outputs, preview, keep }) => ({
+    steps: plan.steps.map(({ timestep, inputScale, weights, reused, adjustments, sample, outputs, preview, noise, keep }) => ({
       timestep,
       inputScale,
       weights,
@@ -67,6 +68,7 @@ export function nativePlan(
       sample,
       outputs,
       preview,
+      noise,
       ...(keep ? { keep } : {}),
     })),
     adaptive: plan.branches.flatMap(({ adaptive }, branch) => (adaptive ? [{ branch, ...adaptive }] : [])),

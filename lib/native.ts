@@ -64,6 +64,8 @@ export interface NativeEdit {
   /** null: all. */
   channels: number[] | null;
   tokens: number[] | null;
+  /** The edit sees the last so many tokens alone: the image's, where the text's stand before them. Default: all. */
+  lastTokens?: number;
   /** retain: ρ_t, one per step, or one for all. Zeroing is 0. */
   retention?: number[];
   /** affine: γ and β, one per chosen channel. */
@@ -100,9 +102,11 @@ export interface NativeStep {
   /** Per branch: 1 = its difference to its reference is that of the last step that evaluated it. */
   reuse?: number[];
   combine?: NativeAdjustment[];
-  /** x' = sample · x + Σ outputs[k] · D of k steps ago, D = Σ_b weights[b] · D_b. */
+  /** x' = sample · x + Σ outputs[k] · D of k steps ago + noise · ε, D = Σ_b weights[b] · D_b. */
   sample: number;
   outputs: number[];
+  /** Default 0. ε is the next draw of each image's own generator, see `NativePlan.seeds`. */
+  noise?: number;
   /** x0 = preview[0] · x + preview[1] · D. */
   preview: [number, number];
   /** Afterwards, outside the plan's mask, x' = keep[0] · image + keep[1] · noise. */
@@ -155,6 +159,8 @@ export interface NativeRecords {
 export interface NativePlan {
   /** float32 [images, C, H, W]: the sampler's first state. */
   latents: Tensor;
+  /** One an image, for steps with noise: its generator's first draw is the image's initial noise, the next are ε. */
+  seeds?: number[];
   /** [conditioning][k], k over the inputs that are neither latent nor timestep; batched ones with images rows or 1. */
   conditionings: Tensor[][];
   edits: NativeEdit[];

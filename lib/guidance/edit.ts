@@ -13,7 +13,7 @@ import { channelsSchema, chooseChannels } from './channels';
 import { chooseLayers, layersSchema } from './layers';
 import { retentionPerEvaluation, retentionSchema } from './retention';
 import type { GuidanceContext, SiteReference } from './term';
-import { chooseTokens, tokensSchema } from './tokens';
+import { chooseTokens, imagePart, tokensSchema } from './tokens';
 
 export const operations = [
   'zero',
@@ -46,7 +46,10 @@ export const editSchema = strictObject({
   path: text().optional(),
   /** Where on the submodule. Default: attention for identity, otherwise output. */
   tap: choice(['input', 'output', 'query', 'value', 'attention']).optional(),
-  /** Stream of a block with several. Default image, with `path`: all. */
+  /**
+   * Stream of a block with several. Default image, with `path`: all. On an attention that image and text take part in,
+   * 'image' leaves the text's tokens as they are.
+   */
   stream: text('the name of a stream').optional(),
   /** Channels of the hidden state; 'auto' are the massive activations that the bundle records. Default: all. */
   channels: channelsSchema.optional(),
@@ -101,10 +104,12 @@ export function resolveEdit(option: string, edit: EditOptions, context: Guidance
   checkParameters(option, edit);
   const { operation } = edit;
   const channels = edit.channels === undefined ? null : chooseChannels(`${option}.channels`, edit.channels, context);
+  const tokens = chooseTokens(`${option}.tokens`, edit.tokens, context);
+  const isImage = isAttention(tapOf(edit)) && (tokens !== null || edit.stream === 'image');
   const complete: Omit<NativeEdit, keyof SiteReference> = {
     operation: operation === 'zero' ? 'retain' : operation,
     channels,
-    tokens: chooseTokens(`${option}.tokens`, edit.tokens, context),
+    ...(isImage ? imagePart(tokens, context) : { tokens }),
     ...parametersOf(option, edit, channels?.length ?? context.hiddenChannels, context),
   };
   return sitesOf(option, edit, context).map((site) => ({ ...site, ...complete }));
@@ -150,15 +155,24 @@ function sourceShape(
   return [null, context.tokenGrid[0] * context.tokenGrid[1], context.hiddenChannels];
 }
 
-function sitesOf(
-  option: string,
-  { operation, layer, path, tap, stream }: EditOptions,
-  context: GuidanceContext,
-): SiteReference[] {
-  const where = tap ?? (operation === 'identity' ? 'attention' : 'output');
-  if (path !== undefined) return [{ path, tap: where, stream: stream ?? null }];
+function tapOf({ operation, tap }: EditOptions): NativeEdit['tap'] {
+  return tap ?? (operation === 'identity' ? 'attention' : 'output');
+}
+
+/** Taps on an attention's tokens, which are not parted into streams. */
+function isAttention(tap: NativeEdit['tap']): tap is 'attention' | 'query' | 'value' {
+  return tap === 'attention' || tap === 'query' || tap === 'value';
+}
+
+function sitesOf(option: string, edit: EditOptions, context: GuidanceContext): SiteReference[] {
+  const { operation, layer, path, stream } = edit;
+  const where = tapOf(edit);
+  if (path !== undefined) {
+    const inside = isAttention(where) && stream === 'image';
+    return [{ path, tap: where, stream: inside ? null : (stream ?? null) }];
+  }
   return chooseLayers(layer!).flatMap((index): SiteReference[] => {
-    if (where === 'attention' || where === 'query' || where === 'value') {
+    if (isAttention(where)) {
       return context.attentions(`${option}.layer`, index).map((site) => ({ ...site, tap: where }));
     }
     if (operation === 'skip' && stream === undefined) return context.everyStream(`${option}.layer`, index);

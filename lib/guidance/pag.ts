@@ -10,6 +10,7 @@ import { finite, strictObject } from '../options/vocabulary';
 
 import { atRelativeDepth, chooseLayers, layersSchema } from './layers';
 import { conditional, edited, type Contribution, type GuidanceContext } from './term';
+import { imagePart } from './tokens';
 import { windowed, windowOptions } from './window';
 
 export const pagSchema = strictObject({
@@ -28,7 +29,8 @@ export function pag(options: PagOptions, context: GuidanceContext): Contribution
       ...site,
       operation: 'identity' as const,
       channels: null,
-      tokens: null,
+      // The text's attention stays as it is, as in diffusers' PAGJointAttnProcessor2_0.
+      ...imagePart(null, context),
     })),
   );
   const negative = edited(`identity attention (layer ${layers.join(', ')})`, edits);

@@ -10,6 +10,7 @@ import { either, finite, strictObject } from '../options/vocabulary';
 
 import { atRelativeDepth, chooseLayers, layersSchema } from './layers';
 import { conditional, edited, type Contribution, type GuidanceContext } from './term';
+import { imagePart } from './tokens';
 import { windowed, windowOptions } from './window';
 
 export const segSchema = strictObject({
@@ -28,15 +29,13 @@ export type SegOptions = z.output<typeof segSchema>;
 export function seg(options: SegOptions, context: GuidanceContext): Contribution {
   const layers = options.layers === undefined ? atRelativeDepth([13], 24, context) : chooseLayers(options.layers);
   const [rows, columns] = context.tokenGrid;
-  // The text's queries stay as they are.
-  const imageTokens =
-    context.jointAttention === 'image-first' ? Array.from({ length: rows * columns }, (_, token) => token) : null;
   const edits = layers.flatMap((layer) =>
     context.attentions('options.guidance.seg.layers', layer).map((site) => ({
       ...site,
       operation: 'blur' as const,
       channels: null,
-      tokens: imageTokens,
+      // The text's queries stay as they are.
+      ...imagePart(null, context),
       sigma: options.sigma,
       grid: [rows, columns] as [number, number],
     })),

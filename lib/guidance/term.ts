@@ -89,8 +89,8 @@ export interface GuidanceContext {
   hiddenChannels: number;
   /** Image tokens, [rows, columns]. */
   tokenGrid: readonly [number, number];
-  /** Order of the tokens in attention that image and text take part in. Default text-first. */
-  jointAttention?: 'text-first' | 'image-first' | undefined;
+  /** Order of the tokens in attention that image and text take part in; null for a model without a text stream. */
+  jointAttention: 'text-first' | 'image-first' | null;
   /** The bundle's record of its massive activations, if it has one. */
   massiveActivations: { stream: string; layer: number; channels: readonly number[] } | null;
   /** A layer's channels, the strongest first; null where they were not measured. */

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 
 import { DetailGuidanceError } from '../errors';
+import type { NativeEdit } from '../native';
 import { either, list, whole } from '../options/vocabulary';
 import { checkTensor, toFloat32, type Tensor } from '../tensor';
 
@@ -49,6 +50,19 @@ export function chooseTokens(option: string, tokens: Tokens | undefined, context
     `${option} is a mask that covers at least half of none of the ${rows} x ${columns} tokens; a mask that covers some would be right.`,
     { expected: 'a mask that covers at least half of some token' },
   );
+}
+
+/**
+ * What limits an edit of an attention to its image tokens, where image and text attend together: nothing is needed
+ * where there is no text; the image's tokens are the first, or the last ones.
+ */
+export function imagePart(
+  tokens: number[] | null,
+  { jointAttention, tokenGrid: [rows, columns] }: GuidanceContext,
+): Pick<NativeEdit, 'tokens' | 'lastTokens'> {
+  if (jointAttention === 'text-first') return { tokens, lastTokens: rows * columns };
+  const isJoint = jointAttention === 'image-first';
+  return { tokens: tokens ?? (isJoint ? Array.from({ length: rows * columns }, (_, token) => token) : null) };
 }
 
 function readMask(option: string, mask: Tensor | (number | boolean)[][]): number[][] {

@@ -24,7 +24,7 @@ import { checkConflicts } from './conflict';
 import { findAttentions, findOutput, findOutputs } from './site';
 import { startFromImage } from './start';
 import type { Plan, PlanAdjustment, PlannedModel } from './types';
-import { schedule, type SchedulerOptions } from '../schedule';
+import { schedule } from '../schedule';
 
 /**
  * Plans a call of `generate`.
@@ -52,7 +52,9 @@ export function plan(request: GenerateRequest, model: PlannedModel): Plan {
     layers: model.layers,
     hiddenChannels: bundle.transformer.hiddenChannels,
     tokenGrid: size.tokenGrid,
-    jointAttention: bundle.transformer.jointAttention,
+    jointAttention: model.sites.some(({ stream }) => stream === 'text')
+      ? (bundle.transformer.jointAttention ?? 'text-first')
+      : null,
     massiveActivations: bundle.massiveActivations ?? null,
     ranking: (layer) => model.ranking?.get(layer) ?? null,
     output: (option, layer, stream) => findOutput(option, layer, stream, model),
@@ -84,8 +86,7 @@ export function plan(request: GenerateRequest, model: PlannedModel): Plan {
     edits,
     branches: planned.map((branch) => ({ ...branch, untouched: untouchedBlocks(branch.edits, edits, model) })),
     steps: table.steps.map((row, index) => {
-      if (row.noise !== 0) throw stochastic(scheduler);
-      const { timestep, time, sigma, inputScale, sample, outputs, preview } = row;
+      const { timestep, time, sigma, inputScale, sample, outputs, preview, noise } = row;
       return {
         timestep,
         time,
@@ -97,6 +98,7 @@ export function plan(request: GenerateRequest, model: PlannedModel): Plan {
         sample,
         outputs,
         preview,
+        noise,
         ...(keep ? { keep: keep[index]! } : {}),
       };
     }),
@@ -175,12 +177,4 @@ function adjustmentsAt(
     const { kind, eta, normThreshold, momentum } = adjustment;
     return [{ kind, branch, reference, eta, normThreshold, momentum }];
   });
-}
-
-function stochastic({ kind }: SchedulerOptions): DetailGuidanceError {
-  return new DetailGuidanceError(
-    'BAD_OPTION',
-    `options.scheduler adds fresh noise in every step ('${kind}' with eta above 0), which is not supported; eta 0 would be right.`,
-    { expected: 'eta 0' },
-  );
 }

@@ -8,7 +8,7 @@ import type { PictureSize } from '../size';
 /** A step of the plan that is not linear in the branches; indices are those of `Plan.branches`. */
 export type PlanAdjustment = NativeAdjustment;
 
-/** One evaluation of the sampler: D = Σ weights[b] · D_b, x' = sample · x + Σ outputs[k] · D_{−k}. */
+/** One evaluation of the sampler: D = Σ weights[b] · D_b, x' = sample · x + Σ outputs[k] · D_{−k} + noise · ε. */
 export interface PlanStep {
   /** What the model is given as its timestep. */
   timestep: number;
@@ -28,6 +28,8 @@ export interface PlanStep {
   outputs: number[];
   /** x0 = preview[0] · x + preview[1] · D. */
   preview: [number, number];
+  /** Coefficient of fresh noise ε; 0 for deterministic samplers. */
+  noise: number;
   /** Inpainting: after the step, what the mask keeps is keep[0] · image + keep[1] · noise. */
   keep?: [number, number];
 }

@@ -77,6 +77,7 @@ Step step(const Napi::Object& from) {
   }
   result.sample = number(from, "sample", 1);
   result.outputs = numbers(from.Get("outputs"));
+  result.noise = number(from, "noise", 0);
   const auto preview = optionalNumbers(from, "preview");
   if (preview.size() == 2) {
     result.previewSample = preview[0];
@@ -126,6 +127,8 @@ void check(Napi::Env env, const Plan& plan) {
     if (image.sizes() != plan.latents.sizes() || noise.sizes() != plan.latents.sizes() || mask.size(0) != 1)
       throw fail("the image or the noise of inpainting has another shape than the latents.");
   }
+  const bool isSeeded = static_cast<int64_t>(plan.seeds.size()) == plan.latents.size(0);
+  if (!plan.seeds.empty() && !isSeeded) throw fail("there is not one seed an image.");
   if (plan.batchSize < 1) throw fail("batchSize is below 1.");
   if (branches == 0) throw fail("there is no branch.");
   for (const auto& each : plan.branches) {
@@ -155,6 +158,7 @@ void check(Napi::Env env, const Plan& plan) {
     if (static_cast<int64_t>(step.weights.size()) != branches) throw fail("a step has not one weight a branch.");
     if (!step.reuse.empty() && static_cast<int64_t>(step.reuse.size()) != branches)
       throw fail("a step's reuse has not one entry a branch.");
+    if (step.noise != 0 && !isSeeded) throw fail("a step has noise, and there are no seeds.");
     bool evaluated = false;
     for (const auto weight : step.weights) {
       if (!std::isfinite(weight)) throw fail("a weight is not finite.");
@@ -283,6 +287,7 @@ Edit edit(const Napi::Object& from) {
   if (result.operation == Operation::blur && result.tap == Tap::attention) result.tap = Tap::query;
   result.channels = optionalIntegers(from, "channels");
   result.tokens = optionalIntegers(from, "tokens");
+  result.lastTokens = static_cast<int64_t>(number(from, "lastTokens", 0));
   result.retention = optionalNumbers(from, "retention");
   result.scale = optionalNumbers(from, "scale");
   result.shift = optionalNumbers(from, "shift");
@@ -300,6 +305,9 @@ Plan plan(const Napi::Object& from) {
   Plan result;
   result.latents = tensor(from.Get("latents"));
   result.conditionings = each<std::vector<at::Tensor>>(list(from, "conditionings"), tensors);
+  for (const auto seed : optionalIntegers(from, "seeds").value_or(std::vector<int64_t>{})) {
+    result.seeds.push_back(static_cast<uint64_t>(seed));
+  }
   result.edits =
       each<Edit>(list(from, "edits"), [](const Napi::Value& value) { return edit(object(value, "edits[]")); });
   result.branches = each<Branch>(list(from, "branches"),

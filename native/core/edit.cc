@@ -133,13 +133,14 @@ at::Tensor PreparedEdit::changed(const at::Tensor& chosen, const at::Tensor& row
       return result.to(chosen.scalar_type());
     }
     case Operation::transplant: {
-      if (source_.dim() != rows.dim() || source_.size(-1) != rows.size(-1) || source_.size(-2) != rows.size(-2) ||
-          (source_.size(0) != 1 && source_.size(0) != rows.size(0))) {
-        throw Error("BAD_TENSOR", "transplant into " + edit_.path + ": the source has shape " + shapeText(source_) +
+      const auto source = lastTokensOf(source_);
+      if (source.dim() != rows.dim() || source.size(-1) != rows.size(-1) || source.size(-2) != rows.size(-2) ||
+          (source.size(0) != 1 && source.size(0) != rows.size(0))) {
+        throw Error("BAD_TENSOR", "transplant into " + edit_.path + ": the source has shape " + shapeText(source) +
                                       ", the hidden state " + shapeText(rows) +
                                       ". Capture the source at the same site and size.");
       }
-      return choose(source_.to(chosen.scalar_type())).expand_as(chosen);
+      return choose(source.to(chosen.scalar_type())).expand_as(chosen);
     }
     case Operation::skip:
     case Operation::identity: {
@@ -185,9 +186,16 @@ at::Tensor PreparedEdit::changed(const at::Tensor& chosen, const at::Tensor& row
   return chosen;
 }
 
-void PreparedEdit::apply(at::Tensor rows, const at::Tensor& bypass, int64_t step) const {
+at::Tensor PreparedEdit::lastTokensOf(const at::Tensor& hidden) const {
+  const bool isPart =
+      hidden.defined() && edit_.lastTokens > 0 && hidden.dim() > 2 && hidden.size(-2) > edit_.lastTokens;
+  return isPart ? hidden.narrow(-2, hidden.size(-2) - edit_.lastTokens, edit_.lastTokens) : hidden;
+}
+
+void PreparedEdit::apply(const at::Tensor& hidden, const at::Tensor& given, int64_t step) const {
+  auto rows = lastTokensOf(hidden);
   checkRange(rows);
-  put(rows, changed(choose(rows), rows, bypass, step));
+  put(rows, changed(choose(rows), rows, lastTokensOf(given), step));
 }
 
 }  // namespace dg

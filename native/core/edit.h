@@ -38,14 +38,16 @@ struct Edit {
   Tap tap = Tap::output;
   std::optional<std::string> stream;
   Operation operation = Operation::retain;
-  std::optional<std::vector<int64_t>> channels;     // none: all
-  std::optional<std::vector<int64_t>> tokens;       // none: all
-  std::vector<double> retention;                    // ρ_t, one per step (or one for all)
-  std::vector<double> scale;                        // γ, one per chosen channel
-  std::vector<double> shift;                        // β
-  at::Tensor source;                                // transplant: [1 or rows, tokens, channels]
-  std::vector<int64_t> reference;                   // match
-  double sigma = 0;                                 // blur, in tokens; infinity: the mean
+  std::optional<std::vector<int64_t>> channels;  // none: all
+  std::optional<std::vector<int64_t>> tokens;    // none: all
+  int64_t lastTokens = 0;                        // the edit sees the last so many tokens alone (the image's behind the
+                                                 // text's in joint attention); 0: all
+  std::vector<double> retention;                 // ρ_t, one per step (or one for all)
+  std::vector<double> scale;                     // γ, one per chosen channel
+  std::vector<double> shift;                     // β
+  at::Tensor source;                             // transplant: [1 or rows, tokens, channels]
+  std::vector<int64_t> reference;                // match
+  double sigma = 0;                              // blur, in tokens; infinity: the mean
   std::optional<std::pair<int64_t, int64_t>> grid;  // blur: rows and columns of the tokens
   uint64_t seed = 0;                                // shuffle
 };
@@ -55,10 +57,10 @@ class PreparedEdit {
  public:
   PreparedEdit(const Edit& edit, at::Device device);
 
-  // Changes `rows` in place: [rows, tokens, channels] ([rows, heads, tokens, head channels] for queries and values).
-  // `bypass` is what the module was given (skip) or the attention's values (identity), the same rows of it.
+  // Changes `hidden` in place: [rows, tokens, channels] ([rows, heads, tokens, head channels] for queries and values).
+  // `given` is what the module was given (skip) or the attention's values (identity), the same rows of it.
   // Throws CHANNEL_OUT_OF_RANGE, TOKEN_OUT_OF_RANGE, BAD_TENSOR.
-  void apply(at::Tensor rows, const at::Tensor& bypass, int64_t step) const;
+  void apply(const at::Tensor& hidden, const at::Tensor& given, int64_t step) const;
 
   const Edit& edit() const { return edit_; }
 
@@ -67,6 +69,7 @@ class PreparedEdit {
   at::Tensor choose(const at::Tensor& rows) const;
   void put(at::Tensor& rows, const at::Tensor& values) const;
   void checkRange(const at::Tensor& rows) const;
+  at::Tensor lastTokensOf(const at::Tensor& hidden) const;
 
   Edit edit_;
   at::Tensor channels_, tokens_, reference_, scale_, shift_, source_;

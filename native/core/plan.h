@@ -37,8 +37,9 @@ struct Step {
   std::vector<uint8_t> reuse;   // per branch (or empty): 1 = not evaluated, its difference to Branch::reference
                                 // is that of the last step that evaluated it
   std::vector<Adjustment> adjustments;
-  double sample = 1;  // x' = sample · x + Σ outputs[k] · D of k steps ago
+  double sample = 1;  // x' = sample · x + Σ outputs[k] · D of k steps ago + noise · ε
   std::vector<double> outputs;
+  double noise = 0;
   double previewSample = 0, previewOutput = 0;  // x0 = previewSample · x + previewOutput · D
   double keptImage = 0, keptNoise = 0;          // inpainting: what the mask keeps, see Inpainting
 };
@@ -72,6 +73,7 @@ struct Recording {
 
 struct Plan {
   at::Tensor latents;                                  // float32 [images, C, H, W], the sampler's first state
+  std::vector<uint64_t> seeds;                         // per image; needed where a step has noise
   std::vector<std::vector<at::Tensor>> conditionings;  // [conditioning][input that is neither latent nor timestep]
   std::vector<Edit> edits;
   std::vector<Branch> branches;

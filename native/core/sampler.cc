@@ -33,6 +33,31 @@ at::Tensor keepImage(const Inpainting& inpainting, const Step& step, const at::T
   return (1 - mask) * kept + mask * x;
 }
 
+// ε for the images of a group, each from its own generator, so that a picture does not depend on the others. The first
+// draw of a generator is the picture's initial noise, whether or not that was used; the next are those of the steps.
+class FreshNoise {
+ public:
+  FreshNoise(const Plan& plan, int64_t first, int64_t images) {
+    if (plan.seeds.empty()) return;
+    for (int64_t image = first; image < first + images; ++image) {
+      generators_.push_back(at::detail::createCPUGenerator(plan.seeds[image]));
+    }
+    draw(plan.latents.narrow(0, first, images));
+  }
+
+  // Like x: float32, on its device.
+  at::Tensor draw(const at::Tensor& x) {
+    auto sizes = x.sizes().vec();
+    sizes[0] = 1;
+    std::vector<at::Tensor> images;
+    for (auto& generator : generators_) images.push_back(at::randn(sizes, generator, at::TensorOptions(at::kFloat)));
+    return at::cat(images).to(x.device());
+  }
+
+ private:
+  std::vector<at::Generator> generators_;
+};
+
 size_t historyLength(const Plan& plan) {
   size_t longest = 1;
   for (const auto& step : plan.steps) longest = std::max(longest, step.outputs.size());
@@ -63,6 +88,7 @@ SampleResult sample(Model& model, const Plan& plan, const std::function<void(con
     BranchEvaluator evaluator(model, plan, first, images, cancelled, recorder ? &*recorder : nullptr);
     Reuse reuse(plan);
     Combiner combiner;
+    FreshNoise noise(plan, first, images);
     std::deque<at::Tensor> history;
     auto x = plan.latents.narrow(0, first, images).to(model.device()).contiguous();
     for (int64_t i = 0; i < steps; ++i) {
@@ -82,6 +108,7 @@ SampleResult sample(Model& model, const Plan& plan, const std::function<void(con
         preview = (x * step.previewSample + history.front() * step.previewOutput).to(at::kCPU);
       }
       x = advance(step, x, history);
+      if (step.noise != 0) x.add_(noise.draw(x), step.noise);
       if (plan.inpainting.mask.defined()) x = keepImage(plan.inpainting, step, x, first);
       if (onStep) onStep({i + 1, steps, first, images, step.timestep, preview});
     }

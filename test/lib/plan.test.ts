@@ -242,7 +242,7 @@ describe('what the model has not', () => {
     ['a class name', { classLabel: 'Sneakers' }, 'CLASS_OUT_OF_RANGE', /'Sneaker' is near/],
     ['no class', { classLabel: undefined }, 'BAD_OPTION', /classLabel is missing/],
     ['a class too few', { classLabel: [1, 2], numImages: 3 }, 'BAD_OPTION', /one class for each image/],
-    ['noise of its own', { scheduler: { kind: 'ddim', eta: 1 } }, 'BAD_OPTION', /flow/],
+    ['a sampler of another prediction', { scheduler: { kind: 'ddim', eta: 1 } }, 'BAD_OPTION', /flow/],
     ['an unknown sampler', { scheduler: { kind: 'euler' } }, 'BAD_OPTION', /'flow-match-euler'/],
     ['an unknown sampler option', { scheduler: { shifts: 3 } }, 'BAD_OPTION', /'shift'/],
   ])('%s', (_name, options, code, message) => {

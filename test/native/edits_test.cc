@@ -68,6 +68,21 @@ int main() {
   REQUIRE(apply(skip, hidden(), 0, at::ones({2, 4, 3})).equal(at::ones({2, 4, 3})));
   REQUIRE_THROWS("BAD_TENSOR", apply(skip, hidden()));
 
+  // Within the last three tokens: the image's, behind the text's.
+  Edit part;
+  part.operation = Operation::skip;
+  part.lastTokens = 3;
+  z = apply(part, hidden(), 0, at::ones({2, 4, 3}));
+  REQUIRE(z.slice(1, 0, 1).equal(hidden().slice(1, 0, 1)) && z.slice(1, 1).eq(1).all().item<bool>());
+  part.tokens = std::vector<int64_t>{0};
+  z = apply(part, hidden(), 0, at::ones({2, 4, 3}));
+  REQUIRE(z.select(1, 1).eq(1).all().item<bool>() && z.slice(1, 2).equal(hidden().slice(1, 2)));
+  part.tokens = std::vector<int64_t>{3};
+  REQUIRE_THROWS("TOKEN_OUT_OF_RANGE", apply(part, hidden(), 0, at::ones({2, 4, 3})));
+  part.lastTokens = 9;  // there are no more than these
+  part.tokens = std::nullopt;
+  REQUIRE(apply(part, hidden(), 0, at::ones({2, 4, 3})).equal(at::ones({2, 4, 3})));
+
   Edit shuffle;
   shuffle.operation = Operation::shuffle;
   shuffle.seed = 3;

@@ -1,4 +1,5 @@
 // Sampling on the toy: sharing a prefix changes nothing, batches change nothing, hooks leave nothing behind.
+#include <ATen/CPUGeneratorImpl.h>
 #include <c10/core/InferenceMode.h>
 
 #include <limits>
@@ -113,6 +114,24 @@ int main() {
   auto blown = plan;
   for (auto& step : blown.steps) step.sample = std::numeric_limits<double>::infinity();
   REQUIRE_THROWS("MODEL_FAILED", run(*model, blown));
+
+  // Fresh noise: the draws of an image's own generator after its initial noise, whatever else is in the call.
+  auto noisy = plan;
+  noisy.seeds = {11, 12};
+  for (auto& step : noisy.steps) step.noise = 0.5;
+  const auto both = run(*model, noisy);
+  REQUIRE(!both.equal(shared));
+  auto alone = second;
+  alone.seeds = {12};
+  for (auto& step : alone.steps) step.noise = 0.5;
+  REQUIRE(run(*model, alone)[0].equal(both[1]));
+  auto last = alone;
+  for (size_t i = 0; i + 1 < last.steps.size(); ++i) last.steps[i].noise = 0;
+  auto generator = at::detail::createCPUGenerator(12);
+  const auto sizes = alone.latents.sizes();
+  at::randn(sizes, generator, at::TensorOptions(at::kFloat));
+  const auto epsilon = at::randn(sizes, generator, at::TensorOptions(at::kFloat));
+  REQUIRE(at::allclose(run(*model, last), run(*model, second) + 0.5 * epsilon, 1e-5, 1e-6));
 
   // bfloat16 stays near float32, though the weights alone are converted.
   const auto half = test::loadToy(file, at::kBFloat16);

@@ -164,6 +164,16 @@ const schedulers: SamplingCase[] = [
     ],
   },
   {
+    name: 'ddim with fresh noise',
+    guidance: guided,
+    steps: 6,
+    seed: 41,
+    scheduler: [
+      { kind: 'ddim', timestepSpacing: 'leading', eta: 0.7 },
+      { class: 'DDIMScheduler', config: { ...betas, timestep_spacing: 'leading', clip_sample: false }, eta: 0.7 },
+    ],
+  },
+  {
     name: 'heun',
     guidance: guided,
     steps: 5,

@@ -12,6 +12,8 @@ export interface SamplingCase {
   name: string;
   guidance: Guidance;
   steps?: number;
+  /** Of the first image's fresh noise, for stochastic samplers. */
+  seed?: number;
   /** Options of `generate` in place of the bundle's sampler, and diffusers' sampler for it. */
   scheduler?: [options: Record<string, unknown>, reference: Record<string, unknown>];
 }
@@ -20,7 +22,7 @@ export const images = 2;
 export const latents = ({ latent }: Subject): Tensor => noise([images, ...latent], 5);
 
 /** What `generate` is given for a case. */
-export function optionsOf(subject: Subject, { guidance, steps = 6, scheduler }: SamplingCase): GenerateOptions {
+export function optionsOf(subject: Subject, { guidance, steps = 6, scheduler, seed }: SamplingCase): GenerateOptions {
   const conditioning = subject.conditioning(images);
   const { class: classes, ...tensors } = conditioning;
   return {
@@ -31,6 +33,7 @@ export function optionsOf(subject: Subject, { guidance, steps = 6, scheduler }: 
       ? { classLabel: Array.from(classes.data, Number) }
       : { conditioning: tensors, negativeConditioning: subject.negative(images) }),
     ...(scheduler ? { scheduler: scheduler[0] } : {}),
+    ...(seed === undefined ? {} : { seed }),
   };
 }
 
@@ -38,7 +41,7 @@ export function optionsOf(subject: Subject, { guidance, steps = 6, scheduler }: 
 export async function reference(
   oracle: Oracle,
   subject: Subject,
-  { guidance, steps = 6, scheduler }: SamplingCase,
+  { guidance, steps = 6, scheduler, seed = 0 }: SamplingCase,
   plan: Plan,
   record: { path: string; tap?: string; stream?: string }[] = [],
 ): Promise<{ latents: Tensor; evaluations: number; records: Record<string, Tensor> }> {
@@ -49,6 +52,7 @@ export async function reference(
       op: 'sample',
       subject: subject.name,
       steps,
+      seed,
       scheduler: scheduler?.[1] ?? subject.scheduler,
       guidance: spelledOut(guidance, plan),
       record,

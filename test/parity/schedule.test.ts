@@ -17,6 +17,8 @@ interface Case {
   steps: number;
   mu?: number;
   sigmas?: number[];
+  /** Stochastic DDIM, with the same fresh noise on both sides. */
+  eta?: number;
 }
 
 const vp = { clip_sample: false };
@@ -108,6 +110,22 @@ const cases: Case[] = [
       ];
     }),
   ),
+  ...[0.3, 1].flatMap((eta) =>
+    (['epsilon', 'v', 'sample'] as const).map((prediction): Case => ({
+      name: `ddim, ${prediction}, eta ${eta}`,
+      options: { kind: 'ddim', eta },
+      prediction,
+      scheduler: 'DDIMScheduler',
+      config: {
+        ...vp,
+        beta_start: 0.0001,
+        beta_end: 0.02,
+        prediction_type: { epsilon: 'epsilon', v: 'v_prediction', sample: 'sample' }[prediction],
+      },
+      steps: 9,
+      eta,
+    })),
+  ),
   ...(['scaled_linear', 'squaredcos_cap_v2'] as const).map((betaSchedule) => ({
     name: `ddim, ${betaSchedule}, steps offset, final alpha of timestep 0`,
     options: { kind: 'ddim', betaSchedule, stepsOffset: 1, setAlphaToOne: false, betaStart: 0.00085, betaEnd: 0.012 },
@@ -149,6 +167,10 @@ const outputs = Array.from({ length: evaluations }, (_, evaluation) =>
 );
 const latents = Array.from({ length: elements }, (_, element) => Math.fround(Math.cos(3.1 * element) * 1.5));
 
+const noises = outputs.map((_, evaluation) =>
+  latents.map((value, element) => Math.fround(Math.sin(value * 7 + element + evaluation))),
+);
+
 /** What the native loop does with a table, in float64. */
 function apply(table: Schedule): { inputs: number[][]; samples: number[][] } {
   let sample = latents.map((value) => value * table.initialScale);
@@ -157,7 +179,10 @@ function apply(table: Schedule): { inputs: number[][]; samples: number[][] } {
   table.steps.forEach((row, evaluation) => {
     inputs.push(sample.map((value) => value * row.inputScale));
     sample = sample.map((value, element) =>
-      row.outputs.reduce((sum, weight, lag) => sum + weight * outputs[evaluation - lag]![element]!, row.sample * value),
+      row.outputs.reduce(
+        (sum, weight, lag) => sum + weight * outputs[evaluation - lag]![element]!,
+        row.sample * value + row.noise * noises[evaluation]![element]!,
+      ),
     );
     samples.push(sample);
   });
@@ -181,13 +206,15 @@ suite(`schedulers equal diffusers'${python.path ? '' : ` (skipped: ${python.reas
     if (references.length === 0) {
       const script = join(__dirname, 'reference', 'schedules.py');
       const input = JSON.stringify(
-        cases.map(({ scheduler, config, steps, mu, sigmas }) => ({
+        cases.map(({ scheduler, config, steps, mu, sigmas, eta }) => ({
           scheduler,
           config,
           steps,
           mu,
           sigmas,
+          eta,
           outputs,
+          noises,
           latents,
         })),
       );

@@ -108,7 +108,15 @@ def change(subject: Subject, hidden: Tensor, given: Tensor | None, edit: Edit, s
         changed = given
     else:
         raise ValueError(f"unknown operation {operation!r}")
-    return torch.where(chosen(hidden, edit), changed, hidden)
+    where = chosen(hidden, edit)
+    if edit.get("image_only"):
+        rows, columns = subject.grid
+        image = torch.zeros(hidden.shape[-2], 1, dtype=torch.bool)
+        image[slice(0, rows * columns) if subject.image_first else slice(-rows * columns, None)] = (
+            True
+        )
+        where = where & image
+    return torch.where(where, changed, hidden)
 
 
 def stream_index(subject: Subject, path: str, stream: str | None) -> int | None:

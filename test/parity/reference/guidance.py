@@ -174,7 +174,8 @@ class Guided:
             elif name == "s2":
                 found.append((name, self.skipped(options["drawn"][evaluation]), options))
             elif name in ("pag", "seg"):
-                edit = {"tap": "attention", "operation": "identity"}
+                # The text's attention stays as it is, as in diffusers' PAGJointAttnProcessor2_0.
+                edit = {"tap": "attention", "operation": "identity", "image_only": True}
                 if name == "seg":
                     sigma = options.get("sigma")
                     edit |= {"operation": "blur", "sigma": sigma, "grid": self.subject.grid}
@@ -347,7 +348,7 @@ def sample(
     parts = [
         sample_one(
             subject,
-            request,
+            request | {"seed": request.get("seed", 0) + index},
             {
                 name: value[index : index + 1]
                 if name.removeprefix("negative.") in batched
@@ -404,6 +405,10 @@ def sample_one(
     else:
         scheduler.set_timesteps(steps)
     guided.last_evaluation = len(scheduler.timesteps) - 1
+    # As a diffusers pipeline draws them: the latents first, then every step's noise.
+    generator = torch.Generator().manual_seed(request["seed"])
+    torch.randn(tensors["latents"].shape, generator=generator)
+    extra = {"eta": choice["eta"], "generator": generator} if "eta" in choice else {}
     x = tensors["latents"]
     if choice.get("scaled"):
         x = x * scheduler.init_noise_sigma
@@ -413,5 +418,5 @@ def sample_one(
         time = choice["timestepScale"] * share if "timestepScale" in choice else timestep.item()
         step = evaluation if not choice.get("heun") else (evaluation + 1) // 2
         output = guided(given, time, share, evaluation, step)
-        x = scheduler.step(output, timestep, x, return_dict=False)[0]
+        x = scheduler.step(output, timestep, x, return_dict=False, **extra)[0]
     return x, guided.evaluations, guided.records

@@ -1,8 +1,8 @@
 """Diffusers' schedulers over a fixed sequence of model outputs, for test/parity/schedule.test.ts.
 
 Reads cases as JSON from standard input: [{"scheduler": class name, "config": {...}, "steps": n, "mu": number | null,
-"outputs": [[...]] (one flat list per evaluation), "latents": [...]}], writes [{"timesteps", "inputs", "samples"}]:
-what the model was given in each evaluation and the sample after it.
+"outputs": [[...]] (one flat list per evaluation), "latents": [...], "eta": number | null, "noises": like outputs}],
+writes [{"timesteps", "inputs", "samples"}]: what the model was given in each evaluation and the sample after it.
 """
 
 import json
@@ -31,7 +31,11 @@ def run(case):
         )
         inputs.append(scaled.tolist())
         output = torch.tensor(case["outputs"][index % len(case["outputs"])], dtype=torch.float32)
-        sample = scheduler.step(output, timestep, sample, return_dict=False)[0]
+        fresh = {}
+        if case.get("eta") is not None:
+            noise = torch.tensor(case["noises"][index], dtype=torch.float32)
+            fresh = {"eta": case["eta"], "variance_noise": noise}
+        sample = scheduler.step(output, timestep, sample, return_dict=False, **fresh)[0]
         samples.append(sample.tolist())
     return {
         "timesteps": [float(t) for t in scheduler.timesteps],
