@@ -120,8 +120,9 @@ async function drawSheet(
     title: 'Interventions',
     subtitle: [`${bundle.name}, ${numInferenceSteps} steps. A row is a seed; its columns start from the same noise.`],
     columns: columns.map(({ name }) => {
-      const [title, detail] = name.split(', ');
-      return { title: title!, detail: detail === undefined ? [] : [detail] };
+      // Columns are narrow: the rest of the name goes into the small print.
+      const [title, ...rest] = name.split(' ');
+      return { title: title!, detail: rest.length > 0 ? [rest.join(' ')] : [] };
     }),
     rows: undisturbed.pictures.map((_, row) => ({
       label: labels?.[row % labels.length] ?? `picture ${row}`,

@@ -14,7 +14,10 @@ export const networkOption = either(
 );
 
 /** The parts of GenerateOptions that say what is in the pictures. */
-export type PictureRequest = Pick<GenerateOptions, 'classLabel' | 'conditioning' | 'negativeConditioning'>;
+export type PictureRequest = Pick<
+  GenerateOptions,
+  'classLabel' | 'prompt' | 'negativePrompt' | 'conditioning' | 'negativeConditioning' | 'height' | 'width'
+>;
 
 const settingSchema = strictObject({
   /** Names the setting's folder: letters, digits, '.', '_', '-'. */

@@ -70,7 +70,7 @@ export async function pictureRequest(
     throw new DetailGuidanceError(
       'BAD_OPTION',
       `options.request is missing: ${bundle.name} is not conditioned by class, so what is in the pictures has to be said.`,
-      { found: conditioning.kind, expected: 'a function (first, count) that gives conditioning' },
+      { found: conditioning.kind, expected: 'a function (first, count) that gives prompts or conditioning' },
     );
   }
   return { classLabel: Array.from({ length: count }, (_, index) => (first + index) % conditioning.numClasses) };
