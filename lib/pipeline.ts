@@ -15,6 +15,7 @@ import { AbortError, DetailGuidanceError, wrapNative } from './errors';
 import { forwardInputs, zeroInputs } from './forward';
 import { chooseSeeds, finishGeneration, latentsOf, nativePlan, type Maker } from './generation';
 import { startingPictures } from './imageToImage';
+import { freeMemory, refuseTooLarge } from './memory';
 import { native, type NativeModel, type NativeProgress, type NativeRun, type NativeSite } from './native';
 import {
   activationSchema,
@@ -61,20 +62,29 @@ const abandoned = new FinalizationRegistry<Parts>(({ transformer, components }) 
  * Loads a model.
  *
  * @param location folder of a bundle, or `'embedded'` for the model that comes with this package
- * @throws BAD_OPTION, BUNDLE_NOT_FOUND, BUNDLE_INVALID, BUNDLE_CHECKSUM, DEVICE_UNAVAILABLE, MODEL_UNREADABLE,
- *   NOT_A_TRANSFORMER, OPERATOR_REFUSED, OUT_OF_MEMORY, ABORT_ERR, and what is wrong with the installation:
+ * @throws BAD_OPTION, BUNDLE_NOT_FOUND, BUNDLE_INVALID, BUNDLE_CHECKSUM, BUNDLE_TOO_LARGE, DEVICE_UNAVAILABLE,
+ *   MODEL_UNREADABLE, NOT_A_TRANSFORMER, OPERATOR_REFUSED, OUT_OF_MEMORY, ABORT_ERR, and what is wrong with the installation:
  *   ADDON_NOT_BUILT, LIBTORCH_NOT_FOUND, LIBTORCH_MISMATCH
  */
 export async function loadPipeline(location: string, options: LoadOptions = {}): Promise<Pipeline> {
   const request = parse(loadSchema, options, 'options');
   const { dtype: wantedDtype, lowMemory, allowAllOperators, signal } = request;
   if (signal?.aborted) throw new AbortError(signal.reason);
-  const bundle = await openBundle(location, signal);
   try {
     const addon = native();
     const deviceOf = (part: keyof typeof request.devices) =>
       resolveDevice(request.devices[part] ?? request.device, addon);
-    const device = deviceOf('transformer');
+    const devices = {
+      textEncoders: deviceOf('textEncoders'),
+      transformer: deviceOf('transformer'),
+      vae: deviceOf('vae'),
+    };
+    const device = devices.transformer;
+    const bundle = await openBundle(location, signal, (found) => {
+      if (!request.checkMemory) return;
+      const { dtype } = resolveDtype(wantedDtype, device, found.transformer);
+      refuseTooLarge(found, dtype, devices, lowMemory, (each) => freeMemory(each, addon));
+    });
     const { transformer: manifest } = bundle;
     const { dtype, reason: dtypeReason } = resolveDtype(wantedDtype, device, manifest);
     const transformer = await Transformer.load(
@@ -96,7 +106,6 @@ export async function loadPipeline(location: string, options: LoadOptions = {}):
       lowMemory,
     );
     try {
-      const devices = { textEncoders: deviceOf('textEncoders'), vae: deviceOf('vae') };
       const components = await Components.load(bundle, { dtype, devices, lowMemory, allowAllOperators }, signal);
       const pipeline = new Pipeline({ transformer, components }, { bundle, device, dtype, dtypeReason, addon });
       if (!signal?.aborted) return pipeline;

@@ -25,11 +25,16 @@ export interface Bundle extends BundleManifest {
  * Opens the bundle in a folder, or the one that comes with this package.
  *
  * @param location path of the folder (or of the `bundle.json` in it), or `'embedded'`
+ * @param beforeReading is given what `bundle.json` says before the files are read for their checksums
  * @throws BUNDLE_NOT_FOUND when the folder, its `bundle.json` or a listed file is missing; BUNDLE_INVALID when
  *   `bundle.json` is not what format 1 asks for, or a path leaves the folder; BUNDLE_CHECKSUM when a file is
- *   truncated, longer or altered; ABORT_ERR
+ *   truncated, longer or altered; ABORT_ERR; what `beforeReading` throws
  */
-export async function openBundle(location: string, signal?: AbortSignal): Promise<Bundle> {
+export async function openBundle(
+  location: string,
+  signal?: AbortSignal,
+  beforeReading?: (manifest: BundleManifest) => void,
+): Promise<Bundle> {
   if (typeof location !== 'string' || location === '') {
     throw new DetailGuidanceError(
       'BAD_OPTION',
@@ -42,6 +47,7 @@ export async function openBundle(location: string, signal?: AbortSignal): Promis
   }
   const folder = await findFolder(location);
   const manifest = await readManifest(folder);
+  beforeReading?.(manifest);
   for (const file of Object.keys(manifest.files)) await checkFile(folder, file, manifest.files[file]!, signal);
   const ranking = await readRanking(folder, manifest);
   return { ...manifest, folder, ranking, path: (file) => join(folder, file) };

@@ -1,14 +1,19 @@
 /** `detail-guidance inspect`: what is in a bundle, and where its transformer can be hooked. */
 import { Command } from 'commander';
 
+import { expectedMemory, partSizes, type ExpectedMemory } from '../memory';
 import { loadPipeline, type Pipeline } from '../pipeline';
+import { pictureSize } from '../size';
 
 import { printJson } from './failure';
 import { interruptible } from './interrupt';
 import { addLoadOptions, type LoadFlags } from './load';
+import { parseWhole } from './values';
 import { table } from './table';
 
 interface InspectFlags extends LoadFlags {
+  width?: number;
+  height?: number;
   json?: boolean;
 }
 
@@ -17,6 +22,8 @@ export function inspectCommand(): Command {
     .description("print a bundle's parameters, hook sites with their streams and shapes, and massive activations")
     .argument('<bundle>', "folder of a bundle, or 'embedded'");
   return addLoadOptions(command)
+    .option('--width <pixels>', 'of the pictures whose memory is told', parseWhole)
+    .option('--height <pixels>', 'of the pictures whose memory is told', parseWhole)
     .option('--json', 'print everything as one JSON document')
     .action((bundle: string, flags: InspectFlags) => interruptible((signal) => runInspect(bundle, flags, signal)));
 }
@@ -24,7 +31,7 @@ export function inspectCommand(): Command {
 async function runInspect(location: string, flags: InspectFlags, signal: AbortSignal): Promise<void> {
   const pipeline = await loadPipeline(location, { device: flags.device, dtype: flags.dtype, signal });
   try {
-    const report = await describe(pipeline, signal);
+    const report = await describe(pipeline, flags, signal);
     if (flags.json) printJson(report);
     else process.stdout.write(inWords(report));
   } finally {
@@ -32,8 +39,10 @@ async function runInspect(location: string, flags: InspectFlags, signal: AbortSi
   }
 }
 
-async function describe(pipeline: Pipeline, signal: AbortSignal) {
+async function describe(pipeline: Pipeline, { width, height }: InspectFlags, signal: AbortSignal) {
   const { bundle } = pipeline;
+  const dtype = pipeline.dtype as 'float32' | 'float16' | 'bfloat16';
+  const size = pictureSize({ width, height }, bundle);
   const shapes = await pipeline.shapes(signal);
   return {
     name: bundle.name,
@@ -46,6 +55,14 @@ async function describe(pipeline: Pipeline, signal: AbortSignal) {
     dtype: pipeline.dtype,
     parameters: pipeline.size.parameters,
     bytes: pipeline.size.bytes,
+    parts: partSizes(bundle, dtype),
+    memory: {
+      width: size.width,
+      height: size.height,
+      ...Object.fromEntries(
+        Object.entries(branchCounts).map(([guidance, rows]) => [guidance, expectedMemory(bundle, dtype, size, rows)]),
+      ),
+    },
     layers: pipeline.size.blocks,
     containers: bundle.transformer.blocks,
     psnr: bundle.transformer.psnr ?? null,
@@ -56,6 +73,9 @@ async function describe(pipeline: Pipeline, signal: AbortSignal) {
     sites: pipeline.sites.map((site, index) => ({ ...site, shape: shapes[index] ?? null })),
   };
 }
+
+/** Branches that are evaluated together, by the guidance. */
+const branchCounts = { conditional: 1, cfg: 2, 'detail+cfg': 3 } as const;
 
 type Report = Awaited<ReturnType<typeof describe>>;
 
@@ -68,6 +88,8 @@ function inWords(report: Report): string {
       'size',
       `${grouped(report.parameters)} parameters, ${grouped(report.bytes)} bytes as ${report.dtype} on ${report.device}`,
     ],
+    ...report.parts.map(({ part, bytes }): [string, string] => [`  ${part}`, `${grouped(bytes)} bytes of weights`]),
+    ['expected memory', memoryInWords(report.memory)],
     [
       'blocks',
       `${report.layers}: ${report.containers.map(({ path, streams }) => `${path} (${streams.join(', ')})`).join('; ')}`,
@@ -98,4 +120,12 @@ function inWords(report: Report): string {
 /** 2514000 as 2,514,000. */
 function grouped(count: number): string {
   return count.toLocaleString('en-GB');
+}
+
+/** For one picture at a time; an estimate, see lib/memory.ts. */
+function memoryInWords({ width, height, ...byGuidance }: Report['memory']): string {
+  const each = Object.entries(byGuidance as Record<string, ExpectedMemory>).map(
+    ([guidance, { total }]) => `${grouped(total)} bytes with ${guidance}`,
+  );
+  return `at ${width} x ${height}, beside the process: ${each.join(', ')}`;
 }

@@ -21,6 +21,8 @@ export const loadSchema = strictObject({
    * so that only the largest has to fit. Default false: all are kept.
    */
   lowMemory: flag().default(false),
+  /** Refuse a bundle that does not fit into the memory there is, before it is read. Default true. */
+  checkMemory: flag().default(true),
   /**
    * Dtype of weights and activations; the guidance sum and the sampler's state are float32 in any case. `auto` is
    * bfloat16 where the device computes in it and the bundle says that pictures stay within 40 dB PSNR of float32's,

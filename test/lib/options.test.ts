@@ -70,6 +70,7 @@ test('defaults are filled in', () => {
     devices: {},
     dtype: 'float32',
     lowMemory: false,
+    checkMemory: true,
     allowAllOperators: false,
   });
 });
