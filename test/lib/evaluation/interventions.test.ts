@@ -1,8 +1,11 @@
 /** Interventions on the embedded model. */
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 
 import { runInterventions } from '../../../lib/evaluation';
 import { loadPipeline, type Pipeline } from '../../../lib/pipeline';
+
+// A hundred pictures in all, on machines that do other work too.
+jest.setTimeout(300_000);
 
 let pipeline: Pipeline;
 
