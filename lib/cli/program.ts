@@ -9,6 +9,7 @@ import { doctorCommand } from './doctor';
 import { dumpCommand } from './dump';
 import { evaluateCommand } from './evaluate';
 import { exportCommand } from './export';
+import { featuresCommand } from './features';
 import { generateCommand } from './generate';
 import { inspectCommand } from './inspect';
 import { interveneCommand } from './intervene';
@@ -30,6 +31,7 @@ export function createProgram(): Command {
     exportCommand(),
     evaluateCommand(),
     interveneCommand(),
+    featuresCommand(),
     doctorCommand(),
   ]) {
     program.addCommand(command);

@@ -1,0 +1,35 @@
+import { expect, test } from '@jest/globals';
+
+import { run } from './run';
+
+test('features compares four kinds of features on pictures of known classes', async () => {
+  const few = ['--images-per-class', '2', '--ensemble', '1', '--time', '0.1', '--json', '--device', 'cpu'];
+  const { code, stdout } = await run(['features', 'embedded', ...few]);
+  expect(code).toBe(0);
+  const found = JSON.parse(stdout) as {
+    layer: number;
+    chance: number;
+    images: number;
+    rows: { features: string; classes: number; parts: number; stayed: number }[];
+  };
+  expect(found).toMatchObject({ layer: 5, images: 20 });
+  expect(found.chance).toBeCloseTo(1 / 19, 9);
+  expect(found.rows.map(({ features }) => features)).toEqual([
+    'raw',
+    'modulated, nothing discarded',
+    'modulated (DiTF)',
+    'modulated and maps (MREP)',
+  ]);
+  for (const { classes, parts, stayed } of found.rows) {
+    // Far above chance: 1 of 19 pictures, 1 of 49 tokens.
+    expect(classes).toBeGreaterThan(3 * found.chance);
+    expect(parts).toBeGreaterThan(0.2);
+    expect(parts + stayed).toBeLessThanOrEqual(1);
+  }
+}, 240_000);
+
+test('a layer without a next one has no modulation to apply', async () => {
+  const args = ['--layer', '7', '--images-per-class', '1', '--ensemble', '1'];
+  const { code, stderr } = await run(['features', 'embedded', ...args]);
+  expect([code, stderr]).toEqual([1, expect.stringContaining('LAYER_OUT_OF_RANGE')]);
+}, 240_000);
