@@ -9,6 +9,7 @@
 #include "native/binding/convert.h"
 #include "native/binding/delivery.h"
 #include "native/binding/environment.h"
+#include "native/binding/run.h"
 #include "native/core/error.h"
 #include "native/core/forward.h"
 #include "native/core/sampler.h"
@@ -154,40 +155,7 @@ Model& NativeModel::model(Napi::Env env) const {
 
 template <typename Work, typename Convert>
 Napi::Value NativeModel::run(Napi::Env env, Work work, Convert convert, Worker::CancelFlag cancelled) {
-  using Result = decltype(work());
-  struct Outcome {
-    std::optional<Result> result;
-    std::exception_ptr failure;
-  };
-  auto outcome = std::make_shared<Outcome>();
-  auto deferred = std::make_shared<Napi::Promise::Deferred>(Napi::Promise::Deferred::New(env));
-  Ref();  // the object lives until the job has settled
-  worker_->post(
-      [outcome, work = std::move(work), cancelled]() mutable {
-        try {
-          if (cancelled->load()) throw Error("ABORT_ERR", "The run was aborted before it began.");
-          outcome->result.emplace(work());
-        } catch (...) {
-          outcome->failure = std::current_exception();
-        }
-      },
-      [this, outcome, deferred, convert = std::move(convert)](Napi::Env settled) {
-        const Napi::HandleScope scope(settled);
-        try {
-          if (outcome->failure) std::rethrow_exception(outcome->failure);
-          deferred->Resolve(convert(settled, *outcome->result));
-        } catch (const Napi::Error& thrown) {
-          deferred->Reject(thrown.Value());
-        } catch (const std::exception& cause) {
-          deferred->Reject(error(settled, cause).Value());
-        }
-        Unref();
-      },
-      cancelled);
-  auto handle = Napi::Object::New(env);
-  handle.Set("promise", deferred->Promise());
-  handle.Set("cancel", Napi::Function::New(env, [cancelled](const Napi::CallbackInfo&) { cancelled->store(true); }));
-  return handle;
+  return startRun(env, *this, *worker_, std::move(work), std::move(convert), std::move(cancelled));
 }
 
 Napi::Value NativeModel::describe(const Napi::CallbackInfo& info) {
