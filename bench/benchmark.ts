@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { memoryStatistics } from '../lib';
 import { psnr } from '../lib/evaluation/fidelity';
 import { packageRoot } from '../lib/packageRoot';
 import { cacheFolder, fingerprint } from '../setup/cache.cjs';
@@ -21,6 +22,8 @@ export interface Benchmark {
   peer: PeerDescription;
   threads: number;
   steps: number;
+  /** The most memory each side had in tensors on the device, in bytes; null on the CPU. */
+  peakBytes: { own: number | null; peer: number | null };
 }
 
 /** Largest relative difference of the two sides' latents (Euclidean norm) before they count as different programs. */
@@ -31,7 +34,7 @@ const pause = 50;
 
 /** @throws Error when there is no Python with PyTorch, the two sides disagree, or nothing has a name in `only` */
 export async function runBenchmark(options: BenchOptions, say: (line: string) => void): Promise<Benchmark> {
-  const python = testPython();
+  const python = peerPython();
   if (!python.path) throw new Error(`The benchmark needs Python with PyTorch: ${python.reason}`);
   const { device, steps, size, precision, rounds, only } = options;
   const cache = join(cacheFolder(), 'bench');
@@ -50,7 +53,7 @@ export async function runBenchmark(options: BenchOptions, say: (line: string) =>
   });
   try {
     const description = await peer.describe();
-    const all = comparisons({ blocks, precision, withoutBfloat16: description.withoutBfloat16 });
+    const all = comparisons({ blocks, precision, withoutBfloat16: description.withoutBfloat16, device });
     const chosen = selectNames(all.chosen, only);
     const leftOut = selectNames(all.leftOut, only);
     if (chosen.length + leftOut.length === 0) {
@@ -78,11 +81,18 @@ export async function runBenchmark(options: BenchOptions, say: (line: string) =>
       peer: description,
       threads: own.threads(),
       steps,
+      peakBytes: { own: memoryStatistics(device)?.peakAllocated ?? null, peer: (await peer.describe()).peakBytes },
     };
   } finally {
     await peer.close();
     await own.close();
   }
+}
+
+/** DETAIL_GUIDANCE_BENCH_PYTHON, a Python with torch, else that of the tests. */
+function peerPython(): { path: string | null; reason: string | null } {
+  const given = process.env.DETAIL_GUIDANCE_BENCH_PYTHON;
+  return given ? { path: given, reason: null } : testPython();
 }
 
 const bothSides = ({ numerator, denominator }: Comparison): Work[] => [numerator, denominator];

@@ -26,6 +26,15 @@ SIZES = {
         heads=6,
         num_classes=1000,
     ),
+    "dit-xl-2": TransformerConfig(  # DiT-XL/2 at 256 px: 675 M parameters, for a GPU
+        image_size=32,
+        image_channels=3,
+        patch_size=2,
+        width=1152,
+        depth=28,
+        heads=16,
+        num_classes=1000,
+    ),
     "tiny": TransformerConfig(  # for tests
         image_size=8, image_channels=3, patch_size=2, width=32, depth=4, heads=2
     ),

@@ -14,8 +14,12 @@ export interface BenchOptions {
   precision: Precision;
   /** File for the results. */
   json?: string;
-  size: 'full' | 'tiny';
+  size: Size;
 }
+
+/** Models of bench/model.py. */
+const sizes = ['full', 'dit-xl-2', 'tiny'] as const;
+export type Size = (typeof sizes)[number];
 
 export const usage = `npm run bench -- [options]
   --json FILE     write the results as a JSON array of { name, ratio, floor?, samples }
@@ -24,7 +28,7 @@ export const usage = `npm run bench -- [options]
   --steps N       steps of an image (default 8)
   --device NAME   cpu or cuda:N (default cpu)
   --dtype NAME    float32, bfloat16 or float16 (default float32)
-  --size NAME     full or tiny, the model; tiny is for tests (default full)`;
+  --size NAME     full, dit-xl-2 (for a GPU) or tiny (for tests), the model (default full)`;
 
 const precisions: readonly string[] = ['float32', 'bfloat16', 'float16'] satisfies Precision[];
 
@@ -46,7 +50,7 @@ export function parseOptions(args: string[]): BenchOptions | 'help' {
   if (values.help) return 'help';
   const { dtype, size, device } = values;
   if (!precisions.includes(dtype)) throw new Error(`--dtype is ${dtype}; ${precisions.join(', ')} would be right`);
-  if (size !== 'full' && size !== 'tiny') throw new Error(`--size is ${size}; full or tiny would be right`);
+  if (!isSize(size)) throw new Error(`--size is ${size}; ${sizes.join(', ')} would be right`);
   if (!/^(cpu|cuda(:\d+)?)$/.test(device)) throw new Error(`--device is ${device}; cpu or cuda:0 would be right`);
   return {
     rounds: count('rounds', values.rounds),
@@ -58,6 +62,8 @@ export function parseOptions(args: string[]): BenchOptions | 'help' {
     ...(values.json === undefined ? {} : { json: values.json }),
   };
 }
+
+const isSize = (name: string): name is Size => (sizes as readonly string[]).includes(name);
 
 function count(name: string, text: string): number {
   if (/^[1-9]\d{0,3}$/.test(text)) return Number(text);

@@ -14,6 +14,10 @@ export interface PeerDescription {
   threads: number;
   /** Why bfloat16 has no instructions of its own there, or null. */
   withoutBfloat16: string | null;
+  /** The processor, or the CUDA device. */
+  deviceName: string;
+  /** The most memory there was in tensors on the device, in bytes; null on the CPU. */
+  peakBytes: number | null;
   /** Settings it was given that are not PyTorch's defaults. */
   settings: string[];
 }

@@ -1,9 +1,10 @@
-/** Which device and dtype a pipeline runs on. */
+/** Which device and dtype a pipeline runs on, which devices there are, and their memory. */
 import { readFileSync } from 'node:fs';
+import { cpus, totalmem } from 'node:os';
 
 import type { BundleManifest } from './bundle';
-import { DetailGuidanceError } from './errors';
-import type { NativeAddon, NativeLoadOptions } from './native';
+import { DetailGuidanceError, wrapNative } from './errors';
+import { native, type MemoryStatistics, type NativeAddon, type NativeLoadOptions } from './native';
 
 /**
  * 'auto' is the first CUDA device there is, else the CPU; 'cuda' is the first one.
@@ -71,5 +72,65 @@ export function cpuHasBfloat16(): boolean {
     return /^(flags|Features)\s*:.*\b(avx512_bf16|amx_bf16|bf16)\b/m.test(readFileSync('/proc/cpuinfo', 'utf8'));
   } catch {
     return false;
+  }
+}
+
+export interface Device {
+  /** What `loadPipeline` takes: 'cpu' or 'cuda:N'. */
+  id: string;
+  /** As its maker calls it. */
+  name: string;
+  /** Bytes of its own memory; of the CPU, the machine's. */
+  memory: number;
+}
+
+/**
+ * The devices a pipeline can run on, the CPU last.
+ *
+ * @throws ADDON_NOT_BUILT, LIBTORCH_NOT_FOUND, LIBTORCH_MISMATCH
+ */
+export function listDevices(): Device[] {
+  const { devices } = native().cuda();
+  return [
+    ...devices.map(({ name, memory }, index) => ({ id: `cuda:${index}`, name, memory })),
+    { id: 'cpu', name: cpus()[0]?.model.trim() ?? process.arch, memory: totalmem() },
+  ];
+}
+
+/**
+ * Memory of a device, in bytes, of all pipelines of this process together; null for the CPU, whose memory is the
+ * process's (`process.memoryUsage().rss`).
+ *
+ * @param device 'cpu', 'cuda' or 'cuda:N'
+ * @throws DEVICE_UNAVAILABLE
+ */
+export function memoryStatistics(device: string): MemoryStatistics | null {
+  return onDevice(device, (addon, resolved) => addon.memory(resolved));
+}
+
+/**
+ * Gives memory that libtorch keeps for later tensors back to the device, for other programs. Nothing to do on the CPU.
+ *
+ * @throws DEVICE_UNAVAILABLE
+ */
+export function emptyCache(device: string): void {
+  onDevice(device, (addon, resolved) => addon.emptyCache(resolved));
+}
+
+/**
+ * The peaks of {@link memoryStatistics} count from now on.
+ *
+ * @throws DEVICE_UNAVAILABLE
+ */
+export function resetPeakMemory(device: string): void {
+  onDevice(device, (addon, resolved) => addon.resetPeakMemory(resolved));
+}
+
+function onDevice<Result>(device: string, ask: (addon: NativeAddon, device: string) => Result): Result {
+  const addon = native();
+  try {
+    return ask(addon, resolveDevice(device, addon));
+  } catch (error) {
+    throw wrapNative(error);
   }
 }

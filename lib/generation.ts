@@ -155,7 +155,8 @@ export function finishGeneration(
       metadata: metadataOf(index, plan, request, seeds, maker),
     });
   });
-  return { images, latents: sampled.latents, seeds, plan, sharing: sampled.sharing, evaluations: sampled.evaluations };
+  const { latents, sharing, execution, evaluations } = sampled;
+  return { images, latents, seeds, plan, sharing, execution, evaluations };
 }
 
 function metadataOf(

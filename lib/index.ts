@@ -43,6 +43,7 @@ export {
 } from './analysis';
 export type { Bundle, BundleManifest } from './bundle';
 export { Component, loadComponent, type ComponentOptions } from './component';
+export { emptyCache, listDevices, memoryStatistics, resetPeakMemory, type Device } from './device';
 export { AbortError, DetailGuidanceError, errorCodes, type ErrorCode } from './errors';
 export {
   distanceNames,
@@ -58,7 +59,7 @@ export {
 } from './evaluation';
 export { GuidanceBuilder, presetNames, type GuidanceInput, type GuidanceOptions, type PresetName } from './guidance';
 export { readMetadata, readPlan, type PictureMetadata } from './metadata';
-export type { NativeEdit, NativeHook, NativeSite } from './native';
+export type { FusionKind, MemoryStatistics, NativeEdit, NativeExecution, NativeHook, NativeSite } from './native';
 export type { ActivationOptions, DumpOptions, QuantisationOptions } from './options/activations';
 export type { ForwardOptions } from './options/forward';
 export type { GenerateOptions } from './options/generate';

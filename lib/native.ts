@@ -39,6 +39,37 @@ export interface NativeLoadOptions {
   /** The first channels of the model's output are the prediction; 0: all. */
   outputChannels: number;
   allowAllOperators: boolean;
+  /** Chains of operators that become one; absent: those that gain something on the device. */
+  fuse?: FusionKind[];
+}
+
+/** See native/core/fusion.h. */
+export const fusionKinds = ['modulation', 'residual', 'rotary', 'gelu', 'swiglu', 'update'] as const;
+export type FusionKind = (typeof fusionKinds)[number];
+
+/** How a run was executed. */
+export interface NativeExecution {
+  /** Evaluations of a step that were recorded (as a CUDA graph) in this run, and how many were replays of one. */
+  recordings: number;
+  replays: number;
+  /** Why something was not recorded; null where nothing stood in the way, or the device records nothing. */
+  notRecorded: string | null;
+  /** Which fused chains are not used, and why; null: all that were found are. */
+  notFused: string | null;
+}
+
+/** Memory of a device, in bytes. */
+export interface MemoryStatistics {
+  /** In tensors. */
+  allocated: number;
+  /** Taken from the device: tensors, and what is kept for the next ones. */
+  reserved: number;
+  /** The most there was since the process began, or `resetPeakMemory`. */
+  peakAllocated: number;
+  peakReserved: number;
+  /** On the device, whoever else uses it. */
+  free: number;
+  total: number;
 }
 
 export type NativeTap = 'input' | 'output' | 'query' | 'value' | 'attention';
@@ -223,6 +254,8 @@ export interface NativeModel {
     bytes: number;
     blocks: number;
     sites: NativeSite[];
+    /** Chains of operators that run as one, and how many there are of each kind. */
+    fused: { kind: FusionKind; count: number }[];
   };
   /** Per site, in their order: the shape there in a run on these inputs, or null. */
   shapes(inputs: Tensor[]): NativeRun<(number[] | null)[]>;
@@ -240,7 +273,9 @@ export interface NativeModel {
     plan: NativePlan,
     onStep?: (progress: NativeProgress) => void,
     onRecords?: (records: NativeRecords) => void,
-  ): NativeRun<{ latents: Tensor; sharing: NativeSharing; evaluations: number }> & { release(): void };
+  ): NativeRun<{ latents: Tensor; sharing: NativeSharing; execution: NativeExecution; evaluations: number }> & {
+    release(): void;
+  };
   /** Cancels what runs, waits for it, frees the model. Again is fine. */
   dispose(): Promise<void>;
 }
@@ -254,8 +289,15 @@ export interface NativeComponent {
 }
 
 export interface NativeAddon {
-  info(): { libtorch: string; cudaLinked: boolean; cpuCapability: string; threads: number };
+  /** `kernels`: what the CUDA kernels were compiled for, null where there are none. */
+  info(): { libtorch: string; cudaLinked: boolean; kernels: string | null; cpuCapability: string; threads: number };
   cuda(): { available: boolean; devices: { name: string; memory: number }[]; reason: string | null };
+  /** null for the CPU. */
+  memory(device: string): MemoryStatistics | null;
+  /** Gives memory that is reserved but not in tensors back to the device. */
+  emptyCache(device: string): void;
+  /** The peaks of `memory` count from now on. */
+  resetPeakMemory(device: string): void;
   /** float32, equal to torch.randn(shape, generator=torch.Generator().manual_seed(seed)). */
   gaussian(seed: bigint, shape: number[]): Tensor;
   load(options: NativeLoadOptions): Promise<NativeModel>;
@@ -275,6 +317,9 @@ export interface BuildInfo {
   libtorchLib: string;
   cuda: boolean;
   cudaReason: string | null;
+  /** The kernels of native/cuda: for which architectures, and nvcc's version. */
+  kernels: { architectures: string; nvcc: string } | null;
+  kernelsReason: string | null;
   node: string;
   compiler: string;
   builtAt: string;

@@ -10,13 +10,21 @@ import {
 } from './activations';
 import { openBundle, type Bundle } from './bundle';
 import { Components } from './components';
-import { resolveDevice, resolveDtype } from './device';
+import { memoryStatistics, resolveDevice, resolveDtype } from './device';
 import { AbortError, DetailGuidanceError, wrapNative } from './errors';
 import { forwardInputs, zeroInputs } from './forward';
 import { chooseSeeds, finishGeneration, latentsOf, nativePlan, type Maker } from './generation';
 import { startingPictures } from './imageToImage';
 import { freeMemory, refuseTooLarge } from './memory';
-import { native, type NativeModel, type NativeProgress, type NativeRun, type NativeSite } from './native';
+import {
+  native,
+  type FusionKind,
+  type MemoryStatistics,
+  type NativeModel,
+  type NativeProgress,
+  type NativeRun,
+  type NativeSite,
+} from './native';
 import {
   activationSchema,
   dumpSchema,
@@ -68,7 +76,7 @@ const abandoned = new FinalizationRegistry<Parts>(({ transformer, components }) 
  */
 export async function loadPipeline(location: string, options: LoadOptions = {}): Promise<Pipeline> {
   const request = parse(loadSchema, options, 'options');
-  const { dtype: wantedDtype, lowMemory, allowAllOperators, signal } = request;
+  const { dtype: wantedDtype, lowMemory, allowAllOperators, fuse, signal } = request;
   if (signal?.aborted) throw new AbortError(signal.reason);
   try {
     const addon = native();
@@ -102,6 +110,7 @@ export async function loadPipeline(location: string, options: LoadOptions = {}):
         blocks: manifest.blocks,
         outputChannels: manifest.outputChannels,
         allowAllOperators,
+        ...(fuse === true ? {} : { fuse: fuse === false ? [] : fuse }),
       },
       lowMemory,
     );
@@ -159,6 +168,19 @@ export class Pipeline {
   /** Every place where a hidden state can be captured or edited, in order of evaluation. */
   get sites(): readonly NativeSite[] {
     return this.#description.sites;
+  }
+
+  /** Chains of operators that run as one, and how many there are of each kind in the model. */
+  get fused(): readonly { kind: FusionKind; count: number }[] {
+    return this.#description.fused;
+  }
+
+  /**
+   * Memory of the pipeline's device, in bytes: of all pipelines of this process together. null on the CPU, whose memory
+   * is the process's (`process.memoryUsage().rss`).
+   */
+  memory(): MemoryStatistics | null {
+    return memoryStatistics(this.device);
   }
 
   /** Parameters and their bytes in memory; number of blocks. */

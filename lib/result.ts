@@ -5,7 +5,7 @@ import { DetailGuidanceError } from './errors';
 import { writeFileAtomic } from './image/atomic';
 import { encodePng } from './image/png';
 import { encodeMetadata, metadataKeyword, type PictureMetadata } from './metadata';
-import type { NativeSharing } from './native';
+import type { NativeExecution, NativeSharing } from './native';
 import type { Plan } from './plan';
 import type { Tensor } from './tensor';
 
@@ -94,6 +94,8 @@ export interface GenerateResult {
   plan: Plan;
   /** Whether branches shared their prefix, where it was cut, and if not, why not. */
   sharing: NativeSharing;
+  /** How much of it was replayed from recordings (CUDA graphs), and what stood in the way of that or of fusing. */
+  execution: NativeExecution;
   /** Branch evaluations of the model, summed over steps and images. */
   evaluations: number;
 }

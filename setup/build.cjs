@@ -6,12 +6,13 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { root, buildFolder, fingerprint, hasStamp, writeStamp } = require('./cache.cjs');
+const { ensureNvcc } = require('./nvcc.cjs');
 const { ensureLibtorch } = require('./python.cjs');
 const { ensureBuildTools, requireCompiler } = require('./toolchain.cjs');
 const { step, say } = require('./steps.cjs');
 
 /** What the native build depends on, the C++ tests apart. */
-const SOURCES = ['CMakeLists.txt', 'native', 'setup/build.cjs', 'setup/build-info.cjs'];
+const SOURCES = ['CMakeLists.txt', 'native', 'setup/build.cjs', 'setup/build-info.cjs', 'setup/nvcc.cjs'];
 
 /** CMake keeps generator and compiler for good: start over when they have changed. @param {string} folder @param {string} generator */
 function forgetOtherGenerator(folder, generator) {
@@ -30,10 +31,11 @@ function forgetOtherGenerator(folder, generator) {
  */
 async function build({ tests = false, build: folder = buildFolder() } = {}) {
   const libtorch = await ensureLibtorch();
+  const nvcc = await ensureNvcc(libtorch);
   const output = path.join(folder, 'Release');
   const cmakeFolder = path.join(folder, 'cmake');
   const sources = tests ? [...SOURCES, 'test/native'] : SOURCES;
-  const facts = [libtorch, process.env.CXX ?? null, root];
+  const facts = [libtorch, nvcc, process.env.CXX ?? null, process.env.DETAIL_GUIDANCE_CUDA_ARCHITECTURES ?? null, root];
   const addonStamp = path.join(folder, 'stamps', 'native');
   const stamp = tests ? path.join(folder, 'stamps', 'native-and-tests') : addonStamp;
   const wanted = fingerprint(sources, facts);
@@ -54,6 +56,11 @@ async function build({ tests = false, build: folder = buildFolder() } = {}) {
     `-DTORCH_INCLUDE=${libtorch.include}`,
     `-DTORCH_LIB=${libtorch.lib}`,
     `-DCUDA_INCLUDE=${libtorch.cudaInclude ?? ''}`,
+    `-DNVCC=${nvcc.path ?? ''}`,
+    `-DNVCC_REASON=${nvcc.reason ?? ''}`,
+    ...(process.env.DETAIL_GUIDANCE_CUDA_ARCHITECTURES
+      ? [`-DCUDA_ARCHITECTURES=${process.env.DETAIL_GUIDANCE_CUDA_ARCHITECTURES}`]
+      : []),
     `-DDETAIL_GUIDANCE_OUTPUT=${output}`,
     ...(process.platform === 'win32' ? [] : [`-DCMAKE_CXX_COMPILER=${compiler}`]),
     ...(ninja ? [`-DCMAKE_MAKE_PROGRAM=${ninja}`] : []),

@@ -258,11 +258,13 @@ module.exports = {
   libraryFile,
 };
 
-// For CMakeLists.txt, when it is run without TORCH_DIR: a CMake list of libtorch, CUDA headers, headers, libraries.
+// For CMakeLists.txt, when it is run without TORCH_DIR: a CMake list of libtorch, CUDA headers, headers, libraries, nvcc.
 if (require.main === module) {
   try {
-    const { path: folder, cudaInclude, include, lib } = findLibtorch();
-    process.stdout.write([folder, cudaInclude ?? '', include, lib].join(';'));
+    const libtorch = findLibtorch();
+    const { path: folder, cudaInclude, include, lib } = libtorch;
+    const { path: nvcc } = require('./nvcc.cjs').findNvcc(libtorch);
+    process.stdout.write([folder, cudaInclude ?? '', include, lib, nvcc ?? 'NOTFOUND'].join(';'));
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
     process.exitCode = 1;

@@ -50,15 +50,19 @@ class Peer:
         model = self.loaded(dtype)
         if mode == "eager":
             return eager(model, layer, channels)
-        step = Step(model, layer, channels, cut=mode == "compiled-cut").eval()
-        return torch.compile(step, dynamic=False, fullgraph=True)
+        step = Step(model, layer, channels, cut="cut" in mode).eval()
+        how = "reduce-overhead" if mode.endswith("reduce-overhead") else "default"
+        return torch.compile(step, dynamic=False, fullgraph=True, mode=how)
 
     def describe(self) -> dict[str, Any]:
+        on_cuda = self.device.type == "cuda"
         return {
             "torch": torch.__version__,
             "threads": torch.get_num_threads(),
             "withoutBfloat16": without_bfloat16(self.device),
             "settings": self.settings,
+            "deviceName": torch.cuda.get_device_name(self.device) if on_cuda else "CPU",
+            "peakBytes": torch.cuda.max_memory_allocated(self.device) if on_cuda else None,
         }
 
     def sample(self, request: dict[str, Any]) -> dict[str, Any]:

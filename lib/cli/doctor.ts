@@ -42,6 +42,7 @@ export function inWords(diagnosis: Diagnosis): string {
       'CUDA linked',
       addon.cudaLinked ? 'yes' : `no: ${addon.cudaReason ?? 'the addon does not load'}`,
     ),
+    line(Boolean(addon.builtFor?.kernels), 'CUDA kernels', kernelsInWords(addon)),
     line(
       cuda.available,
       'CUDA device',
@@ -65,6 +66,12 @@ export function inWords(diagnosis: Diagnosis): string {
 
 const line = (works: boolean, what: string, finding: string) =>
   `${works ? '+' : '-'} ${`${what}:`.padEnd(21)}${finding}`;
+
+function kernelsInWords({ builtFor }: Diagnosis['addon']): string {
+  const kernels = builtFor?.kernels;
+  if (kernels) return `compiled by nvcc ${kernels.nvcc} for ${kernels.architectures}`;
+  return `none: ${builtFor?.kernelsReason ?? 'the addon is not built'}`;
+}
 
 const build = (cuda: string | null) => (cuda ? `CUDA ${cuda} build` : 'CPU build');
 

@@ -66,6 +66,7 @@ async function describe(pipeline: Pipeline, { width, height }: InspectFlags, sig
     layers: pipeline.size.blocks,
     containers: bundle.transformer.blocks,
     psnr: bundle.transformer.psnr ?? null,
+    fused: pipeline.fused,
     prediction: bundle.transformer.prediction,
     scheduler: bundle.scheduler,
     conditioning: bundle.conditioning,
@@ -100,6 +101,7 @@ function inWords(report: Report): string {
         .map(([dtype, decibels]) => `${dtype} ${decibels} dB PSNR to float32`)
         .join(', ') || 'not measured',
     ],
+    ['fused', report.fused.map(({ kind, count }) => `${kind} × ${count}`).join(', ') || 'nothing'],
     ['prediction', `${report.prediction}, sampled by ${report.scheduler.kind}`],
     ['conditioning', conditioning.kind === 'class' ? `${conditioning.numClasses} classes` : conditioning.kind],
     [

@@ -1,7 +1,9 @@
 /** The options of `loadPipeline`. */
 import { z } from 'zod';
 
-import { abortSignal, choice, flag, strictObject } from './vocabulary';
+import { fusionKinds } from '../native';
+
+import { abortSignal, choice, either, flag, strictObject } from './vocabulary';
 
 const deviceName = z
   .string({ error: "'auto', 'cpu', 'cuda' or 'cuda:N'" })
@@ -31,6 +33,11 @@ export const loadSchema = strictObject({
   dtype: choice(['auto', 'float32', 'bfloat16', 'float16']).default('float32'),
   /** Load a model whose graph uses operators outside the allow list. A TorchScript file is a program. Default false. */
   allowAllOperators: flag().default(false),
+  /**
+   * Chains of operators that run as one (docs/performance.md): `true` those that gain something on the device, `false`
+   * none, or some by name. What is fused is compared with the unfused model before the first result. Default true.
+   */
+  fuse: either([flag(), z.array(choice(fusionKinds))], 'true, false, or a list of kinds of chains').default(true),
   /** Aborts the loading. */
   signal: abortSignal().optional(),
 });

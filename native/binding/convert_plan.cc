@@ -2,6 +2,7 @@
 
 #include "native/binding/convert.h"
 #include "native/core/error.h"
+#include "native/core/memory.h"
 
 namespace dg::binding {
 namespace {
@@ -183,11 +184,11 @@ Napi::Error error(Napi::Env env, const std::string& code, const std::string& mes
 
 Napi::Error error(Napi::Env env, const std::exception& cause) {
   if (const auto* known = dynamic_cast<const dg::Error*>(&cause)) return error(env, known->code, known->what());
+  if (isOutOfMemory(cause)) {
+    return error(env, "OUT_OF_MEMORY", std::string("There is not enough memory: ") + cause.what());
+  }
   if (const auto* torch = dynamic_cast<const c10::Error*>(&cause)) {
     return error(env, "MODEL_FAILED", torch->what_without_backtrace());
-  }
-  if (dynamic_cast<const std::bad_alloc*>(&cause) != nullptr) {
-    return error(env, "OUT_OF_MEMORY", "There is not enough memory.");
   }
   return error(env, "MODEL_FAILED", cause.what());
 }
@@ -265,6 +266,10 @@ LoadOptions loadOptions(const Napi::Object& options) {
   });
   result.outputChannels = static_cast<int64_t>(number(options, "outputChannels", 0));
   result.allowAllOperators = flag(options, "allowAllOperators", false);
+  if (!isAbsent(options.Get("fuse"))) {
+    result.fuse =
+        each<std::string>(list(options, "fuse"), [](const Napi::Value& kind) { return kind.ToString().Utf8Value(); });
+  }
   return result;
 }
 

@@ -38,6 +38,18 @@ Napi::Object sharingObject(Napi::Env env, const Sharing& sharing) {
   return object;
 }
 
+Napi::Object executionObject(Napi::Env env, const SampleResult& result) {
+  const auto orNull = [&](const std::string& reason) {
+    return reason.empty() ? env.Null() : Napi::String::New(env, reason).As<Napi::Value>();
+  };
+  auto object = Napi::Object::New(env);
+  object.Set("recordings", static_cast<double>(result.replayed.recordings));
+  object.Set("replays", static_cast<double>(result.replayed.replays));
+  object.Set("notRecorded", orNull(result.replayed.reason));
+  object.Set("notFused", orNull(result.notFused));
+  return object;
+}
+
 Napi::Object progressObject(Napi::Env env, const Progress& progress) {
   auto object = Napi::Object::New(env);
   object.Set("step", static_cast<double>(progress.step));
@@ -170,6 +182,14 @@ Napi::Value NativeModel::describe(const Napi::CallbackInfo& info) {
   object.Set("bytes", static_cast<double>(model.bytes()));
   object.Set("blocks", static_cast<double>(model.flat().blocks));
   object.Set("sites", sites);
+  auto fused = Napi::Array::New(env);
+  for (const auto& [kind, count] : model.fusionCounts()) {
+    auto entry = Napi::Object::New(env);
+    entry.Set("kind", kind);
+    entry.Set("count", static_cast<double>(count));
+    fused.Set(fused.Length(), entry);
+  }
+  object.Set("fused", fused);
   return object;
 }
 
@@ -308,6 +328,7 @@ Napi::Value NativeModel::sample(const Napi::CallbackInfo& info) {
       auto object = Napi::Object::New(settled);
       object.Set("latents", tensor(settled, result.latents));
       object.Set("sharing", sharingObject(settled, result.sharing));
+      object.Set("execution", executionObject(settled, result));
       object.Set("evaluations", static_cast<double>(result.evaluations));
       return object;
     };

@@ -7,6 +7,7 @@
 #include <set>
 #include <stdexcept>
 
+#include "native/core/device.h"
 #include "native/core/error.h"
 
 namespace dg {
@@ -56,14 +57,17 @@ struct BranchEvaluator::Arrangement {
   std::vector<RowSelection> selections;      // per cut
   std::vector<HookSet> hooks;                // per segment
   std::vector<int64_t> stateOf;              // per branch: its group of rows in the last segment
+  Values fixed;                              // inputs of the first segment on the device; none for latents and timestep
+  bool observed = false;                     // some hook looks at hidden states
 };
 
 BranchEvaluator::BranchEvaluator(Model& model, const Plan& plan, int64_t firstImage, int64_t images,
                                  const std::atomic<bool>& cancelled, Recorder* recorder)
     : model_(model), plan_(plan), firstImage_(firstImage), images_(images), cancelled_(cancelled), recorder_(recorder) {
   std::set<int64_t> sites, bypassed;
+  std::vector<Edit> edits;
   for (const auto& edit : plan.edits) {
-    edits_.emplace_back(forImages(edit, plan.latents.size(0), firstImage, images), model.device());
+    edits.push_back(forImages(edit, plan.latents.size(0), firstImage, images));
     editSites_.push_back(findSites(model.flat().sites, edit.path, edit.tap, edit.stream));
     sites.insert(editSites_.back().begin(), editSites_.back().end());
     if (needsBypass(edit.operation)) {
@@ -84,6 +88,10 @@ BranchEvaluator::BranchEvaluator(Model& model, const Plan& plan, int64_t firstIm
   }
   taps_.sites.assign(sites.begin(), sites.end());
   taps_.bypassed.assign(bypassed.begin(), bypassed.end());
+  recorded_ = model.recordedPlans().find(plan, edits, images, model.device(), model.workRecorder());
+  const auto before = replayed();
+  recordingsBefore_ = before.recordings;
+  replaysBefore_ = before.replays;
 }
 
 BranchEvaluator::~BranchEvaluator() = default;
@@ -99,20 +107,25 @@ std::vector<int64_t> BranchEvaluator::cutsFor(const std::vector<int64_t>& branch
   return cuts;
 }
 
-Values BranchEvaluator::inputs(const std::vector<int64_t>& states, const at::Tensor& latents, double timestep) const {
+Replayed BranchEvaluator::replayed() const {
+  Replayed sum{-recordingsBefore_, -replaysBefore_, notRecorded_};
+  for (const auto& [wanted, replay] : recorded_->replays()) {
+    sum.recordings += replay.recordings();
+    sum.replays += replay.replays();
+    if (!replay.reason().empty()) sum.reason = replay.reason();
+  }
+  return sum;
+}
+
+// What is the same in every step goes to the device once.
+Values BranchEvaluator::fixedInputs(const std::vector<int64_t>& states) const {
   Values values;
   const auto& inputs = model_.inputs();
-  const auto rows = static_cast<int64_t>(states.size()) * images_;
   size_t conditioningInput = 0;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const auto index = static_cast<int64_t>(i);
-    if (index == model_.latentInput()) {
-      const auto adapted = model_.adapt(latents, index);
-      values.emplace_back(states.size() == 1 ? adapted : at::cat(std::vector<at::Tensor>(states.size(), adapted)));
-      continue;
-    }
-    if (index == model_.timestepInput()) {
-      values.emplace_back(model_.adapt(at::full({rows}, timestep, at::kFloat), index));
+    if (index == model_.latentInput() || index == model_.timestepInput()) {
+      values.emplace_back();
       continue;
     }
     std::vector<at::Tensor> parts;
@@ -130,6 +143,20 @@ Values BranchEvaluator::inputs(const std::vector<int64_t>& states, const at::Ten
     ++conditioningInput;
   }
   return values;
+}
+
+Values BranchEvaluator::inputs(const Values& fixed, int64_t states, const at::Tensor& latents, double timestep) const {
+  auto values = fixed;
+  const auto adapted = model_.adapt(latents, model_.latentInput());
+  values[model_.latentInput()] = states == 1 ? adapted : at::cat(std::vector<at::Tensor>(states, adapted));
+  // Made on the device: nothing is copied there.
+  const auto time = at::full({states * images_}, timestep, at::TensorOptions(at::kFloat).device(model_.device()));
+  values[model_.timestepInput()] = model_.adapt(time, model_.timestepInput());
+  return values;
+}
+
+Values BranchEvaluator::inputs(const Arrangement& arrangement, const at::Tensor& latents, double timestep) const {
+  return inputs(arrangement.fixed, static_cast<int64_t>(arrangement.states[0].size()), latents, timestep);
 }
 
 std::unique_ptr<BranchEvaluator::Arrangement> BranchEvaluator::build(const std::vector<int64_t>& branches,
@@ -158,7 +185,7 @@ std::unique_ptr<BranchEvaluator::Arrangement> BranchEvaluator::build(const std::
       for (const auto edit : plan_.branches[branches[b]].edits) {
         for (const auto site : editSites_[edit]) {
           const bool here = site < until && (segment == 0 || site >= cuts[segment - 1]);
-          if (here) hooks.at(site).edits.push_back({&edits_[edit], group[b] * images_, images_});
+          if (here) hooks.at(site).edits.push_back({&recorded_->edits()[edit], group[b] * images_, images_});
         }
       }
     }
@@ -170,6 +197,7 @@ std::unique_ptr<BranchEvaluator::Arrangement> BranchEvaluator::build(const std::
       const auto found = std::find(branches.begin(), branches.end(), reference);
       if (found == branches.end()) continue;
       const auto row = group[found - branches.begin()] * images_;
+      result->observed = true;
       hooks.at(site).observe = [this, k, row](const at::Tensor& hidden) {
         measured_[k] = hidden.narrow(0, row, images_).to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
       };
@@ -182,7 +210,7 @@ std::unique_ptr<BranchEvaluator::Arrangement> BranchEvaluator::build(const std::
     }
     if (segment > 0) {
       selection.before = static_cast<int64_t>(result->states.back().size()) * images_;
-      selection.index = at::tensor(selection.rows, at::kLong).to(model_.device());
+      selection.index = toDevice(at::tensor(selection.rows, at::kLong), model_.device());
       result->selections.push_back(std::move(selection));
     }
     result->states.push_back(states);
@@ -190,6 +218,7 @@ std::unique_ptr<BranchEvaluator::Arrangement> BranchEvaluator::build(const std::
     previous = group;
   }
   result->stateOf = previous;
+  result->fixed = fixedInputs(result->states[0]);
   return result;
 }
 
@@ -210,15 +239,13 @@ void BranchEvaluator::addRecords(HookSet& hooks, int64_t site, const std::vector
   };
 }
 
-std::vector<at::Tensor> BranchEvaluator::run(Arrangement& arrangement, const at::Tensor& latents, double timestep,
-                                             int64_t step) {
+at::Tensor BranchEvaluator::predict(Arrangement& arrangement, const Values& inputs, int64_t step, bool interruptible) {
   const auto& chain = *arrangement.chain;
   std::unordered_map<int64_t, c10::IValue> live;
-  auto given = inputs(arrangement.states[0], latents, timestep);
-  for (size_t i = 0; i < given.size(); ++i) live[i] = std::move(given[i]);
+  for (size_t i = 0; i < inputs.size(); ++i) live[i] = inputs[i];
   Values results;
   for (size_t k = 0; k < chain.segments.size(); ++k) {
-    requireRunning(cancelled_);
+    if (interruptible) requireRunning(cancelled_);
     const auto& segment = chain.segments[k];
     if (k > 0) {
       std::unordered_map<int64_t, c10::IValue> gathered;
@@ -245,9 +272,14 @@ std::vector<at::Tensor> BranchEvaluator::run(Arrangement& arrangement, const at:
   if (model_.outputChannels() > 0 && prediction.dim() == 4 && prediction.size(1) > model_.outputChannels()) {
     prediction = prediction.narrow(1, 0, model_.outputChannels());
   }
+  return prediction;
+}
+
+std::vector<at::Tensor> BranchEvaluator::split(const Arrangement& arrangement, const at::Tensor& prediction,
+                                               const at::Tensor& latents) const {
   std::vector<at::Tensor> predictions(plan_.branches.size());
   for (size_t b = 0; b < arrangement.branches.size(); ++b) {
-    const auto rowsOfBranch = prediction.narrow(0, arrangement.stateOf[b] * images_, images_).to(at::kFloat);
+    const auto rowsOfBranch = prediction.narrow(0, arrangement.stateOf[b] * images_, images_);
     if (!rowsOfBranch.sizes().equals(latents.sizes())) {
       throw Error("MODEL_FAILED", "The model's prediction does not have the shape of its latents.");
     }
@@ -260,12 +292,14 @@ std::vector<at::Tensor> BranchEvaluator::run(Arrangement& arrangement, const at:
 // matrix product takes another path for another number of rows; 16 bit types round at every operator.
 std::string BranchEvaluator::compare(Arrangement& cut, Arrangement& whole, const at::Tensor& latents, double timestep) {
   const double tolerance = model_.dtype() == at::kFloat ? 1e-4 : model_.dtype() == at::kHalf ? 1e-2 : 5e-2;
-  const auto a = run(cut, latents, timestep, 0);
-  const auto b = run(whole, latents, timestep, 0);
+  const auto evaluated = [&](Arrangement& arrangement) {
+    return split(arrangement, predict(arrangement, inputs(arrangement, latents, timestep), 0, true), latents);
+  };
+  const auto a = evaluated(cut), b = evaluated(whole);
   double difference = 0, magnitude = 0;
   for (size_t i = 0; i < a.size(); ++i) {
     if (!a[i].defined()) continue;
-    difference = std::max(difference, (a[i] - b[i]).abs().max().item<double>());
+    difference = std::max(difference, (a[i].to(at::kFloat) - b[i].to(at::kFloat)).abs().max().item<double>());
     magnitude = std::max(magnitude, b[i].abs().max().item<double>());
   }
   if (!(difference > tolerance * magnitude)) return "";
@@ -280,7 +314,7 @@ BranchEvaluator::Arrangement& BranchEvaluator::arrange(const std::vector<uint8_t
   for (size_t b = 0; b < wanted.size(); ++b) {
     if (wanted[b]) branches.push_back(static_cast<int64_t>(b));
   }
-  const auto example = inputs({branches[0]}, latents, timestep);
+  const auto example = inputs(fixedInputs({branches[0]}), 1, latents, timestep);
   const auto cuts = plan_.share ? cutsFor(branches) : std::vector<int64_t>{};
   if (!cuts.empty()) {
     // Compared with the uncut model once for every set of cuts a model meets.
@@ -311,11 +345,22 @@ BranchEvaluator::Arrangement& BranchEvaluator::arrange(const std::vector<uint8_t
 std::vector<at::Tensor> BranchEvaluator::evaluate(const std::vector<uint8_t>& wanted, const at::Tensor& latents,
                                                   double timestep, int64_t step) {
   auto& arrangement = arrange(wanted, latents, timestep);
-  // Not before: while branches are arranged, the model is run to compare.
-  recording_ = recorder_ != nullptr && recorder_->isActive();
-  auto predictions = run(arrangement, latents, timestep, step);
-  recording_ = false;
-  return predictions;
+  recorded_->prepare(step);
+  const auto given = inputs(arrangement, latents, timestep);
+  requireRunning(cancelled_);
+  auto* workRecorder = model_.workRecorder();
+  if (workRecorder == nullptr || recorder_ != nullptr || arrangement.observed) {
+    if (workRecorder != nullptr) notRecorded_ = "hidden states are looked at while they are computed";
+    // Not before: while branches are arranged, the model is run to compare.
+    recording_ = recorder_ != nullptr && recorder_->isActive();
+    const auto prediction = predict(arrangement, given, step, true);
+    recording_ = false;
+    return split(arrangement, prediction, latents);
+  }
+  auto& replay = recorded_->replayOf(wanted);
+  const auto prediction =
+      replay.run(given, [&](const Values& values) { return predict(arrangement, values, step, false); });
+  return split(arrangement, prediction, latents);
 }
 
 }  // namespace dg

@@ -12,6 +12,7 @@
 #include "native/core/model.h"
 #include "native/core/plan.h"
 #include "native/core/record.h"
+#include "native/core/recorded_plan.h"
 
 namespace dg {
 
@@ -20,6 +21,13 @@ struct Sharing {
   bool shared = false;            // some branches shared a prefix
   std::vector<std::string> cuts;  // paths of the sites where the model was cut
   std::string reason;             // why a prefix that could have been shared was not; empty: none
+};
+
+// How much of it was replayed from recordings (replay.h).
+struct Replayed {
+  int64_t recordings = 0;
+  int64_t replays = 0;  // evaluations of a step
+  std::string reason;   // why not; empty where everything that could be was, or nothing has been recorded yet
 };
 
 // Evaluates the branches of a plan for a group of images. Branches with the same conditioning run as the same rows
@@ -32,8 +40,8 @@ class BranchEvaluator {
                   const std::atomic<bool>& cancelled, Recorder* recorder);
   ~BranchEvaluator();
 
-  // D_b for the wanted branches (undefined for the others): float32 [images, C, H, W].
-  // `latents` is what the model is given, float32.
+  // D_b for the wanted branches (undefined for the others): [images, C, H, W] in the dtype that the model gives.
+  // `latents` is what the model is given, float32. The next call may overwrite what this one returned.
   std::vector<at::Tensor> evaluate(const std::vector<uint8_t>& wanted, const at::Tensor& latents, double timestep,
                                    int64_t step);
 
@@ -42,6 +50,9 @@ class BranchEvaluator {
 
   const Sharing& sharing() const { return sharing_; }
 
+  // Since the evaluator was made.
+  Replayed replayed() const;
+
  private:
   struct Arrangement;
 
@@ -49,8 +60,12 @@ class BranchEvaluator {
   std::unique_ptr<Arrangement> build(const std::vector<int64_t>& branches, const std::vector<int64_t>& cuts,
                                      const Values& example);
   std::vector<int64_t> cutsFor(const std::vector<int64_t>& branches) const;
-  Values inputs(const std::vector<int64_t>& states, const at::Tensor& latents, double timestep) const;
-  std::vector<at::Tensor> run(Arrangement& arrangement, const at::Tensor& latents, double timestep, int64_t step);
+  Values fixedInputs(const std::vector<int64_t>& states) const;
+  Values inputs(const Arrangement& arrangement, const at::Tensor& latents, double timestep) const;
+  Values inputs(const Values& fixed, int64_t states, const at::Tensor& latents, double timestep) const;
+  at::Tensor predict(Arrangement& arrangement, const Values& inputs, int64_t step, bool interruptible);
+  std::vector<at::Tensor> split(const Arrangement& arrangement, const at::Tensor& prediction,
+                                const at::Tensor& latents) const;
   void addRecords(HookSet& hooks, int64_t site, const std::vector<int64_t>& branches,
                   const std::vector<int64_t>& group);
   std::string compare(Arrangement& cut, Arrangement& whole, const at::Tensor& latents, double timestep);
@@ -59,7 +74,9 @@ class BranchEvaluator {
   const Plan& plan_;
   int64_t firstImage_, images_;
   const std::atomic<bool>& cancelled_;
-  std::vector<PreparedEdit> edits_;
+  std::shared_ptr<RecordedPlan> recorded_;
+  int64_t recordingsBefore_ = 0, replaysBefore_ = 0;
+  std::string notRecorded_;
   std::vector<std::vector<int64_t>> editSites_;  // per edit: the sites it acts on
   std::vector<int64_t> measuredSites_;           // like Plan::adaptive
   std::vector<at::Tensor> measured_;

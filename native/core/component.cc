@@ -37,10 +37,11 @@ std::unique_ptr<Component> Component::load(const Options& options) {
   auto module = openArchive(options.file, options.allowAllOperators);
   try {
     component->size_ = moveWeights(module, options.device, options.dtype);
-    const auto flat = flattenPlain(module, options.device, options.allowAllOperators);
+    auto flat = flattenPlain(module, options.device, options.allowAllOperators);
     if (options.dtype != at::kFloat) matchPrecision(flat.graph);
     component->code_ = flat.code;
     component->arity_ = flat.graph->inputs().size();
+    flat.fusions.modulation = flat.fusions.residual = true;
     component->program_ = std::make_unique<Program>(selectTaps(flat, {}));
   } catch (const c10::OutOfMemoryError& error) {
     throw Error("OUT_OF_MEMORY", options.file + " does not fit into the memory of " + options.device.str() + ": " +

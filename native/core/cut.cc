@@ -27,8 +27,9 @@ void collectUsed(const Node* node, std::set<const Value*>& used) {
 }
 
 bool isWeightBearing(const Node* node) {
-  static const std::set<std::string> kinds{"aten::linear", "aten::addmm",  "aten::mm",           "aten::matmul",
-                                           "aten::bmm",    "aten::conv2d", "aten::_convolution", "aten::conv3d"};
+  static const std::set<std::string> kinds{"aten::linear",       "aten::addmm",  "aten::mm",
+                                           "aten::matmul",       "aten::bmm",    "aten::conv2d",
+                                           "aten::_convolution", "aten::conv3d", "detail_guidance::linear_gelu"};
   return kinds.count(node->kind().toQualString()) > 0;
 }
 

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <string>
 
+#include "native/core/device.h"
 #include "native/core/error.h"
 
 namespace dg {
@@ -40,17 +41,17 @@ void requireBelow(const std::vector<int64_t>& indices, int64_t size, const char*
 }
 
 at::Tensor indexTensor(const std::vector<int64_t>& indices, at::Device device) {
-  return at::tensor(indices, at::kLong).to(device);
+  return toDevice(at::tensor(indices, at::kLong), device);
 }
 
 at::Tensor valueTensor(const std::vector<double>& values, at::Device device) {
-  return at::tensor(values, at::kDouble).to(at::kFloat).to(device);
+  return toDevice(at::tensor(values, at::kDouble).to(at::kFloat), device);
 }
 
 // The same permutation for every row and channel; a new one at every step.
 at::Tensor permutation(int64_t count, uint64_t seed, int64_t step, at::Device device) {
   auto generator = at::detail::createCPUGenerator(seed + 0x9E3779B97F4A7C15ULL * static_cast<uint64_t>(step));
-  return at::randperm(count, generator, at::TensorOptions(at::kLong)).to(device);
+  return toDevice(at::randperm(count, generator, at::TensorOptions(at::kLong)), device);
 }
 
 // Row-normalised Gaussian weights between the positions of one axis: [n, n].
@@ -73,13 +74,80 @@ Operation operationNamed(const std::string& wanted) {
   throw Error("BAD_OPTION", "operation is '" + wanted + "': expected one of " + known + ".");
 }
 
-PreparedEdit::PreparedEdit(const Edit& edit, at::Device device) : edit_(edit) {
+bool haveSameStructure(const Edit& a, const Edit& b) {
+  const auto count = [](const std::optional<std::vector<int64_t>>& list) {
+    return list ? static_cast<int64_t>(list->size()) : -1;
+  };
+  const auto shape = [](const at::Tensor& tensor) {
+    return tensor.defined() ? tensor.sizes().vec() : std::vector<int64_t>{};
+  };
+  return a.path == b.path && a.tap == b.tap && a.stream == b.stream && a.operation == b.operation &&
+         count(a.channels) == count(b.channels) && count(a.tokens) == count(b.tokens) &&
+         a.scale.size() == b.scale.size() && a.shift.size() == b.shift.size() &&
+         a.reference.size() == b.reference.size() && shape(a.source) == shape(b.source) &&
+         (!a.source.defined() || a.source.scalar_type() == b.source.scalar_type()) && a.sigma == b.sigma &&
+         a.grid == b.grid && a.lastTokens == b.lastTokens;
+}
+
+PreparedEdit::PreparedEdit(const Edit& edit, at::Device device, bool replayable)
+    : edit_(edit), device_(device), replayable_(replayable) {
   if (edit.channels) channels_ = indexTensor(*edit.channels, device);
   if (edit.tokens) tokens_ = indexTensor(*edit.tokens, device);
   if (!edit.reference.empty()) reference_ = indexTensor(edit.reference, device);
   if (!edit.scale.empty()) scale_ = valueTensor(edit.scale, device);
   if (!edit.shift.empty()) shift_ = valueTensor(edit.shift, device);
-  if (edit.source.defined()) source_ = edit.source.to(device);
+  if (edit.source.defined()) source_ = toDevice(edit.source, device);
+  if (!replayable_ || edit.operation != Operation::retain) return;
+  retentions_ = valueTensor(edit.retention.empty() ? std::vector<double>{0} : edit.retention, device);
+  retention_ = retentions_.narrow(0, 0, 1).clone();
+}
+
+void PreparedEdit::refill(const Edit& edit) {
+  checkRange(edit, channelsSeen_, tokensSeen_);
+  const auto replace = [](at::Tensor& present, const at::Tensor& wanted) {
+    if (present.defined()) present.copy_(wanted, /*non_blocking=*/true);
+  };
+  const PreparedEdit wanted(edit, device_, replayable_);
+  replace(channels_, wanted.channels_);
+  replace(tokens_, wanted.tokens_);
+  replace(reference_, wanted.reference_);
+  replace(scale_, wanted.scale_);
+  replace(shift_, wanted.shift_);
+  replace(source_, wanted.source_);
+  retentions_ = wanted.retentions_;  // read by prepare() alone: it may lie elsewhere and be of another length
+  edit_ = edit;
+  presentStep_ = -1;
+}
+
+void PreparedEdit::prepare(int64_t step) {
+  if (!replayable_) return;
+  if (retentions_.defined()) {
+    retention_.copy_(retentions_.narrow(0, std::min<int64_t>(step, retentions_.size(0) - 1), 1));
+  }
+  if (order_.defined() && presentStep_ != step) {
+    order_.copy_(permutation(order_.size(0), edit_.seed, step, order_.device()), /*non_blocking=*/true);
+  }
+  presentStep_ = step;
+}
+
+at::Tensor PreparedEdit::retained(const at::Tensor& chosen, int64_t step) const {
+  // Zeroing writes zeros even where z is infinite or not a number.
+  if (retention_.defined()) {
+    const auto rho = retention_.reshape({});
+    return at::where(rho == 0, at::zeros_like(chosen), chosen * rho);
+  }
+  const auto& table = edit_.retention;
+  const double rho = table.empty() ? 0 : table[std::min<size_t>(step, table.size() - 1)];
+  return rho == 0 ? at::zeros_like(chosen) : chosen * rho;
+}
+
+at::Tensor PreparedEdit::order(int64_t count, int64_t step, at::Device device) const {
+  if (!replayable_) return permutation(count, edit_.seed, step, device);
+  if (!order_.defined() || order_.size(0) != count) {
+    order_ = permutation(count, edit_.seed, step, device);
+    presentStep_ = step;
+  }
+  return order_;
 }
 
 void PreparedEdit::checkRange(const at::Tensor& rows) const {
@@ -87,9 +155,16 @@ void PreparedEdit::checkRange(const at::Tensor& rows) const {
     throw Error("BAD_TENSOR", edit_.path + " gives a tensor of shape " + shapeText(rows) +
                                   ": an edit needs [rows, tokens, channels] or [rows, channels].");
   }
-  if (edit_.channels) requireBelow(*edit_.channels, rows.size(-1), "CHANNEL_OUT_OF_RANGE", "Channel", edit_.path);
-  requireBelow(edit_.reference, rows.size(-1), "CHANNEL_OUT_OF_RANGE", "Channel", edit_.path);
-  if (edit_.tokens) requireBelow(*edit_.tokens, rows.size(-2), "TOKEN_OUT_OF_RANGE", "Token", edit_.path);
+  checkRange(edit_, rows.size(-1), rows.size(-2));
+  channelsSeen_ = rows.size(-1);
+  tokensSeen_ = rows.size(-2);
+}
+
+void PreparedEdit::checkRange(const Edit& edit, int64_t channels, int64_t tokens) const {
+  if (channels < 0) return;  // not known yet: when it is applied
+  if (edit.channels) requireBelow(*edit.channels, channels, "CHANNEL_OUT_OF_RANGE", "Channel", edit.path);
+  requireBelow(edit.reference, channels, "CHANNEL_OUT_OF_RANGE", "Channel", edit.path);
+  if (edit.tokens) requireBelow(*edit.tokens, tokens, "TOKEN_OUT_OF_RANGE", "Token", edit.path);
 }
 
 at::Tensor PreparedEdit::choose(const at::Tensor& rows) const {
@@ -116,12 +191,8 @@ void PreparedEdit::put(at::Tensor& rows, const at::Tensor& values) const {
 at::Tensor PreparedEdit::changed(const at::Tensor& chosen, const at::Tensor& rows, const at::Tensor& bypass,
                                  int64_t step) const {
   switch (edit_.operation) {
-    case Operation::retain: {
-      const auto& table = edit_.retention;
-      const double rho = table.empty() ? 0 : table[std::min<size_t>(step, table.size() - 1)];
-      // Zeroing writes zeros even where z is infinite or not a number.
-      return rho == 0 ? at::zeros_like(chosen) : chosen * rho;
-    }
+    case Operation::retain:
+      return retained(chosen, step);
     case Operation::mean: {
       const auto mean = rows.mean(-2, /*keepdim=*/true);
       return (channels_.defined() ? mean.index_select(-1, channels_) : mean).expand_as(chosen);
@@ -152,7 +223,7 @@ at::Tensor PreparedEdit::changed(const at::Tensor& chosen, const at::Tensor& row
       return choose(bypass.to(chosen.scalar_type()));
     }
     case Operation::shuffle:
-      return chosen.index_select(-2, permutation(chosen.size(-2), edit_.seed, step, chosen.device()));
+      return chosen.index_select(-2, order(chosen.size(-2), step, chosen.device()));
     case Operation::blur: {
       const int64_t tokens = rows.size(-2), channels = chosen.size(-1);
       const auto [height, width] = edit_.grid.value_or(std::pair<int64_t, int64_t>{1, tokens});

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "native/core/fusion.h"
 #include "native/core/site.h"
 
 namespace dg {
@@ -19,6 +20,7 @@ struct FlatModel {
   int64_t blocks = 0;
   // Inlined nodes point to the functions they came from, which error reports name: it has to outlive every program.
   std::shared_ptr<torch::jit::CompilationUnit> code;
+  Fusions fusions;  // what the programs made of it fuse
 };
 
 // Blocks of one class share one method graph, so the calls are inlined one by one here, while the path of the

@@ -3,13 +3,11 @@
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/LegacyTypeDispatch.h>
-#include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
 
 #include <algorithm>
-#include <string>
 
-#include "native/core/tap.h"
+#include "native/core/pattern.h"
 #include "native/core/vectorise.h"
 
 namespace dg {
@@ -60,20 +58,10 @@ void overChunks(const at::Tensor& x, Work work) {
   });
 }
 
-bool isAddOfOne(const Node* node) {
-  if (node->kind() != c10::aten::add || node->inputs().size() != 3) return false;
-  const auto alpha = torch::jit::toIValue(node->input(2));
-  const bool one = alpha && ((alpha->isInt() && alpha->toInt() == 1) || (alpha->isDouble() && alpha->toDouble() == 1));
-  return one && node->input(0)->type()->isSubtypeOf(*c10::TensorType::get()) &&
-         node->input(1)->type()->isSubtypeOf(*c10::TensorType::get());
-}
-
 // The product of two tensors that only this user reads.
 Node* ownProduct(Value* value) {
   Node* node = value->node();
-  const bool isProduct = node->kind() == c10::aten::mul && value->uses().size() == 1 &&
-                         node->input(1)->type()->isSubtypeOf(*c10::TensorType::get());
-  return isProduct ? node : nullptr;
+  return isProductOfTensors(node) && value->uses().size() == 1 ? node : nullptr;
 }
 
 Node* ownLayerNorm(Value* value) {
@@ -81,29 +69,10 @@ Node* ownLayerNorm(Value* value) {
   return node->kind() == c10::aten::layer_norm && value->uses().size() == 1 ? node : nullptr;
 }
 
-bool mutates(const Block* block) {
-  for (const Node* node : block->nodes()) {
-    const auto* schema = node->maybeSchema();
-    if (schema != nullptr && schema->is_mutable()) return true;
-    for (const Block* inner : node->blocks()) {
-      if (mutates(inner)) return true;
-    }
-  }
-  return false;
-}
-
-void replace(Node* sum, Graph& graph, const char* name, at::ArrayRef<Value*> inputs) {
-  torch::jit::WithInsertPoint guard(sum);
-  Node* fused = graph.create(c10::Symbol::fromQualString(std::string(kNamespace) + "::" + name), inputs);
-  graph.insertNode(fused);
-  fused->output()->setType(c10::TensorType::get());
-  sum->output()->replaceAllUsesWith(fused->output());
-}
-
-void fuseBlock(Graph& graph, Block* block) {
+void fuseBlock(Block* block, bool modulations, bool residuals) {
   for (Node* sum : block->nodes()) {
-    for (Block* inner : sum->blocks()) fuseBlock(graph, inner);
-    if (!isAddOfOne(sum)) continue;
+    for (Block* inner : sum->blocks()) fuseBlock(inner, modulations, residuals);
+    if (!isAddOfTensors(sum)) continue;
     for (const size_t side : {0, 1}) {
       Node* product = ownProduct(sum->input(side));
       if (product == nullptr || product->owningBlock() != block) continue;
@@ -115,10 +84,11 @@ void fuseBlock(Graph& graph, Block* block) {
         scale = product->input(0);
       }
       if (norm != nullptr && norm->owningBlock() == block) {
-        replace(sum, graph, "modulated_layer_norm",
-                {norm->input(0), norm->input(1), norm->input(2), norm->input(3), norm->input(4), scale, other});
-      } else {
-        replace(sum, graph, "gated_residual", {other, product->input(0), product->input(1)});
+        if (!modulations) break;
+        substitute(sum, "modulated_layer_norm",
+                   {norm->input(0), norm->input(1), norm->input(2), norm->input(3), norm->input(4), scale, other});
+      } else if (residuals) {
+        substitute(sum, "gated_residual", {other, product->input(0), product->input(1)});
       }
       break;
     }
@@ -127,10 +97,9 @@ void fuseBlock(Graph& graph, Block* block) {
 
 }  // namespace
 
-void fuseChains(const std::shared_ptr<Graph>& graph) {
-  // A fused chain reads its inputs where its last operator stood.
+void fuseChains(const std::shared_ptr<Graph>& graph, bool modulations, bool residuals) {
   if (mutates(graph->block())) return;
-  fuseBlock(*graph, graph->block());
+  fuseBlock(graph->block(), modulations, residuals);
   torch::jit::EliminateDeadCode(graph);
 }
 

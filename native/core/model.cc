@@ -3,7 +3,9 @@
 #include <ATen/Functions.h>
 
 #include "native/core/archive.h"
+#include "native/core/device.h"
 #include "native/core/error.h"
+#include "native/core/memory.h"
 #include "native/core/precision.h"
 #include "native/core/tap.h"
 #include "native/core/weights.h"
@@ -40,6 +42,7 @@ void fitInputs(FlatModel& flat, const torch::jit::Module& module, size_t given) 
 std::unique_ptr<Model> Model::load(const LoadOptions& options) {
   registerOperators();
   requireDevice(options.device);
+  useOwnStream(options.device);
   const at::NoGradGuard noGrad;
   auto model = std::make_unique<Model>();
   model->options_ = options;
@@ -53,6 +56,9 @@ std::unique_ptr<Model> Model::load(const LoadOptions& options) {
     model->flat_ = flatten(module, options.blocks, options.device, options.allowAllOperators);
     fitInputs(model->flat_, module, options.inputs.size());
     if (options.dtype != at::kFloat) matchPrecision(model->flat_.graph);
+    model->flat_.fusions = options.fuse ? Fusions::named(*options.fuse) : Fusions::forDevice(options.device);
+    model->fusionCounts_ = countFusions(*selectTaps(model->flat_, {}));
+    model->recorder_ = makeWorkRecorder(options.device);
   } catch (const c10::OutOfMemoryError& error) {
     throw Error("OUT_OF_MEMORY", options.file + " does not fit into the memory of " + options.device.str() + ": " +
                                      error.what_without_backtrace());
@@ -63,8 +69,7 @@ std::unique_ptr<Model> Model::load(const LoadOptions& options) {
 }
 
 at::Tensor Model::adapt(const at::Tensor& tensor, int64_t input) const {
-  const auto dtype = options_.inputs[input].dtype.value_or(options_.dtype);
-  return tensor.to(at::TensorOptions(options_.device).dtype(dtype));
+  return toDevice(tensor, options_.device).to(options_.inputs[input].dtype.value_or(options_.dtype));
 }
 
 at::Tensor Model::forward(const Values& inputs, const HookSet& hooks, const std::vector<int64_t>& bypassed) {
@@ -76,11 +81,55 @@ const Chain& Model::chain(const TapSelection& taps, const std::vector<int64_t>& 
   const std::pair key{taps, cuts};
   const auto known = chains_.find(key);
   if (known != chains_.end()) return known->second;
+  if (!fusionsChecked_) checkFusions(example);
   auto chain = cutGraph(selectTaps(flat_, taps), cuts);
   std::vector<bool> batched;
   for (const auto& input : options_.inputs) batched.push_back(input.batched);
   learnBatchRules(chain, example, batched);
   return chains_.emplace(key, std::move(chain)).first->second;
+}
+
+// Kinds that leave the unfused graph's result beyond fusionTolerance are not used. The two of the CPU that round where
+// the separate operators do need no check there.
+void Model::checkFusions(const Values& example) {
+  fusionsChecked_ = true;
+  bool exact = options_.device.is_cpu() && options_.dtype == at::kFloat;
+  for (const auto& [kind, count] : fusionCounts_) exact = exact && (kind == "modulation" || kind == "residual");
+  if (exact) return;
+  const auto wanted = flat_.fusions;
+  const auto outputWith = [&](const Fusions& fusions) {
+    flat_.fusions = fusions;
+    return predictionIn(Program(selectTaps(flat_, {})).run(example, nullptr).at(0)).to(at::kFloat);
+  };
+  const auto expected = outputWith(Fusions{});
+  const double magnitude = expected.abs().max().item<double>();
+  const auto differs = [&](const Fusions& fusions) {
+    const double difference = (outputWith(fusions) - expected).abs().max().item<double>();
+    return !(difference <= fusionTolerance(options_.dtype) * magnitude);
+  };
+  if (!differs(wanted)) {
+    flat_.fusions = wanted;
+    return;
+  }
+  std::vector<std::string> kept, dropped;
+  for (const auto& kind : wanted.names()) (differs(Fusions::named({kind})) ? dropped : kept).push_back(kind);
+  // None of them alone, but together: then none.
+  if (dropped.empty() || differs(Fusions::named(kept))) {
+    dropped = wanted.names();
+    kept.clear();
+  }
+  flat_.fusions = Fusions::named(kept);
+  for (const auto& kind : dropped) {
+    fusionCounts_.erase(kind);
+    fusionFinding_ += (fusionFinding_.empty() ? "" : ", ") + kind;
+  }
+  fusionFinding_ = "not fused, since the result differs from the unfused model's by more than " +
+                   std::to_string(fusionTolerance(options_.dtype)) + " (relative): " + fusionFinding_;
+}
+
+void Model::forget() {
+  recordedPlans_.clear();
+  emptyCache(options_.device);
 }
 
 at::Tensor predictionIn(const c10::IValue& result) {

@@ -12,6 +12,8 @@
 #include "native/core/cut.h"
 #include "native/core/flatten.h"
 #include "native/core/program.h"
+#include "native/core/recorded_plan.h"
+#include "native/core/work_recorder.h"
 
 namespace dg {
 
@@ -31,6 +33,7 @@ struct LoadOptions {
   std::vector<BlockPattern> blocks;
   int64_t outputChannels = 0;  // the first channels of the output are the prediction; 0: all
   bool allowAllOperators = false;
+  std::optional<std::vector<std::string>> fuse;  // chains of operators that become one, by name; none: what gains
 };
 
 // A transformer on a device: its flat graph, its sites, and the programs compiled from it so far. Used by one thread
@@ -50,6 +53,19 @@ class Model {
   int64_t latentInput() const { return latent_; }
   int64_t timestepInput() const { return timestep_; }
 
+  // What is fused, and, where a fused graph was found to differ from the unfused one, what is not and why.
+  const Fusions& fusions() const { return flat_.fusions; }
+  const std::string& fusionFinding() const { return fusionFinding_; }
+  // Fused chains in the whole model, by kind.
+  const std::map<std::string, int64_t>& fusionCounts() const { return fusionCounts_; }
+
+  // Null where evaluations are not recorded.
+  WorkRecorder* workRecorder() const { return recorder_.get(); }
+  RecordedPlans& recordedPlans() { return recordedPlans_; }
+
+  // Lets go of recordings and of memory that is kept for later.
+  void forget();
+
   // `tensor` on the model's device in the dtype that input takes.
   at::Tensor adapt(const at::Tensor& tensor, int64_t input) const;
 
@@ -64,8 +80,15 @@ class Model {
   std::map<std::vector<int64_t>, std::string> cutFindings;
 
  private:
+  void checkFusions(const Values& example);
+
   LoadOptions options_;
   FlatModel flat_;
+  std::map<std::string, int64_t> fusionCounts_;
+  bool fusionsChecked_ = false;
+  std::string fusionFinding_;
+  std::unique_ptr<WorkRecorder> recorder_;  // outlives the recorded plans
+  RecordedPlans recordedPlans_;
   int64_t parameters_ = 0, bytes_ = 0, latent_ = -1, timestep_ = -1;
   std::map<std::pair<TapSelection, std::vector<int64_t>>, Chain> chains_;
 };

@@ -8,7 +8,8 @@
 #include <unordered_map>
 
 #include "native/core/error.h"
-#include "native/core/fuse.h"
+#include "native/core/fusion.h"
+#include "native/core/memory.h"
 
 namespace dg {
 namespace {
@@ -43,13 +44,6 @@ Node* attend(Graph& graph, Node* tap) {
   tap->output()->replaceAllUsesWith(made->output());
   tap->destroy();
   return made;
-}
-
-bool isOutOfMemory(const std::exception& error) {
-  const std::string what = error.what();
-  return dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr ||
-         dynamic_cast<const std::bad_alloc*>(&error) != nullptr ||
-         what.find("not enough memory") != std::string::npos || what.find("out of memory") != std::string::npos;
 }
 
 // The interpreter wraps what an operator throws into a report with the TorchScript stack; its last line is the reason.
@@ -119,7 +113,7 @@ std::shared_ptr<Graph> selectTaps(const FlatModel& model, const TapSelection& se
   }
   torch::jit::EliminateCommonSubexpression(graph);
   torch::jit::EliminateDeadCode(graph);
-  fuseChains(graph);
+  fuse(graph, model.fusions);
   return graph;
 }
 

@@ -9,9 +9,12 @@
 #include <optional>
 
 #include "native/core/combine.h"
+#include "native/core/device.h"
 #include "native/core/error.h"
+#include "native/core/memory.h"
 #include "native/core/recycle.h"
 #include "native/core/reuse.h"
+#include "native/core/update.h"
 
 namespace dg {
 namespace {
@@ -70,10 +73,21 @@ void requireFinite(const at::Tensor& x, const Step& step) {
                                   ": lower the guidance scales, or load the model in float32.");
 }
 
-}  // namespace
+// Whether the guidance sum and the sampler's update are one operator in this step: the sum is all there is to it.
+bool isOnePass(const Model& model, const Plan& plan, const Step& step) {
+  const bool reuses = std::any_of(plan.branches.begin(), plan.branches.end(),
+                                  [](const Branch& branch) { return branch.reference >= 0; });
+  return model.fusions().update && step.adjustments.empty() && !reuses;
+}
 
-SampleResult sample(Model& model, const Plan& plan, const std::function<void(const Progress&)>& onStep,
-                    const std::atomic<bool>& cancelled, const RecordSink& onRecords) {
+void widen(std::vector<at::Tensor>& predictions) {
+  for (auto& each : predictions) {
+    if (each.defined()) each = each.to(at::kFloat);
+  }
+}
+
+SampleResult sampleGroups(Model& model, const Plan& plan, const std::function<void(const Progress&)>& onStep,
+                          const std::atomic<bool>& cancelled, const RecordSink& onRecords) {
   const c10::InferenceMode inference;
   std::optional<Recorder> recorder;
   if (plan.recording) recorder.emplace(model, *plan.recording, onRecords);
@@ -90,7 +104,8 @@ SampleResult sample(Model& model, const Plan& plan, const std::function<void(con
     Combiner combiner;
     FreshNoise noise(plan, first, images);
     std::deque<at::Tensor> history;
-    auto x = plan.latents.narrow(0, first, images).to(model.device()).contiguous();
+    Pace pace(model.device());
+    auto x = toDevice(plan.latents.narrow(0, first, images).contiguous(), model.device());
     for (int64_t i = 0; i < steps; ++i) {
       const auto& step = plan.steps[i];
       const auto given = step.inputScale == 1 ? x : x * step.inputScale;
@@ -98,27 +113,57 @@ SampleResult sample(Model& model, const Plan& plan, const std::function<void(con
       if (recorder) recorder->begin(i, step.timestep, first, images);
       auto predictions = evaluator.evaluate(wanted, given, step.timestep, i);
       if (recorder) recorder->finish();
-      reuse.observe(evaluator.measured(), wanted);
-      reuse.complete(predictions, wanted);
       result.evaluations += images * std::count(wanted.begin(), wanted.end(), 1);
-      history.push_front(combiner.combine(predictions, step));
+      at::Tensor next;
+      if (isOnePass(model, plan, step)) {
+        auto update = guideAndAdvance(predictions, step, x, history);
+        history.push_front(update.guided);
+        next = update.next;
+      } else {
+        widen(predictions);
+        reuse.observe(evaluator.measured(), wanted);
+        reuse.complete(predictions, wanted);
+        history.push_front(combiner.combine(predictions, step));
+        next = advance(step, x, history);
+      }
       if (history.size() > longest) history.pop_back();
       at::Tensor preview;
       if (plan.preview && onStep) {
-        preview = (x * step.previewSample + history.front() * step.previewOutput).to(at::kCPU);
+        preview = toHost(x * step.previewSample + history.front() * step.previewOutput);
       }
-      x = advance(step, x, history);
+      x = next;
       if (step.noise != 0) x.add_(noise.draw(x), step.noise);
       if (plan.inpainting.mask.defined()) x = keepImage(plan.inpainting, step, x, first);
+      pace.step();
       if (onStep) onStep({i + 1, steps, first, images, step.timestep, preview});
     }
     if (steps > 0 && !recorder) requireFinite(x, plan.steps.back());
-    finished.push_back(x.to(at::kCPU));
-    const auto& sharing = evaluator.sharing();
-    result.sharing = sharing;
+    finished.push_back(toHost(x));
+    result.sharing = evaluator.sharing();
+    const auto replayed = evaluator.replayed();
+    result.replayed.recordings += replayed.recordings;
+    result.replayed.replays += replayed.replays;
+    result.replayed.reason = replayed.reason;
   }
   result.latents = at::cat(finished);
+  result.notFused = model.fusionFinding();
   return result;
+}
+
+}  // namespace
+
+SampleResult sample(Model& model, const Plan& plan, const std::function<void(const Progress&)>& onStep,
+                    const std::atomic<bool>& cancelled, const RecordSink& onRecords) {
+  try {
+    return sampleGroups(model, plan, onStep, cancelled, onRecords);
+  } catch (const std::exception& error) {
+    if (!isOutOfMemory(error)) throw;
+    // What is left over from the attempt would be missing in the next.
+    model.forget();
+    if (dynamic_cast<const Error*>(&error) != nullptr) throw;
+    throw Error("OUT_OF_MEMORY", std::string("Sampling did not fit into memory: ") + error.what() +
+                                     ". Use a smaller size or batch, or a 16 bit dtype.");
+  }
 }
 
 at::Tensor gaussian(uint64_t seed, at::IntArrayRef shape) {

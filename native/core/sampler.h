@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <string>
 
 #include "native/core/branch.h"
 #include "native/core/model.h"
@@ -25,6 +26,8 @@ struct Progress {
 struct SampleResult {
   at::Tensor latents;  // float32 [images, C, H, W], on the CPU
   Sharing sharing;
+  Replayed replayed;
+  std::string notFused;     // Model::fusionFinding
   int64_t evaluations = 0;  // branch evaluations of one image, summed
 };
 

@@ -9,7 +9,10 @@
 
 #include "native/core/error.h"
 #include "native/core/fuse.h"
+#include "native/core/fuse_activation.h"
+#include "native/core/fuse_attention.h"
 #include "native/core/precision.h"
+#include "native/core/update.h"
 
 namespace dg {
 namespace {
@@ -80,6 +83,14 @@ void registerOperators() {
         "Tensor shift) -> Tensor",
         modulatedLayerNorm);
     library->def("gated_residual(Tensor x, Tensor a, Tensor b) -> Tensor", gatedResidual);
+    library->def("norm_rotary(Tensor x, Tensor? weight, float? eps, Tensor? cosine, Tensor? sine) -> Tensor",
+                 normRotary);
+    library->def("linear_gelu(Tensor x, Tensor weight, Tensor bias) -> Tensor", linearGelu);
+    library->def("gated_silu(Tensor a, Tensor b) -> Tensor", gatedSilu);
+    library->def(
+        "guided_update(Tensor[] predictions, float[] weights, Tensor x, Tensor[] history, float sample, "
+        "float[] outputs) -> (Tensor, Tensor)",
+        guidedUpdate);
   });
 }
 

@@ -9,7 +9,7 @@ import { blocksBefore, median, partialForwardFloor, quantile, ratioOf } from '..
 import { takeTurns } from '../../bench/turns';
 import { testPython } from '../../setup/python.cjs';
 
-const here = { blocks: 12, precision: 'float32', withoutBfloat16: null } as const;
+const here = { blocks: 12, precision: 'float32', withoutBfloat16: null, device: 'cpu' } as const;
 
 describe('arithmetic', () => {
   test('medians and quantiles', () => {

@@ -4,7 +4,10 @@
 #include <torch/script.h>
 
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "native/core/model.h"
 
@@ -50,11 +53,13 @@ inline torch::jit::Module toyModule() {
 }
 
 // The toy, written to a file of the test's own and loaded.
-inline std::unique_ptr<Model> loadToy(const std::string& file, at::ScalarType dtype = at::kFloat) {
+inline std::unique_ptr<Model> loadToy(const std::string& file, at::ScalarType dtype = at::kFloat,
+                                      std::optional<std::vector<std::string>> fuse = std::nullopt) {
   toyModule().save(file);
   LoadOptions options;
   options.file = file;
   options.dtype = dtype;
+  options.fuse = std::move(fuse);
   options.inputs = {
       {"x", "latent", std::nullopt, true}, {"t", "timestep", std::nullopt, true}, {"y", "class", at::kLong, true}};
   options.blocks = {{"blocks.*", {"image"}}};

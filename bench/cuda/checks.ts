@@ -1,0 +1,207 @@
+/**
+ * What has to hold on a device, as a program that needs nothing but the built addon: `node build/bench-cuda/checks.cjs
+ * --device cuda:0`. On the CPU (`--device cpu`) the same checks run where they mean something, which proves the program
+ * itself. Prints a line for each check and a JSON document with `--json FILE`; exit code 1 when one fails.
+ */
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+
+import {
+  emptyCache,
+  listDevices,
+  loadPipeline,
+  memoryStatistics,
+  type GenerateOptions,
+  type LoadOptions,
+} from '../../lib';
+
+interface Outcome {
+  name: string;
+  status: 'passed' | 'failed' | 'skipped';
+  detail: string;
+}
+
+const { values: given } = parseArgs({
+  options: {
+    device: { type: 'string', default: 'cuda:0' },
+    runs: { type: 'string', default: '200' },
+    json: { type: 'string' },
+  },
+});
+const device = given.device;
+const isCuda = device.startsWith('cuda');
+
+const options: GenerateOptions = {
+  classLabel: 'Coat',
+  seed: 5,
+  numInferenceSteps: 12,
+  guidance: { classifierFree: { scale: 3 }, detail: { scale: 0.3 } },
+};
+
+async function latents(load: LoadOptions, generate: GenerateOptions = options) {
+  await using pipeline = await loadPipeline('embedded', load);
+  const { latents, execution } = await pipeline.generate(generate);
+  return { values: latents.data as Float32Array, execution };
+}
+
+/** ‖a − b‖ / ‖b‖. */
+function difference(a: Float32Array, b: Float32Array): number {
+  let [distance, length] = [0, 0];
+  b.forEach((value, at) => {
+    distance += (value - a[at]!) ** 2;
+    length += value ** 2;
+  });
+  return Math.sqrt(distance / length);
+}
+
+function require(holds: boolean, detail: string): string {
+  if (!holds) throw new Error(detail);
+  return detail;
+}
+
+/** Relative difference of the latents to the CPU's in float32 (Euclidean norm) that is allowed. */
+const tolerances = { float32: 1e-3, float16: 3e-2, bfloat16: 1.5e-1 } as const;
+
+/** Sets DETAIL_GUIDANCE_CUDA_GRAPHS for the pipelines that `work` loads. */
+async function withGraphs<Result>(on: boolean, work: () => Promise<Result>): Promise<Result> {
+  process.env.DETAIL_GUIDANCE_CUDA_GRAPHS = on ? '1' : '0';
+  try {
+    return await work();
+  } finally {
+    delete process.env.DETAIL_GUIDANCE_CUDA_GRAPHS;
+  }
+}
+
+const needsCuda = isCuda ? null : 'needs a CUDA device';
+
+const checks: { name: string; skip?: string | null; run: () => Promise<string> }[] = [
+  ...(['float32', 'float16', 'bfloat16'] as const).map((dtype) => ({
+    name: `the CPU's latents, in ${dtype}`,
+    run: async () => {
+      const expected = await latents({ device: 'cpu', dtype: 'float32' });
+      const found = await latents({ device, dtype });
+      const apart = difference(found.values, expected.values);
+      return require(apart <
+        tolerances[dtype], `${apart.toExponential(2)} apart, less than ${tolerances[dtype]} wanted`);
+    },
+  })),
+  {
+    name: 'the same seed, the same bytes',
+    run: async () => {
+      const [first, second] = [await latents({ device }), await latents({ device })];
+      return require(difference(first.values, second.values) === 0, 'two pipelines, equal to the bit');
+    },
+  },
+  {
+    name: 'fusing changes the result by rounding alone',
+    run: async () => {
+      const plain = await latents({ device, fuse: false });
+      const fused = await latents({ device });
+      const apart = difference(fused.values, plain.values);
+      const { notFused } = fused.execution;
+      return require(apart < 1e-3 &&
+        notFused === null, `${apart.toExponential(2)} apart; not fused: ${notFused ?? 'nothing'}`);
+    },
+  },
+  {
+    name: 'CUDA graphs replay, and change nothing',
+    skip: needsCuda,
+    run: async () => {
+      const eager = await withGraphs(false, () => latents({ device }));
+      const replayed = await withGraphs(true, () => latents({ device }));
+      const { recordings, replays, notRecorded } = replayed.execution;
+      const apart = difference(replayed.values, eager.values);
+      return require(replays > 0 &&
+        eager.execution.replays === 0 &&
+        apart <
+          1e-5, `${recordings} recorded, ${replays} replayed, ${apart.toExponential(2)} apart; not recorded: ${notRecorded ?? 'nothing'}`);
+    },
+  },
+  {
+    name: 'other channels, retention and scales take effect in what was recorded',
+    run: async () => {
+      const detail = { scale: 0.6, channels: [3, 40, 77], retention: 0.25 };
+      const other: GenerateOptions = { ...options, guidance: { classifierFree: { scale: 2 }, detail } };
+      await using pipeline = await loadPipeline('embedded', { device });
+      await pipeline.generate({
+        ...options,
+        guidance: { classifierFree: { scale: 3 }, detail: { ...detail, channels: [1, 2, 5] } },
+      });
+      const { latents: found, execution } = await pipeline.generate(other);
+      const expected = await withGraphs(false, () => latents({ device }, other));
+      const apart = difference(found.data as Float32Array, expected.values);
+      return require(apart < 1e-5 &&
+        execution.recordings ===
+          0, `${apart.toExponential(2)} apart, ${execution.replays} replays, nothing recorded anew`);
+    },
+  },
+  {
+    name: `no memory is lost in ${given.runs} runs`,
+    run: async () => {
+      await using pipeline = await loadPipeline('embedded', { device });
+      const short = { ...options, numInferenceSteps: 4 };
+      const used = () => memoryStatistics(device)?.allocated ?? process.memoryUsage().rss;
+      for (let run = 0; run < 20; ++run) await pipeline.generate(short);
+      const before = used();
+      for (let run = 0; run < Number(given.runs); ++run) await pipeline.generate({ ...short, seed: run });
+      const grown = used() - before;
+      // Device memory is counted to the byte; the process's moves by what its allocators keep.
+      return require(grown <= (isCuda ? 0 : 64e6), `${grown} bytes more than before`);
+    },
+  },
+  {
+    name: 'memory that runs out is OUT_OF_MEMORY, and the pipeline goes on',
+    skip: needsCuda,
+    run: async () => {
+      await using pipeline = await loadPipeline('embedded', { device });
+      const before = await pipeline.generate(options);
+      const { free } = memoryStatistics(device)!;
+      // Attention's and the feed-forward's activations of one picture are about a megabyte.
+      const images = Math.ceil((4 * free) / 1e6);
+      let code: unknown = 'none';
+      try {
+        await pipeline.generate({ ...options, numInferenceSteps: 1, numImages: images, batchSize: images });
+      } catch (error) {
+        code = (error as { code?: unknown }).code;
+      }
+      const after = await pipeline.generate(options);
+      const same = difference(after.latents.data as Float32Array, before.latents.data as Float32Array) < 1e-5;
+      emptyCache(device);
+      return require(code === 'OUT_OF_MEMORY' &&
+        same, `${images} pictures at once: ${String(code)}; the next run is as before: ${same}`);
+    },
+  },
+];
+
+async function main(): Promise<void> {
+  const { name } = listDevices().find(({ id }) => id === device) ?? {};
+  if (name === undefined)
+    throw new Error(
+      `there is no ${device}; ${listDevices()
+        .map(({ id }) => id)
+        .join(', ')} would be right`,
+    );
+  console.log(`${device}: ${name}`);
+  const outcomes: Outcome[] = [];
+  for (const { name, skip, run } of checks) {
+    let outcome: Outcome;
+    if (skip) {
+      outcome = { name, status: 'skipped', detail: skip };
+    } else {
+      try {
+        outcome = { name, status: 'passed', detail: await run() };
+      } catch (error) {
+        outcome = { name, status: 'failed', detail: error instanceof Error ? error.message : String(error) };
+      }
+    }
+    console.log(`${outcome.status.padEnd(8)}${outcome.name}: ${outcome.detail}`);
+    outcomes.push(outcome);
+  }
+  if (given.json !== undefined) writeFileSync(given.json, `${JSON.stringify({ device, name, outcomes }, null, 2)}\n`);
+  if (outcomes.some(({ status }) => status === 'failed')) process.exitCode = 1;
+}
+
+main().catch((error: unknown) => {
+  console.error(error instanceof Error ? error.message : String(error));
+  process.exitCode = 1;
+});

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Makes build/cuda-pack.tar.xz from the build that is here: Node, the addon and the programs of bench/cuda, for a GPU
+# machine that has python3 with the same version of torch, and neither Node nor a network. run.sh finds it there.
+set -eu
+cd "$(dirname "$0")/../.."
+built=${DETAIL_GUIDANCE_BUILD:-build}
+pack=build/cuda-pack
+rm -rf "$pack" "$pack.tar.xz"
+mkdir -p "$pack/bin"
+node node_modules/tsup/dist/cli-default.js --config bench/cuda/tsup.config.ts
+cp -r "$built/Release" "$pack/Release"
+cp "$(command -v node)" "$pack/bin/node"
+# What the debugger would want is the larger part of the libraries.
+if command -v strip >/dev/null; then strip --strip-debug "$pack"/Release/*.node "$pack/bin/node"; fi
+XZ_OPT="-T0 -6" tar -C build -cJf "$pack.tar.xz" cuda-pack bench-cuda
+rm -rf "$pack"
+bytes=$(wc -c <"$pack.tar.xz")
+echo "$pack.tar.xz: $((bytes / 1000000)) MB"
+[ "$bytes" -lt 62000000 ] || { echo "more than 62 MB: it will not fit where 64 MiB are carried" >&2; exit 1; }

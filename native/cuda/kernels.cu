@@ -1,0 +1,271 @@
+// See kernels.h. Memory-bound work: what counts is that every value is read and written once, 16 bytes at a time.
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+#include <stdexcept>
+#include <string>
+
+#include "native/cuda/kernels.h"
+
+namespace dg::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr unsigned kWholeWarp = 0xffffffffu;
+constexpr int kWarp = 32;
+
+void check(cudaError_t status, const char* what) {
+  if (status != cudaSuccess) throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(status));
+}
+
+// Eight consecutive values.
+template <typename T>
+struct alignas(16) Eight {
+  T values[kVector];
+};
+
+__device__ inline float toFloat(float value) { return value; }
+__device__ inline float toFloat(__half value) { return __half2float(value); }
+__device__ inline float toFloat(__nv_bfloat16 value) { return __bfloat162float(value); }
+
+template <typename T>
+__device__ inline T fromFloat(float value);
+template <>
+__device__ inline float fromFloat<float>(float value) {
+  return value;
+}
+template <>
+__device__ inline __half fromFloat<__half>(float value) {
+  return __float2half_rn(value);
+}
+template <>
+__device__ inline __nv_bfloat16 fromFloat<__nv_bfloat16>(float value) {
+  return __float2bfloat16_rn(value);
+}
+
+template <typename T>
+__device__ inline void read(float (&to)[kVector], const T* from) {
+  const auto packed = *reinterpret_cast<const Eight<T>*>(from);
+#pragma unroll
+  for (int i = 0; i < kVector; ++i) to[i] = toFloat(packed.values[i]);
+}
+
+template <typename T>
+__device__ inline void write(T* to, const float (&from)[kVector]) {
+  Eight<T> packed;
+#pragma unroll
+  for (int i = 0; i < kVector; ++i) packed.values[i] = fromFloat<T>(from[i]);
+  *reinterpret_cast<Eight<T>*>(to) = packed;
+}
+
+// The sum over all threads of the block, known to each of them. `partial` has room for one value a warp.
+__device__ inline float sumOverBlock(float value, float* partial) {
+  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, warps = blockDim.x / kWarp;
+#pragma unroll
+  for (int offset = kWarp / 2; offset > 0; offset /= 2) value += __shfl_xor_sync(kWholeWarp, value, offset);
+  if (lane == 0) partial[warp] = value;
+  __syncthreads();
+  float total = lane < warps ? partial[lane] : 0.f;
+#pragma unroll
+  for (int offset = kWarp / 2; offset > 0; offset /= 2) total += __shfl_xor_sync(kWholeWarp, total, offset);
+  __syncthreads();  // `partial` is free again
+  return total;
+}
+
+// A block a token, a thread for every 8 channels; the variance is that of the deviations, as in LayerNorm's definition.
+template <typename T>
+__global__ void modulatedLayerNorm(ModulatedLayerNorm work) {
+  __shared__ float partial[kWarp];
+  const int64_t token = blockIdx.x;
+  const int64_t row = token / work.tokens;
+  const int64_t first = static_cast<int64_t>(threadIdx.x) * kVector;
+  const bool holds = first < work.channels;
+  float x[kVector] = {};
+  if (holds) read(x, static_cast<const T*>(work.x) + token * work.channels + first);
+  float sum = 0;
+#pragma unroll
+  for (int i = 0; i < kVector; ++i) sum += x[i];
+  const float mean = sumOverBlock(sum, partial) / static_cast<float>(work.channels);
+  float squares = 0;
+#pragma unroll
+  for (int i = 0; i < kVector; ++i) {
+    const float deviation = holds ? x[i] - mean : 0.f;
+    squares += deviation * deviation;
+  }
+  const float variance = sumOverBlock(squares, partial) / static_cast<float>(work.channels);
+  if (!holds) return;
+  const float scaleDown = rsqrtf(variance + work.epsilon);
+  float scale[kVector], shift[kVector];
+  read(scale, static_cast<const T*>(work.scale) + row * work.scaleStride + first);
+  read(shift, static_cast<const T*>(work.shift) + row * work.shiftStride + first);
+#pragma unroll
+  for (int i = 0; i < kVector; ++i) x[i] = (x[i] - mean) * scaleDown;
+  if (work.weight != nullptr) {
+    float weight[kVector];
+    read(weight, static_cast<const T*>(work.weight) + first);
+#pragma unroll
+    for (int i = 0; i < kVector; ++i) x[i] *= weight[i];
+  }
+  if (work.bias != nullptr) {
+    float bias[kVector];
+    read(bias, static_cast<const T*>(work.bias) + first);
+#pragma unroll
+    for (int i = 0; i < kVector; ++i) x[i] += bias[i];
+  }
+#pragma unroll
+  for (int i = 0; i < kVector; ++i) x[i] = x[i] * scale[i] + shift[i];
+  write(static_cast<T*>(work.out) + token * work.channels + first, x);
+}
+
+template <typename T>
+__global__ void gatedResidual(GatedResidual work) {
+  const int64_t index = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * kVector;
+  if (index >= work.rows * work.tokens * work.channels) return;
+  const int64_t row = index / (work.tokens * work.channels);
+  float x[kVector], gate[kVector], y[kVector];
+  read(x, static_cast<const T*>(work.x) + index);
+  read(y, static_cast<const T*>(work.y) + index);
+  read(gate, static_cast<const T*>(work.gate) + row * work.gateStride + index % work.channels);
+#pragma unroll
+  for (int i = 0; i < kVector; ++i) x[i] += gate[i] * y[i];
+  write(static_cast<T*>(work.out) + index, x);
+}
+
+// channels / 8 neighbouring lanes share a vector of channels; a warp holds several.
+template <typename T>
+__global__ void normRotary(NormRotary work) {
+  const int lanes = static_cast<int>(work.channels / kVector);
+  const int64_t thread = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  const int64_t item = thread / lanes;
+  const int64_t first = thread % lanes * kVector;
+  const bool holds = item < work.sizes[0] * work.sizes[1] * work.sizes[2];
+  const int64_t i2 = item % work.sizes[2];
+  const int64_t i1 = item / work.sizes[2] % work.sizes[1];
+  const int64_t i0 = item / (work.sizes[2] * work.sizes[1]);
+  float x[kVector] = {};
+  if (holds) {
+    read(x, static_cast<const T*>(work.x) + i0 * work.strides[0] + i1 * work.strides[1] + i2 * work.strides[2] + first);
+  }
+  if (work.normalise) {
+    float squares = 0;
+#pragma unroll
+    for (int i = 0; i < kVector; ++i) squares += x[i] * x[i];
+    // Every lane of the warp takes part, also those that hold nothing.
+    for (int offset = lanes / 2; offset > 0; offset /= 2) squares += __shfl_xor_sync(kWholeWarp, squares, offset);
+    const float scaleDown = rsqrtf(squares / static_cast<float>(work.channels) + work.epsilon);
+#pragma unroll
+    for (int i = 0; i < kVector; ++i) x[i] *= scaleDown;
+  }
+  if (!holds) return;
+  if (work.normalise && work.weight != nullptr) {
+    float weight[kVector];
+    read(weight, static_cast<const T*>(work.weight) + first);
+#pragma unroll
+    for (int i = 0; i < kVector; ++i) x[i] *= weight[i];
+  }
+  if (work.rotate) {
+    const int64_t angle = i0 * work.angleStrides[0] + i1 * work.angleStrides[1] + i2 * work.angleStrides[2] + first;
+    float cosine[kVector], sine[kVector];
+    read(cosine, work.cosine + angle);
+    read(sine, work.sine + angle);
+#pragma unroll
+    for (int i = 0; i < kVector; i += 2) {
+      const float a = x[i], b = x[i + 1];
+      x[i] = a * cosine[i] - b * sine[i];
+      x[i + 1] = b * cosine[i + 1] + a * sine[i + 1];
+    }
+  }
+  write(static_cast<T*>(work.out) + i0 * work.outStrides[0] + i1 * work.outStrides[1] + i2 * work.outStrides[2] + first,
+        x);
+}
+
+template <typename T>
+__global__ void gatedSilu(GatedSilu work) {
+  const int64_t index = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * kVector;
+  if (index >= work.rows * work.channels) return;
+  const int64_t row = index / work.channels, channel = index % work.channels;
+  float a[kVector], b[kVector];
+  read(a, static_cast<const T*>(work.a) + row * work.aStride + channel);
+  read(b, static_cast<const T*>(work.b) + row * work.bStride + channel);
+#pragma unroll
+  for (int i = 0; i < kVector; ++i) a[i] *= b[i] / (1.f + expf(-b[i]));
+  write(static_cast<T*>(work.out) + index, a);
+}
+
+template <typename T>
+__global__ void guidedUpdate(GuidedUpdate work) {
+  const int64_t index = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (index >= work.count) return;
+  float guided = 0;
+#pragma unroll
+  for (int i = 0; i < kMostTerms; ++i) {
+    if (i < work.terms) guided += work.weights[i] * toFloat(static_cast<const T*>(work.predictions[i])[index]);
+  }
+  work.guided[index] = guided;
+  float next = work.sample * work.x[index] + work.output * guided;
+#pragma unroll
+  for (int k = 0; k < kMostTerms; ++k) {
+    if (k < work.pastTerms) next += work.past[k] * work.history[k][index];
+  }
+  work.next[index] = next;
+}
+
+unsigned blocksFor(int64_t threads) { return static_cast<unsigned>((threads + kThreads - 1) / kThreads); }
+
+// Calls launchAs.template operator()<T>() for the dtype.
+template <typename Launch>
+void dispatch(Scalar dtype, const char* name, Launch launchAs) {
+  switch (dtype) {
+    case Scalar::float32:
+      launchAs(float{});
+      break;
+    case Scalar::float16:
+      launchAs(__half{});
+      break;
+    case Scalar::bfloat16:
+      launchAs(__nv_bfloat16{});
+      break;
+  }
+  check(cudaGetLastError(), name);
+}
+
+cudaStream_t native(Stream stream) { return static_cast<cudaStream_t>(stream); }
+
+}  // namespace
+
+void launch(const ModulatedLayerNorm& work, Stream stream) {
+  const auto vectors = static_cast<unsigned>(work.channels / kVector);
+  const unsigned threads = (vectors + kWarp - 1) / kWarp * kWarp;
+  const auto blocks = static_cast<unsigned>(work.rows * work.tokens);
+  dispatch(work.dtype, "modulated LayerNorm",
+           [&](auto as) { modulatedLayerNorm<decltype(as)><<<blocks, threads, 0, native(stream)>>>(work); });
+}
+
+void launch(const GatedResidual& work, Stream stream) {
+  const auto blocks = blocksFor(work.rows * work.tokens * work.channels / kVector);
+  dispatch(work.dtype, "gated residual",
+           [&](auto as) { gatedResidual<decltype(as)><<<blocks, kThreads, 0, native(stream)>>>(work); });
+}
+
+void launch(const NormRotary& work, Stream stream) {
+  const auto blocks = blocksFor(work.sizes[0] * work.sizes[1] * work.sizes[2] * work.channels / kVector);
+  dispatch(work.dtype, "RMSNorm and rotary embedding",
+           [&](auto as) { normRotary<decltype(as)><<<blocks, kThreads, 0, native(stream)>>>(work); });
+}
+
+void launch(const GatedSilu& work, Stream stream) {
+  const auto blocks = blocksFor(work.rows * work.channels / kVector);
+  dispatch(work.dtype, "gated SiLU",
+           [&](auto as) { gatedSilu<decltype(as)><<<blocks, kThreads, 0, native(stream)>>>(work); });
+}
+
+void launch(const GuidedUpdate& work, Stream stream) {
+  const auto blocks = blocksFor(work.count);
+  dispatch(work.dtype, "guided update",
+           [&](auto as) { guidedUpdate<decltype(as)><<<blocks, kThreads, 0, native(stream)>>>(work); });
+}
+
+const char* kernelArchitectures() { return DETAIL_GUIDANCE_CUDA_ARCHITECTURES; }
+
+}  // namespace dg::cuda

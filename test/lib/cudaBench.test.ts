@@ -1,0 +1,43 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { describe, expect, test } from '@jest/globals';
+
+import { packageRoot } from '../../lib/packageRoot';
+import { testPython } from '../../setup/python.cjs';
+
+const { path: python, reason } = testPython();
+const withPython = python ? test : test.skip;
+
+describe('bench/cuda/run.sh --dry-run', () => {
+  withPython(
+    `runs all of it on the CPU${python ? '' : ` (${reason})`}`,
+    () => {
+      const out = mkdtempSync(join(tmpdir(), 'detail-guidance-bench-cuda-'));
+      const { status, stdout, stderr } = spawnSync('bash', ['bench/cuda/run.sh', '--dry-run', '--out', out], {
+        cwd: packageRoot(),
+        encoding: 'utf8',
+        env: { ...process.env, DETAIL_GUIDANCE_BENCH_PYTHON: python!, OMP_WAIT_POLICY: 'PASSIVE' },
+      });
+      expect(`${status} ${status === 0 ? '' : stdout + stderr}`).toBe('0 ');
+      const { device, outcomes } = JSON.parse(readFileSync(join(out, 'checks.json'), 'utf8')) as {
+        device: string;
+        outcomes: { name: string; status: string; detail: string }[];
+      };
+      expect(device).toBe('cpu');
+      const counted = (wanted: string) => outcomes.filter((outcome) => outcome.status === wanted).length;
+      expect([counted('failed'), counted('skipped')]).toEqual([0, 2]);
+      expect(counted('passed')).toBeGreaterThanOrEqual(6);
+      const results = JSON.parse(readFileSync(join(out, 'tiny-float32.json'), 'utf8')) as {
+        name: string;
+        ratio: number;
+      }[];
+      expect(results.map(({ name }) => name)).toEqual(['detail-over-cfg@0.5', 'python-eager-over-ours@0.5']);
+      for (const { ratio } of results) expect(ratio).toBeGreaterThan(0);
+      expect(readFileSync(join(out, 'tiny-float32.md'), 'utf8')).toMatch(/Machine: .+/);
+    },
+    240_000,
+  );
+});

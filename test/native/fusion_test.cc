@@ -1,0 +1,155 @@
+// Chains are found in the graphs that tracing leaves, and give what the separate operators give.
+#include "native/core/fusion.h"
+
+#include <ATen/Functions.h>
+#include <c10/core/InferenceMode.h>
+#include <torch/csrc/jit/ir/irparser.h>
+
+#include "native/core/fuse_activation.h"
+#include "native/core/fuse_attention.h"
+#include "native/core/program.h"
+#include "native/core/tap.h"
+#include "native/core/update.h"
+#include "test/native/check.h"
+
+using namespace dg;
+
+namespace {
+
+// RMSNorm as SD3's processor spells it, then the rotation of Flux's.
+constexpr const char* kAttention = R"IR(
+graph(%x : Tensor, %cos : Tensor, %sin : Tensor, %weight : Tensor):
+  %false : bool = prim::Constant[value=0]()
+  %true : bool = prim::Constant[value=1]()
+  %none : NoneType = prim::Constant()
+  %float : int = prim::Constant[value=6]()
+  %one : int = prim::Constant[value=1]()
+  %two : int = prim::Constant[value=2]()
+  %three : int = prim::Constant[value=3]()
+  %zero : int = prim::Constant[value=0]()
+  %last : int = prim::Constant[value=-1]()
+  %eps : float = prim::Constant[value=1e-06]()
+  %wide : Tensor = aten::to(%x, %float, %false, %false, %none)
+  %squares : Tensor = aten::pow(%wide, %two)
+  %axes : int[] = prim::ListConstruct(%last)
+  %mean : Tensor = aten::mean(%squares, %axes, %true, %none)
+  %sum : Tensor = aten::add(%mean, %eps, %one)
+  %root : Tensor = aten::rsqrt(%sum)
+  %plain : Tensor = aten::mul(%wide, %root)
+  %normed : Tensor = aten::mul(%plain, %weight)
+  %b : int = aten::size(%normed, %zero)
+  %s : int = aten::size(%normed, %one)
+  %h : int = aten::size(%normed, %two)
+  %shape : int[] = prim::ListConstruct(%b, %s, %h, %last, %two)
+  %pairs : Tensor = aten::reshape(%normed, %shape)
+  %halves : Tensor[] = aten::unbind(%pairs, %last)
+  %real : Tensor, %imag : Tensor = prim::ListUnpack(%halves)
+  %minus : Tensor = aten::neg(%imag)
+  %turned : Tensor[] = prim::ListConstruct(%minus, %real)
+  %stacked : Tensor = aten::stack(%turned, %last)
+  %rotated : Tensor = aten::flatten(%stacked, %three, %last)
+  %a : Tensor = aten::to(%normed, %float, %false, %false, %none)
+  %ac : Tensor = aten::mul(%a, %cos)
+  %r : Tensor = aten::to(%rotated, %float, %false, %false, %none)
+  %rs : Tensor = aten::mul(%r, %sin)
+  %out : Tensor = aten::add(%ac, %rs, %one)
+  %back : Tensor = aten::to(%out, %float, %false, %false, %none)
+  return (%back))IR";
+
+constexpr const char* kFeedForward = R"IR(
+graph(%x : Tensor, %weight : Tensor, %bias : Tensor):
+  %two : int = prim::Constant[value=2]()
+  %last : int = prim::Constant[value=-1]()
+  %tanh : str = prim::Constant[value="tanh"]()
+  %projected : Tensor = aten::linear(%x, %weight, %bias)
+  %active : Tensor = aten::gelu(%projected, %tanh)
+  %halves : Tensor[] = aten::chunk(%active, %two, %last)
+  %a : Tensor, %b : Tensor = prim::ListUnpack(%halves)
+  %gate : Tensor = aten::silu(%b)
+  %out : Tensor = aten::mul(%a, %gate)
+  return (%out))IR";
+
+std::shared_ptr<torch::jit::Graph> parse(const std::string& text) {
+  auto graph = std::make_shared<torch::jit::Graph>();
+  torch::jit::parseIR(text, graph.get());
+  return graph;
+}
+
+// The weight of the norm, which a flattened model holds as a constant.
+std::shared_ptr<torch::jit::Graph> attention(const at::Tensor& weight) {
+  auto graph = parse(kAttention);
+  torch::jit::WithInsertPoint guard(graph->block()->nodes().front());
+  auto* constant = graph->insertConstant(weight);
+  graph->inputs()[3]->replaceAllUsesWith(constant);
+  graph->eraseInput(3);
+  return graph;
+}
+
+at::Tensor outputOf(const std::shared_ptr<torch::jit::Graph>& graph, const Values& inputs) {
+  return Program(graph).run(inputs, nullptr).at(0).toTensor();
+}
+
+void fusesAttention() {
+  const auto weight = at::randn({16});
+  const Values inputs{at::randn({2, 9, 3, 16}), at::randn({1, 9, 1, 16}), at::randn({1, 9, 1, 16})};
+  auto graph = attention(weight);
+  const auto expected = outputOf(graph, inputs);
+  fuse(graph, Fusions::named({"rotary"}));
+  REQUIRE(countFusions(*graph) == (std::map<std::string, int64_t>{{"rotary", 1}}));  // both in one
+  REQUIRE(at::allclose(outputOf(graph, inputs), expected, 1e-6, 1e-6));
+  // Off is off.
+  auto untouched = attention(weight);
+  fuse(untouched, Fusions{});
+  REQUIRE(countFusions(*untouched).empty());
+}
+
+void rotationIsExact() {
+  for (const int64_t channels : {2, 16, 64}) {
+    const auto x = at::randn({2, 7, 3, channels});
+    const auto cosine = at::randn({1, 7, 1, channels}), sine = at::randn({1, 7, 1, channels});
+    const auto pairs = x.unflatten(-1, {-1, 2}).unbind(-1);
+    const auto rotated = at::stack({-pairs[1], pairs[0]}, -1).flatten(-2);
+    REQUIRE(normRotary(x, {}, {}, cosine, sine).equal(x * cosine + rotated * sine));
+    const auto strided = x.transpose(1, 2);  // the separate operators
+    REQUIRE(normRotary(strided, {}, {}, cosine.transpose(1, 2), sine.transpose(1, 2))
+                .equal((x * cosine + rotated * sine).transpose(1, 2)));
+  }
+}
+
+void fusesFeedForward() {
+  const Values inputs{at::randn({2, 5, 8}), at::randn({16, 8}), at::randn({16})};
+  auto graph = parse(kFeedForward);
+  const auto expected = outputOf(graph, inputs);
+  fuse(graph, Fusions::named({"gelu", "swiglu"}));
+  REQUIRE(countFusions(*graph) == (std::map<std::string, int64_t>{{"gelu", 1}, {"swiglu", 1}}));
+  REQUIRE(outputOf(graph, inputs).equal(expected));
+}
+
+void updates() {
+  Step step;
+  step.weights = {3, 0, -1.5};
+  step.sample = 0.75;
+  step.outputs = {-0.2, 0.05};
+  const std::vector<at::Tensor> predictions{at::randn({2, 4}), at::Tensor(), at::randn({2, 4})};
+  const auto x = at::randn({2, 4});
+  const std::deque<at::Tensor> history{at::randn({2, 4})};
+  const auto [guided, next] = guideAndAdvance(predictions, step, x, history);
+  REQUIRE(at::allclose(guided, predictions[0] * 3 - predictions[2] * 1.5));
+  REQUIRE(at::allclose(next, x * 0.75 - guided * 0.2 + history[0] * 0.05));
+}
+
+}  // namespace
+
+int main() {
+  registerOperators();
+  at::manual_seed(4);
+  const c10::InferenceMode inference;
+  fusesAttention();
+  rotationIsExact();
+  fusesFeedForward();
+  updates();
+  REQUIRE_THROWS("BAD_OPTION", Fusions::named({"everything"}));
+  REQUIRE(Fusions::named({"gelu", "update"}).names() == (std::vector<std::string>{"gelu", "update"}));
+  REQUIRE(!Fusions::forDevice(at::kCPU).gelu && Fusions::forDevice(at::Device("cuda:0")).gelu);
+  return 0;
+}

@@ -1,0 +1,179 @@
+// RecordedWork and replaying, with a recorder for the CPU that is as literal as a CUDA graph: it keeps the operators
+// that ran and the very tensors they read and wrote, so that a number which was not in a tensor stays what it was.
+#include "native/core/replay.h"
+
+#include <ATen/Functions.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <c10/core/InferenceMode.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
+#include <torch/library.h>
+
+#include <stdexcept>
+
+#include "native/core/sampler.h"
+#include "test/native/check.h"
+#include "test/native/toy_model.h"
+
+using namespace dg;
+
+namespace {
+
+struct Call {
+  c10::OperatorHandle op;
+  torch::jit::Stack arguments, results;
+};
+using Tape = std::vector<Call>;
+
+constexpr auto kKey = c10::DispatchKey::TESTING_ONLY_GenericMode;
+thread_local Tape* tape = nullptr;
+// The tape sees operators of libtorch, and not the loops of our own for the CPU.
+const std::vector<std::string> kUnfused;
+int64_t recordings = 0;
+bool refuses = false;
+
+void note(const c10::OperatorHandle& op, c10::DispatchKeySet keys, torch::jit::Stack* stack) {
+  // Ours look at what is active on the thread: as on a device, it is their work that counts.
+  if (op.schema().name().rfind(kNamespace, 0) == 0) return op.redispatchBoxed(keys.remove(kKey), stack);
+  const c10::impl::ExcludeDispatchKeyGuard guard(kKey);
+  const auto count = op.schema().arguments().size();
+  torch::jit::Stack arguments(stack->end() - static_cast<int64_t>(count), stack->end());
+  op.callBoxed(stack);
+  const auto returned = op.schema().returns().size();
+  tape->push_back({op, arguments, torch::jit::Stack(stack->end() - static_cast<int64_t>(returned), stack->end())});
+}
+
+void overwrite(const c10::IValue& kept, const c10::IValue& fresh) {
+  if (!kept.isTensor() || !kept.toTensor().defined()) return;  // lists of tensors are views here
+  const auto& to = kept.toTensor();
+  if (to.const_data_ptr() != fresh.toTensor().const_data_ptr()) to.copy_(fresh.toTensor());
+}
+
+class TapeRecording : public RecordedWork {
+ public:
+  void replay() override {
+    for (const auto& call : calls) {
+      auto stack = call.arguments;
+      call.op.callBoxed(&stack);
+      for (size_t i = 0; i < call.results.size(); ++i) overwrite(call.results[i], stack[i]);
+    }
+  }
+  Tape calls;
+};
+
+class TapeRecorder : public WorkRecorder {
+ public:
+  std::unique_ptr<RecordedWork> record(const std::function<void()>& work) override {
+    if (refuses) throw std::runtime_error("this recorder refuses");
+    auto recording = std::make_unique<TapeRecording>();
+    tape = &recording->calls;
+    const c10::impl::IncludeDispatchKeyGuard guard(kKey);
+    work();
+    ++recordings;
+    return recording;
+  }
+};
+
+Plan planOf(double retention, std::vector<int64_t> channels, double scale) {
+  Plan plan;
+  plan.latents = gaussian(1, {1, 8, 2, 2});
+  plan.conditionings = {{at::tensor({1}, at::kLong)}, {at::tensor({3}, at::kLong)}};
+  Edit disrupt;
+  disrupt.path = "blocks.second";
+  disrupt.channels = std::move(channels);
+  Edit shuffle;
+  shuffle.path = "blocks.third";
+  shuffle.operation = Operation::shuffle;
+  shuffle.seed = 5;
+  plan.branches = {{0, {}}, {1, {}}, {0, {0}}, {0, {1}}};
+  for (int i = 0; i < 8; ++i) {
+    disrupt.retention.push_back(i % 3 == 0 ? 0 : retention / (i + 1));
+    Step step;
+    step.timestep = 1.0 - 0.125 * i;
+    step.weights = {1 + scale, -scale, -0.3, -0.2};
+    step.outputs = {-0.125};
+    plan.steps.push_back(step);
+  }
+  plan.edits = {disrupt, shuffle};
+  return plan;
+}
+
+SampleResult run(Model& model, const Plan& plan) {
+  const std::atomic<bool> cancelled{false};
+  return sample(model, plan, nullptr, cancelled);
+}
+
+std::unique_ptr<WorkRecorder> makeTapeRecorder(at::Device) { return std::make_unique<TapeRecorder>(); }
+
+void computation() {
+  TapeRecorder recorder;
+  Replay replay(&recorder);
+  const auto half = [](const Values& inputs) { return inputs[0].toTensor() * 0.5; };
+  for (const double value : {1.0, 2.0, 3.0, 4.0, 5.0}) {
+    REQUIRE(replay.run({at::full({2}, value)}, half).equal(at::full({2}, value * 0.5)));
+  }
+  REQUIRE(replay.recordings() == 1 && replay.replays() == 3);
+  // Another shape is recorded on its own, and the first stays.
+  for (int i = 0; i < 3; ++i) REQUIRE(replay.run({at::full({3}, 8.0)}, half).equal(at::full({3}, 4.0)));
+  REQUIRE(replay.recordings() == 2);
+  REQUIRE(replay.run({at::full({2}, 9.0)}, half).equal(at::full({2}, 4.5)));
+  REQUIRE(replay.recordings() == 2);
+  // The tape is as literal as it should be: a number that is not in a tensor does not change.
+  Replay literal(&recorder);
+  double factor = 1;
+  const auto scaled = [&](const Values& inputs) { return inputs[0].toTensor() * factor; };
+  for (; factor < 4; factor += 1) literal.run({at::ones({2})}, scaled);
+  factor = 100;
+  REQUIRE(literal.run({at::ones({2})}, scaled).equal(at::full({2}, 3.0)));
+}
+
+}  // namespace
+
+int main() {
+  torch::Library fallback(torch::Library::IMPL, "_", kKey, __FILE__, __LINE__);
+  fallback.fallback(torch::CppFunction::makeFromBoxedFunction<&note>());
+
+  const auto file = test::temporaryFile("replay.pt");
+  const auto eager = test::loadToy(file, at::kFloat, kUnfused);
+  setWorkRecorderFactory(makeTapeRecorder);
+  const auto model = test::loadToy(file, at::kFloat, kUnfused);
+  {
+    const c10::InferenceMode inference;
+    computation();
+  }
+
+  // Timesteps, latents, ρ_t and the permutation of a shuffle change from step to step of one recording.
+  recordings = 0;
+  auto plan = planOf(0.5, {0, 5}, 2);
+  auto found = run(*model, plan);
+  REQUIRE(found.latents.equal(run(*eager, plan).latents));
+  REQUIRE(found.replayed.recordings == 1 && found.replayed.replays == 6 && found.replayed.reason.empty());
+
+  // Other channels, retentions, scales, noise and classes take effect in what was recorded.
+  auto other = planOf(0.9, {3, 7}, 4);
+  other.latents = gaussian(9, {1, 8, 2, 2});
+  other.conditionings[0][0] = at::tensor({2}, at::kLong);
+  found = run(*model, other);
+  REQUIRE(recordings == 1 && found.replayed.recordings == 0 && found.replayed.replays == 8);
+  REQUIRE(found.latents.equal(run(*eager, other).latents));
+  REQUIRE(run(*model, plan).latents.equal(run(*eager, plan).latents));
+  REQUIRE(recordings == 1);
+
+  // A channel that does not exist is refused before anything is replayed, and the pipeline goes on.
+  REQUIRE_THROWS("CHANNEL_OUT_OF_RANGE", run(*model, planOf(0.5, {0, 8}, 2)));
+  REQUIRE(run(*model, plan).latents.equal(run(*eager, plan).latents));
+
+  // Another structure and another batch are recorded anew; nothing is left of the old ones' numbers.
+  auto pair = planOf(0.5, {0, 5, 6}, 2);
+  pair.latents = at::cat({gaussian(1, {1, 8, 2, 2}), gaussian(2, {1, 8, 2, 2})});
+  pair.batchSize = 2;
+  found = run(*model, pair);
+  REQUIRE(found.replayed.recordings == 1 && found.latents.equal(run(*eager, pair).latents));
+
+  // What cannot be recorded runs as it is, and says why.
+  refuses = true;
+  const auto refused = test::loadToy(file, at::kFloat, kUnfused);
+  found = run(*refused, plan);
+  REQUIRE(found.latents.equal(run(*eager, plan).latents));
+  REQUIRE(found.replayed.replays == 0 && found.replayed.reason == "this recorder refuses");
+  return 0;
+}
