@@ -28,13 +28,25 @@ at::Tensor advance(const Step& step, const at::Tensor& x, const std::deque<at::T
   return next;
 }
 
-// What the mask keeps is put back at the noise level that the step has reached.
-at::Tensor keepImage(const Inpainting& inpainting, const Step& step, const at::Tensor& x, int64_t first) {
-  const auto rows = [&](const at::Tensor& all) { return all.narrow(0, first, x.size(0)).to(x.device()); };
-  const auto kept = rows(inpainting.image) * step.keptImage + rows(inpainting.noise) * step.keptNoise;
-  const auto mask = inpainting.mask.to(x.device());
-  return (1 - mask) * kept + mask * x;
-}
+// What the mask keeps of a group's images is put back at the noise level that a step has reached.
+class KeptImage {
+ public:
+  KeptImage(const Inpainting& inpainting, int64_t first, int64_t images, at::Device device) {
+    if (!inpainting.mask.defined()) return;
+    image_ = toDevice(inpainting.image.narrow(0, first, images), device);
+    noise_ = toDevice(inpainting.noise.narrow(0, first, images), device);
+    mask_ = toDevice(inpainting.mask, device);
+  }
+
+  at::Tensor putBack(const at::Tensor& x, const Step& step) const {
+    if (!mask_.defined()) return x;
+    const auto kept = image_ * step.keptImage + noise_ * step.keptNoise;
+    return (1 - mask_) * kept + mask_ * x;
+  }
+
+ private:
+  at::Tensor image_, noise_, mask_;
+};
 
 // ε for the images of a group, each from its own generator, so that a picture does not depend on the others. The first
 // draw of a generator is the picture's initial noise, whether or not that was used; the next are those of the steps.
@@ -54,7 +66,7 @@ class FreshNoise {
     sizes[0] = 1;
     std::vector<at::Tensor> images;
     for (auto& generator : generators_) images.push_back(at::randn(sizes, generator, at::TensorOptions(at::kFloat)));
-    return at::cat(images).to(x.device());
+    return toDevice(at::cat(images), x.device());
   }
 
  private:
@@ -103,6 +115,7 @@ SampleResult sampleGroups(Model& model, const Plan& plan, const std::function<vo
     Reuse reuse(plan);
     Combiner combiner;
     FreshNoise noise(plan, first, images);
+    const KeptImage kept(plan.inpainting, first, images, model.device());
     std::deque<at::Tensor> history;
     Pace pace(model.device());
     auto x = toDevice(plan.latents.narrow(0, first, images).contiguous(), model.device());
@@ -133,7 +146,7 @@ SampleResult sampleGroups(Model& model, const Plan& plan, const std::function<vo
       }
       x = next;
       if (step.noise != 0) x.add_(noise.draw(x), step.noise);
-      if (plan.inpainting.mask.defined()) x = keepImage(plan.inpainting, step, x, first);
+      x = kept.putBack(x, step);
       pace.step();
       if (onStep) onStep({i + 1, steps, first, images, step.timestep, preview});
     }
