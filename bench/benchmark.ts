@@ -3,13 +3,20 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { memoryStatistics } from '../lib';
 import { psnr } from '../lib/evaluation/fidelity';
 import { packageRoot } from '../lib/packageRoot';
 import { cacheFolder, fingerprint } from '../setup/cache.cjs';
 import { testPython } from '../setup/python.cjs';
 
-import { comparisons, selectNames, workName, type Comparison, type Precision, type Work } from './comparisons';
+import {
+  comparisons,
+  selectNames,
+  workName,
+  type Comparison,
+  type OwnSampling,
+  type Precision,
+  type Work,
+} from './comparisons';
 import type { BenchOptions } from './options';
 import { OwnSide } from './own';
 import { PeerSide, type PeerDescription } from './peer';
@@ -22,8 +29,6 @@ export interface Benchmark {
   peer: PeerDescription;
   threads: number;
   steps: number;
-  /** The most memory each side had in tensors on the device, in bytes; null on the CPU. */
-  peakBytes: { own: number | null; peer: number | null };
 }
 
 /** Largest relative difference of the two sides' latents (Euclidean norm) before they count as different programs. */
@@ -40,7 +45,8 @@ export async function runBenchmark(options: BenchOptions, say: (line: string) =>
   const cache = join(cacheFolder(), 'bench');
   const bundle = prepareBundle(python.path, cache, size, say);
   const own = new OwnSide(bundle, device, steps);
-  const { blocks } = (await own.pipeline(precision)).size;
+  const { size: model, fused, bundle: description } = await own.pipeline({ precision });
+  const { blocks } = model;
   const peer = new PeerSide({
     python: python.path,
     root: packageRoot(),
@@ -52,8 +58,15 @@ export async function runBenchmark(options: BenchOptions, say: (line: string) =>
     cache: join(cache, 'inductor'),
   });
   try {
-    const description = await peer.describe();
-    const all = comparisons({ blocks, precision, withoutBfloat16: description.withoutBfloat16, device });
+    const there = await peer.describe();
+    const all = comparisons({
+      blocks,
+      precision,
+      withoutBfloat16: there.withoutBfloat16,
+      device,
+      fused: [...fused.map(({ kind }) => kind), ...(device === 'cpu' ? [] : ['update' as const])],
+      resizable: description.latent.maxHeight !== undefined,
+    });
     const chosen = selectNames(all.chosen, only);
     const leftOut = selectNames(all.leftOut, only);
     if (chosen.length + leftOut.length === 0) {
@@ -78,10 +91,9 @@ export async function runBenchmark(options: BenchOptions, say: (line: string) =>
     return {
       results: chosen.map((comparison) => resultOf(comparison, timings)),
       leftOut,
-      peer: description,
+      peer: there,
       threads: own.threads(),
       steps,
-      peakBytes: { own: memoryStatistics(device)?.peakAllocated ?? null, peer: (await peer.describe()).peakBytes },
     };
   } finally {
     await peer.close();
@@ -103,7 +115,7 @@ async function warmUp(chosen: Comparison[], own: OwnSide, peer: PeerSide, say: (
   for (const [name, work] of works) {
     const started = performance.now();
     if (work.side === 'peer') {
-      const ours = { side: 'own', task: 'sample', depth: work.depth, precision: work.precision } as const;
+      const ours: OwnSampling = { side: 'own', task: 'sample', depth: work.depth, precision: work.precision };
       const difference = relativeDifference(await own.latents(ours), await peer.latents(work));
       say(`  ${name}: its latents differ from ours by ${difference.toExponential(1)} (relative)`);
       if (!(difference < tolerances[work.precision])) throw new Error(`${name} computes something else than we do`);
@@ -143,8 +155,11 @@ export function relativeDifference(a: Float32Array, b: Float32Array): number {
 function prepareBundle(python: string, cache: string, size: string, say: (line: string) => void): string {
   const state = fingerprint([
     join('bench', 'model.py'),
+    join('bench', 'class_transformer.py'),
+    join('bench', 'joint_transformer.py'),
     join('models', 'bundle.py'),
     join('models', 'diffusion_transformer.py'),
+    join('models', 'export', 'trace.py'),
   ]);
   const folder = join(cache, `${size}-${state.slice(0, 12)}`);
   if (existsSync(join(folder, 'bundle.json'))) return folder;

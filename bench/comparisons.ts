@@ -1,5 +1,6 @@
 /** What is compared with what, by name: the table that the benchmark fills in. */
 import { fastReuse } from '../lib/guidance';
+import type { FusionKind } from '../lib/native';
 
 import { blocksBefore, partialForwardFloor } from './statistics';
 
@@ -18,6 +19,14 @@ export interface OwnSampling {
   steps?: number;
   /** With statistics of every block, for every branch, at every step. */
   statistics?: boolean;
+  /** Pictures, evaluated together. Default 1. */
+  images?: number;
+  /** Sides of the picture over the model's default ones. */
+  scale?: number;
+  /** Chains of this kind are left as separate operators. */
+  unfused?: FusionKind;
+  /** CUDA graphs are off. */
+  unrecorded?: boolean;
 }
 
 /** One evaluation of the model by us, without hooks or with a hook at every block that does nothing. */
@@ -52,18 +61,23 @@ export interface Comparison {
   denominator: Work;
   /** The least that is possible. */
   floor?: number;
-  /** What is wanted of the ratio. */
-  goal: { atMost: number } | { atLeast: number };
+  /** What is wanted of the ratio; without one it is there to be read. */
+  goal?: { atMost: number } | { atLeast: number };
   /** Times a round: more for what is short and has to be known closely. */
   repeats: number;
 }
 
-/** Why a comparison of bfloat16 would say nothing here, or null. */
+/** What decides which comparisons there are. */
 export interface Circumstances {
   blocks: number;
   precision: Precision;
+  /** Why a comparison of bfloat16 would say nothing here, or null. */
   withoutBfloat16: string | null;
   device: string;
+  /** The kinds of chains that are fused. */
+  fused: FusionKind[];
+  /** Whether the model takes other sizes of picture. */
+  resizable: boolean;
 }
 
 export const depths = [0.25, 0.5, 0.75] as const;
@@ -78,10 +92,11 @@ export function reuseShare({ reuse, steps }: typeof reuseSetting): number {
 }
 
 /** All comparisons, and the names of those that are left out, each with its reason. */
-export function comparisons({ blocks, precision, withoutBfloat16, device }: Circumstances): {
+export function comparisons(circumstances: Circumstances): {
   chosen: Comparison[];
   leftOut: { name: string; reason: string }[];
 } {
+  const { blocks, precision, withoutBfloat16, device } = circumstances;
   const plain = ownSampling(null, precision);
   const all: (Comparison & { reason?: string | null })[] = [
     ...depths.map((depth): Comparison => {
@@ -127,11 +142,52 @@ export function comparisons({ blocks, precision, withoutBfloat16, device }: Circ
       goal: { atMost: 1.005 },
       repeats: 8,
     },
+    ...costs(circumstances),
+    ...gains(circumstances),
   ];
   return {
     chosen: all.filter(({ reason }) => !reason),
     leftOut: all.flatMap(({ name, reason }) => (reason ? [{ name, reason }] : [])),
   };
+}
+
+/** What more pictures at once and other sizes cost. On a CPU pictures are best made one by one. */
+function costs({ precision, device, resizable }: Circumstances): (Comparison & { reason?: string | null })[] {
+  const one = ownSampling(0.5, precision);
+  const onCpu = device === 'cpu' ? 'pictures at once are for a GPU' : null;
+  return [
+    ...[2, 4, 8].map((images) => ({
+      name: `images-${images}-over-1`,
+      numerator: { ...one, images },
+      denominator: one,
+      goal: { atMost: images },
+      repeats: 1,
+      reason: onCpu,
+    })),
+    ...[0.5, 0.75].map((scale) => ({
+      name: `scale-${scale}-over-1`,
+      numerator: { ...one, scale },
+      denominator: one,
+      repeats: 1,
+      reason: resizable ? null : 'this model has one size',
+    })),
+  ];
+}
+
+/** What each thing that is there for speed alone brings: without it over with it. */
+function gains({ precision, device, fused }: Circumstances): Comparison[] {
+  const denominator = ownSampling(0.5, precision);
+  const gain = (name: string, without: Partial<OwnSampling>): Comparison => ({
+    name,
+    numerator: { ...denominator, ...without },
+    denominator,
+    goal: { atLeast: 1 },
+    repeats: 1,
+  });
+  return [
+    ...fused.map((kind) => gain(`unfused-${kind}-over-ours`, { unfused: kind })),
+    ...(device === 'cpu' ? [] : [gain('unrecorded-over-ours', { unrecorded: true })]),
+  ];
 }
 
 function ownSampling(depth: number | null, precision: Precision): OwnSampling {
@@ -176,7 +232,16 @@ export function workName(work: Work): string {
   if (work.side === 'peer') return `Python ${work.mode} @${work.depth} ${work.precision}`;
   if (work.task === 'forward') return `forward${work.hooks ? ' with idle hooks' : ''} ${work.precision}`;
   const name = `${work.depth === null ? 'CFG' : `CFG + DG @${work.depth}`} ${work.precision}`;
-  return `${name}${work.reuse ? ` reuse ${work.reuse}` : ''}${work.steps ? ` ${work.steps} steps` : ''}${work.statistics ? ' with statistics' : ''}`;
+  const further = [
+    work.reuse ? `reuse ${work.reuse}` : '',
+    work.steps ? `${work.steps} steps` : '',
+    work.statistics ? 'with statistics' : '',
+    work.images ? `${work.images} images` : '',
+    work.scale ? `scale ${work.scale}` : '',
+    work.unfused ? `without fused ${work.unfused}` : '',
+    work.unrecorded ? 'without CUDA graphs' : '',
+  ];
+  return [name, ...further].filter(Boolean).join(' ');
 }
 
 /** Comparisons whose name contains one of the comma-separated parts, or matches it where it has a `*`. */

@@ -13,17 +13,12 @@ async function main(): Promise<void> {
     console.log(usage);
     return;
   }
-  const { results, leftOut, peer, threads, steps, peakBytes } = await runBenchmark(options, (line) =>
-    console.error(line),
-  );
+  const { results, leftOut, peer, threads, steps } = await runBenchmark(options, (line) => console.error(line));
   const processors = cpus();
   console.log(
     [
       `Machine: ${processors[0]?.model.trim() ?? 'unknown'}, ${processors.length} processors; ${options.device}${options.device === 'cpu' ? '' : ` (${peer.deviceName})`}, ${options.precision}`,
       `An image of ${steps} steps, 1 image. Ours: ${threads} threads. Python: PyTorch ${peer.torch}, ${peer.threads} threads, ${peer.settings.join(', ')}.`,
-      ...(peakBytes.own === null
-        ? []
-        : [`Peak memory in tensors: ours ${megabytes(peakBytes.own)}, Python ${megabytes(peakBytes.peer ?? 0)}.`]),
       '',
       toTable(results),
       ...leftOut.map(({ name, reason }) => `left out: ${name}: ${reason}`),
@@ -35,8 +30,6 @@ async function main(): Promise<void> {
     writeFileSync(file, toJson(results));
   }
 }
-
-const megabytes = (bytes: number) => `${Math.round(bytes / 1e6)} MB`;
 
 main().catch((error: unknown) => {
   console.error(error instanceof Error ? error.message : String(error));

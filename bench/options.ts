@@ -18,7 +18,7 @@ export interface BenchOptions {
 }
 
 /** Models of bench/model.py. */
-const sizes = ['full', 'dit-xl-2', 'tiny'] as const;
+const sizes = ['full', 'joint', 'dit-xl-2', 'sd3-medium', 'flux', 'tiny', 'tiny-joint'] as const;
 export type Size = (typeof sizes)[number];
 
 export const usage = `npm run bench -- [options]
@@ -28,7 +28,8 @@ export const usage = `npm run bench -- [options]
   --steps N       steps of an image (default 8)
   --device NAME   cpu or cuda:N (default cpu)
   --dtype NAME    float32, bfloat16 or float16 (default float32)
-  --size NAME     full, dit-xl-2 (for a GPU) or tiny (for tests), the model (default full)`;
+  --size NAME     the model: full or joint (text and image), on a GPU dit-xl-2, sd3-medium or flux, for tests tiny or
+                  tiny-joint (default full)`;
 
 const precisions: readonly string[] = ['float32', 'bfloat16', 'float16'] satisfies Precision[];
 

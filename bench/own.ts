@@ -1,6 +1,14 @@
 /** Our side: pipelines of the benchmark's model, one for each dtype, kept loaded. */
-import { loadPipeline, type ForwardOptions, type GenerateOptions, type Pipeline, type Tensor } from '../lib';
-import { native, type NativeSharing } from '../lib/native';
+import {
+  loadPipeline,
+  memoryStatistics,
+  resetPeakMemory,
+  type ForwardOptions,
+  type GenerateOptions,
+  type Pipeline,
+  type Tensor,
+} from '../lib';
+import { fusionKinds, native, type FusionKind } from '../lib/native';
 
 import { blocksBefore } from './statistics';
 import type { OwnForward, OwnSampling, Precision } from './comparisons';
@@ -24,8 +32,11 @@ export const task: Omit<Task, 'steps'> = {
   channels: [5, 17],
 };
 
+/** How a pipeline is loaded. */
+type Loading = Pick<OwnSampling, 'precision' | 'unfused' | 'unrecorded'>;
+
 export class OwnSide {
-  readonly #pipelines = new Map<Precision, Pipeline>();
+  readonly #pipelines = new Map<string, Pipeline>();
 
   constructor(
     readonly folder: string,
@@ -33,24 +44,42 @@ export class OwnSide {
     readonly steps: number,
   ) {}
 
-  async pipeline(precision: Precision): Promise<Pipeline> {
-    const loaded =
-      this.#pipelines.get(precision) ?? (await loadPipeline(this.folder, { device: this.device, dtype: precision }));
-    this.#pipelines.set(precision, loaded);
+  async pipeline({ precision, unfused, unrecorded = false }: Loading): Promise<Pipeline> {
+    const key = [precision, unfused, unrecorded].join();
+    const known = this.#pipelines.get(key);
+    if (known) return known;
+    const fuse = unfused === undefined || (await this.#fusedWithout(unfused, precision));
+    if (unrecorded) process.env.DETAIL_GUIDANCE_CUDA_GRAPHS = '0';
+    const loaded = await loadPipeline(this.folder, { device: this.device, dtype: precision, fuse });
+    if (unrecorded) delete process.env.DETAIL_GUIDANCE_CUDA_GRAPHS;
+    this.#pipelines.set(key, loaded);
     return loaded;
   }
 
+  /** The kinds that are fused by default, and the update on a GPU, without one. */
+  async #fusedWithout(unfused: FusionKind, precision: Precision): Promise<FusionKind[]> {
+    const { fused } = await this.pipeline({ precision });
+    const present = new Set([...fused.map(({ kind }) => kind), ...(this.device === 'cpu' ? [] : ['update'])]);
+    return fusionKinds.filter((kind) => present.has(kind) && kind !== unfused);
+  }
+
   async run(work: OwnSampling | OwnForward): Promise<Timing> {
-    const pipeline = await this.pipeline(work.precision);
+    const pipeline = await this.pipeline(work);
+    if (this.device !== 'cpu') resetPeakMemory(this.device);
+    const timing = await this.#timed(work, pipeline);
+    return { ...timing, peakBytes: memoryStatistics(this.device)?.peakAllocated ?? null };
+  }
+
+  #timed(work: OwnSampling | OwnForward, pipeline: Pipeline): Promise<Timing> {
     if (work.task === 'sample') return timed(() => this.#sample(work, pipeline));
     const inputs = forwardInputs(pipeline);
-    const hooks = work.hooks ? [idleHook] : [];
+    const hooks = work.hooks ? pipeline.bundle.transformer.blocks.map(({ path }) => ({ ...idleHook, path })) : [];
     return timed(() => pipeline.forward(inputs, { hooks }));
   }
 
   /** What the sampler arrives at. */
   async latents(work: OwnSampling): Promise<Float32Array> {
-    const pipeline = await this.pipeline(work.precision);
+    const pipeline = await this.pipeline(work);
     const { latents, sharing } = await this.#sample(work, pipeline);
     if (work.depth !== null && !sharing.shared) throw new Error(`The model was not cut: ${sharing.reason}`);
     return latents.data as Float32Array;
@@ -66,7 +95,7 @@ export class OwnSide {
   }
 
   /** One image; its statistics are read as they come. */
-  async #sample(work: OwnSampling, pipeline: Pipeline): Promise<{ latents: Tensor; sharing: NativeSharing }> {
+  async #sample(work: OwnSampling, pipeline: Pipeline) {
     const generate = this.#optionsOf(work, pipeline);
     if (!work.statistics) return pipeline.generate(generate);
     const run = pipeline.activations({ generate, branches: 'all' });
@@ -76,12 +105,20 @@ export class OwnSide {
     }
   }
 
-  #optionsOf({ depth, reuse, steps = this.steps }: OwnSampling, pipeline: Pipeline): GenerateOptions {
-    const { seed, classLabel, cfgScale, detailScale, channels } = task;
+  #optionsOf(work: OwnSampling, pipeline: Pipeline): GenerateOptions {
+    const { depth, reuse, steps = this.steps, images = 1, scale } = work;
+    const { seed, cfgScale, detailScale, channels } = task;
+    const { latent, vae, transformer } = pipeline.bundle;
     const layer = depth === null ? null : blocksBefore(depth, pipeline.size.blocks) - 1;
+    // In whole tokens.
+    const patch = latent.height / transformer.tokenGrid[0];
+    const pixels = scale && Math.round((latent.height * scale) / patch) * patch * (vae?.scale ?? 1);
     return {
       seed,
-      classLabel,
+      ...conditioningOf(pipeline),
+      ...(pixels === undefined ? {} : { width: pixels, height: pixels }),
+      numImages: images,
+      batchSize: images,
       numInferenceSteps: steps,
       guidance: {
         classifierFree: { scale: cfgScale },
@@ -92,23 +129,41 @@ export class OwnSide {
 }
 
 /** At every block, seeing and changing nothing. */
-const idleHook: NonNullable<ForwardOptions['hooks']>[number] = {
-  path: 'blocks.*',
+const idleHook: Omit<NonNullable<ForwardOptions['hooks']>[number], 'path'> = {
   tap: 'output',
   capture: false,
   edits: [],
 };
 
-function forwardInputs(pipeline: Pipeline): Record<string, Tensor> {
-  const { channels, height, width } = pipeline.bundle.latent;
-  const size = channels * height * width;
+const waves = (shape: number[]): Tensor => ({
+  data: Float32Array.from({ length: shape.reduce((all, size) => all * size, 1) }, (_, index) => Math.sin(index)),
+  shape,
+  dtype: 'float32',
+});
+
+/** The class, or for a model with text sines in place of the prompt and zeros for none, as bench/model.py has them. */
+function conditioningOf({ bundle }: Pipeline): GenerateOptions {
+  const given = conditioningShapes(bundle.transformer);
+  if (given.length === 0) return { classLabel: task.classLabel };
+  const zeros = (shape: number[]): Tensor => ({ ...waves(shape), data: new Float32Array(waves(shape).data.length) });
   return {
-    sample: {
-      data: Float32Array.from({ length: size }, (_, index) => Math.sin(index)),
-      shape: [1, channels, height, width],
-      dtype: 'float32',
-    },
+    conditioning: Object.fromEntries(given.map(([name, shape]) => [name, waves(shape)])),
+    negativeConditioning: Object.fromEntries(given.map(([name, shape]) => [name, zeros(shape)])),
+  };
+}
+
+const conditioningShapes = ({ inputs }: Pipeline['bundle']['transformer']): [name: string, shape: number[]][] =>
+  inputs
+    .filter(({ role }) => role === 'text' || role === 'pooled')
+    .map(({ name, shape }) => [name, [1, ...shape.slice(1).map(Number)]]);
+
+function forwardInputs({ bundle }: Pipeline): Record<string, Tensor> {
+  const { channels, height, width } = bundle.latent;
+  const conditioning = conditioningShapes(bundle.transformer).map(([name, shape]) => [name, waves(shape)] as const);
+  const label: Tensor = { data: BigInt64Array.of(BigInt(task.classLabel)), shape: [1], dtype: 'int64' };
+  return {
+    sample: waves([1, channels, height, width]),
     timestep: { data: Float32Array.of(0.5), shape: [1], dtype: 'float32' },
-    class: { data: BigInt64Array.of(BigInt(task.classLabel)), shape: [1], dtype: 'int64' },
+    ...(conditioning.length > 0 ? Object.fromEntries(conditioning) : { labels: label }),
   };
 }

@@ -16,8 +16,6 @@ export interface PeerDescription {
   withoutBfloat16: string | null;
   /** The processor, or the CUDA device. */
   deviceName: string;
-  /** The most memory there was in tensors on the device, in bytes; null on the CPU. */
-  peakBytes: number | null;
   /** Settings it was given that are not PyTorch's defaults. */
   settings: string[];
 }

@@ -7,33 +7,45 @@ export interface Result extends Ratio {
   name: string;
   floor?: number;
   /** Whether the ratio is what is wanted of it. */
-  met: boolean;
+  met: boolean | null;
   goal: string;
   /** Medians. */
   seconds: [numerator: number, denominator: number];
   /** The ratio of the medians of processor time: what it would be on a machine that nobody else uses, about. */
   processorRatio: number;
+  /** The most memory in tensors on the device, in bytes; null on the CPU. */
+  peakBytes: [numerator: number, denominator: number] | null;
 }
 
 export function resultOf(comparison: Comparison, timings: ReadonlyMap<string, readonly Timing[]>): Result {
-  const of = (work: Work, what: keyof Timing) => (timings.get(workName(work)) ?? []).map((timing) => timing[what]);
+  const of = (work: Work, what: 'seconds' | 'processorSeconds') =>
+    (timings.get(workName(work)) ?? []).map((timing) => timing[what]);
   const numerator = of(comparison.numerator, 'seconds');
   const denominator = of(comparison.denominator, 'seconds');
   const found = ratioOf(numerator, denominator);
   const { name, floor, goal } = comparison;
-  const met = 'atMost' in goal ? found.ratio <= goal.atMost : found.ratio >= goal.atLeast;
+  const peaks = [comparison.numerator, comparison.denominator].map((work) =>
+    Math.max(...(timings.get(workName(work)) ?? []).map(({ peakBytes }) => peakBytes ?? 0)),
+  );
   return {
     name,
     ...found,
     ...(floor === undefined ? {} : { floor }),
-    met,
-    goal: 'atMost' in goal ? `<= ${goal.atMost.toFixed(3)}` : `>= ${goal.atLeast.toFixed(3)}`,
+    ...judge(found.ratio, goal),
     seconds: [median(numerator), median(denominator)],
     processorRatio: ratioOf(
       of(comparison.numerator, 'processorSeconds'),
       of(comparison.denominator, 'processorSeconds'),
     ).ratio,
+    peakBytes: peaks.every((bytes) => bytes > 0) ? [peaks[0]!, peaks[1]!] : null,
   };
+}
+
+function judge(ratio: number, goal: Comparison['goal']): Pick<Result, 'met' | 'goal'> {
+  if (!goal) return { met: null, goal: '' };
+  return 'atMost' in goal
+    ? { met: ratio <= goal.atMost, goal: `<= ${goal.atMost.toFixed(3)}` }
+    : { met: ratio >= goal.atLeast, goal: `>= ${goal.atLeast.toFixed(3)}` };
 }
 
 /** What `--json` writes. */
@@ -49,18 +61,23 @@ export function toJson(results: readonly Result[]): string {
 
 /** A Markdown table, columns aligned. */
 export function toTable(results: readonly Result[]): string {
-  const rows = results.map(({ name, ratio, quartiles, floor, goal, met, seconds, processorRatio, samples }) => [
-    name,
-    ratio.toFixed(3),
-    quartiles.map((value) => value.toFixed(3)).join(' … '),
-    processorRatio.toFixed(3),
-    floor?.toFixed(3) ?? '',
-    goal,
-    met ? 'yes' : 'no',
-    seconds.map((value) => (value * 1000).toFixed(1)).join(' / '),
-    String(samples),
-  ]);
+  const withMemory = results.some(({ peakBytes }) => peakBytes !== null);
+  const rows = results.map(
+    ({ name, ratio, quartiles, floor, goal, met, seconds, processorRatio, samples, ...rest }) => [
+      name,
+      ratio.toFixed(3),
+      quartiles.map((value) => value.toFixed(3)).join(' … '),
+      processorRatio.toFixed(3),
+      floor?.toFixed(3) ?? '',
+      goal,
+      met === null ? '' : met ? 'yes' : 'no',
+      seconds.map((value) => (value * 1000).toFixed(1)).join(' / '),
+      String(samples),
+      ...(withMemory ? [rest.peakBytes?.map((bytes) => (bytes / 1e6).toFixed(0)).join(' / ') ?? ''] : []),
+    ],
+  );
   const header = ['name', 'ratio', 'quartiles', 'CPU time', 'floor', 'goal', 'met', 'median ms', 'samples'];
+  if (withMemory) header.push('peak MB');
   const widths = header.map((title, column) => Math.max(...[header, ...rows].map((row) => row[column]!.length)));
   const line = (cells: string[]) => `| ${cells.map((cell, column) => cell.padEnd(widths[column]!)).join(' | ')} |`;
   return [line(header), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)].join('\n');

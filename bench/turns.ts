@@ -7,6 +7,8 @@ export interface Timing {
   seconds: number;
   /** Of all threads together: what is left of a comparison when others use the machine meanwhile. */
   processorSeconds: number;
+  /** The most memory there was in tensors on the device, in bytes; null or not there on the CPU. */
+  peakBytes?: number | null;
 }
 
 /** One thing to time. */

@@ -1,36 +1,39 @@
 """CFG + DG in plain PyTorch, as one writes it without detail-guidance: the peers of the benchmark.
 
 Rows of a step: conditional, unconditional, detail-deficient. A mode is a function from latents,
-timesteps [rows] and labels [rows] to predictions of three rows.
+timesteps [rows] and conditioning, a row each, to predictions of three rows. The models have their
+stages as begin, step and end (bench/class_transformer.py, bench/joint_transformer.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.diffusion_transformer import DiffusionTransformer, modulate, timestep_embedding
-
-Evaluate = Callable[[Tensor, Tensor, Tensor], Tensor]
+Evaluate = Callable[..., Tensor]
 
 DEFICIENT = 2  # the row that is disrupted
 
 
-def eager(model: DiffusionTransformer, layer: int, channels: Sequence[int]) -> Evaluate:
+def eager(model: nn.Module, layer: int, channels: Sequence[int]) -> Evaluate:
     """Three rows through the module; a forward hook disrupts the last one."""
-    index = torch.tensor(list(channels), device=model.position_embedding.device)
+    block = model.blocks[layer]
+    index = torch.tensor(list(channels), device=next(model.parameters()).device)
 
-    def disrupt(_module: nn.Module, _inputs: tuple[Tensor, ...], hidden: Tensor) -> Tensor:
+    def disrupt(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Any) -> Any:
+        hidden = output[0] if isinstance(output, tuple) else output
+        if not hidden.is_contiguous():  # a part of a joined stream
+            hidden = hidden.clone()
         hidden[DEFICIENT, :, index] = 0  # a fresh tensor, the block's own sum: no copy is needed
-        return hidden
+        return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
 
-    def evaluate(x: Tensor, timestep: Tensor, labels: Tensor) -> Tensor:
-        handle = model.blocks[layer].register_forward_hook(disrupt)
+    def evaluate(*inputs: Tensor) -> Tensor:
+        handle = block.register_forward_hook(disrupt)
         try:
-            return model(x, timestep, labels)
+            return model(*inputs)
         finally:
             handle.remove()
 
@@ -44,41 +47,31 @@ class Step(nn.Module):
     what one can do by hand for the prefix that two branches share.
     """
 
-    def __init__(
-        self, model: DiffusionTransformer, layer: int, channels: Sequence[int], cut: bool
-    ) -> None:
+    def __init__(self, model: nn.Module, layer: int, channels: Sequence[int], cut: bool) -> None:
         super().__init__()
         self.model, self.layer, self.cut = model, layer, cut
-        weight = model.position_embedding
-        keep = torch.ones(3, 1, weight.shape[2], dtype=weight.dtype, device=weight.device)
+        weight = next(model.parameters())
+        keep = torch.ones(3, 1, model.config.width, dtype=weight.dtype, device=weight.device)
         keep[DEFICIENT, :, list(channels)] = 0
         self.keep = nn.Buffer(keep)
 
-    def forward(self, x: Tensor, timestep: Tensor, labels: Tensor) -> Tensor:
-        model = self.model
+    def forward(self, *inputs: Tensor) -> Tensor:
         if self.cut:
-            x, timestep, labels = x[:DEFICIENT], timestep[:DEFICIENT], labels[:DEFICIENT]
-        hidden = model.patch_embedding(x).flatten(2).transpose(1, 2) + model.position_embedding
-        embedded = timestep_embedding(timestep, model.config.width)
-        c = model.timestep_mlp(embedded.type_as(model.class_embedding.weight))
-        c = c + model.class_embedding(labels)
-        for index, block in enumerate(model.blocks):
-            hidden = block(hidden, c)
+            inputs = tuple(each[:DEFICIENT] for each in inputs)
+        state, shared = self.model.begin(*inputs)
+        for index, block in enumerate(self.model.blocks):
+            state = self.model.step(block, state, shared)
             if index == self.layer:
                 if self.cut:
-                    hidden, c = torch.cat([hidden, hidden[:1]]), torch.cat([c, c[:1]])
-                hidden = hidden * self.keep
-        shift, scale = model.final_modulation(F.silu(c)).chunk(2, dim=1)
-        patches = model.final_projection(modulate(model.final_norm(hidden), shift, scale))
-        grid = (model.config.grid, model.config.grid)
-        return F.pixel_shuffle(patches.transpose(1, 2).unflatten(2, grid), model.config.patch_size)
+                    state = tuple(torch.cat([each, each[:1]]) for each in state)
+                state = (state[0] * self.keep, *state[1:])
+        return self.model.end(state, inputs[0])
 
 
 def sample(
     evaluate: Evaluate,
     latents: Tensor,
-    label: int,
-    null_class: int,
+    conditioning: Sequence[Tensor],
     steps: int,
     cfg_scale: float,
     detail_scale: float,
@@ -87,14 +80,15 @@ def sample(
     """A whole image by flow-matching Euler; latents, sum and state in float32.
 
     D = D(c) + (s - 1)(D(c) - D(null)) + w (D(c) - D_m(c)), s: cfg_scale, w: detail_scale.
+    conditioning: three rows each, already on the device.
     """
-    labels = torch.tensor([label, null_class, label], device=latents.device)
     weights = torch.tensor(
         [cfg_scale + detail_scale, 1 - cfg_scale, -detail_scale], device=latents.device
     ).view(3, 1, 1, 1)
     x = latents
     for step in range(steps):
         timestep = torch.full((3,), 1 - step / steps, device=latents.device)
-        predictions = evaluate(x.to(dtype).expand(3, -1, -1, -1).contiguous(), timestep, labels)
+        rows = x.to(dtype).expand(3, -1, -1, -1).contiguous()
+        predictions = evaluate(rows, timestep, *conditioning)
         x = x - (predictions.float() * weights).sum(0, keepdim=True) / steps
     return x.cpu()

@@ -20,19 +20,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 from torch._inductor import config as inductor
 
-from bench.model import SIZES
+from bench.model import SIZES, conditioning, dimensions, empty_transformer, unconditional
 from bench.peer.sampling import Evaluate, Step, eager, sample
-from models.diffusion_transformer import DiffusionTransformer
 
 
 class Peer:
     def __init__(self, bundle: Path, size: str, device: str) -> None:
         self.device = torch.device(device)
-        self.model = DiffusionTransformer(SIZES[size]).eval().requires_grad_(False)
+        self.model = empty_transformer(SIZES[size])
         weights = torch.jit.load(str(bundle / "transformer.pt"), map_location="cpu").state_dict()
-        self.model.load_state_dict(weights)
+        self.model.load_state_dict(weights, assign=True)
         self.settings = ["inference_mode"]
         if policy := os.environ.get("OMP_WAIT_POLICY"):
             self.settings.append(f"OMP_WAIT_POLICY={policy}")
@@ -42,7 +42,7 @@ class Peer:
             self.settings.append("torch._inductor.config.freezing")
 
     @functools.cache  # noqa: B019 (one peer a process)
-    def loaded(self, dtype: str) -> DiffusionTransformer:
+    def loaded(self, dtype: str) -> nn.Module:
         return copy.deepcopy(self.model).to(self.device, getattr(torch, dtype))
 
     @functools.cache  # noqa: B019
@@ -62,31 +62,40 @@ class Peer:
             "withoutBfloat16": without_bfloat16(self.device),
             "settings": self.settings,
             "deviceName": torch.cuda.get_device_name(self.device) if on_cuda else "CPU",
-            "peakBytes": torch.cuda.max_memory_allocated(self.device) if on_cuda else None,
         }
 
-    def sample(self, request: dict[str, Any]) -> dict[str, Any]:
+    def rows(self, label: int, dtype: torch.dtype) -> list[Tensor]:
+        """Of each conditioning input the three rows of a step."""
         config = self.model.config
-        shape = (1, config.image_channels, config.image_size, config.image_size)
+        pairs = zip(conditioning(config, label), unconditional(config), strict=True)
+        rows = (torch.cat([with_it, without, with_it]) for with_it, without in pairs)
+        return [each.to(self.device, dtype if each.is_floating_point() else None) for each in rows]
+
+    def sample(self, request: dict[str, Any]) -> dict[str, Any]:
+        shape = (1, *dimensions(self.model.config)[0])
         generator = torch.Generator().manual_seed(request["seed"])
-        dtype = request["dtype"]
+        dtype = getattr(torch, request["dtype"])
         evaluate = self.evaluator(
-            request["mode"], request["layer"], tuple(request["channels"]), dtype
+            request["mode"], request["layer"], tuple(request["channels"]), request["dtype"]
         )
+        rows = self.rows(request["classLabel"], dtype)
+        on_cuda = self.device.type == "cuda"
+        if on_cuda:
+            torch.cuda.reset_peak_memory_stats(self.device)
         started, processor = time.perf_counter(), time.process_time()
         latents = sample(
             evaluate,
             torch.randn(shape, generator=generator).to(self.device),
-            label=request["classLabel"],
-            null_class=config.null_class,
+            rows,
             steps=request["steps"],
             cfg_scale=request["cfgScale"],
             detail_scale=request["detailScale"],
-            dtype=getattr(torch, dtype),
+            dtype=dtype,
         )
         answer: dict[str, Any] = {
             "seconds": time.perf_counter() - started,
             "processorSeconds": time.process_time() - processor,
+            "peakBytes": torch.cuda.max_memory_allocated(self.device) if on_cuda else None,
         }
         if request.get("latents"):
             answer["latents"] = base64.b64encode(latents.numpy().tobytes()).decode()

@@ -3,6 +3,7 @@
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/LegacyTypeDispatch.h>
+#include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
 
 #include <algorithm>
@@ -69,6 +70,12 @@ Node* ownLayerNorm(Value* value) {
   return node->kind() == c10::aten::layer_norm && value->uses().size() == 1 ? node : nullptr;
 }
 
+// A number that tracing made a tensor: what it is multiplied with or added to is no hidden state's business.
+bool isNumber(Value* value) {
+  const auto constant = torch::jit::toIValue(value);
+  return constant && constant->isTensor() && constant->toTensor().dim() == 0;
+}
+
 void fuseBlock(Block* block, bool modulations, bool residuals) {
   for (Node* sum : block->nodes()) {
     for (Block* inner : sum->blocks()) fuseBlock(inner, modulations, residuals);
@@ -87,7 +94,7 @@ void fuseBlock(Block* block, bool modulations, bool residuals) {
         if (!modulations) break;
         substitute(sum, "modulated_layer_norm",
                    {norm->input(0), norm->input(1), norm->input(2), norm->input(3), norm->input(4), scale, other});
-      } else if (residuals) {
+      } else if (residuals && !isNumber(other) && !isNumber(product->input(0)) && !isNumber(product->input(1))) {
         substitute(sum, "gated_residual", {other, product->input(0), product->input(1)});
       }
       break;

@@ -9,7 +9,14 @@ import { blocksBefore, median, partialForwardFloor, quantile, ratioOf } from '..
 import { takeTurns } from '../../bench/turns';
 import { testPython } from '../../setup/python.cjs';
 
-const here = { blocks: 12, precision: 'float32', withoutBfloat16: null, device: 'cpu' } as const;
+const here: Parameters<typeof comparisons>[0] = {
+  blocks: 12,
+  precision: 'float32',
+  withoutBfloat16: null,
+  device: 'cpu',
+  fused: ['modulation', 'rotary'],
+  resizable: true,
+};
 
 describe('arithmetic', () => {
   test('medians and quantiles', () => {
@@ -72,13 +79,34 @@ describe('comparisons', () => {
       'reuse-over-cfg',
       'statistics-overhead',
       'idle-hooks',
+      'scale-0.5-over-1',
+      'scale-0.75-over-1',
+      'unfused-modulation-over-ours',
+      'unfused-rotary-over-ours',
     ]);
+  });
+
+  test('on a GPU also several pictures at once, CUDA graphs, and torch.compile with its own', () => {
+    const names = comparisons({ ...here, device: 'cuda:0' }).chosen.map(({ name }) => name);
+    expect(names).toEqual(
+      expect.arrayContaining([
+        'images-8-over-1',
+        'unrecorded-over-ours',
+        'torch-compile-reduce-overhead-over-ours@0.5',
+        'torch-compile-cut-reduce-overhead-over-ours@0.5',
+      ]),
+    );
+  });
+
+  test('of a model with one size no other is asked', () => {
+    const { leftOut } = comparisons({ ...here, resizable: false });
+    expect(leftOut).toContainEqual({ name: 'scale-0.5-over-1', reason: 'this model has one size' });
   });
 
   test('bfloat16 is left out where it has no instructions, with the reason', () => {
     const { chosen, leftOut } = comparisons({ ...here, withoutBfloat16: 'it has none' });
     expect(chosen.filter(({ name }) => name.includes('bf16'))).toEqual([]);
-    expect(leftOut).toHaveLength(3);
+    expect(leftOut.filter(({ reason }) => reason === 'it has none')).toHaveLength(3);
     expect(leftOut[2]).toEqual({ name: 'fp32-over-bf16', reason: 'it has none' });
   });
 
@@ -116,6 +144,20 @@ describe('report', () => {
     ]);
   });
 
+  test('on a GPU the peak memory of both, and no verdict where nothing is wanted', () => {
+    const free = { ...comparison!, goal: undefined };
+    const withMemory = (seconds: number, peakBytes: number) => [{ seconds, processorSeconds: 1, peakBytes }];
+    const found = resultOf(
+      free,
+      new Map([
+        [workName(free.numerator), withMemory(2, 3e9)],
+        [workName(free.denominator), withMemory(1, 2e9)],
+      ]),
+    );
+    expect(found).toMatchObject({ met: null, goal: '', peakBytes: [3e9, 2e9] });
+    expect(toTable([found])).toMatch(/peak MB.*\n.*\n.* 3000 \/ 2000 +\|$/);
+  });
+
   test('table', () => {
     expect(result.met).toBe(false);
     const lines = toTable([result]).split('\n');
@@ -137,20 +179,14 @@ test.each([
 
 const suite = testPython().path ? test : test.skip;
 
-suite(
-  'one round on a tiny model',
-  async () => {
+suite.each([
+  ['tiny', 'detail,eager,reuse,idle,unfused', [1, 1, 1, 1, 1, 8, 1, 1]],
+  ['tiny-joint', 'detail-over-cfg@0.5,eager,idle,scale-0.5,unfused-rotary', [1, 1, 8, 1, 1]],
+])(
+  'one round on the model %s',
+  async (size, only, counts) => {
     const lines: string[] = [];
-    const options = parseOptions([
-      '--size',
-      'tiny',
-      '--rounds',
-      '1',
-      '--steps',
-      '2',
-      '--only',
-      'detail,eager,reuse,idle',
-    ]);
+    const options = parseOptions(['--size', size, '--rounds', '1', '--steps', '2', '--only', only]);
     if (options === 'help') throw new Error('not asked for help');
     const { results, peer, threads } = await runBenchmark(options, (line) => lines.push(line));
     expect(JSON.parse(toJson(results))).toEqual(
@@ -161,7 +197,7 @@ suite(
         samples,
       })),
     );
-    expect(results.map(({ samples }) => samples)).toEqual([1, 1, 1, 1, 1, 8]);
+    expect(results.map(({ samples }) => samples)).toEqual(counts);
     expect(peer.threads).toBe(threads);
     expect(lines.join('\n')).toMatch(/its latents differ from ours by/);
   },
