@@ -71,7 +71,9 @@ function countPytest() {
 /** @param {string} output @returns {Counts | null} */
 function countCtest(output) {
   const [, failed, all] = output.match(/tests passed, (\d+) tests failed out of (\d+)/) ?? [];
-  return all === undefined ? null : { passed: Number(all) - Number(failed), failed: Number(failed), skipped: 0 };
+  if (all === undefined) return null;
+  const skipped = output.match(/\*\*\*Skipped/g)?.length ?? 0;
+  return { passed: Number(all) - Number(failed) - skipped, failed: Number(failed), skipped };
 }
 
 /** @type {Check[]} */

@@ -1,10 +1,15 @@
 // See kernels.h. Memory-bound work: what counts is that every value is read and written once, 16 bytes at a time.
+// test/native/kernels_test.cc compiles this file without nvcc, with a start() of its own, and runs it on the CPU.
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
-#include <cuda_runtime.h>
 
+#include <cstdint>
 #include <stdexcept>
 #include <string>
+
+#ifdef __CUDACC__
+#include <cuda_runtime.h>
+#endif
 
 #include "native/cuda/kernels.h"
 
@@ -15,9 +20,15 @@ constexpr int kThreads = 256;
 constexpr unsigned kWholeWarp = 0xffffffffu;
 constexpr int kWarp = 32;
 
-void check(cudaError_t status, const char* what) {
-  if (status != cudaSuccess) throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(status));
+#ifdef __CUDACC__
+// The kernel over a grid of `blocks` blocks with `threads` threads each.
+template <typename Work>
+void start(void (*kernel)(Work), unsigned blocks, unsigned threads, Stream stream, const Work& work, const char* name) {
+  kernel<<<blocks, threads, 0, static_cast<cudaStream_t>(stream)>>>(work);
+  const auto status = cudaGetLastError();
+  if (status != cudaSuccess) throw std::runtime_error(std::string(name) + ": " + cudaGetErrorString(status));
 }
+#endif
 
 // Eight consecutive values.
 template <typename T>
@@ -213,24 +224,18 @@ __global__ void guidedUpdate(GuidedUpdate work) {
 
 unsigned blocksFor(int64_t threads) { return static_cast<unsigned>((threads + kThreads - 1) / kThreads); }
 
-// Calls launchAs.template operator()<T>() for the dtype.
-template <typename Launch>
-void dispatch(Scalar dtype, const char* name, Launch launchAs) {
+// Calls startAs with a value of the dtype's type.
+template <typename StartAs>
+void dispatch(Scalar dtype, StartAs startAs) {
   switch (dtype) {
     case Scalar::float32:
-      launchAs(float{});
-      break;
+      return startAs(float{});
     case Scalar::float16:
-      launchAs(__half{});
-      break;
+      return startAs(__half{});
     case Scalar::bfloat16:
-      launchAs(__nv_bfloat16{});
-      break;
+      return startAs(__nv_bfloat16{});
   }
-  check(cudaGetLastError(), name);
 }
-
-cudaStream_t native(Stream stream) { return static_cast<cudaStream_t>(stream); }
 
 }  // namespace
 
@@ -238,32 +243,33 @@ void launch(const ModulatedLayerNorm& work, Stream stream) {
   const auto vectors = static_cast<unsigned>(work.channels / kVector);
   const unsigned threads = (vectors + kWarp - 1) / kWarp * kWarp;
   const auto blocks = static_cast<unsigned>(work.rows * work.tokens);
-  dispatch(work.dtype, "modulated LayerNorm",
-           [&](auto as) { modulatedLayerNorm<decltype(as)><<<blocks, threads, 0, native(stream)>>>(work); });
+  dispatch(work.dtype, [&](auto as) {
+    start(modulatedLayerNorm<decltype(as)>, blocks, threads, stream, work, "modulated LayerNorm");
+  });
 }
 
 void launch(const GatedResidual& work, Stream stream) {
   const auto blocks = blocksFor(work.rows * work.tokens * work.channels / kVector);
-  dispatch(work.dtype, "gated residual",
-           [&](auto as) { gatedResidual<decltype(as)><<<blocks, kThreads, 0, native(stream)>>>(work); });
+  dispatch(work.dtype,
+           [&](auto as) { start(gatedResidual<decltype(as)>, blocks, kThreads, stream, work, "gated residual"); });
 }
 
 void launch(const NormRotary& work, Stream stream) {
   const auto blocks = blocksFor(work.sizes[0] * work.sizes[1] * work.sizes[2] * work.channels / kVector);
-  dispatch(work.dtype, "RMSNorm and rotary embedding",
-           [&](auto as) { normRotary<decltype(as)><<<blocks, kThreads, 0, native(stream)>>>(work); });
+  dispatch(work.dtype, [&](auto as) {
+    start(normRotary<decltype(as)>, blocks, kThreads, stream, work, "RMSNorm and rotary embedding");
+  });
 }
 
 void launch(const GatedSilu& work, Stream stream) {
   const auto blocks = blocksFor(work.rows * work.channels / kVector);
-  dispatch(work.dtype, "gated SiLU",
-           [&](auto as) { gatedSilu<decltype(as)><<<blocks, kThreads, 0, native(stream)>>>(work); });
+  dispatch(work.dtype, [&](auto as) { start(gatedSilu<decltype(as)>, blocks, kThreads, stream, work, "gated SiLU"); });
 }
 
 void launch(const GuidedUpdate& work, Stream stream) {
   const auto blocks = blocksFor(work.count);
-  dispatch(work.dtype, "guided update",
-           [&](auto as) { guidedUpdate<decltype(as)><<<blocks, kThreads, 0, native(stream)>>>(work); });
+  dispatch(work.dtype,
+           [&](auto as) { start(guidedUpdate<decltype(as)>, blocks, kThreads, stream, work, "guided update"); });
 }
 
 const char* kernelArchitectures() { return DETAIL_GUIDANCE_CUDA_ARCHITECTURES; }

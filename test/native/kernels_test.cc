@@ -1,0 +1,178 @@
+// The CUDA kernels, run on the CPU: they give what the separate operators give, in every dtype, with strides, odd
+// sizes and parts left out. What only a GPU can show (launches, streams) is bench/cuda's.
+#include "test/native/check.h"
+
+#ifdef DETAIL_GUIDANCE_CUDA_HEADERS
+#define DETAIL_GUIDANCE_CUDA_ARCHITECTURES "emulated"
+
+#include <ATen/Functions.h>
+
+#include "test/native/cuda_emulation.h"
+
+// The real ones, of the same names, are linked too.
+#define cuda emulated
+#include "native/cuda/kernels.cu"
+#undef cuda
+
+#include "native/core/fuse.h"
+#include "native/core/fuse_activation.h"
+#include "native/core/fuse_attention.h"
+#include "native/core/update.h"
+
+using namespace dg;
+
+namespace {
+
+struct Dtype {
+  at::ScalarType torch;
+  emulated::Scalar kernel;
+  double tolerance;  // of the largest value: one rounding to the dtype, and float32's own
+};
+const std::vector<Dtype> kDtypes{{at::kFloat, emulated::Scalar::float32, 1e-6},
+                                 {at::kHalf, emulated::Scalar::float16, 6e-4},
+                                 {at::kBFloat16, emulated::Scalar::bfloat16, 5e-3}};
+
+// `found` against the operators' result in float32.
+void requireClose(const at::Tensor& found, const at::Tensor& expected, double tolerance) {
+  const auto difference = (found.to(at::kFloat) - expected).abs().max().item<double>();
+  REQUIRE(difference <= tolerance * expected.abs().max().item<double>());
+}
+
+at::Tensor wide(const at::Tensor& tensor) { return tensor.to(at::kFloat); }
+
+void modulatesLayerNorm(const Dtype& dtype) {
+  // 8 channels: most of a warp holds none; 264: a warp that is nearly empty; 1152: DiT-XL/2's.
+  for (const int64_t channels : {8, 264, 1152}) {
+    const auto options = at::TensorOptions(dtype.torch);
+    const auto x = (at::randn({2, 3, channels}) * 3 + 1).to(dtype.torch);
+    const auto chunks = at::randn({2, 1, 2 * channels}).to(dtype.torch);
+    const auto scale = chunks.narrow(2, 0, channels), shift = chunks.narrow(2, channels, channels);
+    const auto weight = at::randn({channels}, options), bias = at::randn({channels}, options);
+    for (const bool affine : {false, true}) {
+      auto out = at::full_like(x, 1e4);
+      emulated::launch(
+          emulated::ModulatedLayerNorm{dtype.kernel, x.const_data_ptr(), affine ? weight.const_data_ptr() : nullptr,
+                                       affine ? bias.const_data_ptr() : nullptr, scale.const_data_ptr(),
+                                       shift.const_data_ptr(), out.data_ptr(), 2, 3, channels, scale.stride(0),
+                                       shift.stride(0), 1e-6f},
+          nullptr);
+      const std::optional<at::Tensor> w = affine ? std::optional(wide(weight)) : std::nullopt;
+      const std::optional<at::Tensor> b = affine ? std::optional(wide(bias)) : std::nullopt;
+      requireClose(out, modulatedLayerNorm(wide(x), {channels}, w, b, 1e-6, wide(scale), wide(shift)), dtype.tolerance);
+    }
+  }
+}
+
+void addsGatedResidual(const Dtype& dtype) {
+  for (const int64_t stride : {0, 48}) {  // 0: one gate for all rows
+    const auto x = at::randn({3, 5, 24}).to(dtype.torch), y = at::randn({3, 5, 24}).to(dtype.torch);
+    const auto gates = at::randn({3, 1, 48}).to(dtype.torch);
+    const auto gate = stride == 0 ? gates.narrow(0, 0, 1).narrow(2, 8, 24) : gates.narrow(2, 8, 24);
+    auto out = at::full_like(x, 1e4);
+    emulated::launch(emulated::GatedResidual{dtype.kernel, x.const_data_ptr(), gate.const_data_ptr(),
+                                             y.const_data_ptr(), out.data_ptr(), 3, 5, 24, stride},
+                     nullptr);
+    requireClose(out, gatedResidual(wide(x), wide(gate), wide(y)), dtype.tolerance);
+  }
+}
+
+void normalisesAndRotates(const Dtype& dtype) {
+  for (const int64_t channels : {8, 64, 128, 256}) {
+    // Heads in the middle, as a projection leaves them, and tables that are the same for all rows and heads.
+    const auto x = at::randn({2, 7, 3, channels}).to(dtype.torch).transpose(1, 2);
+    const auto weight = at::randn({channels}).to(dtype.torch);
+    const auto cosine = at::randn({1, 1, 7, channels}), sine = at::randn({1, 1, 7, channels});
+    for (const int parts : {1, 2, 3}) {
+      const bool normalise = (parts & 1) != 0, rotate = (parts & 2) != 0;
+      auto out = at::full({2, 3, 7, channels}, 1e4, x.options());
+      emulated::NormRotary work{};
+      work.dtype = dtype.kernel;
+      work.x = x.const_data_ptr();
+      work.weight = weight.const_data_ptr();
+      work.cosine = cosine.const_data_ptr<float>();
+      work.sine = sine.const_data_ptr<float>();
+      work.out = out.data_ptr();
+      for (int axis = 0; axis < 3; ++axis) {
+        work.sizes[axis] = x.size(axis);
+        work.strides[axis] = x.stride(axis);
+        work.outStrides[axis] = out.stride(axis);
+      }
+      work.angleStrides[2] = channels;
+      work.channels = channels;
+      work.epsilon = 1e-6f;
+      work.normalise = normalise;
+      work.rotate = rotate;
+      emulated::launch(work, nullptr);
+      using Optional = std::optional<at::Tensor>;
+      const auto expected = normRotary(
+          wide(x), normalise ? Optional(wide(weight)) : std::nullopt, normalise ? std::optional(1e-6) : std::nullopt,
+          rotate ? Optional(cosine) : std::nullopt, rotate ? Optional(sine) : std::nullopt);
+      requireClose(out, expected, dtype.tolerance);
+    }
+  }
+}
+
+void gatesBySilu(const Dtype& dtype) {
+  const auto both = at::randn({37, 80}).to(dtype.torch);  // halves of one projection
+  const auto a = both.narrow(1, 0, 40), b = both.narrow(1, 40, 40);
+  auto out = at::full({37, 40}, 1e4, both.options());
+  emulated::launch(
+      emulated::GatedSilu{dtype.kernel, a.const_data_ptr(), b.const_data_ptr(), out.data_ptr(), 37, 40, 80, 80},
+      nullptr);
+  requireClose(out, gatedSilu(wide(a), wide(b)), dtype.tolerance);
+}
+
+void guidesAndAdvances(const Dtype& dtype) {
+  const int64_t count = 3 * 5 * 7;  // no multiple of anything
+  std::vector<at::Tensor> predictions, history;
+  for (int i = 0; i < 3; ++i) predictions.push_back(at::randn({count}).to(dtype.torch));
+  for (int i = 0; i < 2; ++i) history.push_back(at::randn({count}));
+  const std::vector<double> weights{4.3, -3, -0.3}, outputs{-0.1, 0.05, -0.02};
+  const auto x = at::randn({count});
+  auto guided = at::full({count}, 1e4), next = at::full({count}, 1e4);
+  emulated::GuidedUpdate work{};
+  work.dtype = dtype.kernel;
+  work.terms = 3;
+  for (int i = 0; i < 3; ++i) {
+    work.predictions[i] = predictions[i].const_data_ptr();
+    work.weights[i] = static_cast<float>(weights[i]);
+  }
+  work.pastTerms = 2;
+  for (int k = 0; k < 2; ++k) {
+    work.history[k] = history[k].const_data_ptr<float>();
+    work.past[k] = static_cast<float>(outputs[k + 1]);
+  }
+  work.x = x.const_data_ptr<float>();
+  work.sample = 0.9f;
+  work.output = static_cast<float>(outputs[0]);
+  work.guided = guided.data_ptr<float>();
+  work.next = next.data_ptr<float>();
+  work.count = count;
+  emulated::launch(work, nullptr);
+  const auto [expectedGuided, expectedNext] = guidedUpdate(predictions, weights, x, history, 0.9, outputs);
+  // Sum and state are float32 whatever the predictions are.
+  requireClose(guided, expectedGuided, 1e-6);
+  requireClose(next, expectedNext, 1e-6);
+}
+
+}  // namespace
+
+int main() {
+  for (const auto& dtype : kDtypes) {
+    modulatesLayerNorm(dtype);
+    addsGatedResidual(dtype);
+    normalisesAndRotates(dtype);
+    gatesBySilu(dtype);
+    guidesAndAdvances(dtype);
+  }
+  return 0;
+}
+
+#else
+
+int main() {
+  std::puts("skipped: there are no CUDA headers beside this libtorch");
+  return 77;
+}
+
+#endif
