@@ -37,7 +37,7 @@ export const editSchema = strictObject({
   /**
    * zero: z := 0 · retain: z := ρ_t z · mean: the mean over all tokens · affine: γ z + β · transplant: values captured in
    * another run · skip: what the block was given · shuffle: tokens change places · identity: attention's own values ·
-   * blur: Gaussian over the token grid · match: moves by as much as zeroing `reference` would.
+   * blur: Gaussian over the token grid · match: moves by as much as retaining ρ of `reference` would.
    */
   operation: choice(operations),
   /** 0-based block, or several. Either this or `path`. */
@@ -67,7 +67,7 @@ export const editSchema = strictObject({
       error: 'a tensor { data, shape, dtype }',
     })
     .optional(),
-  /** Channels whose zeroing `match` equals in norm. */
+  /** Channels whose change by `retention` (zeroing by default) `match` equals in norm. */
   reference: channelsSchema.optional(),
   /** Standard deviation of `blur` in tokens; Infinity is the mean. Default 1. */
   sigma: either([finite(0.01, 10_000), z.literal(Infinity)], 'a number from 0.01 to 10000, or Infinity,').optional(),
@@ -89,7 +89,7 @@ const parameters: Readonly<Record<Operation, readonly (keyof EditOptions)[]>> = 
   shuffle: ['seed'],
   identity: [],
   blur: ['sigma'],
-  match: ['reference'],
+  match: ['reference', 'retention'],
 };
 const required: Partial<Record<Operation, keyof EditOptions>> = { transplant: 'source', match: 'reference' };
 
@@ -136,7 +136,10 @@ function parametersOf(
         source: checkTensor(edit.source, { name: `${option}.source`, shape: sourceShape(edit, context), finite: true }),
       };
     case 'match':
-      return { reference: chooseChannels(`${option}.reference`, edit.reference!, context) };
+      return {
+        reference: chooseChannels(`${option}.reference`, edit.reference!, context),
+        retention: retentionPerEvaluation(`${option}.retention`, edit.retention ?? 0, context),
+      };
     case 'blur':
       return { sigma: edit.sigma ?? 1, grid: [context.tokenGrid[0], context.tokenGrid[1]] };
     case 'shuffle':

@@ -97,7 +97,8 @@ PreparedEdit::PreparedEdit(const Edit& edit, at::Device device, bool replayable)
   if (!edit.scale.empty()) scale_ = valueTensor(edit.scale, device);
   if (!edit.shift.empty()) shift_ = valueTensor(edit.shift, device);
   if (edit.source.defined()) source_ = toDevice(edit.source, device);
-  if (!replayable_ || edit.operation != Operation::retain) return;
+  const bool retains = edit.operation == Operation::retain || edit.operation == Operation::match;
+  if (!replayable_ || !retains) return;
   retentions_ = valueTensor(edit.retention.empty() ? std::vector<double>{0} : edit.retention, device);
   retention_ = retentions_.narrow(0, 0, 1).clone();
 }
@@ -136,9 +137,27 @@ at::Tensor PreparedEdit::retained(const at::Tensor& chosen, int64_t step) const 
     const auto rho = retention_.reshape({});
     return at::where(rho == 0, at::zeros_like(chosen), chosen * rho);
   }
-  const auto& table = edit_.retention;
-  const double rho = table.empty() ? 0 : table[std::min<size_t>(step, table.size() - 1)];
+  const double rho = retentionAt(step);
   return rho == 0 ? at::zeros_like(chosen) : chosen * rho;
+}
+
+double PreparedEdit::retentionAt(int64_t step) const {
+  const auto& table = edit_.retention;
+  return table.empty() ? 0 : table[std::min<size_t>(step, table.size() - 1)];
+}
+
+// The channels of the reference would move by (1 − ρ_t) · z: the chosen ones shrink by that norm, token by token.
+at::Tensor PreparedEdit::matched(const at::Tensor& chosen, const at::Tensor& rows, int64_t step) const {
+  const auto reference = tokens_.defined() ? rows.index_select(-2, tokens_) : rows;
+  auto wanted = reference.index_select(-1, reference_).to(at::kFloat).norm(2, -1, true);
+  if (retention_.defined()) {
+    wanted = wanted * (1 - retention_.reshape({})).abs();
+  } else if (const double rho = retentionAt(step); rho != 0) {
+    wanted = wanted * std::abs(1 - rho);
+  }
+  const auto present = chosen.to(at::kFloat);
+  const auto norm = present.norm(2, -1, true).clamp_min(1e-12);
+  return (present - present * (wanted / norm)).to(chosen.scalar_type());
 }
 
 at::Tensor PreparedEdit::order(int64_t count, int64_t step, at::Device device) const {
@@ -246,13 +265,8 @@ at::Tensor PreparedEdit::changed(const at::Tensor& chosen, const at::Tensor& row
       grid.copy_(blurGrid(grid));
       return tokens_.defined() ? result.index_select(-2, tokens_) : result;
     }
-    case Operation::match: {
-      auto reference = tokens_.defined() ? rows.index_select(-2, tokens_) : rows;
-      const auto wanted = reference.index_select(-1, reference_).to(at::kFloat).norm(2, -1, true);
-      const auto present = chosen.to(at::kFloat);
-      const auto norm = present.norm(2, -1, true).clamp_min(1e-12);
-      return (present - present * (wanted / norm)).to(chosen.scalar_type());
-    }
+    case Operation::match:
+      return matched(chosen, rows, step);
   }
   return chosen;
 }

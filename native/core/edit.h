@@ -22,7 +22,7 @@ enum class Operation {
   shuffle,     // the chosen tokens change places (token perturbation guidance; keeps every norm)
   identity,    // attention output := its values (perturbed attention guidance)
   blur,        // Gaussian blur over the token grid (smoothed energy guidance when put on the queries)
-  match,       // the chosen channels move by as much (‖Δz‖₂ per token) as zeroing `reference` would: the control
+  match,       // the chosen channels move by as much (‖Δz‖₂ per token) as z_ref := ρ_t · z_ref would: the control
 };
 
 Operation operationNamed(const std::string& name);  // throws BAD_OPTION
@@ -80,6 +80,8 @@ class PreparedEdit {
  private:
   at::Tensor changed(const at::Tensor& chosen, const at::Tensor& rows, const at::Tensor& bypass, int64_t step) const;
   at::Tensor retained(const at::Tensor& chosen, int64_t step) const;
+  at::Tensor matched(const at::Tensor& chosen, const at::Tensor& rows, int64_t step) const;
+  double retentionAt(int64_t step) const;
   at::Tensor order(int64_t count, int64_t step, at::Device device) const;
   at::Tensor choose(const at::Tensor& rows) const;
   void put(at::Tensor& rows, const at::Tensor& values) const;

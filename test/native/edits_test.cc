@@ -118,6 +118,12 @@ int main() {
   z = apply(match, hidden());
   const auto moved = (z - hidden()).norm(2, -1);
   REQUIRE(at::allclose(moved, hidden().narrow(-1, 1, 2).norm(2, -1)));
+  // Of a partial disruption, by the part.
+  match.retention = {0.75, 1.5};
+  for (const auto& [step, share] : {std::pair{0, 0.25}, std::pair{1, 0.5}}) {
+    z = apply(match, hidden(), step);
+    REQUIRE(at::allclose((z - hidden()).norm(2, -1), hidden().narrow(-1, 1, 2).norm(2, -1) * share));
+  }
 
   zero.channels = std::vector<int64_t>{3};
   REQUIRE_THROWS("CHANNEL_OUT_OF_RANGE", apply(zero, hidden()));

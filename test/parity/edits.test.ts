@@ -93,6 +93,10 @@ function casesOf({ layers, streams, attention, feedForward, channels, grid, imag
       edits: [{ ...at(middle), operation: 'match', channels: [1, 2, 30, 31, 44], reference: [7, 19] }],
     },
     {
+      name: 'channels that match a partial disruption',
+      edits: [{ ...at(middle), operation: 'match', channels: [1, 2, 30, 31], reference: [7, 19], retention: [0.4] }],
+    },
+    {
       name: 'magnitude-matched channels at some tokens',
       edits: [{ ...at(middle), operation: 'match', channels: [1, 2, 30], reference: [7], tokens: [0, 15] }],
     },

@@ -78,9 +78,10 @@ def blur(hidden: Tensor, edit: Edit, first: int) -> Tensor:
     return result
 
 
-def match(hidden: Tensor, edit: Edit) -> Tensor:
-    """The chosen channels shrink by as much, at each token, as zeroing the reference would."""
-    target = hidden[..., edit["reference"]].norm(dim=-1, keepdim=True)
+def match(hidden: Tensor, edit: Edit, step: int) -> Tensor:
+    """The chosen channels shrink by as much, at each token, as retaining ρ of the reference moves it."""
+    reference = hidden[..., edit["reference"]]
+    target = (reference - retain(reference, edit, step)).norm(dim=-1, keepdim=True)
     norm = hidden[..., edit["channels"]].norm(dim=-1, keepdim=True)
     return hidden * (1 - target / norm)
 
@@ -99,7 +100,7 @@ def change(subject: Subject, hidden: Tensor, given: Tensor | None, edit: Edit, s
     elif operation == "shuffle":
         changed = shuffle(hidden, edit, step)
     elif operation == "match":
-        changed = match(hidden, edit)
+        changed = match(hidden, edit, step)
     elif operation == "blur":
         image_tokens = edit["grid"][0] * edit["grid"][1]
         first = 0 if subject.image_first else hidden.shape[-2] - image_tokens
