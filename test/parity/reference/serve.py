@@ -9,6 +9,9 @@
         also with their hidden states and statistics in every evaluation of every branch
     {"id": 4, "op": "script", "name": "...", "out": "<file>"} and {"op": "run", "name": "..."}
         writes one of scripted.py's modules, and runs it
+    {"id": 5, "op": "export", "family": "sd3", "variant": "sd35", "out": "<folder>"}
+    {"id": 6, "op": "generate", "family": "sd3", "variant": "sd35", "options": {...}, "detail": {...}}
+        exports a pipeline of diffusers as a bundle, and runs it (families.py)
 
 Tensors go through safetensors files named by "input" and "output". A tensor in an edit is given by
 its name in the input file. A request that fails is answered with {"id", "error"}.
@@ -86,6 +89,14 @@ def answer(request: dict[str, Any]) -> dict[str, Tensor]:
         module = module_named(request["name"])
         with torch.inference_mode():
             return {"output": module.reference(request.get("options", {}), tensors)}
+    if operation in ("export", "generate"):
+        # Only here: the pipelines of diffusers take seconds to import.
+        import families
+
+        if operation == "generate":
+            return families.generate(request, tensors)
+        families.export(request["family"], request["variant"], Path(request["out"]))
+        return {}
     raise ValueError(f"unknown op {operation!r}")
 
 
