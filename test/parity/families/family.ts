@@ -174,7 +174,13 @@ export async function expectSameBeginning(
   const latent = family.pipeline.bundle.transformer.inputs.find(({ role }) => role === 'latent')!.name;
   const compared = Object.entries(inputs).filter(([name]) => name !== latent && wanted[`input.${name}`]);
   for (const [name, found] of compared) {
-    expectEqual(`${family.family} ${family.variant}: ${name}`, found, asFloat(wanted[`input.${name}`]!, found));
+    const expected = wanted[`input.${name}`]!;
+    // Positions of text are zeros; relative to the largest value nothing could be said of them.
+    if (Array.from(expected.data, Number).every((value) => value === 0)) {
+      expect(Array.from(found.data, Number)).toEqual(Array.from(expected.data, Number));
+    } else {
+      expectEqual(`${family.family} ${family.variant}: ${name}`, asFloat(found, found), asFloat(expected, found));
+    }
   }
   expect(compared.length).toBeGreaterThanOrEqual(2);
   const { output } = await family.pipeline.forward(inputs);
@@ -182,8 +188,9 @@ export async function expectSameBeginning(
   expect(difference(output, wanted['output']!)).toBeLessThan(1e-4);
 }
 
+/** Indices and masks too; the reference has some shapes without the axis of size 1. */
 const asFloat = (tensor: Tensor, { shape }: Tensor): Tensor => ({
-  data: Float32Array.from([...tensor.data], Number),
+  data: Float32Array.from(Array.from(tensor.data, Number)),
   shape,
   dtype: 'float32',
 });

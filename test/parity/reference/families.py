@@ -17,6 +17,7 @@ from unittest import mock
 import numpy as np
 import pipelines
 import torch
+from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from diffusers.pipelines.dit import pipeline_dit
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from torch import Tensor, nn
@@ -72,8 +73,9 @@ class DetailGuidance:
         is_unconditional = self.calls % 2 == 1
         self.calls += 1
         together = self.family in CONDITIONAL_HALF
+        as_asked = Transformer2DModelOutput if kwargs.get("return_dict", True) else lambda x: (x,)
         if self.cfg != 1 and not together and is_unconditional:
-            return (predicted,)
+            return as_asked(predicted)
         block = blocks_of(self.transformer)[self.detail["layer"]]
         handle = block.register_forward_hook(self.disrupt)
         try:
@@ -85,7 +87,7 @@ class DetailGuidance:
             half = len(predicted) // 2
             other = slice(half, None) if CONDITIONAL_HALF[self.family] == 0 else slice(None, half)
             change[other] = 0
-        return (predicted + change,)
+        return as_asked(predicted + change)
 
 
 class FirstCalls:
