@@ -5,6 +5,7 @@ import { expect } from '@jest/globals';
 
 import { loadPipeline, type GenerateOptions, type GenerateResult, type Pipeline } from '../../../lib';
 import { openBundle } from '../../../lib/bundle';
+import type { Raster } from '../../../lib/image/png';
 import { Components } from '../../../lib/components';
 import { conditioningTensors } from '../../../lib/conditioning';
 import { encodeRequest } from '../../../lib/prompts';
@@ -33,6 +34,18 @@ export interface Run {
   detail?: Detail;
   /** Flux dev. */
   embedded?: number;
+  /** Image to image: the size of `latents` is that of the picture, and the noise is that of the seed. */
+  from?: { image: Raster; mask?: Raster; strength: number; seed: number };
+}
+
+/** A picture with something to see in it, `channels` 3 or, as a mask, 1. */
+export function drawing(width: number, height: number, channels: 1 | 3): Raster {
+  const pixels = Uint8Array.from({ length: width * height * channels }, (_, at) => {
+    const [x, y] = [Math.floor(at / channels) % width, Math.floor(at / channels / width)];
+    if (channels === 1) return (x - width / 2) ** 2 + (y - height / 3) ** 2 < (height / 4) ** 2 ? 255 : 0;
+    return 128 + 120 * Math.sin((x * (1 + (at % 3)) + 2 * y) / 9);
+  });
+  return { width, height, channels, pixels };
 }
 
 /** A family of pipelines: the bundle and both sides that run it. */
@@ -61,15 +74,26 @@ export class Family {
   /** The answer of reference/families.py. */
   reference(run: Run): Promise<Record<string, Tensor>> {
     const { family, variant } = this;
-    const { reference: options, cfg = 1, detail = null } = run;
-    const latents = noise(run.latents, 3);
-    return this.oracle.ask({ op: 'generate', family, variant, options, cfg, detail }, { latents });
+    const { reference: options, cfg = 1, detail = null, from } = run;
+    const asked = { op: 'generate', family, variant, options, cfg, detail, seed: from?.seed ?? null };
+    return this.oracle.ask(asked, {
+      latents: noise(run.latents, 3),
+      ...(from ? { image: bytes(from.image) } : {}),
+      ...(from?.mask ? { mask: bytes(from.mask) } : {}),
+    });
   }
 
-  options({ ours, latents, cfg = 1, detail, embedded }: Run): GenerateOptions {
+  options({ ours, latents, cfg = 1, detail, embedded, from }: Run): GenerateOptions {
     return {
       ...ours,
-      latents: noise(latents, 3),
+      ...(from
+        ? {
+            image: from.image,
+            strength: from.strength,
+            seed: from.seed,
+            ...(from.mask ? { maskImage: from.mask } : {}),
+          }
+        : { latents: noise(latents, 3) }),
       guidance: {
         ...(cfg === 1 ? {} : { classifierFree: { scale: cfg } }),
         ...(detail ? { detail: { ...detail, retention: 0 } } : {}),
@@ -137,6 +161,12 @@ export class Family {
     });
   }
 }
+
+const bytes = ({ width, height, channels, pixels }: Raster): Tensor => ({
+  data: pixels,
+  shape: channels === 1 ? [height, width] : [height, width, channels],
+  dtype: 'uint8',
+});
 
 /** A tensor of one row as one of `rows` rows. */
 function expanded(tensor: Tensor, rows: number | null): Tensor {

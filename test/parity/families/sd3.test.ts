@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, test } from '@jest/globals';
 
 import { python } from '../oracle';
 
-import { expectSameBeginning, expectSamePictures, Family, type Run } from './family';
+import { drawing, expectSameBeginning, expectSamePictures, Family, type Run } from './family';
 
 const suite = python.path ? describe : describe.skip;
 const prompt = 'a photo of a cat, sharp focus, near the RIVER';
@@ -22,12 +22,12 @@ suite.each(['sd3', 'sd35', 'no-t5'])('%s', (variant) => {
   const alone: Run = {
     reference: { prompt, guidance_scale: 1, ...common, ...size(16, 16) },
     ours: { prompt, numInferenceSteps: steps, maxSequenceLength: 32 },
-    latents: [1, 8, 16, 16],
+    latents: [1, 16, 16, 16],
   };
   const guided: Run = {
     reference: { prompt, negative_prompt: negative, guidance_scale: 4, ...common, ...size(12, 20) },
     ours: { prompt, negativePrompt: negative, numInferenceSteps: steps, maxSequenceLength: 32, ...size(12, 20) },
-    latents: [1, 8, 12, 20],
+    latents: [1, 16, 12, 20],
     cfg: 4,
   };
   const prompts = [prompt, 'two children fly a kite'];
@@ -41,7 +41,20 @@ suite.each(['sd3', 'sd35', 'no-t5'])('%s', (variant) => {
       ...guided,
       reference: { ...guided.reference, prompt: prompts, negative_prompt: [negative, ''] },
       ours: { ...guided.ours, prompt: prompts, negativePrompt: [negative, ''], batchSize: 2 },
-      latents: [2, 8, 12, 20],
+      latents: [2, 16, 12, 20],
       detail: { scale: 0.8, layer: 2, channels: [7, 19] },
+    }));
+
+  const from = { image: drawing(80, 48, 3), strength: 0.6, seed: 11 };
+  const along: Run = { ...guided, reference: { ...guided.reference, strength: 0.6 }, from };
+  test('image to image', () => expectSamePictures(family, along));
+  test('image to image with DG', () =>
+    expectSamePictures(family, { ...along, detail: { scale: 1, layer: 1, channels: [7, 19] } }));
+  test('inpainting', () => expectSamePictures(family, { ...along, from: { ...from, mask: drawing(80, 48, 1) } }));
+  test('inpainting from pure noise', () =>
+    expectSamePictures(family, {
+      ...along,
+      reference: { ...along.reference, strength: 1 },
+      from: { ...from, strength: 1, mask: drawing(80, 48, 1) },
     }));
 });

@@ -17,13 +17,23 @@ from unittest import mock
 import numpy as np
 import pipelines
 import torch
+from diffusers import (
+    FluxImg2ImgPipeline,
+    FluxInpaintPipeline,
+    StableDiffusion3Img2ImgPipeline,
+    StableDiffusion3InpaintPipeline,
+)
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from diffusers.pipelines.dit import pipeline_dit
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+from PIL import Image
 from torch import Tensor, nn
 
 from models.export.checkpoint import Checkpoint
 from models.export.run import export as export_bundle
+
+IMAGE_TO_IMAGE = {"sd3": StableDiffusion3Img2ImgPipeline, "flux": FluxImg2ImgPipeline}
+INPAINTING = {"sd3": StableDiffusion3InpaintPipeline, "flux": FluxInpaintPipeline}
 
 # Where the conditional rows of a batch of CFG are, for the pipelines that evaluate both at once.
 CONDITIONAL_HALF = {"sd3": 1, "pixart": 1, "dit": 0}
@@ -45,7 +55,10 @@ def export(family: str, variant: str, out: Path) -> None:
 def blocks_of(transformer: nn.Module) -> list[nn.Module]:
     for name in ("transformer_blocks", "blocks"):
         if hasattr(transformer, name):
-            return [*getattr(transformer, name), *getattr(transformer, "single_transformer_blocks", ())]
+            return [
+                *getattr(transformer, name),
+                *getattr(transformer, "single_transformer_blocks", ()),
+            ]
     raise ValueError(f"{type(transformer).__name__} has no blocks")
 
 
@@ -121,18 +134,40 @@ class FirstCalls:
             handle.remove()
 
 
+def decoded(made: DiffusionPipeline, latents: Tensor) -> np.ndarray:
+    """As StableDiffusion3Pipeline decodes."""
+    config = made.vae.config
+    pictures = made.vae.decode(latents / config.scaling_factor + config.shift_factor)[0]
+    return made.image_processor.postprocess(pictures, output_type="np")
+
+
 @torch.no_grad()
 def generate(request: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """`options` are the pipeline's own arguments; `detail` {scale, layer, channels} or null; `cfg` the
-    scale of CFG, 1 without. `latents` [images, C, (F,) H, W]; for Flux packed here.
+    scale of CFG, 1 without. `latents` [images, C, (F,) H, W]; for Flux packed here. With `image`,
+    uint8 [H, W, 3], image to image, with `mask`, uint8 [H, W], too, inpainting, both with the noise
+    of `seed`.
     """
     family, options = request["family"], dict(request["options"])
     made = pipeline(family, request["variant"])
     latents = tensors["latents"]
+    if "image" in tensors:
+        kind = INPAINTING[family] if "mask" in tensors else IMAGE_TO_IMAGE[family]
+        made = kind(**made.components)
+        made.set_progress_bar_config(disable=True)
+        options["image"] = Image.fromarray(tensors["image"].numpy())
+        options["generator"] = torch.Generator().manual_seed(request["seed"])
+        if "mask" in tensors:
+            options["mask_image"] = Image.fromarray(tensors["mask"].numpy())
+    # diffusers 0.42's inpainting for SD3 decodes latents / scaling_factor, and leaves out the
+    # shift_factor that its other pipelines add.
+    forgets_the_shift = family == "sd3" and "mask" in tensors
     # Schedulers remember what they were used for.
     made.scheduler = type(made.scheduler).from_config(made.scheduler.config)
     patched = mock.patch.object(pipeline_dit, "randn_tensor", lambda *_, **__: latents.clone())
-    if family == "flux":
+    if "image" in tensors:
+        pass
+    elif family == "flux":
         options["latents"] = made._pack_latents(latents, *latents.shape)
     elif family != "dit":
         options["latents"] = latents.clone()
@@ -145,14 +180,16 @@ def generate(request: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, T
         with patched:
             if guided:
                 made.transformer.forward = guided
-            result = made(**options, output_type="np")
+            result = made(**options, output_type="latent" if forgets_the_shift else "np")
     finally:
         first.remove()
         if guided:
             made.transformer.forward = guided.forward
     pictures = result.frames if family == "wan" else result.images
+    if forgets_the_shift:
+        pictures = decoded(made, pictures)
     found = {**first.found, "pictures": torch.from_numpy(np.asarray(pictures, dtype=np.float32))}
-    if family == "flux" and "output" in found:
+    if family == "flux":
         scale = made.vae_scale_factor
         height, width = latents.shape[-2] * scale, latents.shape[-1] * scale
         found["output"] = made._unpack_latents(found["output"], height, width, scale)

@@ -178,8 +178,9 @@ def sd3(variant: str) -> StableDiffusion3Pipeline:
     transformer = SD3Transformer2DModel(
         sample_size=16,
         patch_size=2,
-        in_channels=8,
-        out_channels=8,
+        # diffusers' inpainting asks for this very number.
+        in_channels=16,
+        out_channels=16,
         num_layers=4,
         attention_head_dim=WIDTH // 3,
         num_attention_heads=3,
@@ -202,7 +203,7 @@ def sd3(variant: str) -> StableDiffusion3Pipeline:
         transformer=transformer,
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
         vae=autoencoder(
-            8,
+            16,
             scaling_factor=1.5305,
             shift_factor=0.0609,
             use_quant_conv=False,
