@@ -18,6 +18,7 @@ import {
   type Work,
 } from './comparisons';
 import type { BenchOptions } from './options';
+import { loadPeakName, measureLoadPeak, withoutLoadPeak } from './loadPeak';
 import { OwnSide } from './own';
 import { PeerSide, type PeerDescription } from './peer';
 import { resultOf, type Result } from './report';
@@ -68,9 +69,13 @@ export async function runBenchmark(options: BenchOptions, say: (line: string) =>
       resizable: description.latent.maxHeight !== undefined,
     });
     const chosen = selectNames(all.chosen, only);
-    const leftOut = selectNames(all.leftOut, only);
-    if (chosen.length + leftOut.length === 0) {
-      throw new Error(`--only ${only} names none of ${all.chosen.map(({ name }) => name).join(', ')}`);
+    const noLoadPeak = withoutLoadPeak(device);
+    const loadPeak = selectNames([{ name: loadPeakName }], only).length > 0 && noLoadPeak === null;
+    const reasons = noLoadPeak === null ? [] : [{ name: loadPeakName, reason: noLoadPeak }];
+    const leftOut = selectNames([...all.leftOut, ...reasons], only);
+    if (chosen.length + leftOut.length === 0 && !loadPeak) {
+      const names = [...all.chosen.map(({ name }) => name), loadPeakName];
+      throw new Error(`--only ${only} names none of ${names.join(', ')}`);
     }
     const contestantOf = (work: Work): Contestant => ({
       name: workName(work),
@@ -88,8 +93,14 @@ export async function runBenchmark(options: BenchOptions, say: (line: string) =>
       });
       for (const [name, values] of taken) timings.set(name, values);
     }
+    const results = chosen.map((comparison) => resultOf(comparison, timings));
+    if (loadPeak) {
+      const large = size.startsWith('tiny') ? bundle : prepareBundle(python.path, cache, 'two-gigabytes', say);
+      results.push(await measureLoadPeak(large, Math.min(rounds, 3)));
+      say(`  ${loadPeakName}: ready`);
+    }
     return {
-      results: chosen.map((comparison) => resultOf(comparison, timings)),
+      results,
       leftOut,
       peer: there,
       threads: own.threads(),

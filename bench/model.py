@@ -53,6 +53,15 @@ SIZES: Mapping[str, Config] = {
         heads=16,
         num_classes=1000,
     ),
+    "two-gigabytes": TransformerConfig(  # to be loaded, not to be run
+        image_size=32,
+        image_channels=4,
+        patch_size=2,
+        width=1536,
+        depth=12,
+        heads=24,
+        num_classes=1000,
+    ),
     "sd3-medium": JointConfig(  # at 1024 px: 2 G parameters
         width=1536,
         joint=24,

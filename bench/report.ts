@@ -9,11 +9,11 @@ export interface Result extends Ratio {
   /** Whether the ratio is what is wanted of it. */
   met: boolean | null;
   goal: string;
-  /** Medians. */
-  seconds: [numerator: number, denominator: number];
+  /** Medians; null where no time is compared, as the next. */
+  seconds: [numerator: number, denominator: number] | null;
   /** The ratio of the medians of processor time: what it would be on a machine that nobody else uses, about. */
-  processorRatio: number;
-  /** The most memory in tensors on the device, in bytes; null on the CPU. */
+  processorRatio: number | null;
+  /** The most memory in tensors on the device, in bytes; null where it is not known, as on the CPU. */
   peakBytes: [numerator: number, denominator: number] | null;
 }
 
@@ -41,7 +41,8 @@ export function resultOf(comparison: Comparison, timings: ReadonlyMap<string, re
   };
 }
 
-function judge(ratio: number, goal: Comparison['goal']): Pick<Result, 'met' | 'goal'> {
+/** What is said of a ratio. */
+export function judge(ratio: number, goal: Comparison['goal']): Pick<Result, 'met' | 'goal'> {
   if (!goal) return { met: null, goal: '' };
   return 'atMost' in goal
     ? { met: ratio <= goal.atMost, goal: `<= ${goal.atMost.toFixed(3)}` }
@@ -67,11 +68,11 @@ export function toTable(results: readonly Result[]): string {
       name,
       ratio.toFixed(3),
       quartiles.map((value) => value.toFixed(3)).join(' … '),
-      processorRatio.toFixed(3),
+      processorRatio?.toFixed(3) ?? '',
       floor?.toFixed(3) ?? '',
       goal,
       met === null ? '' : met ? 'yes' : 'no',
-      seconds.map((value) => (value * 1000).toFixed(1)).join(' / '),
+      seconds?.map((value) => (value * 1000).toFixed(1)).join(' / ') ?? '',
       String(samples),
       ...(withMemory ? [rest.peakBytes?.map((bytes) => (bytes / 1e6).toFixed(0)).join(' / ') ?? ''] : []),
     ],
