@@ -30,12 +30,13 @@ describe('bench/cuda/run.sh --dry-run', () => {
       const counted = (wanted: string) => outcomes.filter((outcome) => outcome.status === wanted).length;
       expect([counted('failed'), counted('skipped')]).toEqual([0, 2]);
       expect(counted('passed')).toBeGreaterThanOrEqual(6);
-      const results = JSON.parse(readFileSync(join(out, 'tiny-float32.json'), 'utf8')) as {
-        name: string;
-        ratio: number;
-      }[];
-      expect(results.map(({ name }) => name)).toEqual(['detail-over-cfg@0.5', 'python-eager-over-ours@0.5']);
-      for (const { ratio } of results) expect(ratio).toBeGreaterThan(0);
+      const resultsOf = (size: string) =>
+        JSON.parse(readFileSync(join(out, `${size}-float32.json`), 'utf8')) as { name: string; ratio: number }[];
+      const both = ['detail-over-cfg@0.5', 'python-eager-over-ours@0.5'];
+      expect(resultsOf('tiny').map(({ name }) => name)).toEqual(both);
+      const gains = ['modulation', 'residual', 'rotary'].map((kind) => `unfused-${kind}-over-ours`);
+      expect(resultsOf('tiny-joint').map(({ name }) => name)).toEqual([...both, 'scale-0.5-over-1', ...gains]);
+      for (const { ratio } of [...resultsOf('tiny'), ...resultsOf('tiny-joint')]) expect(ratio).toBeGreaterThan(0);
       expect(readFileSync(join(out, 'tiny-float32.md'), 'utf8')).toMatch(/Machine: .+/);
     },
     240_000,
