@@ -21,11 +21,14 @@ export function chooseConditions(given: readonly Conditions[] | undefined, { con
   if (given !== undefined && given.length > 0) return [...given];
   if (given !== undefined || conditioning.kind !== 'class') {
     const state = given ? 'is empty' : 'is missing, and this model has no classes to choose from';
-    throw new DetailGuidanceError(
-      'BAD_OPTION',
-      `options.conditions ${state}; a list of what the model is conditioned on, as generate takes it, would be right.`,
-      { found: given, expected: 'at least one set of conditioning options' },
-    );
+    const expected =
+      conditioning.kind === 'text'
+        ? 'a list of prompts, [{ prompt }, …] (--prompt on the command line),'
+        : 'a list of what the model is conditioned on, as generate takes it,';
+    throw new DetailGuidanceError('BAD_OPTION', `options.conditions ${state}; ${expected} would be right.`, {
+      found: given,
+      expected,
+    });
   }
   const { numClasses } = conditioning;
   const count = Math.min(numClasses, mostClasses);

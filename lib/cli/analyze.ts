@@ -10,9 +10,10 @@ import { printJson } from './failure';
 import { interruptible } from './interrupt';
 import { addLoadOptions, type LoadFlags } from './load';
 import { startProgress } from './progress';
+import { addPromptOptions, readPrompts, type PromptFlags } from './prompts';
 import { parseClass, parseWhole } from './values';
 
-interface AnalyzeFlags extends LoadFlags {
+interface AnalyzeFlags extends LoadFlags, PromptFlags {
   out: string;
   bundleOut?: string;
   class?: (number | string)[];
@@ -33,7 +34,7 @@ export function analyzeCommand(): Command {
     ])
     .option('--seed <seed>', 'first seed', parseWhole, 0)
     .option('--steps <count>', 'sampling steps of the trajectories that are looked at', parseWhole, 10);
-  return addLoadOptions(command)
+  return addLoadOptions(addPromptOptions(command))
     .option('--json', 'print what was found and written as one JSON document')
     .action((bundle: string, flags: AnalyzeFlags) => interruptible((signal) => runAnalyze(bundle, flags, signal)));
 }
@@ -41,12 +42,13 @@ export function analyzeCommand(): Command {
 async function runAnalyze(location: string, flags: AnalyzeFlags, signal: AbortSignal): Promise<void> {
   await checkNewFolder(flags.out);
   if (flags.bundleOut !== undefined) await checkNewFolder(flags.bundleOut);
+  const prompts = await readPrompts(flags);
   const pipeline = await loadPipeline(location, { device: flags.device, dtype: flags.dtype, signal });
   const progress = startProgress(100, 'percent');
   try {
     const { page, data, massive } = await writeReport(pipeline, {
       out: flags.out,
-      conditions: flags.class?.map((classLabel) => ({ classLabel })),
+      conditions: prompts?.map((prompt) => ({ prompt })) ?? flags.class?.map((classLabel) => ({ classLabel })),
       seed: flags.seed,
       numInferenceSteps: flags.steps,
       onProgress: ({ doing, fraction }) => progress.update(Math.floor(fraction * 100), doing),

@@ -19,6 +19,8 @@ type Sites = NonNullable<ActivationOptions['sites']>;
 
 interface DumpFlags extends GuidanceFlags, SampleFlags {
   class?: number | string;
+  prompt?: string;
+  negativePrompt?: string;
   seed: number;
   steps?: number;
   numImages?: number;
@@ -47,6 +49,8 @@ export function dumpCommand(): Command {
     .option('-o, --out <folder>', 'folder for the dump; it must not exist yet')
     .option('--quantisation <file>', 'JSON file for ranges by layer, timestep and channel; with or without --out')
     .option('-c, --class <class>', 'class, by number or label', parseClass)
+    .option('-p, --prompt <text>', 'what the picture shows, for models with text encoders')
+    .option('--negative-prompt <text>', 'what it should not show')
     .option('--seed <seed>', 'seed of the first picture; the next one takes the next', parseWhole, 0)
     .option('--steps <count>', "sampling steps (default: the bundle's)", parseWhole)
     .option('-n, --num-images <count>', 'pictures (default: 1)', parseWhole)
@@ -129,6 +133,8 @@ function requestOf(flags: DumpFlags, { bundle }: Pipeline, signal: AbortSignal):
   return {
     generate: {
       classLabel: flags.class,
+      prompt: flags.prompt,
+      negativePrompt: flags.negativePrompt,
       seed: flags.seed,
       numImages: flags.numImages,
       numInferenceSteps: flags.steps,

@@ -22,10 +22,11 @@ import { interruptible } from './interrupt';
 import { addSampleOptions, type SampleFlags } from './load';
 import { addNetworkOptions, networkFromFlags } from './network';
 import { startProgress, type Progress } from './progress';
+import { addPromptOptions, promptsInTurn, readPrompts, type PromptFlags } from './prompts';
 import { table } from './table';
 import { parseNumber, parseWhole } from './values';
 
-interface EvaluateFlags extends GuidanceFlags, SampleFlags {
+interface EvaluateFlags extends GuidanceFlags, SampleFlags, PromptFlags {
   reference: string;
   out: string;
   resume?: boolean;
@@ -69,7 +70,7 @@ export function evaluateCommand(): Command {
     .option('--settings <file>', 'JSON list of { "name", "guidance" }: several guidances on the same seeds')
     .addOption(new Option('--preset <name>', "a preset in place of the bundle's guidance").choices(presetNames))
     .option('--no-guidance', 'the conditional prediction alone');
-  addSampleOptions(addGuidanceOptions(command));
+  addSampleOptions(addGuidanceOptions(addPromptOptions(command)));
   return command
     .option('--cutoff <frequency>', 'where high frequencies begin, in cycles per pixel (default: 0.25)', parseNumber)
     .option('--kernel-subsets <count>', 'subsets of the kernel distance (default: 20)', parseWhole)
@@ -87,6 +88,7 @@ export function evaluateCommand(): Command {
 
 async function runEvaluate(location: string, flags: EvaluateFlags, signal: AbortSignal): Promise<void> {
   const settings = flags.settings === undefined ? undefined : await readSettings(flags.settings);
+  const prompts = await readPrompts(flags);
   const pipeline = await loadPipeline(location, { device: flags.device, dtype: flags.dtype, signal });
   const bar: { progress?: Progress } = {};
   try {
@@ -98,6 +100,7 @@ async function runEvaluate(location: string, flags: EvaluateFlags, signal: Abort
       classifier: flags.classifier === false ? null : networkFromFlags(flags, 'classifier'),
       // Without a name of its own in the command line, a single guidance is called after what it is.
       settings: settings ?? [{ name: 'guidance', guidance: guidanceFromFlags(flags, pipeline.bundle) }],
+      request: promptsInTurn(prompts),
       samples: flags.samples,
       seed: flags.seed,
       numInferenceSteps: flags.steps,

@@ -16,10 +16,11 @@ import { interruptible } from './interrupt';
 import { addSampleOptions, type SampleFlags } from './load';
 import { addNetworkOptions, networkFromFlags } from './network';
 import { startProgress, type Progress } from './progress';
+import { addPromptOptions, promptsInTurn, readPrompts, type PromptFlags } from './prompts';
 import { table } from './table';
 import { parseChannels, parseNumber, parseWhole } from './values';
 
-interface InterveneFlags extends SampleFlags {
+interface InterveneFlags extends SampleFlags, PromptFlags {
   samples?: number;
   seed?: number;
   steps?: number;
@@ -54,7 +55,7 @@ export function interveneCommand(): Command {
     .option('--sigma <tokens>', 'standard deviation of the blurred control, in tokens (default: 1)', parseNumber)
     .option('--cutoff <frequency>', 'where high frequencies begin, in cycles per pixel (default: 0.25)', parseNumber);
   addNetworkOptions(command, 'classifier', "TorchScript file of a classifier (default: the bundle's)");
-  return addSampleOptions(command.option('--no-classifier', 'without classifier'))
+  return addSampleOptions(addPromptOptions(command.option('--no-classifier', 'without classifier')))
     .option('-o, --out <file>', 'write the result there, as JSON')
     .option('--sheet <file>', 'draw the first pictures of every intervention side by side')
     .option('--json', 'print the result as one JSON document')
@@ -63,11 +64,13 @@ export function interveneCommand(): Command {
 
 async function runIntervene(location: string, flags: InterveneFlags, signal: AbortSignal): Promise<void> {
   for (const file of [flags.out, flags.sheet]) if (file !== undefined) await checkWritable(resolve(file));
+  const prompts = await readPrompts(flags);
   const pipeline = await loadPipeline(location, { device: flags.device, dtype: flags.dtype, signal });
   const bar: { progress?: Progress } = {};
   try {
     const { samples, seed, layer, channels, retention, draws, tokenShare, sigma, cutoff, batchSize } = flags;
     const result = await runInterventions(pipeline, {
+      request: promptsInTurn(prompts),
       samples,
       seed,
       numInferenceSteps: flags.steps,
