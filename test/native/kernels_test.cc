@@ -11,7 +11,7 @@
 
 // The real ones, of the same names, are linked too.
 #define cuda emulated
-#include "native/cuda/kernels.cu"
+#include "native/cuda/kernels.cu"  // NOLINT(build/include)
 #undef cuda
 
 #include "native/core/fuse.h"
