@@ -72,5 +72,6 @@ test('defaults are filled in', () => {
     lowMemory: false,
     checkMemory: true,
     allowAllOperators: false,
+    fuse: true,
   });
 });
