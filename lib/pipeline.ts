@@ -254,13 +254,15 @@ export class Pipeline {
   /**
    * The hidden states of a sampling run, one record for each site, branch, image and step, while the run goes on: it
    * begins with the first record that is asked for, and waits when they are not read. Leaving the loop ends it. Other
-   * calls of this pipeline wait until it has ended: one that is awaited inside the loop would wait forever.
+   * calls of this pipeline wait until it has ended. When nothing is read and one of them waits, as when it is awaited
+   * inside the loop, the run goes on and its records go to a temporary file until they are read.
    *
    * A hidden state that is edited is the one that leaves the site (`beforeEdits`: that arrives there).
    *
    * @returns an async iterator; its return value is what the run arrived at
    * @throws at once what `generate` throws for its options, and SITE_NOT_FOUND, BAD_OPTION; while it is read ABORT_ERR,
-   *   MODEL_FAILED, BAD_TENSOR for a site that has no hidden state, OUT_OF_MEMORY, DISPOSED
+   *   MODEL_FAILED, BAD_TENSOR for a site that has no hidden state, OUT_OF_MEMORY, OUTPUT_UNWRITABLE when the temporary
+   *   file does not fit on the disk, DISPOSED
    */
   activations(options: ActivationOptions = {}): AsyncGenerator<ActivationRecord, RecordedSampling, undefined> {
     this.#refuseDisposed();
@@ -368,6 +370,7 @@ export class Pipeline {
       sites: this.sites,
       plan: planned,
       seeds,
+      queue: this.#queue,
       run: (start, signal) =>
         this.#enter(async (during) => {
           const prepared = ready ?? (await this.#prepare({ ...generate, signal }, planned, seeds)).prepared;

@@ -3,6 +3,7 @@ import type { NativeModel, NativePlan, NativeProgress, NativeRun, NativeSharing,
 import type { ActivationRequest } from '../options/activations';
 import type { Plan } from '../plan';
 import { stepEvent } from '../progress';
+import type { Queue } from '../queue';
 import type { Tensor } from '../tensor';
 
 import { decodeRecords, type ActivationRecord } from './record';
@@ -29,17 +30,19 @@ export interface Runner {
   seeds: number[];
   /** Waits its turn, prepares the plan, runs, and settles after the native side has unwound. */
   run<Result>(start: (prepared: NativePlan) => NativeRun<Result>, signal: AbortSignal): Promise<Result>;
+  /** The calls that wait for this one. */
+  queue: Pick<Queue, 'isWaitedFor' | 'onWaiting'>;
 }
 
 /** @throws what recordingOf throws, before anything runs */
 export function recordSampling(
   request: ActivationRequest,
-  { model, sites, plan, seeds, run }: Runner,
+  { model, sites, plan, seeds, run, queue }: Runner,
 ): AsyncGenerator<ActivationRecord, RecordedSampling, undefined> {
   const recording = recordingOf(request, plan, model, sites);
   const names = plan.branches.map(({ name }) => name);
   return streamRecords(
-    (deliver) => {
+    (deliver, waitedFor) => {
       const left = new AbortController();
       const signals = [request.signal, request.generate.signal, left.signal].filter((signal) => signal !== undefined);
       const signal = AbortSignal.any(signals);
@@ -60,16 +63,20 @@ export function recordSampling(
         release = () => sampling.release();
         return sampling;
       }, signal);
-      const finished = sampled.then(
-        (result) => ({ ...result, seeds, plan }),
-        (error: unknown) => {
-          throw thrown ? thrown.error : error;
-        },
-      );
+      const unsubscribe = queue.onWaiting(waitedFor);
+      const finished = sampled
+        .then(
+          (result) => ({ ...result, seeds, plan }),
+          (error: unknown) => {
+            throw thrown ? thrown.error : error;
+          },
+        )
+        .finally(unsubscribe);
       return {
         finished,
         release: () => release(),
         cancel: () => left.abort(),
+        isWaitedFor: () => queue.isWaitedFor,
       };
     },
     (records) => decodeRecords(records, recording, sites, names),

@@ -1,7 +1,11 @@
 /** Recorded runs of the embedded model: what is handed out, when, and how a run ends that nobody reads to its end. */
+import { createHash } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import os, { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 
 import { loadPipeline, type ActivationOptions, type ActivationRecord, type Pipeline } from '../../lib';
 import { toFloat32 } from '../../lib/tensor';
@@ -271,7 +275,70 @@ describe('how a run ends', () => {
     await expect(drain()).rejects.toMatchObject({ code: 'DISPOSED' });
   });
 
-  test('13. an iterator that is never read runs nothing', async () => {
+  // 8 MB a step: the run cannot finish while nothing is read, unless room is made for it.
+  const long = {
+    generate: { ...generate, numInferenceSteps: 24 },
+    branches: 'all',
+    tensors: true,
+    statistics: { tokens: true, top: 2 },
+    sites: [{ path: 'blocks.**' }],
+  } satisfies ActivationOptions;
+  const short = { ...generate, numInferenceSteps: 1 };
+  // Of a record, what differs when any of its bytes does.
+  const digest = ({ tensor, tokens, top, channels, ...rest }: ActivationRecord) => {
+    const hash = createHash('sha256');
+    for (const array of [tensor!.data, tokens!.norm, channels!.variance])
+      hash.update(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
+    return { ...rest, top, tensor: tensor!.shape, hash: hash.digest('hex') };
+  };
+
+  test('13. other calls of the pipeline may be awaited while it is read, and no record is lost', async () => {
+    const before = await pipeline.generate(short);
+    const expectedRecords: object[] = [];
+    for await (const record of pipeline.activations(long)) expectedRecords.push(digest(record));
+    const temporary = readdirSync(tmpdir()).filter((name) => name.startsWith('detail-guidance-'));
+    const found: object[] = [];
+    const run = pipeline.activations(long);
+    let next = await run.next();
+    for (; !next.done; next = await run.next()) {
+      if (found.length === 0 || found.length === 700) {
+        expect((await pipeline.generate(short)).latents.data).toEqual(before.latents.data);
+        const inner = await collect({ generate: short, sites: [{ path: 'blocks.2' }] });
+        expect(inner).toHaveLength(2);
+      }
+      found.push(digest(next.value));
+    }
+    expect(found).toEqual(expectedRecords);
+    expect(next.value.latents.data).toEqual((await pipeline.generate(long.generate)).latents.data);
+    expect(readdirSync(tmpdir()).filter((name) => name.startsWith('detail-guidance-'))).toEqual(temporary);
+  });
+
+  test('14. an iterator that is dropped after some records holds up nobody', async () => {
+    const run = pipeline.activations(long);
+    await run.next();
+    expect((await pipeline.generate(short)).images).toHaveLength(2);
+    await run.return(undefined as never);
+  });
+
+  test('15. a disk that does not take the records ends the run with an error, and not the other call', async () => {
+    const run = pipeline.activations(long);
+    await run.next();
+    const missing = join(tmpdir(), 'is-not-there');
+    const patched = jest.spyOn(os, 'tmpdir').mockReturnValue(missing);
+    try {
+      expect((await pipeline.generate(short)).images).toHaveLength(2);
+      const drain = async () => {
+        for await (const record of run) void record;
+      };
+      await expect(drain()).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
+      expect(patched).toHaveBeenCalled();
+    } finally {
+      patched.mockRestore();
+    }
+    expect((await pipeline.generate(short)).images).toHaveLength(2);
+  });
+
+  test('16. an iterator that is never read runs nothing', async () => {
     pipeline.activations({ generate });
     expect((await pipeline.generate({ ...generate, numInferenceSteps: 1 })).images).toHaveLength(2);
   });
@@ -300,13 +367,13 @@ describe('what is refused, before anything runs', () => {
     ['nothing to record', { generate, statistics: false }, 'BAD_OPTION', /nothing to record/],
     ['a percentile', { generate, statistics: { percentiles: [101] } }, 'BAD_OPTION', /from 0 to 100/],
     ['options of generate', { generate: { classLabel: 99 } }, 'CLASS_OUT_OF_RANGE', /99/],
-  ])('14. %s', (_, options, code, message) => {
+  ])('17. %s', (_, options, code, message) => {
     const error = refused(options);
     expect(error.code).toBe(code);
     expect(error.message).toMatch(message);
   });
 
-  test('15. a site without a hidden state is refused when it is met', async () => {
+  test('18. a site without a hidden state is refused when it is met', async () => {
     const read = async () => {
       for await (const record of pipeline.activations({ generate, sites: [{ path: '**', tap: 'input' }] })) void record;
     };

@@ -46,3 +46,26 @@ test('a job that runs is its own to end', async () => {
   }, controller.signal);
   await expect(job).resolves.toBe('done');
 });
+
+test('it says when a job waits for its turn', async () => {
+  const queue = new Queue();
+  let waiting = 0;
+  const unsubscribe = queue.onWaiting(() => void waiting++);
+  let finish = () => {};
+  const first = queue.enter(() => new Promise<void>((resolve) => (finish = resolve)));
+  await turn();
+  expect(queue.isWaitedFor).toBe(false);
+  waiting = 0;
+  const controller = new AbortController();
+  const second = queue.enter(turn, controller.signal);
+  expect([waiting, queue.isWaitedFor]).toEqual([1, true]);
+  controller.abort();
+  await expect(second).rejects.toMatchObject({ name: 'AbortError' });
+  expect(queue.isWaitedFor).toBe(false);
+  unsubscribe();
+  const third = queue.enter(async () => queue.isWaitedFor);
+  expect([waiting, queue.isWaitedFor]).toEqual([1, true]);
+  finish();
+  await first;
+  await expect(third).resolves.toBe(false);
+});
