@@ -43,12 +43,13 @@ const enoughDecibels = 40;
 
 /**
  * 'auto' is bfloat16 where the device computes in it and pictures stay within 40 dB PSNR of float32's by the bundle's
- * measurement; otherwise float32.
+ * measurement. A bundle without one: the 16 bit dtype that its weights are stored in, float16 on CUDA alone. Otherwise
+ * float32.
  */
 export function resolveDtype(
   wanted: NativeLoadOptions['dtype'] | 'auto',
   device: string,
-  { psnr }: BundleManifest['transformer'],
+  { psnr, dtype: stored }: Pick<BundleManifest['transformer'], 'psnr' | 'dtype'>,
   hasInstructions: () => boolean = cpuHasBfloat16,
 ): ChosenDtype {
   if (wanted !== 'auto') return { dtype: wanted, reason: null };
@@ -57,6 +58,8 @@ export function resolveDtype(
   }
   const decibels = psnr?.bfloat16;
   if (decibels === undefined) {
+    const isComputed = stored === 'bfloat16' || (stored === 'float16' && device !== 'cpu');
+    if (isComputed) return { dtype: stored, reason: `${stored}: the weights are stored in it.` };
     return { dtype: 'float32', reason: 'float32: the bundle does not say how near bfloat16 comes to it.' };
   }
   const near = decibels >= enoughDecibels;

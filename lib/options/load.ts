@@ -27,8 +27,9 @@ export const loadSchema = strictObject({
   checkMemory: flag().default(true),
   /**
    * Dtype of weights and activations; the guidance sum and the sampler's state are float32 in any case. `auto` is
-   * bfloat16 where the device computes in it and the bundle says that pictures stay within 40 dB PSNR of float32's,
-   * else float32; `pipeline.dtypeReason` says which and why. Default float32.
+   * bfloat16 where the device computes in it and the bundle says that pictures stay within 40 dB PSNR of float32's; where
+   * it says nothing, the 16 bit dtype that the weights are stored in (float16 on CUDA alone); else float32.
+   * `pipeline.dtypeReason` says which and why. Default float32.
    */
   dtype: choice(['auto', 'float32', 'bfloat16', 'float16']).default('float32'),
   /** Load a model whose graph uses operators outside the allow list. A TorchScript file is a program. Default false. */

@@ -57,6 +57,18 @@ describe('dtype auto', () => {
     expect(resolveDtype('auto', 'cpu', { ...transformer, psnr: undefined }, has).reason).toMatch(/does not say/);
   });
 
+  test('is the dtype that the weights are stored in where nothing was measured', () => {
+    const unmeasured = (dtype: 'float16' | 'bfloat16') => ({ dtype, psnr: undefined });
+    expect(resolveDtype('auto', 'cuda:0', unmeasured('bfloat16'))).toEqual({
+      dtype: 'bfloat16',
+      reason: 'bfloat16: the weights are stored in it.',
+    });
+    expect(resolveDtype('auto', 'cpu', unmeasured('bfloat16'), has).dtype).toBe('bfloat16');
+    expect(resolveDtype('auto', 'cpu', unmeasured('bfloat16'), () => false).dtype).toBe('float32');
+    expect(resolveDtype('auto', 'cuda:0', unmeasured('float16')).dtype).toBe('float16');
+    expect(resolveDtype('auto', 'cpu', unmeasured('float16'), has).dtype).toBe('float32');
+  });
+
   test('by name is what was asked for', () => {
     expect(resolveDtype('float16', 'cpu', transformer)).toEqual({ dtype: 'float16', reason: null });
   });
