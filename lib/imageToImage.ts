@@ -9,7 +9,7 @@ import { encodePicture, readMask, readPicture } from './vae';
  * Encodes the call's picture; null for a call without one. As in diffusers, each image's generator first draws for the
  * distribution of the VAE and then the sampler's noise, unless `latents` give it.
  *
- * @throws BAD_OPTION for a picture of another size than the result; BAD_TENSOR; what the VAE's encoder throws
+ * @throws BAD_TENSOR for a picture that cannot be read; what the VAE's encoder throws
  */
 export async function startingPictures(
   request: GenerateRequest,

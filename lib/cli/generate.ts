@@ -53,9 +53,9 @@ export function generateCommand(): Command {
     .option('--frames <count>', "frames of a video (default: the bundle's)", parseWhole)
     .option('--max-sequence-length <tokens>', 'tokens of the prompt for encoders that take any number', parseWhole)
     .option('--embedded-scale <scale>', 'guidance that the model takes as an input (Flux)', parseNumber)
-    .option('--image <png>', 'start from this picture instead of from noise alone')
+    .option('--image <file>', 'start from this picture instead of from noise alone')
     .option('--strength <share>', 'how much of --image is noise at the start, up to 1 (default: 0.6)', parseNumber)
-    .option('--mask <png>', 'white where --image is painted anew')
+    .option('--mask <file>', 'white where --image is painted anew')
     .option('--low-memory', 'load text encoders, transformer and VAE one after the other')
     .option('--seed <seed>', 'seed of the first picture; the next one takes the next', parseWhole, 0)
     .option('--steps <count>', "sampling steps (default: the bundle's)", parseWhole)
@@ -141,9 +141,9 @@ async function requestOf(
     height: flags.height,
     numFrames: flags.frames,
     maxSequenceLength: flags.maxSequenceLength,
-    image: flags.image === undefined ? undefined : await readInput(flags.image, 'picture', 'a PNG file'),
+    image: flags.image === undefined ? undefined : await readInput(flags.image, 'picture', 'a PNG or JPEG file'),
     strength: flags.strength,
-    maskImage: flags.mask === undefined ? undefined : await readInput(flags.mask, 'mask', 'a PNG file'),
+    maskImage: flags.mask === undefined ? undefined : await readInput(flags.mask, 'mask', 'a PNG or JPEG file'),
     seed: flags.seed,
     latents,
     numImages: flags.numImages,

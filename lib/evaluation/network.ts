@@ -11,7 +11,7 @@ import { elementCount, toFloat32, type Tensor } from '../tensor';
 
 import type { Features } from './features';
 import { fingerprintOf, type PictureSet } from './pictures';
-import { resize } from './resize';
+import { resize } from '../image/resize';
 
 const perChannel = either([list(finite(), 'a list of numbers')], 'a list with one number for each channel');
 

@@ -2,9 +2,8 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 
-import { decode as decodeJpegPixels } from 'jpeg-js';
-
 import { DetailGuidanceError } from '../errors';
+import { decodeJpeg } from '../image/jpeg';
 import { decodePng, type Raster } from '../image/png';
 
 import type { PictureSet } from './pictures';
@@ -80,25 +79,6 @@ export async function readPicture(file: string): Promise<PixelRaster> {
       cause,
     });
   }
-}
-
-function decodeJpeg(bytes: Uint8Array): PixelRaster {
-  // The decoder fills what is missing with grey; a file without its end marker is not whole.
-  if (lastMarker(bytes) !== 0xffd9) throw new Error('The JPEG has no end: it is truncated.');
-  const { width, height, data } = decodeJpegPixels(bytes, {
-    useTArray: true,
-    formatAsRGBA: false,
-    tolerantDecoding: false,
-    maxMemoryUsageInMB: 4096,
-  });
-  return { width, height, channels: 3, pixels: data };
-}
-
-/** Some writers pad the file with zeros. */
-function lastMarker(bytes: Uint8Array): number {
-  let end = bytes.length;
-  while (end > 2 && bytes[end - 1] === 0) end--;
-  return (bytes[end - 2]! << 8) | bytes[end - 1]!;
 }
 
 function opaque({ width, height, channels, pixels }: Raster): PixelRaster {

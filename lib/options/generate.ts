@@ -27,7 +27,7 @@ const picture = z.custom<Picture>(
   (value) =>
     value instanceof Uint8Array ||
     (typeof value === 'object' && value !== null && 'pixels' in value && 'width' in value && 'height' in value),
-  { error: 'the bytes of a PNG file, or { width, height, channels, pixels },' },
+  { error: 'the bytes of a PNG or JPEG file, or { width, height, channels, pixels },' },
 );
 
 const tensorsByName = z.record(z.string(), tensorLike, { error: 'an object of tensors by input name' });
@@ -49,11 +49,14 @@ export const generateSchema = strictObject({
   maxSequenceLength: whole(1).optional(),
   /** Pictures for each prompt, one after the other. Default 1. */
   numImagesPerPrompt: whole(1, 100_000).optional(),
-  /** Start from this picture instead of from noise alone. For bundles with a VAE encoder. */
+  /**
+   * Start from this picture, resized to `width` and `height`, instead of from noise alone. For bundles with a VAE
+   * encoder.
+   */
   image: picture.optional(),
   /** How much of `image` is noise at the start, in (0, 1]: 1 leaves nothing of it. Default 0.6. */
   strength: finite(0.001, 1).optional(),
-  /** White where `image` is painted anew, black where it stays; of its size, cut at half grey. */
+  /** White where `image` is painted anew, black where it stays; resized as it is, cut at half grey. */
   maskImage: picture.optional(),
   /** Class index, class name, or a list with one for each image. For models conditioned by class. */
   classLabel: either(

@@ -1,14 +1,16 @@
 /** Pictures that are given to `generate`: to start from, and as a mask. */
 import { DetailGuidanceError } from '../errors';
+import { decodeJpeg, isJpeg } from '../image/jpeg';
 import { decodePng, type Raster } from '../image/png';
+import { resizeRaster } from '../image/resize';
 import type { Tensor } from '../tensor';
 
-/** The bytes of a PNG file, or its pixels. */
+/** The bytes of a PNG or JPEG file, or its pixels. */
 export type Picture = Uint8Array | Raster;
 
-/** @throws BAD_TENSOR for bytes that are not a PNG, or pixels that do not fill the size */
+/** @throws BAD_TENSOR for bytes that are neither a PNG nor a JPEG, or pixels that do not fill the size */
 export function readRaster(picture: Picture, option: string): Raster {
-  if (picture instanceof Uint8Array) return decodePng(picture);
+  if (picture instanceof Uint8Array) return isJpeg(picture) ? decodeJpeg(picture) : decodePng(picture);
   const { width, height, channels, pixels } = picture;
   if ([1, 3, 4].includes(channels) && pixels.length === width * height * channels) return picture;
   const expected = 'width * height * channels bytes, with 1, 3 or 4 channels,';
@@ -20,18 +22,18 @@ export function readRaster(picture: Picture, option: string): Raster {
 }
 
 /**
- * The picture as the VAE's encoder takes it. Grey becomes RGB; an alpha channel is left out, as Pillow's
- * `convert('RGB')` does.
+ * The picture as the VAE's encoder takes it, resized to the call's size. Grey becomes RGB; an alpha channel is left out,
+ * as Pillow's `convert('RGB')` does.
  *
  * @returns float32 [1, 3, height, width] from `black` to `white`
- * @throws BAD_TENSOR; BAD_OPTION for another size than the call's
+ * @throws BAD_TENSOR
  */
 export function readPicture(
   picture: Picture,
   size: { width: number; height: number },
   [black, white]: readonly [number, number],
 ): Tensor {
-  const { width, height, channels, pixels } = checkSize(readRaster(picture, 'image'), size, 'image');
+  const { width, height, channels, pixels } = fitted(readRaster(picture, 'image'), size);
   const plane = width * height;
   const data = new Float32Array(3 * plane);
   for (let channel = 0; channel < 3; channel++) {
@@ -44,18 +46,18 @@ export function readPicture(
 }
 
 /**
- * The mask in latent cells, 1 where the picture is made anew: grey, cut at one half, then the first pixel of each cell,
- * as diffusers does.
+ * The mask in latent cells, 1 where the picture is made anew: resized, grey, cut at one half, then the first pixel of each
+ * cell, as diffusers does.
  *
  * @returns one number for each cell, row by row
- * @throws BAD_TENSOR; BAD_OPTION for another size than the call's
+ * @throws BAD_TENSOR
  */
 export function readMask(
   picture: Picture,
   size: { width: number; height: number },
   [rows, columns]: readonly [number, number],
 ): Float32Array {
-  const { width, height, channels, pixels } = checkSize(readRaster(picture, 'maskImage'), size, 'maskImage');
+  const { width, height, channels, pixels } = fitted(readRaster(picture, 'maskImage'), size);
   const mask = new Float32Array(rows * columns);
   for (let cell = 0; cell < mask.length; cell++) {
     const y = Math.floor((Math.floor(cell / columns) * height) / rows);
@@ -71,12 +73,6 @@ function grey(pixels: Uint8Array, at: number, channels: number): number {
   return (pixels[at]! * 19_595 + pixels[at + 1]! * 38_470 + pixels[at + 2]! * 7_471 + 0x8000) >> 16;
 }
 
-function checkSize(raster: Raster, { width, height }: { width: number; height: number }, option: string): Raster {
-  if (raster.width === width && raster.height === height) return raster;
-  const expected = `${width} x ${height}, the size of the result,`;
-  throw new DetailGuidanceError(
-    'BAD_OPTION',
-    `options.${option} has ${raster.width} x ${raster.height} pixels; ${expected} would be right.`,
-    { found: `${raster.width} x ${raster.height}`, expected },
-  );
+function fitted(raster: Raster, size: { width: number; height: number }): Raster {
+  return raster.width === size.width && raster.height === size.height ? raster : resizeRaster(raster, size);
 }

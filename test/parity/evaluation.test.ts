@@ -12,7 +12,7 @@ import { kernelDistance, subsetIndices } from '../../lib/evaluation/kernelDistan
 import { joinMoments, momentsOf } from '../../lib/evaluation/moments';
 import { Pace } from '../../lib/evaluation/pace';
 import { manifoldOf, precisionAndRecall } from '../../lib/evaluation/precisionRecall';
-import { resize } from '../../lib/evaluation/resize';
+import { resize, resizeRaster } from '../../lib/image/resize';
 import { spectrumOf } from '../../lib/evaluation/spectrum';
 import { decodeSafetensors, encodeSafetensors, type Tensor } from '../../lib/tensor';
 
@@ -49,6 +49,14 @@ const generated = features(counts.generated, 2, 0.5);
 const original = picture(3);
 const changed = { ...original, values: original.values.map((value, place) => value * 0.9 + 0.05 * Math.cos(place)) };
 const planes = noise([3, 28, 36], 4).data as Float32Array;
+/** Levels with edges, on which Lanczos' filter overshoots. */
+const levels = Uint8Array.from(planes, (value) => (value > 0 ? 250 : 5) + Math.round(value));
+const sizes = [
+  [64, 17],
+  [20, 20],
+  [28, 90],
+  [13, 36],
+] as const;
 
 let folder: string;
 let wanted: Record<string, Float64Array>;
@@ -75,6 +83,8 @@ there('metrics', () => {
       original: { data: original.values, shape, dtype: 'float64' },
       planes: { data: planes, shape: [3, ...shape], dtype: 'float32' },
       size: { data: BigInt64Array.of(13n, 50n), shape: [2], dtype: 'int64' },
+      levels: { data: levels, shape: [28, 36, 3], dtype: 'uint8' },
+      sizes: { data: BigInt64Array.from(sizes.flat(), BigInt), shape: [sizes.length, 2], dtype: 'int64' },
     });
     writeFileSync(join(folder, 'in.safetensors'), input);
     const script = join(__dirname, 'reference', 'metrics.py');
@@ -142,5 +152,15 @@ there('metrics', () => {
 
   test('resizing, against Pillow in float32', () => {
     agree(resize(planes, 3, [28, 36], [13, 50]), 'resized');
+  });
+
+  test.each(sizes)("pictures to %d x %d by Lanczos' filter, against Pillow", (height, across) => {
+    const found = resizeRaster({ width: 36, height: 28, channels: 3, pixels: levels }, { width: across, height });
+    const expected = wanted[`lanczos.${height}.${across}`]!;
+    expect(found.pixels).toHaveLength(expected.length);
+    // Pillow's weights have 22 bits: a value near the middle of two levels may be rounded to the other one.
+    const differences = Array.from(found.pixels, (level, at) => Math.abs(level - expected[at]!));
+    expect(Math.max(...differences)).toBeLessThanOrEqual(1);
+    expect(differences.filter((difference) => difference > 0).length).toBeLessThan(differences.length / 100);
   });
 });

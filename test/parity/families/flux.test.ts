@@ -62,6 +62,8 @@ suite.each([
   test('image to image', () => expectSamePictures(family, along));
   test('image to image with DG', () =>
     expectSamePictures(family, { ...along, detail: { scale: 1, layer: 1, channels: [7, 19] } }));
+  test('inpainting a picture and a mask of other sizes', () =>
+    expectSamePictures(family, { ...along, from: { ...from, image: drawing(131, 60, 3), mask: drawing(50, 31, 1) } }));
   test('inpainting', () => expectSamePictures(family, { ...along, from: { ...from, mask: drawing(80, 48, 1) } }));
   test('inpainting from pure noise', () =>
     expectSamePictures(family, {

@@ -4,7 +4,7 @@
 
 In: features `reference` and `generated` [N, d], subsets `subset.<k>.reference` and `.generated` of
 their rows, luminances `picture` and `original` [H, W], `planes` [N, H, W] to resize to
-`size` [2]. Out, all in float64: what evaluation.test.ts compares.
+`size` [2], a picture `levels` uint8 [H, W, 3] to resize to each of `sizes` [K, 2]. Out, all in float64: what evaluation.test.ts compares.
 """
 
 from __future__ import annotations
@@ -110,6 +110,12 @@ def resized(planes: Array, size: Array) -> Array:
     )
 
 
+def lanczos(levels: Array, size: Array) -> tuple[str, Array]:
+    height, width = (int(each) for each in size)
+    picture = Image.fromarray(levels).resize((width, height), Image.Resampling.LANCZOS)
+    return f"lanczos.{height}.{width}", np.asarray(picture)
+
+
 def main() -> None:
     tensors = load_file(sys.argv[1])
     reference = tensors["reference"].astype(np.float64)
@@ -136,6 +142,7 @@ def main() -> None:
         "highShare": [share],
         "fidelity": band_fidelity(picture, original, 0.25),
         "resized": resized(tensors["planes"], tensors["size"]),
+        **dict(lanczos(tensors["levels"], size) for size in tensors["sizes"]),
     }
     save_file({name: np.asarray(value, np.float64) for name, value in out.items()}, sys.argv[2])
 
