@@ -18,7 +18,7 @@ import {
   type Work,
 } from './comparisons';
 import type { BenchOptions } from './options';
-import { loadPeakName, measureLoadPeak, withoutLoadPeak } from './loadPeak';
+import { measureMemory, memoryNames, withoutMemory } from './memory';
 import { OwnSide } from './own';
 import { PeerSide, type PeerDescription } from './peer';
 import { resultOf, type Result } from './report';
@@ -69,12 +69,12 @@ export async function runBenchmark(options: BenchOptions, say: (line: string) =>
       resizable: description.latent.maxHeight !== undefined,
     });
     const chosen = selectNames(all.chosen, only);
-    const noLoadPeak = withoutLoadPeak(device);
-    const loadPeak = selectNames([{ name: loadPeakName }], only).length > 0 && noLoadPeak === null;
-    const reasons = noLoadPeak === null ? [] : [{ name: loadPeakName, reason: noLoadPeak }];
-    const leftOut = selectNames([...all.leftOut, ...reasons], only);
-    if (chosen.length + leftOut.length === 0 && !loadPeak) {
-      const names = [...all.chosen.map(({ name }) => name), loadPeakName];
+    const noMemory = withoutMemory(device);
+    const memory = memoryNames.map((name) => ({ name, reason: noMemory ?? '' }));
+    const wantsMemory = noMemory === null && selectNames(memory, only).length > 0;
+    const leftOut = selectNames([...all.leftOut, ...(noMemory === null ? [] : memory)], only);
+    if (chosen.length + leftOut.length === 0 && !wantsMemory) {
+      const names = [...all.chosen.map(({ name }) => name), ...memoryNames];
       throw new Error(`--only ${only} names none of ${names.join(', ')}`);
     }
     const contestantOf = (work: Work): Contestant => ({
@@ -94,10 +94,10 @@ export async function runBenchmark(options: BenchOptions, say: (line: string) =>
       for (const [name, values] of taken) timings.set(name, values);
     }
     const results = chosen.map((comparison) => resultOf(comparison, timings));
-    if (loadPeak) {
+    if (wantsMemory) {
       const large = size.startsWith('tiny') ? bundle : prepareBundle(python.path, cache, 'two-gigabytes', say);
-      results.push(await measureLoadPeak(large, Math.min(rounds, 3)));
-      say(`  ${loadPeakName}: ready`);
+      results.push(...selectNames(await measureMemory(large, Math.min(rounds, 3)), only));
+      say('  memory: ready');
     }
     return {
       results,
