@@ -34,12 +34,24 @@ export function forwardInputs(inputs: Record<string, Tensor>, { transformer }: B
   });
 }
 
-/** Inputs of zeros for one image, in the order of the model's arguments; sizes that are free are 1. */
+/**
+ * Inputs of zeros for one image of the bundle's own size, in the order of the model's arguments; other sizes that are free,
+ * as the tokens of a text, are 1.
+ */
 export function zeroInputs({ transformer, latent }: Bundle): Tensor[] {
-  const latentShape = [1, latent.channels, latent.height, latent.width];
+  const [rows, columns] = transformer.tokenGrid;
+  const latentShape = [
+    1,
+    latent.channels,
+    ...(latent.frames === undefined ? [] : [latent.frames]),
+    latent.height,
+    latent.width,
+  ];
+  const known: Record<string, number> = { imageTokens: rows * columns };
   return transformer.inputs.map(({ role, dtype: wanted, shape: sizes }) => {
     const dtype = wanted === 'float' ? 'float32' : wanted;
-    const shape = role === 'latent' ? latentShape : sizes.map((size) => (typeof size === 'number' ? size : 1));
+    const free = sizes.map((size) => (typeof size === 'number' ? size : (known[size] ?? 1)));
+    const shape = role === 'latent' ? latentShape : free;
     const buffer = new ArrayBuffer(elementCount(shape) * dtypes[dtype].bytes);
     return { data: new dtypes[dtype].array(buffer), shape, dtype };
   });

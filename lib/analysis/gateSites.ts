@@ -2,7 +2,7 @@
  * Where a block's AdaLN modulation is, and how it is laid out. The modulation MLP^k(t, c) gives chunks as wide as the
  * hidden state; which chunk is a residual gate follows from their number:
  *
- *   6  shift, scale, gate of the attention, then of the MLP      DiT, SD3 (AdaLayerNormZero)
+ *   6  shift, scale, gate of the attention, then of the MLP      DiT, SD3, Flux (AdaLayerNormZero), PixArt, Wan
  *   9  the same, then of a second attention                      SD3.5 (SD35AdaLayerNormZeroX)
  *   3  shift, scale, gate of attention and MLP together          Flux' single blocks (AdaLayerNormZeroSingle)
  */
@@ -37,8 +37,11 @@ const layouts: Readonly<Record<number, Gate[]>> = {
   ],
 };
 
-/** The modulation's last linear layer, relative to the block: this package's DiT, the original DiT, diffusers. */
-const imagePaths = ['modulation', 'adaLN_modulation.1', 'norm1.linear', 'norm.linear'];
+/**
+ * The modulation's last module, relative to the block: this package's DiT, the original DiT, diffusers; and where one
+ * modulation serves all blocks, what adds the block's own table to it (models/export/modulation_table.py).
+ */
+const imagePaths = ['modulation', 'adaLN_modulation.1', 'norm1.linear', 'norm.linear', 'scale_shift_table'];
 const textPaths = ['norm1_context.linear'];
 
 /**
@@ -66,7 +69,7 @@ export function findModulations(
         { found: block, expected: 'the path of a module whose output are the chunks of the AdaLN modulation' },
       );
     }
-    const width = shapes[index]?.at(-1) ?? 0;
+    const width = modulationWidth(shapes[index] ?? [], hiddenChannels);
     const chunks = width / hiddenChannels;
     const gates = layouts[chunks];
     if (gates) return { layer, path: sites[index]!.path, chunks, gates };
@@ -76,4 +79,10 @@ export function findModulations(
       { found: width, expected: '3, 6 or 9 chunks as wide as the hidden state' },
     );
   });
+}
+
+/** Of [images, chunks · channels], or of a table's sum [images, chunks, channels]. */
+function modulationWidth(shape: readonly number[], hiddenChannels: number): number {
+  const last = shape.at(-1) ?? 0;
+  return shape.length === 3 && last === hiddenChannels ? shape[1]! * last : last;
 }

@@ -24,6 +24,7 @@ from models.export.family import (
     without_nothing,
 )
 from models.export.known_channels import massive_activations
+from models.export.modulation_table import record_modulations
 from models.export.patch_embedding import make_resizable
 from models.export.scheduler import describe_scheduler
 from models.export.trace import Traceable
@@ -132,6 +133,7 @@ def plan(checkpoint: Checkpoint, dtype: str) -> Plan:
 
 def denoiser(checkpoint: Checkpoint, dtype: str) -> Traceable:
     transformer = checkpoint.load("transformer", DTYPES[dtype])
+    record_modulations(transformer.transformer_blocks)
     config = transformer.config
 
     def inputs(batch: int, rows: int, columns: int, tokens: int) -> tuple[Tensor, ...]:

@@ -20,6 +20,7 @@ from models.export.family import (
     picture,
     without_nothing,
 )
+from models.export.modulation_table import record_modulations
 from models.export.scheduler import describe_scheduler
 from models.export.trace import Traceable
 
@@ -36,6 +37,7 @@ class Denoiser(nn.Module):
         super().__init__()
         self.transformer = transformer
         transformer.set_attn_processor(Attention())
+        record_modulations(transformer.blocks)
         for block in transformer.blocks:
             block.register_forward_pre_hook(with_own_modulation)
 

@@ -61,9 +61,15 @@ export class Family {
   static async open(family: string, variant: string): Promise<Family> {
     const oracle = new Oracle();
     const folder = join(oracle.folder, `${family}-${variant}`);
-    await oracle.ask({ op: 'export', family, variant, out: folder });
-    const pipeline = await loadPipeline(folder, { device: 'cpu' });
-    return new Family(oracle, pipeline, folder, family, variant);
+    try {
+      await oracle.ask({ op: 'export', family, variant, out: folder });
+      const pipeline = await loadPipeline(folder, { device: 'cpu' });
+      return new Family(oracle, pipeline, folder, family, variant);
+    } catch (error) {
+      // Its process would keep jest from ending.
+      await oracle.close();
+      throw error;
+    }
   }
 
   async close(): Promise<void> {

@@ -9,6 +9,7 @@ pictures.
 from __future__ import annotations
 
 import functools
+import inspect
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,8 @@ class DetailGuidance:
 
 
 class FirstCalls:
-    """What the text encoders are given first, and what the transformer is given and gives."""
+    """What the text encoders are given first, what the transformer is given and gives, and the AdaLN
+    modulation of each block, "modulation.<layer>" [B, chunks D]."""
 
     def __init__(self, made: DiffusionPipeline) -> None:
         self.found: dict[str, Tensor] = {}
@@ -113,8 +115,29 @@ class FirstCalls:
             if name.startswith("text_encoder") and component is not None:
                 hook = functools.partial(self.ids, name)
                 self.handles.append(component.register_forward_pre_hook(hook, with_kwargs=True))
+        for layer, block in enumerate(blocks_of(made.transformer)):
+            self.watch_modulation(f"modulation.{layer}", block)
         hook = self.evaluation
         self.handles.append(made.transformer.register_forward_hook(hook, with_kwargs=True))
+
+    def watch_modulation(self, name: str, block: nn.Module) -> None:
+        """PixArt and Wan give every block the same modulation, to which it adds its own table."""
+        if not hasattr(block, "scale_shift_table"):
+            norm = getattr(block, "norm1", None) or block.norm
+
+            def keep(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+                self.found.setdefault(name, output.clone())
+
+            self.handles.append(norm.linear.register_forward_hook(keep))
+            return
+
+        def add(block: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+            given = inspect.signature(block.forward).bind(*args, **kwargs).arguments
+            shared = given["temb"] if "temb" in given else given["timestep"]
+            sums = block.scale_shift_table.flatten() + shared.flatten(1)
+            self.found.setdefault(name, sums.clone())
+
+        self.handles.append(block.register_forward_pre_hook(add, with_kwargs=True))
 
     def ids(self, name: str, _module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
         given = args[0] if args else kwargs["input_ids"]
