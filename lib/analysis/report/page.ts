@@ -33,7 +33,9 @@ th { font-weight: 500; text-align: left; padding: 0 10px 8px 0; vertical-align: 
 th { max-width: 150px; }
 th b { display: block; color: var(--ink); }
 td { padding: 0 10px 10px 0; vertical-align: top; }
-td.label { white-space: nowrap; padding-right: 14px; vertical-align: middle; font-weight: 600; }
+td.label { padding-right: 14px; vertical-align: middle; font-weight: 600; }
+td.label span { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 4; overflow: hidden; width: max-content;
+  max-width: 100px; line-height: 1.35; overflow-wrap: anywhere; }
 td img { display: block; border-radius: 3px; image-rendering: pixelated; }
 td small { color: var(--soft); }
 a { color: var(--first); }
@@ -118,7 +120,7 @@ function maps({ maps: rows, looked }: Findings): string {
       const zoom = Math.max(1, Math.floor(76 / Math.max(map.width, map.height)));
       return `<td>${image(drawMap(map, { colours: 'blue-red', zoom }), 76)}<small>${selectivity.toFixed(2)}</small></td>`;
     });
-    return `<tr><td class="label">${escape(conditions)}</td><td>${image(picture, 76)}</td>${cells.join('')}</tr>`;
+    return `<tr>${label(conditions)}<td>${image(picture, 76)}</td>${cells.join('')}</tr>`;
   });
   return `<section id="spatial-maps"><h2>Spatial maps, layer ${looked.layer}</h2>
 <figure><figcaption>Each channel’s values at the image tokens: red positive, blue negative, each map on its own scale. The number is the selectivity, the median of |z| over outlier tokens over that of the others: 1 where no token stands out. <a href="data/spatial-maps.json">Data</a></figcaption>
@@ -130,11 +132,16 @@ function interventions({ interventions: found, looked }: Findings): string {
   const head = found.columns.map(({ name, detail }) => `<th><b>${escape(name)}</b>${escape(detail)}</th>`);
   const body = found.conditions.map((conditions, row) => {
     const cells = found.columns.map(({ pictures }) => `<td>${image(pictures[row]!, 140)}</td>`);
-    return `<tr><td class="label">${escape(conditions)}</td>${cells.join('')}</tr>`;
+    return `<tr>${label(conditions)}${cells.join('')}</tr>`;
   });
   return `<section id="interventions"><h2>Interventions after layer ${looked!.layer}</h2>
 <figure><figcaption>A row has one noise (seed ${found.seed}) and the conditional branch alone, at every step; only what is done to the hidden state differs. <a href="data/interventions.json">Data</a></figcaption>
 <div class="scroll"><table><thead><tr><th></th>${head.join('')}</tr></thead><tbody>${body.join('\n')}</tbody></table></div></figure></section>`;
+}
+
+/** A prompt may be long: its first lines beside the pictures, the whole where the pointer rests. */
+function label(conditions: string): string {
+  return `<td class="label"><span title="${escape(conditions)}">${escape(conditions)}</span></td>`;
 }
 
 function image(raster: Raster, side: number): string {

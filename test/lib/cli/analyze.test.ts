@@ -79,6 +79,23 @@ suite(`in a browser${executablePath ? '' : ' (skipped: no chromium on the PATH; 
   });
   afterAll(() => browser?.close());
 
+  test('long prompts leave the pictures in sight', async () => {
+    const page = await browser.newPage({ viewport: { width: 1366, height: 768 } });
+    await page.goto(pathToFileURL(join(out, 'index.html')).href);
+    await page.evaluate(`for (const each of document.querySelectorAll('td.label span'))
+      each.textContent = 'a lighthouse by the sea, storm clouds and small boats, '.repeat(9)`);
+    const ends = await page
+      .locator('#interventions img')
+      .evaluateAll((all) =>
+        all.map(
+          (img) => (img as unknown as { getBoundingClientRect(): { right: number } }).getBoundingClientRect().right,
+        ),
+      );
+    expect(ends).toHaveLength(10);
+    expect(Math.max(...ends)).toBeLessThan(1366);
+    await page.close();
+  });
+
   test.each(['light', 'dark'] as const)(
     'the page opens %s, loads nothing else, and its plots have marks',
     async (colorScheme) => {
