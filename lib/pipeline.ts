@@ -252,6 +252,26 @@ export class Pipeline {
   }
 
   /**
+   * What the text encoders make of a prompt: the tensors of the model's inputs that depend on it, as `conditioning` takes
+   * them.
+   *
+   * @param options `maxSequenceLength` as in `generate`
+   * @throws BAD_OPTION for a model without text encoders; OUT_OF_MEMORY, ABORT_ERR, DISPOSED
+   */
+  async encodePrompt(
+    prompt: string,
+    { maxSequenceLength, signal }: Pick<GenerateOptions, 'maxSequenceLength' | 'signal'> = {},
+  ): Promise<Record<string, Tensor>> {
+    this.#refuseDisposed();
+    const request = parse(generateSchema, { prompt, maxSequenceLength, signal, guidance: {} }, 'options');
+    const planned = this.#plan(request);
+    return this.#enter(async () => {
+      const { conditioning } = await encodeRequest(request, planned, this.bundle, this.#parts.components);
+      return conditioning ?? {};
+    }, signal);
+  }
+
+  /**
    * The hidden states of a sampling run, one record for each site, branch, image and step, while the run goes on: it
    * begins with the first record that is asked for, and waits when they are not read. Leaving the loop ends it. Other
    * calls of this pipeline wait until it has ended. When nothing is read and one of them waits, as when it is awaited

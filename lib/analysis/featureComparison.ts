@@ -54,6 +54,13 @@ export async function compareFeatures(
   const classes = Array.from({ length: conditioning.numClasses * perClass }, (_, image) =>
     Math.floor(image / perClass),
   );
+  const blank = {
+    data: new Float32Array(latent.channels * latent.height * latent.width),
+    shape: [1, latent.channels, latent.height, latent.width],
+    dtype: 'float32' as const,
+  };
+  // What does not fit is met before the pictures are made.
+  await extractFeatures(pipeline, { ...kinds.at(-1)!.options, latents: blank, layer, time, ensemble, signal });
   const total = kinds.length + 1;
   const { latents } = await pipeline.generate({
     classLabel: classes,

@@ -1,12 +1,14 @@
 /** The model's inputs for a picture whose features are wanted: noised, once for each member of the ensemble. */
 import type { Bundle } from '../bundle';
 import { classIndices, conditioningTensors } from '../conditioning';
+import { DetailGuidanceError } from '../errors';
 import { native } from '../native';
 import type { PlanStep } from '../plan';
 import type { Tensor } from '../tensor';
 
 import type { Conditions } from './conditions';
 import { addNoise, timestepTensor } from './noised';
+import type { ActivationSource } from './source';
 
 /** How a picture is noised, and what the model is conditioned on. */
 export interface Ensemble {
@@ -20,6 +22,26 @@ export interface Ensemble {
 /** For planning alone: a model that is conditioned by class wants to know which. */
 export function planConditions({ conditioning }: Bundle, { conditions }: Pick<Ensemble, 'conditions'>): object {
   return conditions ?? (conditioning.kind === 'class' ? { classLabel: 0 } : {});
+}
+
+/** A prompt, or for a model with text encoders nothing, becomes the tensors of its inputs. @throws BAD_OPTION */
+export async function encodeConditions(
+  pipeline: Pick<ActivationSource, 'bundle' | 'encodePrompt'>,
+  conditions: Conditions | undefined,
+  signal: AbortSignal | undefined,
+): Promise<Conditions | undefined> {
+  const { conditioning } = pipeline.bundle;
+  const { prompt, maxSequenceLength, ...others } = conditions ?? {};
+  if (prompt === undefined && (conditions?.conditioning || conditioning.kind !== 'text')) return conditions;
+  if (Array.isArray(prompt)) {
+    throw new DetailGuidanceError('BAD_OPTION', 'options.conditions.prompt is a list; one text would be right.', {
+      found: prompt,
+      expected: 'one text',
+    });
+  }
+  // Without a prompt as classifier-free guidance without a negative one.
+  const encoded = await pipeline.encodePrompt(prompt ?? '', { maxSequenceLength, signal });
+  return { ...others, conditioning: encoded };
 }
 
 /** One row for each noise of the ensemble; without noise one row says all. */

@@ -19,7 +19,7 @@ import { blockOutputs } from './blocks';
 import type { Conditions } from './conditions';
 import { findModulations } from './gateSites';
 import { chooseTracedChannels } from './magnitude';
-import { featureInputs, planConditions } from './featureInputs';
+import { encodeConditions, featureInputs, planConditions } from './featureInputs';
 import { stepAt } from './noised';
 import type { ActivationSource } from './source';
 
@@ -40,7 +40,7 @@ const optionsSchema = strictObject({
   ensemble: whole(1, 1024).default(8),
   /** Of the first noise; the next one takes the next. Default 0. */
   seed: whole(0).default(0),
-  /** What the model is conditioned on, as `generate` takes it. Default: its unconditional class. */
+  /** What the model is conditioned on, as `generate` takes it. Default: its unconditional class, or the empty prompt. */
   conditions: z.custom<Conditions>((value) => typeof value === 'object' && value !== null).optional(),
   /** Massive channels: discarded, and mapped by mrep. Default those of the bundle. */
   channels: either([z.tuple([]), list(whole(0), 'a list of channels')], 'a list of channels').optional(),
@@ -74,11 +74,13 @@ export async function extractFeatures(
   pipeline: Omit<ActivationSource, 'activations'>,
   options: FeatureOptions,
 ): Promise<Features> {
-  const request = parse(optionsSchema, options, 'options');
+  const asked = parse(optionsSchema, options, 'options');
   const { bundle } = pipeline;
   const { latent, transformer } = bundle;
   const shape = [null, latent.channels, latent.height, latent.width];
-  const latents = checkTensor(request.latents, { name: 'options.latents', dtype: ['float32'], shape, finite: true });
+  const latents = checkTensor(asked.latents, { name: 'options.latents', dtype: ['float32'], shape, finite: true });
+  const conditions = await encodeConditions(pipeline, asked.conditions, asked.signal);
+  const request = { ...asked, conditions };
   const channels = request.kind === 'raw' ? [] : chooseTracedChannels(request.channels, bundle);
   const [output] = blockOutputs(pipeline.sites, 'image', [request.layer]);
   const modulation = request.kind === 'raw' ? null : await nextModulation(pipeline, request);

@@ -94,6 +94,8 @@ export interface MassiveActivations {
   /** The layer to disrupt and why, see suggestLayer.ts; null when none were found. */
   suggested: { layer: number; channels: number[]; reason: string } | null;
   layers: LayerFinding[];
+  /** The channels that the bundle records, as a publication may have named them, and after which layers they are massive. */
+  recorded: { source: string | null; channels: { channel: number; layers: number[] }[] } | null;
   /** What disrupting each layer did to the latents; empty unless `suggest`. */
   effects: LayerEffect[];
   stream: string;
@@ -129,10 +131,12 @@ export async function findMassiveActivations(
   const layers = outputs.map((output, place) => describeLayer(output, place, table, timesteps, request));
   const candidates = layers.filter(({ channels }) => channels.length > 0);
   const { suggested, effects } = await suggestLayer(pipeline, candidates, conditions, request);
+  const recorded = lookUpRecorded(bundle, layers, request.stream);
   return {
     found: candidates.length > 0,
     suggested,
     layers,
+    recorded,
     effects,
     stream: request.stream,
     timesteps,
@@ -142,7 +146,7 @@ export async function findMassiveActivations(
     agreement,
     rule: describeRule(request),
     threshold: request.threshold,
-    remarks: remark(layers, agreement, table, request),
+    remarks: [...remark(layers, agreement, table, request), ...remarkRecorded(recorded)],
     nonFinite: table.nonFinite,
   };
 }
@@ -255,6 +259,29 @@ function describeLayer(
     },
     channelMeans: table.means[place]!.map((at) => Array.from(at)),
   };
+}
+
+function lookUpRecorded(
+  { massiveActivations }: ActivationSource['bundle'],
+  layers: LayerFinding[],
+  stream: string,
+): MassiveActivations['recorded'] {
+  if (massiveActivations?.stream !== stream) return null;
+  const where = (channel: number) =>
+    layers.filter((each) => each.channels.some((found) => found.channel === channel)).map(({ layer }) => layer);
+  return {
+    source: massiveActivations.source ?? null,
+    channels: massiveActivations.channels.map((channel) => ({ channel, layers: where(channel) })),
+  };
+}
+
+/** Whether what the bundle says of itself is so. */
+function remarkRecorded(recorded: MassiveActivations['recorded']): string[] {
+  if (!recorded) return [];
+  const each = recorded.channels.map(({ channel, layers }) =>
+    layers.length > 0 ? `${channel} is massive after layers ${layers.join(', ')}` : `${channel} is not massive here`,
+  );
+  return [`Recorded in the bundle (${recorded.source ?? 'without a source'}): ${each.join('; ')}.`];
 }
 
 function remark(layers: LayerFinding[], agreement: number[], table: ChannelMeans, request: Request): string[] {

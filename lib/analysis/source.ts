@@ -4,5 +4,5 @@ import type { Pipeline } from '../pipeline';
 /** A loaded model whose hidden states can be recorded while it samples. */
 export type ActivationSource = Pick<
   Pipeline,
-  'bundle' | 'sites' | 'plan' | 'generate' | 'forward' | 'shapes' | 'activations'
+  'bundle' | 'sites' | 'plan' | 'generate' | 'encodePrompt' | 'forward' | 'shapes' | 'activations'
 >;

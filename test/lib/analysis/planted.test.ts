@@ -1,6 +1,6 @@
 /** What is found in models whose peculiarities are known, and in the embedded one. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -145,6 +145,23 @@ suite(`models made on the spot${python.path ? '' : ` (skipped: ${python.reason})
         message: expect.stringContaining('exists already') as unknown,
       });
     });
+    // The copy says of its channels what is found again, and of one that is not there that it is not.
+    const file = join(out, 'bundle.json');
+    const manifest = JSON.parse(readFileSync(file, 'utf8')) as { massiveActivations: object };
+    const named = { ...manifest.massiveActivations, channels: [7, 3], source: 'literature: a paper' };
+    writeFileSync(file, JSON.stringify({ ...manifest, massiveActivations: named }));
+    const again = await withModel('copy', (pipeline) => findMassiveActivations(pipeline, { ...quick, suggest: false }));
+    expect(again.recorded).toEqual({
+      source: 'literature: a paper',
+      channels: [
+        { channel: 7, layers: [0, 1, 2] },
+        { channel: 3, layers: [] },
+      ],
+    });
+    expect(again.remarks).toContain(
+      'Recorded in the bundle (literature: a paper): 7 is massive after layers 0, 1, 2; 3 is not massive here.',
+    );
+    writeFileSync(file, JSON.stringify(manifest));
     const planned = await withModel('copy', (pipeline) =>
       Promise.resolve(pipeline.plan({ classLabel: 0, guidance: { disrupt: {} } })),
     );

@@ -82,8 +82,13 @@ suite(`in a browser${executablePath ? '' : ' (skipped: no chromium on the PATH; 
   test('long prompts leave the pictures in sight', async () => {
     const page = await browser.newPage({ viewport: { width: 1366, height: 768 } });
     await page.goto(pathToFileURL(join(out, 'index.html')).href);
-    await page.evaluate(`for (const each of document.querySelectorAll('td.label span'))
-      each.textContent = 'a lighthouse by the sea, storm clouds and small boats, '.repeat(9)`);
+    const labels = await page.locator('td.label span').evaluateAll((all) => {
+      for (const each of all as unknown as { textContent: string }[])
+        each.textContent = 'a lighthouse by the sea, storm clouds and small boats, '.repeat(9);
+      return all.length;
+    });
+    // Two rows of maps, two of interventions.
+    expect(labels).toBe(4);
     const ends = await page
       .locator('#interventions img')
       .evaluateAll((all) =>

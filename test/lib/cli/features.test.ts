@@ -28,8 +28,11 @@ test('features compares four kinds of features on pictures of known classes', as
   }
 }, 240_000);
 
-test('a layer without a next one has no modulation to apply', async () => {
-  const args = ['--layer', '7', '--images-per-class', '1', '--ensemble', '1'];
-  const { code, stderr } = await run(['features', 'embedded', ...args]);
-  expect([code, stderr]).toEqual([1, expect.stringContaining('LAYER_OUT_OF_RANGE')]);
-}, 240_000);
+test.each([
+  ['a layer without a next one, whose modulation would be applied', ['--layer', '7'], 'LAYER_OUT_OF_RANGE'],
+  ['a time that is none', ['--time', '2'], 'BAD_OPTION'],
+])('%s is refused before pictures are made', async (_, args, code) => {
+  const { code: exit, stderr } = await run(['features', 'embedded', ...args, '--device', 'cpu']);
+  expect([exit, stderr]).toEqual([1, expect.stringContaining(code)]);
+  expect(stderr).not.toContain('making pictures');
+});

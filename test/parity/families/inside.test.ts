@@ -1,11 +1,11 @@
-/** The residual gates of every family's blocks: found, and those of diffusers. */
+/** Looking inside every family: the residual gates of its blocks, those of diffusers; traces; features. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
-import { traceGates, traceMagnitude, type Conditions } from '../../../lib';
+import { extractFeatures, traceGates, traceMagnitude, type Conditions } from '../../../lib';
 import { blockOutputs } from '../../../lib/analysis/blocks';
 import { findModulations } from '../../../lib/analysis/gateSites';
 
-import { expectEqual, python } from '../oracle';
+import { expectEqual, noise, python } from '../oracle';
 
 import { Family, type Run } from './family';
 
@@ -111,5 +111,32 @@ suite.each(cases)('$family $variant', ({ family: name, variant, run, branches })
     const trace = await traceMagnitude(family.pipeline, { ...options, seeds: 2 });
     expect(trace.layers.map(({ layer }) => layer)).toEqual(branches.map((_, layer) => layer));
     expect(trace.nonFinite).toBe(0);
+  });
+
+  const { prompt: text, maxSequenceLength } = run.ours;
+  (typeof text === 'string' ? test : test.skip)('features under a prompt', async () => {
+    const { pipeline } = family;
+    const { latent, transformer } = pipeline.bundle;
+    const encoded = await pipeline.encodePrompt(text as string, { maxSequenceLength });
+    const inputs = await family.firstInputs(run);
+    for (const [input, tensor] of Object.entries(encoded)) expect(tensor).toEqual(inputs[input]);
+    const shape = [1, latent.channels, latent.height, latent.width];
+    const common = { latents: noise(shape, 5), layer: 1, kind: 'mrep' as const, channels: [7, 19], ensemble: 2 };
+    const extract = async (conditions?: Conditions) =>
+      (await extractFeatures(pipeline, { ...common, conditions })).features;
+    if (latent.frames !== undefined) {
+      // Videos have no features here, and it is said so.
+      await expect(extractFeatures(pipeline, { ...common, latents: noise(run.latents, 5) })).rejects.toMatchObject({
+        code: 'BAD_TENSOR',
+      });
+      return;
+    }
+    const features = await extract({ prompt: text, maxSequenceLength });
+    const [rows, columns] = transformer.tokenGrid;
+    expect(features.shape).toEqual([1, rows * columns, transformer.hiddenChannels + 2]);
+    expect(await extract({ conditioning: encoded })).toEqual(features);
+    expect(await extract({ prompt: '' })).toEqual(await extract());
+    expect(await extract()).not.toEqual(features);
+    await expect(extract({ prompt: [text as string] })).rejects.toMatchObject({ code: 'BAD_OPTION' });
   });
 });
