@@ -95,6 +95,8 @@ class Checkpoint:
         options: dict[str, Any] = {"torch_dtype" if is_diffusers else "dtype": dtype}
         if is_diffusers:
             options["low_cpu_mem_usage"] = True
+            # diffusers looks for shards of the other kind only when it is told so.
+            options["use_safetensors"] = self.is_safetensors(component)
         variant = self.variant(component)
         if variant:
             options["variant"] = variant
@@ -127,6 +129,20 @@ class Checkpoint:
             variants.add(parts[1])
         return sorted(variants)[0] if variants else None
 
+    def is_safetensors(self, component: str) -> bool:
+        """Whether the component is read from .safetensors files; else from PyTorch's own, .bin."""
+        return any((self.folder / component).glob("*.safetensors"))
+
+    def index_of_shards(self, component: str) -> Path | None:
+        """The list of the shards that are read; other variants and kinds of file may have their own."""
+        kind = "safetensors" if self.is_safetensors(component) else "bin"
+        variant = self.variant(component)
+        endings = [f".{kind}.index.json"]
+        if variant:
+            endings = [f".{kind}.index.{variant}.json", f".{kind}.{variant}.index.json"]
+        indices = sorted((self.folder / component).glob("*.json"))
+        return next((path for path in indices if path.name.endswith(tuple(endings))), None)
+
     def check_files(self, component: str) -> None:
         """Raise CHECKPOINT_INCOMPLETE or CHECKPOINT_DAMAGED for weights that are not all there."""
         folder = self.folder / component
@@ -141,20 +157,18 @@ class Checkpoint:
         for path in weights:
             if path.suffix == ".safetensors":
                 safetensors_header(path)
-        for path in folder.glob("*.index*.json"):
-            missing = {
-                shard
-                for shard in read_json(path).get("weight_map", {}).values()
-                if not (folder / shard).exists()
-            }
-            if missing and any(path.suffix == ".safetensors" for path in weights):
-                raise ExportError(
-                    "CHECKPOINT_INCOMPLETE",
-                    f"The {component} of {self.name} lacks {', '.join(sorted(missing))}, which "
-                    f"{path.name} names.",
-                    found=[path.name for path in weights],
-                    expected="every shard",
-                )
+        index = self.index_of_shards(component)
+        if index is None:
+            return
+        wanted = set(read_json(index).get("weight_map", {}).values())
+        missing = sorted(shard for shard in wanted if not (folder / shard).exists())
+        if missing:
+            raise ExportError(
+                "CHECKPOINT_INCOMPLETE",
+                f"The {component} of {self.name} lacks {', '.join(missing)}, which {index.name} names.",
+                found=[path.name for path in weights],
+                expected="every shard",
+            )
 
     def stored_dtype(self, component: str = "transformer") -> str:
         """The dtype that most weights have in the component's files; float32 for what is no float."""

@@ -63,7 +63,9 @@ def encoder_components(
                 own,
                 f"{own}/tokenizer.json",
                 own,
-                write=lambda path, own=own: tokenizer.write_tokenizer(checkpoint, own, path),
+                write=lambda path, own=own, name=name: tokenizer.write_tokenizer(
+                    checkpoint, own, path, encoder=checkpoint.config(name)
+                ),
             )
         )
     return result
@@ -104,7 +106,7 @@ def describe_encoder(
     """bundle.json's entry of a text encoder."""
     config = checkpoint.config(name)
     file = f"{tokenizer_of(name)}/tokenizer.json"
-    is_clip = "max_position_embeddings" in config
+    is_clip = tokenizer.is_clip(config)
     width = config["hidden_size"] if is_clip else config["d_model"]
     entry: dict[str, Any] = {
         "file": f"{name}/model.pt",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,14 @@ from models.export.checkpoint import Checkpoint, last_line
 from models.export.errors import ExportError
 
 
-def write_tokenizer(checkpoint: Checkpoint, name: str, path: Path) -> dict[str, Any]:
+def write_tokenizer(
+    checkpoint: Checkpoint, name: str, path: Path, *, encoder: Mapping[str, Any]
+) -> dict[str, Any]:
     """Write the tokenizer `name` to `path` and return its rules: length, padding and end of text.
 
-    Old folders (vocab.json and merges.txt, or spiece.model) are converted by transformers. Raises
-    CHECKPOINT_INCOMPLETE and CHECKPOINT_UNSUPPORTED.
+    encoder: the configuration of its text encoder. Old folders (vocab.json and merges.txt, or
+    spiece.model) are converted by transformers. Raises CHECKPOINT_INCOMPLETE and CHECKPOINT_DAMAGED,
+    also for a tokenizer that does not fit the encoder.
     """
     from transformers import AutoTokenizer
 
@@ -31,6 +35,7 @@ def write_tokenizer(checkpoint: Checkpoint, name: str, path: Path) -> dict[str, 
             expected="tokenizer.json, or files that transformers converts (spiece.model needs the "
             "Python packages sentencepiece and protobuf)",
         ) from error
+    refuse_unfit(checkpoint, name, tokenizer, encoder)
     # Length and padding are the caller's, as in diffusers.
     backend.no_truncation()
     backend.no_padding()
@@ -44,6 +49,39 @@ def write_tokenizer(checkpoint: Checkpoint, name: str, path: Path) -> dict[str, 
         # transformers has a very large number where the tokenizer has no limit.
         "modelMaxLength": min(tokenizer.model_max_length, 1_000_000),
     }
+
+
+def is_clip(encoder: Mapping[str, Any]) -> bool:
+    """By the encoder's configuration: CLIP has a table of positions, T5 has none."""
+    return "max_position_embeddings" in encoder
+
+
+def refuse_unfit(
+    checkpoint: Checkpoint, name: str, tokenizer: Any, encoder: Mapping[str, Any]
+) -> None:
+    """Raise CHECKPOINT_DAMAGED for a tokenizer with more tokens than the encoder has embeddings, one of
+    another kind of encoder, or one without padding."""
+
+    def unfit(found: str, expected: str) -> ExportError:
+        return ExportError(
+            "CHECKPOINT_DAMAGED",
+            f"The {name} of {checkpoint.name} does not fit its encoder: {found}; {expected} would be "
+            "right.",
+            found=found,
+            expected=expected,
+        )
+
+    largest, rows = max(tokenizer.get_vocab().values()), encoder["vocab_size"]
+    if largest >= rows:
+        raise unfit(f"it gives token numbers up to {largest}", f"numbers below {rows}")
+    kind, around = "T5", [tokenizer.eos_token_id]
+    if is_clip(encoder):
+        kind, around = "CLIP", [tokenizer.bos_token_id, tokenizer.eos_token_id]
+    empty = tokenizer("").input_ids
+    if None in around or empty != around:
+        raise unfit(f"of an empty text it makes {empty}", f"the tokenizer of a {kind} encoder")
+    if tokenizer.pad_token_id is None:
+        raise unfit("it has no token for padding", "one with pad_token")
 
 
 def clip_rules(file: str, rules: dict[str, Any]) -> dict[str, Any]:
