@@ -357,9 +357,12 @@ std::vector<at::Tensor> BranchEvaluator::evaluate(const std::vector<uint8_t>& wa
     recording_ = false;
     return split(arrangement, prediction, latents);
   }
+  // The arrangement ends with this evaluator, a recording does not.
+  std::vector<at::Tensor> reads;
+  for (const auto& selection : arrangement.selections) reads.push_back(selection.index);
   auto& replay = recorded_->replayOf(wanted);
   const auto prediction =
-      replay.run(given, [&](const Values& values) { return predict(arrangement, values, step, false); });
+      replay.run(given, [&](const Values& values) { return predict(arrangement, values, step, false); }, reads);
   return split(arrangement, prediction, latents);
 }
 

@@ -2,6 +2,8 @@
 
 #include <c10/util/Exception.h>
 
+#include <algorithm>
+#include <mutex>
 #include <utility>
 
 namespace dg {
@@ -9,6 +11,8 @@ namespace {
 
 // Libraries choose their algorithms and take their workspaces in the first runs, which a recording could not hold.
 constexpr int64_t kRunsBefore = 2;
+
+constexpr size_t kShapesKept = 8;
 
 std::string signatureOf(const Values& inputs) {
   std::string signature;
@@ -23,6 +27,17 @@ std::string signatureOf(const Values& inputs) {
 
 }  // namespace
 
+Replay::Recorded& Replay::recordedFor(const Values& inputs) {
+  auto& recorded = bySignature_[signatureOf(inputs)];
+  recorded.lastUse = ++uses_;
+  if (bySignature_.size() > kShapesKept) {
+    bySignature_.erase(std::min_element(bySignature_.begin(), bySignature_.end(), [](const auto& a, const auto& b) {
+      return a.second.lastUse < b.second.lastUse;
+    }));
+  }
+  return recorded;
+}
+
 at::Tensor Replay::replay(Recorded& recorded, const Values& inputs) {
   for (size_t i = 0; i < inputs.size(); ++i) {
     const auto& given = inputs[i].toTensor();
@@ -35,14 +50,16 @@ at::Tensor Replay::replay(Recorded& recorded, const Values& inputs) {
   return recorded.output;
 }
 
-at::Tensor Replay::run(const Values& inputs, const Computation& compute) {
+at::Tensor Replay::run(const Values& inputs, const Computation& compute, const std::vector<at::Tensor>& reads) {
   if (recorder_ == nullptr || !reason_.empty()) return compute(inputs);
-  auto& recorded = bySignature_[signatureOf(inputs)];
+  auto& recorded = recordedFor(inputs);
   if (recorded.recording) return replay(recorded, inputs);
   if (recorded.runs++ < kRunsBefore) return compute(inputs);
   for (const auto& input : inputs) recorded.inputs.emplace_back(input.toTensor().clone());
   recorded.copied.resize(inputs.size());
+  recorded.reads = reads;
   try {
+    const std::lock_guard lock(recordingMutex());
     recorded.recording = recorder_->record([&] { recorded.output = compute(recorded.inputs); });
     ++recordings_;
   } catch (const std::exception& error) {

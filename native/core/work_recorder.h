@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 
 namespace dg {
 
@@ -23,6 +24,10 @@ class WorkRecorder {
   // something in it can not be recorded, a wait for the device for instance.
   virtual std::unique_ptr<RecordedWork> record(const std::function<void()>& work) = 0;
 };
+
+// Held while something is recorded, and by what may not happen on any thread meanwhile. One recording at a time in a
+// process: what they share in libtorch is not made for two.
+std::recursive_mutex& recordingMutex();
 
 using WorkRecorderFactory = std::unique_ptr<WorkRecorder> (*)(at::Device);
 

@@ -1,5 +1,6 @@
 // RecordedWork and replaying, with a recorder for the CPU that is as literal as a CUDA graph: it keeps the operators
-// that ran and the very tensors they read and wrote, so that a number which was not in a tensor stays what it was.
+// that ran and the very memory they read and wrote, so that a number which was not in a tensor stays what it was. What
+// it did not allocate itself it does not keep alive either: reading what has been freed since is an error here.
 #include "native/core/replay.h"
 
 #include <ATen/Functions.h>
@@ -8,6 +9,7 @@
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/library.h>
 
+#include <set>
 #include <stdexcept>
 
 #include "native/core/sampler.h"
@@ -18,11 +20,17 @@ using namespace dg;
 
 namespace {
 
+using Source = std::function<c10::IValue()>;
+
 struct Call {
   c10::OperatorHandle op;
-  torch::jit::Stack arguments, results;
+  std::vector<Source> arguments;
+  torch::jit::Stack results;
 };
-using Tape = std::vector<Call>;
+struct Tape {
+  std::vector<Call> calls;
+  std::set<const c10::StorageImpl*> own;  // allocated while it was recorded
+};
 
 constexpr auto kKey = c10::DispatchKey::TESTING_ONLY_GenericMode;
 thread_local Tape* tape = nullptr;
@@ -31,15 +39,59 @@ const std::vector<std::string> kUnfused;
 int64_t recordings = 0;
 bool refuses = false;
 
+// Memory of somebody else: known by its address.
+Source borrowed(const at::Tensor& tensor) {
+  auto memory = tensor.storage().getWeakStorageImpl();
+  return [memory, sizes = tensor.sizes().vec(), strides = tensor.strides().vec(), offset = tensor.storage_offset(),
+          options = tensor.options()]() -> c10::IValue {
+    auto alive = memory.lock();
+    if (!alive) throw Error("FREED", "A recording reads memory that has been freed.");
+    return at::empty({0}, options).set_(c10::Storage(std::move(alive)), offset, sizes, strides);
+  };
+}
+
+Source sourceOf(const c10::IValue& value) {
+  if (value.isTensor() && value.toTensor().defined()) {
+    if (!tape->own.count(value.toTensor().storage().unsafeGetStorageImpl())) return borrowed(value.toTensor());
+  } else if (value.isList()) {
+    std::vector<Source> elements;
+    for (const auto& element : value.toListRef()) elements.push_back(sourceOf(element));
+    return [elements, type = value.toList().elementType()] {
+      c10::impl::GenericList list(type);
+      for (const auto& element : elements) list.push_back(element());
+      return c10::IValue(list);
+    };
+  }
+  return [value] { return value; };
+}
+
+void collectMemory(const c10::IValue& value, std::set<const c10::StorageImpl*>& found) {
+  if (value.isTensor() && value.toTensor().defined()) {
+    found.insert(value.toTensor().storage().unsafeGetStorageImpl());
+  } else if (value.isList()) {
+    for (const auto& element : value.toListRef()) collectMemory(element, found);
+  }
+}
+
 void note(const c10::OperatorHandle& op, c10::DispatchKeySet keys, torch::jit::Stack* stack) {
   // Ours look at what is active on the thread: as on a device, it is their work that counts.
   if (op.schema().name().rfind(kNamespace, 0) == 0) return op.redispatchBoxed(keys.remove(kKey), stack);
   const c10::impl::ExcludeDispatchKeyGuard guard(kKey);
   const auto count = op.schema().arguments().size();
-  torch::jit::Stack arguments(stack->end() - static_cast<int64_t>(count), stack->end());
+  std::vector<Source> arguments;
+  std::set<const c10::StorageImpl*> given, results;
+  for (auto argument = stack->end() - static_cast<int64_t>(count); argument != stack->end(); ++argument) {
+    arguments.push_back(sourceOf(*argument));
+    collectMemory(*argument, given);
+  }
   op.callBoxed(stack);
-  const auto returned = op.schema().returns().size();
-  tape->push_back({op, arguments, torch::jit::Stack(stack->end() - static_cast<int64_t>(returned), stack->end())});
+  const auto returned = static_cast<int64_t>(op.schema().returns().size());
+  const torch::jit::Stack returns(stack->end() - returned, stack->end());
+  for (const auto& each : returns) collectMemory(each, results);
+  for (const auto* memory : results) {
+    if (!given.count(memory)) tape->own.insert(memory);
+  }
+  tape->calls.push_back({op, std::move(arguments), returns});
 }
 
 void overwrite(const c10::IValue& kept, const c10::IValue& fresh) {
@@ -51,13 +103,14 @@ void overwrite(const c10::IValue& kept, const c10::IValue& fresh) {
 class TapeRecording : public RecordedWork {
  public:
   void replay() override {
-    for (const auto& call : calls) {
-      auto stack = call.arguments;
+    for (const auto& call : recorded.calls) {
+      torch::jit::Stack stack;
+      for (const auto& argument : call.arguments) stack.push_back(argument());
       call.op.callBoxed(&stack);
       for (size_t i = 0; i < call.results.size(); ++i) overwrite(call.results[i], stack[i]);
     }
   }
-  Tape calls;
+  Tape recorded;
 };
 
 class TapeRecorder : public WorkRecorder {
@@ -65,7 +118,7 @@ class TapeRecorder : public WorkRecorder {
   std::unique_ptr<RecordedWork> record(const std::function<void()>& work) override {
     if (refuses) throw std::runtime_error("this recorder refuses");
     auto recording = std::make_unique<TapeRecording>();
-    tape = &recording->calls;
+    tape = &recording->recorded;
     const c10::impl::IncludeDispatchKeyGuard guard(kKey);
     work();
     ++recordings;
@@ -126,6 +179,43 @@ void computation() {
   REQUIRE(literal.run({at::ones({2})}, scaled).equal(at::full({2}, 3.0)));
 }
 
+// What a recording reads beside its inputs has to last as long: it is told of that, or memory is read that is gone.
+void reading() {
+  TapeRecorder recorder;
+  for (const bool told : {false, true}) {
+    Replay replay(&recorder);
+    auto table = at::full({2}, 3.0);
+    const auto scaled = [&](const Values& inputs) { return inputs[0].toTensor() * table; };
+    const auto next = [&] {
+      return replay.run({at::ones({2})}, scaled, told ? std::vector<at::Tensor>{table} : std::vector<at::Tensor>{});
+    };
+    for (int i = 0; i < 3; ++i) next();
+    table = at::Tensor();
+    if (told) {
+      const auto nothing = [](const Values&) { return at::Tensor(); };
+      REQUIRE(replay.run({at::ones({2})}, nothing).equal(at::full({2}, 3.0)));
+    } else {
+      REQUIRE_THROWS("FREED", replay.run({at::ones({2})}, scaled));
+    }
+  }
+}
+
+// Of many shapes the latest are kept.
+void shapes() {
+  TapeRecorder recorder;
+  Replay replay(&recorder);
+  const auto half = [](const Values& inputs) { return inputs[0].toTensor() * 0.5; };
+  const auto thrice = [&](int64_t size) {
+    for (int i = 0; i < 3; ++i) REQUIRE(replay.run({at::full({size}, 8.0)}, half).equal(at::full({size}, 4.0)));
+  };
+  for (int64_t size = 1; size <= 20; ++size) thrice(size);
+  REQUIRE(replay.recordings() == 20 && replay.replays() == 20);
+  thrice(20);
+  REQUIRE(replay.recordings() == 20 && replay.replays() == 23);
+  thrice(1);
+  REQUIRE(replay.recordings() == 21 && replay.replays() == 24);
+}
+
 }  // namespace
 
 int main() {
@@ -139,6 +229,8 @@ int main() {
   {
     const c10::InferenceMode inference;
     computation();
+    reading();
+    shapes();
   }
 
   // Timesteps, latents, ρ_t and the permutation of a shuffle change from step to step of one recording.
