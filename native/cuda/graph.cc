@@ -1,6 +1,7 @@
 #include "native/cuda/graph.h"
 
 #ifdef DETAIL_GUIDANCE_CUDA_HEADERS
+#include <ATen/core/CachingHostAllocator.h>
 #include <ATen/cuda/CUDAGraph.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
@@ -8,70 +9,93 @@
 #endif
 
 #include <cstdlib>
+#include <mutex>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace dg::cuda {
 
 #ifdef DETAIL_GUIDANCE_CUDA_HEADERS
 namespace {
 
+// A pool of memory, by libtorch's name for it. libtorch takes back no pool that it has seen without graphs, so a pool
+// lasts as long as there is one, and the next graph after that gets another.
+using PoolName = decltype(at::cuda::graph_pool_handle());
+using Pool = std::shared_ptr<const PoolName>;
+
 class Graph : public RecordedWork {
  public:
-  void replay() override { graph.replay(); }
-  at::cuda::CUDAGraph graph;
+  explicit Graph(Pool pool) : graph(std::in_place), pool_(std::move(pool)) {}
+  ~Graph() override {
+    // The device's generator keeps a list of graphs without a lock.
+    const std::lock_guard lock(recordingMutex());
+    graph.reset();
+  }
+
+  void replay() override { graph->replay(); }
+
+  std::optional<at::cuda::CUDAGraph> graph;
+
+ private:
+  Pool pool_;
 };
 
 class GraphRecorder : public WorkRecorder {
  public:
-  explicit GraphRecorder(at::Device device) : device_(device), pool_(at::cuda::graph_pool_handle()) {}
+  explicit GraphRecorder(at::Device device) : device_(device) {}
 
   std::unique_ptr<RecordedWork> record(const std::function<void()>& work) override {
     const auto stream = c10::cuda::getCurrentCUDAStream(device_.index());
     if (stream == c10::cuda::getDefaultCUDAStream(device_.index())) {
       throw std::runtime_error("the default stream of CUDA can not be recorded");
     }
+    auto pool = pool_.lock();
+    if (!pool) pool_ = pool = std::make_shared<const PoolName>(at::cuda::graph_pool_handle());
+    auto recording = std::make_unique<Graph>(pool);
     stream.synchronize();
-    auto recording = std::make_unique<Graph>();
-    auto& graph = recording->graph;
-    // Thread-local: another pipeline's thread may go on allocating memory meanwhile.
-    graph.capture_begin(pool_, cudaStreamCaptureModeThreadLocal);
+    // While it records, libtorch gives nothing back that it keeps for ordinary tensors, however short memory is.
+    c10::cuda::CUDACachingAllocator::emptyCache();
     try {
+      // Thread-local: another pipeline's thread may go on allocating memory meanwhile.
+      recording->graph->capture_begin(*pool, cudaStreamCaptureModeThreadLocal);
       work();
+      recording->graph->capture_end();
     } catch (...) {
-      abandon(graph);
-      throw;
-    }
-    try {
-      graph.capture_end();
-    } catch (...) {
-      release();
+      abandon(*recording->graph, *pool);
       throw;
     }
     return recording;
   }
 
  private:
-  // Leaves stream, allocator and the thread's error state as they were before a recording that failed.
-  void abandon(at::cuda::CUDAGraph& graph) {
-    try {
-      graph.capture_end();
-    } catch (const std::exception&) {
-      release();
-    }
-  }
-
-  void release() {
-    try {
-      c10::cuda::CUDACachingAllocator::endAllocateToPool(device_.index(), pool_);
-    } catch (const std::exception&) {
-      // capture_end had got that far.
-    }
+  // Leaves stream, allocators and the thread's error state as they were before a recording that failed. A capture that
+  // ends well after all is given back by the graph's destructor; of any other libtorch keeps the pool for itself.
+  void abandon(at::cuda::CUDAGraph& graph, const PoolName& pool) {
+    if (succeeds([&] { graph.capture_end(); })) return;
+    namespace allocator = c10::cuda::CUDACachingAllocator;
+    const auto device = device_.index();
+    auto* host = at::getHostAllocator(at::kCUDA);
+    const bool keepsMemory = succeeds([&] { allocator::endAllocateToPool(device, pool); });
+    const bool keepsHostMemory = succeeds([&] { host->end_allocate_to_pool(pool); });
+    if (keepsMemory) succeeds([&] { allocator::releasePool(device, pool); });
+    if (keepsHostMemory) succeeds([&] { host->release_pool(pool); });
     cudaGetLastError();
   }
 
+  template <typename Action>
+  static bool succeeds(Action action) {
+    try {
+      action();
+      return true;
+    } catch (const std::exception&) {
+      return false;
+    }
+  }
+
   at::Device device_;
-  decltype(at::cuda::graph_pool_handle()) pool_;
+  std::weak_ptr<const PoolName> pool_;
 };
 
 }  // namespace
