@@ -14,6 +14,7 @@
 #include <map>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "native/core/audit.h"
 #include "native/core/error.h"
@@ -222,11 +223,32 @@ class Flattener {
   std::unordered_map<std::string, Value*> constants_;
 };
 
-// A trace bakes in the device it was made on, as constants (aten::arange(…, device=cpu)) and in constant tensors.
-void placeConstants(Graph& graph, Block* block, at::Device device) {
+bool isNumber(const Value* value) {
+  const auto constant = torch::jit::toIValue(value);
+  return constant && constant->isTensor() && constant->toTensor().dim() == 0;
+}
+
+// What a trace computes of sizes, with tensors of one number on the CPU: their nodes.
+void findArithmetic(const Block* block, std::unordered_set<const Node*>& found) {
+  for (const Node* node : block->nodes()) {
+    bool ofSizes = node->kind() == prim::NumToTensor, ofNumbers = true;
+    for (const Value* input : node->inputs()) {
+      if (!isTensor(input)) continue;
+      const bool isComputed = found.count(input->node()) != 0;
+      ofSizes = ofSizes || isComputed;
+      ofNumbers = ofNumbers && (isComputed || isNumber(input));
+    }
+    if (ofSizes && ofNumbers && node->blocks().empty()) found.insert(node);
+    for (const Block* inner : node->blocks()) findArithmetic(inner, found);
+  }
+}
+
+// A trace bakes in the device it was made on, as constants (aten::arange(…, device=cpu)) and in constant tensors. Those
+// it computes sizes with stay where they are: a size that came from the device would have to be waited for.
+void placeConstants(Graph& graph, Block* block, at::Device device, const std::unordered_set<const Node*>& arithmetic) {
   std::vector<Node*> constants;
   for (Node* node : block->nodes()) {
-    for (Block* inner : node->blocks()) placeConstants(graph, inner, device);
+    for (Block* inner : node->blocks()) placeConstants(graph, inner, device, arithmetic);
     if (node->kind() == prim::Constant) constants.push_back(node);
   }
   for (Node* node : constants) {
@@ -235,7 +257,10 @@ void placeConstants(Graph& graph, Block* block, at::Device device) {
     WithInsertPoint guard(node);
     Value* placed =
         value->isDevice() ? graph.insertConstant(device) : graph.insertConstant(value->toTensor().to(device));
-    node->output()->replaceAllUsesWith(placed);
+    const auto uses = node->output()->uses();
+    for (const auto& use : uses) {
+      if (!isNumber(node->output()) || !arithmetic.count(use.user)) use.user->replaceInput(use.offset, placed);
+    }
   }
 }
 
@@ -255,7 +280,9 @@ FlatModel flattenCalls(const torch::jit::Module& module, bool allowAllOperators,
 }
 
 void simplify(FlatModel& flat, at::Device device) {
-  placeConstants(*flat.graph, flat.graph->block(), device);
+  std::unordered_set<const Node*> arithmetic;
+  findArithmetic(flat.graph->block(), arithmetic);
+  placeConstants(*flat.graph, flat.graph->block(), device, arithmetic);
   torch::jit::InlineForkWait(flat.graph);
   torch::jit::LowerSimpleTuples(flat.graph);
   torch::jit::RemoveTensorMutation(flat.graph);

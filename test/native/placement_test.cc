@@ -1,0 +1,137 @@
+// A model waits for its device nowhere. It is run on libtorch's meta device, whose tensors have shapes and no values:
+// whatever asks for a number, or mixes devices where CUDA would not allow it, fails there.
+//   test_placement                                          the embedded model, and a trace that computes with sizes
+//   test_placement FILE float:2,16,8,8 long:2 ...           another one, with inputs of these dtypes and shapes
+#include <ATen/Functions.h>
+#include <torch/csrc/jit/ir/irparser.h>
+#include <torch/library.h>
+#include <torch/script.h>
+
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "native/core/archive.h"
+#include "native/core/flatten.h"
+#include "native/core/precision.h"
+#include "native/core/program.h"
+#include "native/core/tap.h"
+#include "native/core/weights.h"
+#include "test/native/check.h"
+#include "test/native/toy_model.h"
+
+using namespace dg;
+
+namespace {
+
+// "float:2,16,8,8": on the meta device, floats in the model's dtype.
+c10::IValue inputOf(const std::string& text, at::ScalarType dtype) {
+  const auto colon = text.find(':');
+  std::vector<int64_t> sizes;
+  std::istringstream numbers(colon == std::string::npos ? "" : text.substr(colon + 1));
+  for (std::string number; std::getline(numbers, number, ',');) sizes.push_back(std::stoll(number));
+  const bool isWhole = text.rfind("long", 0) == 0, isWide = text.rfind("float32", 0) == 0;
+  return at::empty(sizes, at::TensorOptions(isWhole ? at::kLong : isWide ? at::kFloat : dtype).device(at::kMeta));
+}
+
+// Of some operators only Python knows what shape they give on the meta device. Here the CPU says it, of zeros.
+c10::IValue moved(const c10::IValue& value, at::Device device) {
+  if (!value.isTensor() || !value.toTensor().defined() || value.toTensor().device() == device) return value;
+  return device.is_cpu() ? at::zeros_like(value.toTensor(), at::TensorOptions(device)) : value.toTensor().to(device);
+}
+
+void askCpu(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
+  for (auto& argument : *stack) {
+    if (argument.isTensor() && argument.toTensor().is_cpu() && argument.toTensor().dim() > 0) {
+      throw std::runtime_error(op.schema().name() + " has tensors of two devices");
+    }
+    argument = moved(argument, at::kCPU);
+  }
+  op.callBoxed(stack);
+  for (auto& result : *stack) result = moved(result, at::kMeta);
+}
+
+at::Tensor convolution(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
+                       at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation, bool transposed,
+                       at::IntArrayRef outputPadding, int64_t groups) {
+  const auto zeros = [](const at::Tensor& like) { return at::zeros_like(like, at::TensorOptions(at::kCPU)); };
+  return at::convolution(zeros(x), zeros(weight), bias ? std::optional(zeros(*bias)) : std::nullopt, stride, padding,
+                         dilation, transposed, outputPadding, groups)
+      .to(at::kMeta);
+}
+
+void runs(const torch::jit::Module& module, const std::vector<std::string>& inputs, at::ScalarType dtype) {
+  moveWeights(module, at::kMeta, dtype);
+  auto flat = flattenPlain(module, at::kMeta, false);
+  if (dtype != at::kFloat) matchPrecision(flat.graph);
+  flat.fusions = Fusions::forDevice(at::Device("cuda:0"));
+  Values given;
+  for (const auto& input : inputs) given.push_back(inputOf(input, dtype));
+  try {
+    Program(selectTaps(flat, {})).run(given, nullptr);
+  } catch (const Error& error) {
+    test::fail(__FILE__, __LINE__, error.what());
+  }
+}
+
+void runs(const std::string& file, const std::vector<std::string>& inputs) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) runs(openArchive(file, false), inputs, dtype);
+}
+
+// What tracing leaves of `x.reshape(x.shape[0] // 2, -1) * 3`: the sizes are tensors on the CPU, and so has to be the
+// constant they are divided by; the one that the values are multiplied with may be anywhere.
+constexpr const char* kHalved = R"IR(
+graph(%self, %x : Tensor, %number : Tensor):
+  %zero : int = prim::Constant[value=0]()
+  %last : int = prim::Constant[value=-1]()
+  %size : int = aten::size(%x, %zero)
+  %rows : Tensor = prim::NumToTensor(%size)
+  %half : Tensor = aten::floor_divide(%rows, %number)
+  %count : int = aten::Int(%half)
+  %shape : int[] = prim::ListConstruct(%count, %last)
+  %halved : Tensor = aten::reshape(%x, %shape)
+  %out : Tensor = aten::mul(%halved, %number)
+  return (%out))IR";
+
+torch::jit::Module tracedArithmetic() {
+  auto graph = std::make_shared<torch::jit::Graph>();
+  torch::jit::parseIR(kHalved, graph.get());
+  {
+    torch::jit::WithInsertPoint guard(graph->block()->nodes().front());
+    graph->inputs()[2]->replaceAllUsesWith(graph->insertConstant(at::scalar_tensor(2, at::kLong)));
+  }
+  graph->eraseInput(2);
+  torch::jit::Module module("__torch__.Halving");
+  graph->inputs()[0]->setType(module.type());
+  auto* function = module._ivalue()->compilation_unit()->create_function("__torch__.Halving.forward", graph);
+  module.type()->addMethod(function);
+  return module;
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  registerOperators();
+  const at::NoGradGuard noGrad;
+  // While a graph is prepared, equal constants become one.
+  torch::Library meta(torch::Library::IMPL, "aten", c10::DispatchKey::Meta, __FILE__, __LINE__);
+  meta.impl("equal", [](const at::Tensor& a, const at::Tensor& b) { return a.is_same(b); });
+  meta.impl("convolution_overrideable", convolution);
+  for (const char* name : {"index_select", "native_batch_norm", "scaled_dot_product_attention", "where.self"}) {
+    meta.impl(name, torch::CppFunction::makeFromBoxedFunction<&askCpu>());
+  }
+  if (count > 1) {
+    runs(arguments[1], {arguments + 2, arguments + count});
+    return 0;
+  }
+  runs("models/embedded/transformer.pt", {"float:2,1,28,28", "float32:2", "long:2"});
+  runs(tracedArithmetic(), {"float:4,6"}, at::kFloat);
+
+  // The meta device does refuse: a number out of a tensor is what it is there to find.
+  torch::jit::Module asks("__torch__.Asks");
+  asks.define("def forward(self, x: Tensor) -> Tensor:\n    return x * int(x.sum())\n");
+  moveWeights(asks, at::kMeta, at::kFloat);
+  const auto flat = flattenPlain(asks, at::kMeta, false);
+  REQUIRE_THROWS("MODEL_FAILED", Program(selectTaps(flat, {})).run({inputOf("float:2", at::kFloat)}, nullptr));
+  return 0;
+}
