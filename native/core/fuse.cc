@@ -32,7 +32,7 @@ DG_VECTORISED void addGated(float* out, const float* x, const float* gate, const
 }
 
 bool isHiddenState(const at::Tensor& x) {
-  return x.dim() == 3 && x.is_cpu() && x.scalar_type() == at::kFloat && x.is_contiguous() && x.numel() > 0;
+  return x.dim() == 3 && x.is_cpu() && x.scalar_type() == at::kFloat && x.numel() > 0;
 }
 
 // One value a channel for every row of the batch: [B, 1, C] or [1, 1, C].
@@ -110,11 +110,13 @@ void fuseChains(const std::shared_ptr<Graph>& graph, bool modulations, bool resi
   torch::jit::EliminateDeadCode(graph);
 }
 
-at::Tensor modulatedLayerNorm(const at::Tensor& x, at::IntArrayRef normalizedShape,
+at::Tensor modulatedLayerNorm(const at::Tensor& given, at::IntArrayRef normalizedShape,
                               const std::optional<at::Tensor>& weight, const std::optional<at::Tensor>& bias,
                               double eps, const at::Tensor& scale, const at::Tensor& shift) {
-  const bool fits = isHiddenState(x) && normalizedShape.size() == 1 && isPerChannel(scale, x) && isPerChannel(shift, x);
-  if (!fits) return at::add(at::mul(at::layer_norm(x, normalizedShape, weight, bias, eps), scale), shift);
+  const bool fits =
+      isHiddenState(given) && normalizedShape.size() == 1 && isPerChannel(scale, given) && isPerChannel(shift, given);
+  if (!fits) return at::add(at::mul(at::layer_norm(given, normalizedShape, weight, bias, eps), scale), shift);
+  const auto x = given.contiguous();
   auto result = at::empty_like(x);
   float* out = result.data_ptr<float>();
   const int64_t tokens = x.size(1), channels = x.size(2);
@@ -131,13 +133,13 @@ at::Tensor modulatedLayerNorm(const at::Tensor& x, at::IntArrayRef normalizedSha
   return result;
 }
 
-at::Tensor gatedResidual(const at::Tensor& x, const at::Tensor& a, const at::Tensor& b) {
-  const bool first = isHiddenState(x) && isPerChannel(a, x) && b.sizes().equals(x.sizes()) && isHiddenState(b);
-  const bool second =
-      !first && isHiddenState(x) && isPerChannel(b, x) && a.sizes().equals(x.sizes()) && isHiddenState(a);
-  if (!first && !second) return at::add(x, at::mul(a, b));
+at::Tensor gatedResidual(const at::Tensor& given, const at::Tensor& a, const at::Tensor& b) {
+  const auto isBranch = [&](const at::Tensor& y) { return y.sizes().equals(given.sizes()) && isHiddenState(y); };
+  const bool first = isHiddenState(given) && isPerChannel(a, given) && isBranch(b);
+  const bool second = !first && isHiddenState(given) && isPerChannel(b, given) && isBranch(a);
+  if (!first && !second) return at::add(given, at::mul(a, b));
+  const auto x = given.contiguous(), branch = (first ? b : a).contiguous();
   const auto& gate = first ? a : b;
-  const auto& branch = first ? b : a;
   auto result = at::empty_like(x);
   float* out = result.data_ptr<float>();
   const float* from = x.const_data_ptr<float>();

@@ -13,7 +13,8 @@ namespace dg {
 //   gated residual     x + gate · y
 // On the CPU in float32 they round where the separate operators do, so the result is theirs to the last bit. On CUDA
 // native/cuda has kernels that round once. Anywhere else (other dtypes, devices, shapes) they are the separate
-// operators.
+// operators. The result is contiguous: a convolution leaves a transposed hidden state, and every sum with it would be
+// transposed too.
 void fuseChains(const std::shared_ptr<torch::jit::Graph>& graph, bool modulations = true, bool residuals = true);
 
 // LN(x) · scale + shift; x: [B, N, C], scale and shift: [B, 1, C].

@@ -86,10 +86,10 @@ __device__ inline float sumOverBlock(float value, float* partial) {
 
 // A block a token, a thread for every 8 channels; the variance is that of the deviations, as in LayerNorm's definition.
 template <typename T>
-__global__ void modulatedLayerNorm(ModulatedLayerNorm work) {
+__global__ void __launch_bounds__(kMostChannels / kVector) modulatedLayerNorm(ModulatedLayerNorm work) {
   __shared__ float partial[kWarp];
   const int64_t token = blockIdx.x;
-  const int64_t row = token / work.tokens;
+  const int64_t row = blockIdx.x / static_cast<unsigned>(work.tokens);
   const int64_t first = static_cast<int64_t>(threadIdx.x) * kVector;
   const bool holds = first < work.channels;
   float x[kVector] = {};
@@ -131,13 +131,16 @@ __global__ void modulatedLayerNorm(ModulatedLayerNorm work) {
 
 template <typename T>
 __global__ void gatedResidual(GatedResidual work) {
-  const int64_t index = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * kVector;
-  if (index >= work.rows * work.tokens * work.channels) return;
-  const int64_t row = index / (work.tokens * work.channels);
+  const unsigned vector = blockIdx.x * blockDim.x + threadIdx.x;
+  const auto ofToken = static_cast<unsigned>(work.channels / kVector);
+  const unsigned ofRow = ofToken * static_cast<unsigned>(work.tokens);
+  if (vector >= ofRow * static_cast<unsigned>(work.rows)) return;
+  const int64_t row = vector / ofRow;
+  const int64_t index = vector * kVector;
   float x[kVector], gate[kVector], y[kVector];
   read(x, static_cast<const T*>(work.x) + index);
   read(y, static_cast<const T*>(work.y) + index);
-  read(gate, static_cast<const T*>(work.gate) + row * work.gateStride + index % work.channels);
+  read(gate, static_cast<const T*>(work.gate) + row * work.gateStride + vector % ofToken * kVector);
 #pragma unroll
   for (int i = 0; i < kVector; ++i) x[i] += gate[i] * y[i];
   write(static_cast<T*>(work.out) + index, x);
@@ -146,14 +149,13 @@ __global__ void gatedResidual(GatedResidual work) {
 // channels / 8 neighbouring lanes share a vector of channels; a warp holds several.
 template <typename T>
 __global__ void normRotary(NormRotary work) {
-  const int lanes = static_cast<int>(work.channels / kVector);
-  const int64_t thread = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  const int64_t item = thread / lanes;
+  const auto lanes = static_cast<unsigned>(work.channels / kVector);
+  const unsigned thread = blockIdx.x * blockDim.x + threadIdx.x;
+  const unsigned item = thread / lanes;
   const int64_t first = thread % lanes * kVector;
-  const bool holds = item < work.sizes[0] * work.sizes[1] * work.sizes[2];
-  const int64_t i2 = item % work.sizes[2];
-  const int64_t i1 = item / work.sizes[2] % work.sizes[1];
-  const int64_t i0 = item / (work.sizes[2] * work.sizes[1]);
+  const auto middle = static_cast<unsigned>(work.sizes[1]), inner = static_cast<unsigned>(work.sizes[2]);
+  const int64_t i2 = item % inner, i1 = item / inner % middle, i0 = item / inner / middle;
+  const bool holds = i0 < work.sizes[0];
   float x[kVector] = {};
   if (holds) {
     read(x, static_cast<const T*>(work.x) + i0 * work.strides[0] + i1 * work.strides[1] + i2 * work.strides[2] + first);
@@ -163,7 +165,7 @@ __global__ void normRotary(NormRotary work) {
 #pragma unroll
     for (int i = 0; i < kVector; ++i) squares += x[i] * x[i];
     // Every lane of the warp takes part, also those that hold nothing.
-    for (int offset = lanes / 2; offset > 0; offset /= 2) squares += __shfl_xor_sync(kWholeWarp, squares, offset);
+    for (unsigned offset = lanes / 2; offset > 0; offset /= 2) squares += __shfl_xor_sync(kWholeWarp, squares, offset);
     const float scaleDown = rsqrtf(squares / static_cast<float>(work.channels) + work.epsilon);
 #pragma unroll
     for (int i = 0; i < kVector; ++i) x[i] *= scaleDown;
@@ -193,15 +195,16 @@ __global__ void normRotary(NormRotary work) {
 
 template <typename T>
 __global__ void gatedSilu(GatedSilu work) {
-  const int64_t index = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * kVector;
-  if (index >= work.rows * work.channels) return;
-  const int64_t row = index / work.channels, channel = index % work.channels;
+  const unsigned vector = blockIdx.x * blockDim.x + threadIdx.x;
+  const auto ofRow = static_cast<unsigned>(work.channels / kVector);
+  if (vector >= ofRow * static_cast<unsigned>(work.rows)) return;
+  const int64_t row = vector / ofRow, channel = vector % ofRow * kVector;
   float a[kVector], b[kVector];
   read(a, static_cast<const T*>(work.a) + row * work.aStride + channel);
   read(b, static_cast<const T*>(work.b) + row * work.bStride + channel);
 #pragma unroll
   for (int i = 0; i < kVector; ++i) a[i] *= b[i] / (1.f + expf(-b[i]));
-  write(static_cast<T*>(work.out) + index, a);
+  write(static_cast<T*>(work.out) + vector * kVector, a);
 }
 
 template <typename T>

@@ -16,6 +16,8 @@ enum class Scalar { float32, float16, bfloat16 };
 inline constexpr int64_t kVector = 8;
 inline constexpr int64_t kMostChannels = 8192;  // of a LayerNorm: one thread per 8 channels of a token
 inline constexpr int64_t kMostHeadChannels = 256;
+inline constexpr int64_t kMostValues = int64_t{1} << 33;  // of a tensor: its vectors are counted in 32 bits, since a
+                                                          // division of 64 takes longer than reading the vector does
 inline constexpr int kMostTerms = 8;
 
 // out[b, n] = (LayerNorm(x[b, n]) · weight + bias) · scale[b] + shift[b]. x and out are contiguous; weight and bias may
@@ -79,7 +81,7 @@ struct GuidedUpdate {
 };
 void launch(const GuidedUpdate& work, Stream stream);
 
-// What the kernels were compiled for, such as "75-real;80-real;90-real;90-virtual".
+// What the kernels were compiled for, such as "sm_75 sm_80 sm_90 compute_90".
 const char* kernelArchitectures();
 
 }  // namespace dg::cuda

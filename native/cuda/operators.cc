@@ -56,9 +56,17 @@ bool isLike(const at::Tensor& tensor, const at::Tensor& x) {
   return tensor.device() == x.device() && tensor.scalar_type() == x.scalar_type();
 }
 
+bool isCountable(const at::Tensor& x) { return x.numel() > 0 && x.numel() <= kMostValues; }
+
 bool isHiddenState(const at::Tensor& x) {
-  return x.dim() == 3 && x.is_cuda() && scalarOf(x.scalar_type()) && x.is_contiguous() && x.numel() > 0 &&
-         x.size(2) % kVector == 0 && x.size(2) <= kMostChannels && isAligned(x);
+  return x.dim() == 3 && x.is_cuda() && scalarOf(x.scalar_type()) && isCountable(x) && x.size(2) % kVector == 0 &&
+         x.size(2) <= kMostChannels;
+}
+
+// With its values one after the other, from an aligned address.
+at::Tensor packed(const at::Tensor& x) {
+  const auto contiguous = x.contiguous();
+  return isAligned(contiguous) ? contiguous : contiguous.clone();
 }
 
 // One value a channel for every row of the batch: [B, 1, C] or [1, 1, C].
@@ -75,13 +83,14 @@ bool isVector(const std::optional<at::Tensor>& value, const at::Tensor& x) {
 
 const void* pointer(const std::optional<at::Tensor>& value) { return value ? value->const_data_ptr() : nullptr; }
 
-at::Tensor modulatedLayerNormKernel(const at::Tensor& x, at::IntArrayRef normalizedShape,
+at::Tensor modulatedLayerNormKernel(const at::Tensor& given, at::IntArrayRef normalizedShape,
                                     const std::optional<at::Tensor>& weight, const std::optional<at::Tensor>& bias,
                                     double eps, const at::Tensor& scale, const at::Tensor& shift) {
-  const bool fits = isHiddenState(x) && normalizedShape.size() == 1 && isPerChannel(scale, x) &&
-                    isPerChannel(shift, x) && isVector(weight, x) && isVector(bias, x);
-  if (!fits) return modulatedLayerNorm(x, normalizedShape, weight, bias, eps, scale, shift);
-  const c10::cuda::CUDAGuard guard(x.device());
+  const bool fits = isHiddenState(given) && normalizedShape.size() == 1 && isPerChannel(scale, given) &&
+                    isPerChannel(shift, given) && isVector(weight, given) && isVector(bias, given);
+  if (!fits) return modulatedLayerNorm(given, normalizedShape, weight, bias, eps, scale, shift);
+  const c10::cuda::CUDAGuard guard(given.device());
+  const auto x = packed(given);
   auto out = at::empty_like(x);
   launch(ModulatedLayerNorm{*scalarOf(x.scalar_type()), x.const_data_ptr(), pointer(weight), pointer(bias),
                             scale.const_data_ptr(), shift.const_data_ptr(), out.data_ptr(), x.size(0), x.size(1),
@@ -90,14 +99,14 @@ at::Tensor modulatedLayerNormKernel(const at::Tensor& x, at::IntArrayRef normali
   return out;
 }
 
-at::Tensor gatedResidualKernel(const at::Tensor& x, const at::Tensor& a, const at::Tensor& b) {
-  const auto isBranch = [&](const at::Tensor& y) { return y.sizes().equals(x.sizes()) && isHiddenState(y); };
-  const bool first = isHiddenState(x) && isPerChannel(a, x) && isBranch(b) && isLike(b, x);
-  const bool second = !first && isHiddenState(x) && isPerChannel(b, x) && isBranch(a) && isLike(a, x);
-  if (!first && !second) return gatedResidual(x, a, b);
+at::Tensor gatedResidualKernel(const at::Tensor& given, const at::Tensor& a, const at::Tensor& b) {
+  const auto isBranch = [&](const at::Tensor& y) { return y.sizes().equals(given.sizes()) && isLike(y, given); };
+  const bool first = isHiddenState(given) && isPerChannel(a, given) && isBranch(b);
+  const bool second = !first && isHiddenState(given) && isPerChannel(b, given) && isBranch(a);
+  if (!first && !second) return gatedResidual(given, a, b);
+  const c10::cuda::CUDAGuard guard(given.device());
+  const auto x = packed(given), branch = packed(first ? b : a);
   const auto& gate = first ? a : b;
-  const auto& branch = first ? b : a;
-  const c10::cuda::CUDAGuard guard(x.device());
   auto out = at::empty_like(x);
   launch(GatedResidual{*scalarOf(x.scalar_type()), x.const_data_ptr(), gate.const_data_ptr(), branch.const_data_ptr(),
                        out.data_ptr(), x.size(0), x.size(1), x.size(2), rowStride(gate)},
@@ -122,7 +131,7 @@ at::Tensor normRotaryKernel(const at::Tensor& x, const std::optional<at::Tensor>
   const bool isPowerOfTwo = channels >= kVector && channels <= kMostHeadChannels && (channels & (channels - 1)) == 0;
   NormRotary work{};
   int64_t sineStrides[3] = {};
-  bool fits = isPowerOfTwo && x.is_cuda() && scalarOf(x.scalar_type()) && x.numel() > 0 && keepsAlignment(x) &&
+  bool fits = isPowerOfTwo && x.is_cuda() && scalarOf(x.scalar_type()) && isCountable(x) && keepsAlignment(x) &&
               isVector(weight, x);
   if (fits && cosine && sine) {
     fits = broadcast(*cosine, x, work.angleStrides) && broadcast(*sine, x, sineStrides) &&
@@ -164,7 +173,7 @@ int64_t flatRowStride(const at::Tensor& x) {
 
 at::Tensor gatedSiluKernel(const at::Tensor& a, const at::Tensor& b) {
   const bool fits = a.is_cuda() && scalarOf(a.scalar_type()) && isLike(b, a) && a.sizes().equals(b.sizes()) &&
-                    a.dim() >= 2 && a.numel() > 0 && a.size(-1) % kVector == 0 && flatRowStride(a) > 0 &&
+                    a.dim() >= 2 && isCountable(a) && a.size(-1) % kVector == 0 && flatRowStride(a) > 0 &&
                     flatRowStride(b) > 0 && isAligned(a) && isAligned(b);
   if (!fits) return gatedSilu(a, b);
   const c10::cuda::CUDAGuard guard(a.device());

@@ -13,9 +13,11 @@
 #undef __global__
 #undef __device__
 #undef __shared__
+#undef __launch_bounds__
 #define __global__
 #define __device__
 #define __shared__ static
+#define __launch_bounds__(threads)
 
 #pragma GCC diagnostic ignored "-Wunknown-pragmas"  // unroll
 

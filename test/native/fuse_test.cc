@@ -34,6 +34,10 @@ int main() {
       compare(x.transpose(0, 1).contiguous().transpose(0, 1), at::randn({3, 1, channels}), at::randn({3, 1, channels}));
     }
   }
+  // What a convolution made is transposed; the chain ends that.
+  const auto patches = at::randn({2, 32, 16}).transpose(1, 2), gate = at::randn({2, 1, 32});
+  REQUIRE(gatedResidual(patches, gate, at::randn({2, 16, 32})).is_contiguous());
+  REQUIRE(gatedResidual(patches, patches, gate).is_contiguous());
   compare(at::randn({2, 16, 32}), at::randn({2, 16, 32}), at::randn({32}));  // other shapes: the separate operators
   compare(at::randn({2, 16, 32}).to(at::kBFloat16), at::randn({2, 1, 32}).to(at::kBFloat16),
           at::randn({2, 1, 32}).to(at::kBFloat16));
