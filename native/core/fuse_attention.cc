@@ -229,11 +229,12 @@ void fuseNormRotary(const std::shared_ptr<Graph>& graph) {
 at::Tensor normRotary(const at::Tensor& x, const std::optional<at::Tensor>& weight, std::optional<double> eps,
                       const std::optional<at::Tensor>& cosine, const std::optional<at::Tensor>& sine) {
   auto result = x;
-  if (eps) {
+  const bool isPlain = !weight || (weight->sizes().equals({x.size(-1)}) && weight->scalar_type() == x.scalar_type());
+  if (eps && isPlain) {
+    result = at::rms_norm(x, {x.size(-1)}, weight, *eps);
+  } else if (eps) {
     const auto wide = x.to(at::kFloat);
-    auto normalised = wide * at::rsqrt(wide.pow(2).mean(-1, /*keepdim=*/true) + *eps);
-    if (weight) normalised = normalised * *weight;
-    result = normalised.to(x.scalar_type());
+    result = (wide * at::rsqrt(wide.pow(2).mean(-1, /*keepdim=*/true) + *eps) * *weight).to(x.scalar_type());
   }
   if (!cosine || !sine) return result;
   return fitsOnePass(result, *cosine, *sine) ? rotateInOnePass(result, *cosine, *sine)
