@@ -8,6 +8,7 @@
 #include "native/binding/convert.h"
 #include "native/binding/environment.h"
 #include "native/binding/run.h"
+#include "native/core/memory.h"
 
 namespace dg::binding {
 
@@ -105,15 +106,20 @@ Napi::Value NativeComponent::dispose(const Napi::CallbackInfo& info) {
   disposed_ = true;
   worker_->cancelAll();
   Ref();
-  worker_->post([component = std::move(component_)]() mutable { component.reset(); },
-                [this, deferred](Napi::Env settled) {
-                  const Napi::HandleScope scope(settled);
-                  worker_->stop();
-                  Napi::MemoryManagement::AdjustExternalMemory(settled, -reportedBytes_);
-                  deferred->Resolve(settled.Undefined());
-                  Unref();
-                },
-                std::make_shared<std::atomic<bool>>(false));
+  worker_->post(
+      [component = std::move(component_)]() mutable {
+        const auto device = component->device();
+        component.reset();
+        returnCache(device);
+      },
+      [this, deferred](Napi::Env settled) {
+        const Napi::HandleScope scope(settled);
+        worker_->stop();
+        Napi::MemoryManagement::AdjustExternalMemory(settled, -reportedBytes_);
+        deferred->Resolve(settled.Undefined());
+        Unref();
+      },
+      std::make_shared<std::atomic<bool>>(false));
   component_ = nullptr;
   return deferred->Promise();
 }

@@ -12,6 +12,7 @@
 #include "native/binding/run.h"
 #include "native/core/error.h"
 #include "native/core/forward.h"
+#include "native/core/memory.h"
 #include "native/core/sampler.h"
 
 namespace dg::binding {
@@ -348,15 +349,20 @@ Napi::Value NativeModel::dispose(const Napi::CallbackInfo& info) {
   disposed_ = true;
   worker_->cancelAll();
   Ref();
-  worker_->post([model = std::move(model_)]() mutable { model.reset(); },
-                [this, deferred](Napi::Env settled) {
-                  const Napi::HandleScope scope(settled);
-                  worker_->stop();
-                  Napi::MemoryManagement::AdjustExternalMemory(settled, -reportedBytes_);
-                  deferred->Resolve(settled.Undefined());
-                  Unref();
-                },
-                std::make_shared<std::atomic<bool>>(false));
+  worker_->post(
+      [model = std::move(model_)]() mutable {
+        const auto device = model->device();
+        model.reset();
+        returnCache(device);  // to whoever else wants it: another part of the bundle, another process
+      },
+      [this, deferred](Napi::Env settled) {
+        const Napi::HandleScope scope(settled);
+        worker_->stop();
+        Napi::MemoryManagement::AdjustExternalMemory(settled, -reportedBytes_);
+        deferred->Resolve(settled.Undefined());
+        Unref();
+      },
+      std::make_shared<std::atomic<bool>>(false));
   model_ = nullptr;
   return deferred->Promise();
 }

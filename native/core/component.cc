@@ -4,8 +4,10 @@
 #include <c10/core/InferenceMode.h>
 
 #include "native/core/archive.h"
+#include "native/core/device.h"
 #include "native/core/error.h"
 #include "native/core/flatten.h"
+#include "native/core/memory.h"
 #include "native/core/precision.h"
 #include "native/core/tap.h"
 
@@ -31,6 +33,7 @@ void collect(const c10::IValue& value, std::vector<at::Tensor>& tensors) {
 std::unique_ptr<Component> Component::load(const Options& options) {
   registerOperators();
   requireDevice(options.device);
+  useOwnStream(options.device);
   const at::NoGradGuard noGrad;
   auto component = std::make_unique<Component>();
   component->options_ = options;
@@ -43,10 +46,11 @@ std::unique_ptr<Component> Component::load(const Options& options) {
     component->arity_ = flat.graph->inputs().size();
     flat.fusions.modulation = flat.fusions.residual = true;
     component->program_ = std::make_unique<Program>(selectTaps(flat, {}));
-  } catch (const c10::OutOfMemoryError& error) {
-    throw Error("OUT_OF_MEMORY", options.file + " does not fit into the memory of " + options.device.str() + ": " +
-                                     error.what_without_backtrace());
   } catch (const c10::Error& error) {
+    if (isOutOfMemory(error)) {
+      throw Error("OUT_OF_MEMORY", options.file + " does not fit into the memory of " + options.device.str() + ": " +
+                                       error.what_without_backtrace());
+    }
     throw Error("MODEL_UNREADABLE", options.file + " can not be prepared: " + error.what_without_backtrace());
   }
   return component;

@@ -4,10 +4,12 @@
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/util/Exception.h>
 
+#include <mutex>
 #include <new>
 #include <string>
 
 #include "native/core/error.h"
+#include "native/core/work_recorder.h"
 
 namespace dg {
 namespace {
@@ -44,7 +46,18 @@ void resetPeakMemory(at::Device device) {
 }
 
 void emptyCache(at::Device device) {
-  if (auto* allocator = allocatorOf(device)) allocator->emptyCache();
+  auto* allocator = allocatorOf(device);
+  if (allocator == nullptr) return;
+  const std::lock_guard lock(recordingMutex());  // libtorch refuses while a graph is being recorded
+  allocator->emptyCache();
+}
+
+void returnCache(at::Device device) noexcept {
+  try {
+    emptyCache(device);
+  } catch (const std::exception&) {
+    // The device has failed before: who uses it next hears of it.
+  }
 }
 
 bool isOutOfMemory(const std::exception& error) {
@@ -53,7 +66,8 @@ bool isOutOfMemory(const std::exception& error) {
   return dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr ||
          dynamic_cast<const std::bad_alloc*>(&error) != nullptr ||
          what.find("not enough memory") != std::string::npos || what.find("out of memory") != std::string::npos ||
-         what.find("can't allocate memory") != std::string::npos;
+         what.find("can't allocate memory") != std::string::npos ||
+         what.find("STATUS_ALLOC_FAILED") != std::string::npos;  // cuBLAS and cuDNN
 }
 
 }  // namespace dg

@@ -27,6 +27,9 @@ void resetPeakMemory(at::Device device);
 // Gives memory that is reserved but not in tensors back to the device.
 void emptyCache(at::Device device);
 
+// The same where there is nobody to tell that it failed.
+void returnCache(at::Device device) noexcept;
+
 // Whether this is libtorch's way of saying that memory ran out.
 bool isOutOfMemory(const std::exception& error);
 

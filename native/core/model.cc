@@ -59,10 +59,11 @@ std::unique_ptr<Model> Model::load(const LoadOptions& options) {
     model->flat_.fusions = options.fuse ? Fusions::named(*options.fuse) : Fusions::forDevice(options.device);
     model->fusionCounts_ = countFusions(*selectTaps(model->flat_, {}));
     model->recorder_ = makeWorkRecorder(options.device);
-  } catch (const c10::OutOfMemoryError& error) {
-    throw Error("OUT_OF_MEMORY", options.file + " does not fit into the memory of " + options.device.str() + ": " +
-                                     error.what_without_backtrace());
   } catch (const c10::Error& error) {
+    if (isOutOfMemory(error)) {
+      throw Error("OUT_OF_MEMORY", options.file + " does not fit into the memory of " + options.device.str() + ": " +
+                                       error.what_without_backtrace());
+    }
     throw Error("MODEL_UNREADABLE", options.file + " can not be prepared: " + error.what_without_backtrace());
   }
   return model;

@@ -2,6 +2,7 @@
 #include "native/core/memory.h"
 
 #include <ATen/Functions.h>
+#include <c10/core/CachingDeviceAllocator.h>
 
 #include <new>
 #include <stdexcept>
@@ -65,5 +66,11 @@ int main() {
   REQUIRE(!isOutOfMemory(std::runtime_error("shapes do not match")));
   REQUIRE(!memoryStatistics(at::kCPU));
   emptyCache(at::kCPU);  // nothing to do, and no error
+  REQUIRE(
+      isOutOfMemory(std::runtime_error("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")));
+#ifdef DETAIL_GUIDANCE_CUDA_HEADERS
+  // libtorch_cuda is there, whether or not there is a device: a linker that dropped it would leave nothing here.
+  REQUIRE(c10::getDeviceAllocator(at::kCUDA) != nullptr);
+#endif
   return 0;
 }
