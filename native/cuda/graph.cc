@@ -73,7 +73,8 @@ class GraphRecorder : public WorkRecorder {
   // Leaves stream, allocators and the thread's error state as they were before a recording that failed. A capture that
   // ends well after all is given back by the graph's destructor; of any other libtorch keeps the pool for itself.
   void abandon(at::cuda::CUDAGraph& graph, const PoolName& pool) {
-    if (succeeds([&] { graph.capture_end(); })) return;
+    const bool ended = succeeds([&] { graph.capture_end(); });
+    if (ended) return;
     namespace allocator = c10::cuda::CUDACachingAllocator;
     const auto device = device_.index();
     auto* host = at::getHostAllocator(at::kCUDA);
