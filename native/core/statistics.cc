@@ -2,6 +2,7 @@
 
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/dispatch/Dispatcher.h>
 
 #include <algorithm>
 #include <cmath>
@@ -28,18 +29,6 @@ struct Tile {
 struct Bits {
   Integers low, high;
 };
-
-// The first value of `rank + 1` and the next one, from the percentile's place between them.
-struct Rank {
-  int32_t index;
-  float share;  // of the next one
-};
-
-Rank rankOf(double percentile, int64_t tokens) {
-  const double place = percentile / 100 * static_cast<double>(tokens - 1);
-  const double below = std::floor(place);
-  return {static_cast<int32_t>(below), static_cast<float>(place - below)};
-}
 
 // Kept apart from vector types: target_clones would pass those in different registers.
 struct TileResults {
@@ -253,46 +242,71 @@ at::Tensor onProcessor(const at::Tensor& hidden, const Statistics& what) {
   return result;
 }
 
+at::Tensor nonFiniteOf(const at::Tensor& z) { return z.isfinite().logical_not().sum({1, 2}).to(at::kInt); }
+
+template <typename ChannelStatistics>
+at::Tensor byOperators(const at::Tensor& hidden, const Statistics& what, ChannelStatistics channelsOfAll) {
+  std::vector<at::Tensor> parts;
+  const auto put = [&](const at::Tensor& floats) { parts.push_back(floats.flatten(1).contiguous().view(at::kInt)); };
+  at::Tensor nonFinite;
+  if (what.channels) {
+    const auto [channels, found] = channelsOfAll(hidden, at::ArrayRef<double>(what.percentiles));
+    put(channels);
+    nonFinite = found;
+  } else {
+    nonFinite = nonFiniteOf(hidden);
+  }
+  if (what.tokens) put(hidden.norm(2, {-1}, /*keepdim=*/false, at::kFloat));
+  if (const auto top = topOf(what, hidden.size(1), hidden.size(2)); top > 0) {
+    parts.push_back(strongest(hidden.to(at::kFloat), top));
+  }
+  parts.push_back(nonFinite.unsqueeze(1));
+  return at::cat(parts, 1);
+}
+
 }  // namespace
+
+Rank rankOf(double percentile, int64_t tokens) {
+  const double place = percentile / 100 * static_cast<double>(tokens - 1);
+  const double below = std::floor(place);
+  return {static_cast<int32_t>(below), static_cast<float>(place - below)};
+}
 
 int64_t wordsFor(const Statistics& what, int64_t tokens, int64_t channels) {
   return channelWords(what, channels) + (what.tokens ? tokens : 0) + 3 * topOf(what, tokens, channels) + 1;
 }
 
+std::tuple<at::Tensor, at::Tensor> channelStatistics(const at::Tensor& hidden, at::ArrayRef<double> percentiles) {
+  const auto z = hidden.to(at::kFloat);
+  const auto magnitude = z.abs();
+  const auto max = magnitude.amax(1);
+  const auto sorted = std::get<0>(magnitude.sort(1));
+  const auto ranked = [&](double percentile) {
+    const auto rank = rankOf(percentile, z.size(1));
+    auto value = sorted.select(1, rank.index);
+    if (rank.share > 0) {
+      const auto next = sorted.select(1, rank.index + 1);
+      value = at::where(next == value, value, value + (next - value) * rank.share);
+    }
+    return at::where(max.isnan(), max, value);
+  };
+  std::vector<at::Tensor> parts{max, magnitude.mean(1), ranked(50), z.var(1, /*unbiased=*/false)};
+  for (const auto percentile : percentiles) parts.push_back(ranked(percentile));
+  return {at::stack(parts, 1), nonFiniteOf(z)};
+}
+
 at::Tensor statisticsOf(const at::Tensor& hidden, const Statistics& what) {
-  if (!hidden.is_cpu() || hidden.size(1) == 0) return statisticsByOperators(hidden, what);
-  return onProcessor(hidden.to(at::kFloat).contiguous(), what);
+  if (hidden.is_cpu() && hidden.size(1) > 0) return onProcessor(hidden.to(at::kFloat).contiguous(), what);
+  static const auto channelsOnDevice =
+      c10::Dispatcher::singleton()
+          .findSchemaOrThrow("detail_guidance::channel_statistics", "")
+          .typed<std::tuple<at::Tensor, at::Tensor>(const at::Tensor&, at::ArrayRef<double>)>();
+  return byOperators(hidden, what,
+                     [](const auto& z, auto percentiles) { return channelsOnDevice.call(z, percentiles); });
 }
 
 at::Tensor statisticsByOperators(const at::Tensor& hidden, const Statistics& what) {
-  const auto z = hidden.to(at::kFloat).contiguous();
-  const int64_t tokens = z.size(1), channels = z.size(2);
-  std::vector<at::Tensor> parts;
-  const auto put = [&](const at::Tensor& floats) { parts.push_back(floats.contiguous().view(at::kInt)); };
-  if (what.channels) {
-    const auto magnitude = z.abs();
-    const auto max = magnitude.amax(1);
-    const auto sorted = std::get<0>(magnitude.sort(1));
-    const auto ranks = ranksOf(what, tokens);
-    const auto ranked = [&](const Rank& rank) {
-      auto value = sorted.select(1, rank.index);
-      if (rank.share > 0) {
-        const auto next = sorted.select(1, rank.index + 1);
-        value = at::where(next == value, value, value + (next - value) * rank.share);
-      }
-      return at::where(max.isnan(), max, value);
-    };
-    put(max);
-    put(magnitude.mean(1));
-    put(ranked(ranks[0]));
-    put(z.var(1, /*unbiased=*/false));
-    for (size_t k = 1; k < ranks.size(); ++k) put(ranked(ranks[k]));
-  }
-  if (what.tokens) put(z.norm(2, -1));
-  const auto top = topOf(what, tokens, channels);
-  if (top > 0) parts.push_back(strongest(z, top));
-  parts.push_back(z.isfinite().logical_not().sum({1, 2}).to(at::kInt).unsqueeze(1));
-  return at::cat(parts, 1);
+  return byOperators(hidden, what, channelStatistics);
 }
 
 }  // namespace dg

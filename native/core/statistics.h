@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <tuple>
 #include <vector>
 
 namespace dg {
@@ -25,10 +26,22 @@ struct Statistics {
 int64_t wordsFor(const Statistics& what, int64_t tokens, int64_t channels);
 
 // hidden: [images, tokens, channels] of a floating dtype. Gives int32 words [images, wordsFor(…)] on the same device.
-// Sums are float32. On the CPU one pass over memory makes all of it; elsewhere it is made of libtorch's operators.
+// Sums are float32. On the CPU one pass over memory makes all of it; elsewhere it is made of libtorch's operators, and
+// of channelStatistics, for which native/cuda has a kernel.
 at::Tensor statisticsOf(const at::Tensor& hidden, const Statistics& what);
 
 // The same by libtorch's operators, on any device.
 at::Tensor statisticsByOperators(const at::Tensor& hidden, const Statistics& what);
+
+// Of each channel: max |z|, mean |z|, median |z|, variance of z, the percentiles of |z|: float32 [images, 4 +
+// percentiles, channels]; and how many values of each image are not finite: int32 [images]. By libtorch's operators.
+std::tuple<at::Tensor, at::Tensor> channelStatistics(const at::Tensor& hidden, at::ArrayRef<double> percentiles);
+
+// Where a percentile lies among `tokens` values in ascending order: at `index`, by `share` of the way to the next one.
+struct Rank {
+  int32_t index;
+  float share;
+};
+Rank rankOf(double percentile, int64_t tokens);
 
 }  // namespace dg

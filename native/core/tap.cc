@@ -12,6 +12,7 @@
 #include "native/core/fuse_activation.h"
 #include "native/core/fuse_attention.h"
 #include "native/core/precision.h"
+#include "native/core/statistics.h"
 #include "native/core/update.h"
 
 namespace dg {
@@ -91,6 +92,7 @@ void registerOperators() {
         "guided_update(Tensor[] predictions, float[] weights, Tensor x, Tensor[] history, float sample, "
         "float[] outputs) -> (Tensor, Tensor)",
         guidedUpdate);
+    library->def("channel_statistics(Tensor hidden, float[] percentiles) -> (Tensor, Tensor)", channelStatistics);
   });
 }
 

@@ -4,41 +4,21 @@
 #include <cuda_fp16.h>
 
 #include <cstdint>
-#include <stdexcept>
-#include <string>
-
-#ifdef __CUDACC__
-#include <cuda_runtime.h>
-#endif
 
 #include "native/cuda/kernels.h"
+#include "native/cuda/launch.cuh"
 
 namespace dg::cuda {
 namespace {
 
 constexpr int kThreads = 256;
 constexpr unsigned kWholeWarp = 0xffffffffu;
-constexpr int kWarp = 32;
-
-#ifdef __CUDACC__
-// The kernel over a grid of `blocks` blocks with `threads` threads each.
-template <typename Work>
-void start(void (*kernel)(Work), unsigned blocks, unsigned threads, Stream stream, const Work& work, const char* name) {
-  kernel<<<blocks, threads, 0, static_cast<cudaStream_t>(stream)>>>(work);
-  const auto status = cudaGetLastError();
-  if (status != cudaSuccess) throw std::runtime_error(std::string(name) + ": " + cudaGetErrorString(status));
-}
-#endif
 
 // Eight consecutive values.
 template <typename T>
 struct alignas(16) Eight {
   T values[kVector];
 };
-
-__device__ inline float toFloat(float value) { return value; }
-__device__ inline float toFloat(__half value) { return __half2float(value); }
-__device__ inline float toFloat(__nv_bfloat16 value) { return __bfloat162float(value); }
 
 template <typename T>
 __device__ inline T fromFloat(float value);
@@ -226,19 +206,6 @@ __global__ void guidedUpdate(GuidedUpdate work) {
 }
 
 unsigned blocksFor(int64_t threads) { return static_cast<unsigned>((threads + kThreads - 1) / kThreads); }
-
-// Calls startAs with a value of the dtype's type.
-template <typename StartAs>
-void dispatch(Scalar dtype, StartAs startAs) {
-  switch (dtype) {
-    case Scalar::float32:
-      return startAs(float{});
-    case Scalar::float16:
-      return startAs(__half{});
-    case Scalar::bfloat16:
-      return startAs(__nv_bfloat16{});
-  }
-}
 
 }  // namespace
 

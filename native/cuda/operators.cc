@@ -7,6 +7,7 @@
 #include <torch/library.h>
 
 #include <algorithm>
+#include <limits>
 #include <mutex>
 #include <optional>
 #include <tuple>
@@ -14,8 +15,10 @@
 #include "native/core/fuse.h"
 #include "native/core/fuse_activation.h"
 #include "native/core/fuse_attention.h"
+#include "native/core/statistics.h"
 #include "native/core/tap.h"
 #include "native/core/update.h"
+#include "native/cuda/channel_statistics.h"
 #include "native/cuda/kernels.h"
 #endif
 
@@ -222,6 +225,35 @@ std::tuple<at::Tensor, at::Tensor> guidedUpdateKernel(at::TensorList predictions
   return {guided, next};
 }
 
+std::tuple<at::Tensor, at::Tensor> channelStatisticsKernel(const at::Tensor& hidden, at::ArrayRef<double> percentiles) {
+  const bool fits = hidden.dim() == 3 && scalarOf(hidden.scalar_type()) && hidden.numel() > 0 &&
+                    percentiles.size() < kMostRanks && hidden.size(1) <= std::numeric_limits<int32_t>::max();
+  if (!fits) return channelStatistics(hidden, percentiles);
+  const c10::cuda::CUDAGuard guard(hidden.device());
+  const auto z = hidden.stride(2) == 1 ? hidden : hidden.contiguous();
+  const auto ranks = static_cast<int>(percentiles.size()) + 1;
+  auto out = at::empty({z.size(0), 3 + ranks, z.size(2)}, z.options().dtype(at::kFloat));
+  auto nonFinite = at::zeros({z.size(0)}, z.options().dtype(at::kInt));
+  ChannelStatistics work{};
+  work.dtype = *scalarOf(z.scalar_type());
+  work.z = z.const_data_ptr();
+  work.out = out.data_ptr<float>();
+  work.nonFinite = nonFinite.data_ptr<int32_t>();
+  work.images = z.size(0);
+  work.tokens = z.size(1);
+  work.channels = z.size(2);
+  work.imageStride = z.stride(0);
+  work.tokenStride = z.stride(1);
+  work.ranks = ranks;
+  for (int k = 0; k < ranks; ++k) {
+    const auto rank = rankOf(k == 0 ? 50 : percentiles[k - 1], z.size(1));
+    work.index[k] = rank.index;
+    work.share[k] = rank.share;
+  }
+  launch(work, currentStream());
+  return {out, nonFinite};
+}
+
 }  // namespace
 
 void registerKernels() {
@@ -235,6 +267,7 @@ void registerKernels() {
     library->impl("norm_rotary", normRotaryKernel);
     library->impl("gated_silu", gatedSiluKernel);
     library->impl("guided_update", guidedUpdateKernel);
+    library->impl("channel_statistics", channelStatisticsKernel);
   });
 }
 

@@ -5,7 +5,9 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
+#include <atomic>
 #include <barrier>
+#include <bit>
 #include <cmath>
 #include <thread>
 #include <vector>
@@ -44,6 +46,11 @@ float __shfl_xor_sync(unsigned, float value, int lanes) {
   __syncthreads();
   return other;
 }
+
+int atomicAdd(int* place, int value) { return std::atomic_ref(*place).fetch_add(value); }
+
+int __float_as_int(float value) { return std::bit_cast<int>(value); }
+float __int_as_float(int bits) { return std::bit_cast<float>(bits); }
 
 float rsqrtf(float value) { return 1.f / std::sqrt(value); }
 

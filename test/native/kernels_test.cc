@@ -7,16 +7,20 @@
 
 #include <ATen/Functions.h>
 
+#include <limits>
+
 #include "test/native/cuda_emulation.h"
 
 // The real ones, of the same names, are linked too.
 #define cuda emulated
-#include "native/cuda/kernels.cu"  // NOLINT(build/include)
+#include "native/cuda/channel_statistics.cu"  // NOLINT(build/include)
+#include "native/cuda/kernels.cu"             // NOLINT(build/include)
 #undef cuda
 
 #include "native/core/fuse.h"
 #include "native/core/fuse_activation.h"
 #include "native/core/fuse_attention.h"
+#include "native/core/statistics.h"
 #include "native/core/update.h"
 
 using namespace dg;
@@ -155,6 +159,51 @@ void guidesAndAdvances(const Dtype& dtype) {
   requireClose(next, expectedNext, 1e-6);
 }
 
+void describesChannels(const Dtype& dtype, at::Tensor z) {
+  z = z.to(dtype.torch);
+  const std::vector<double> percentiles{0, 12.5, 99.9, 100};
+  const int64_t images = z.size(0), tokens = z.size(1), channels = z.size(2);
+  auto out = at::full({images, 8, channels}, 1e4);
+  auto nonFinite = at::zeros({images}, at::kInt);
+  emulated::ChannelStatistics work{};
+  work.dtype = dtype.kernel;
+  work.z = z.const_data_ptr();
+  work.out = out.data_ptr<float>();
+  work.nonFinite = nonFinite.data_ptr<int32_t>();
+  work.images = images;
+  work.tokens = tokens;
+  work.channels = channels;
+  work.imageStride = z.stride(0);
+  work.tokenStride = z.stride(1);
+  work.ranks = 5;
+  for (int k = 0; k < work.ranks; ++k) {
+    const auto rank = rankOf(k == 0 ? 50 : percentiles[k - 1], tokens);
+    work.index[k] = rank.index;
+    work.share[k] = rank.share;
+  }
+  emulated::launch(work, nullptr);
+  const auto [expected, expectedNonFinite] = channelStatistics(z, percentiles);
+  REQUIRE(at::allclose(out, expected, 1e-5, 1e-6, /*equal_nan=*/true));
+  // No sums in them: the values themselves.
+  for (const int64_t part : {0, 4, 7}) REQUIRE(at::allclose(out[0][part], expected[0][part], 0, 0, /*equal_nan=*/true));
+  REQUIRE(nonFinite.equal(expectedNonFinite));
+}
+
+void describesChannels(const Dtype& dtype) {
+  // One warp to all of them, lanes without a channel, an even and an odd number of tokens.
+  for (const int64_t tokens : {1, 2, 9, 50, 301}) {
+    for (const int64_t channels : {1, 40}) describesChannels(dtype, at::randn({2, tokens, channels}) * 3 + 1);
+  }
+  describesChannels(dtype, at::zeros({1, 10, 33}));
+  describesChannels(dtype, at::randint(3, {1, 40, 8}));    // many equal values
+  describesChannels(dtype, at::randn({1, 20, 8}) * 1e-7);  // subnormal as float16
+  describesChannels(dtype, at::randn({3, 20, 64}).narrow(2, 8, 40).narrow(0, 1, 2));
+  auto odd = at::randn({2, 12, 33});
+  odd[0][3][5] = std::numeric_limits<float>::quiet_NaN();
+  odd[1][4][32] = -std::numeric_limits<float>::infinity();
+  describesChannels(dtype, odd);
+}
+
 }  // namespace
 
 int main() {
@@ -164,6 +213,7 @@ int main() {
     normalisesAndRotates(dtype);
     gatesBySilu(dtype);
     guidesAndAdvances(dtype);
+    describesChannels(dtype);
   }
   return 0;
 }
