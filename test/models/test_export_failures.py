@@ -118,7 +118,7 @@ def test_a_scheduler_for_which_another_stands_in_is_noted(checkpoint, tmp_path):
     path.write_text(
         json.dumps(
             {
-                "_class_name": "UniPCMultistepScheduler",
+                "_class_name": "DEISMultistepScheduler",
                 "prediction_type": "flow_prediction",
                 "flow_shift": 3.0,
             }
@@ -130,7 +130,41 @@ def test_a_scheduler_for_which_another_stands_in_is_noted(checkpoint, tmp_path):
         "flowShift": 3.0,
         "timestepScale": 1000,
     }
-    assert "UniPCMultistepScheduler" in manifest["x-notes"][0]
+    assert "DEISMultistepScheduler" in manifest["x-notes"][0]
+
+
+def test_options_of_a_solver_that_are_not_taken_over_are_noted(checkpoint, tmp_path):
+    path = checkpoint / "scheduler" / "scheduler_config.json"
+    config = {"_class_name": "UniPCMultistepScheduler", "solver_type": "bh2", "solver_order": 3}
+    path.write_text(json.dumps(config))
+    manifest = export(open_source(str(checkpoint)), tmp_path / "b")
+    assert manifest["scheduler"] == {"kind": "unipc"}
+    assert "solver_order = 3" in manifest["x-notes"][0]
+    assert len(manifest["x-notes"]) == 1
+
+
+@pytest.mark.parametrize("safe", [True, False], ids=["safetensors", "bin"])
+@pytest.mark.parametrize("variant", [None, "fp16"])
+def test_shards_and_variants_and_older_files_are_read(made, tmp_path, safe, variant):
+    checkpoint = tmp_path / "checkpoint"
+    options = {"safe_serialization": safe, "variant": variant, "max_shard_size": "100KB"}
+    whole = pipelines.load(made)
+    whole.save_pretrained(str(checkpoint), **options)
+    folder = checkpoint / "transformer"
+    suffix = "safetensors" if safe else "bin"
+    assert len(list(folder.glob(f"*.{suffix}"))) > 1
+    # Lists of shards that are not read and were not downloaded do not matter.
+    other = "fp32" if variant else "fp16"
+    (folder / f"diffusion_pytorch_model.{suffix}.index.{other}.json").write_text(
+        json.dumps({"weight_map": {"x": "elsewhere"}})
+    )
+    export(open_source(str(checkpoint)), tmp_path / "b")
+    traced = torch.jit.load(str(tmp_path / "b" / "transformer.pt")).state_dict()
+    for name, tensor in whole.transformer.state_dict().items():
+        if f"transformer.{name}" in traced:
+            assert torch.equal(traced[f"transformer.{name}"], tensor)
+    sorted(folder.glob(f"*.{suffix}"))[1].unlink()
+    fails("CHECKPOINT_INCOMPLETE", checkpoint, tmp_path / "c", "lacks .*-00002-of-")
 
 
 def test_what_is_there_already_is_left_alone(checkpoint, tmp_path):
@@ -289,6 +323,38 @@ def test_an_adapter_that_fixes_a_size_is_refused(tmp_path):
     (tmp_path / "empty.py").write_text("")
     with pytest.raises(ExportError, match="is not there"):
         export_adapter(tmp_path / "empty.py", tmp_path / "b")
+
+
+@pytest.fixture(scope="module")
+def prompted(tmp_path_factory) -> Path:
+    """A checkpoint with text encoders: CLIP, and T5."""
+    return pipelines.save("flux", tmp_path_factory.mktemp("flux") / "checkpoint")
+
+
+@pytest.mark.parametrize(
+    "taken, given, match",
+    [
+        ("tokenizer", "tokenizer_2", "of a CLIP encoder"),
+        ("tokenizer_2", "tokenizer", "of a T5 encoder|numbers below"),
+    ],
+)
+def test_a_tokenizer_of_another_encoder_is_refused(prompted, tmp_path, taken, given, match):
+    checkpoint = Path(shutil.copytree(prompted, tmp_path / "checkpoint"))
+    shutil.rmtree(checkpoint / taken)
+    shutil.copytree(checkpoint / given, checkpoint / taken)
+    error = fails("CHECKPOINT_DAMAGED", checkpoint, tmp_path / "b", match)
+    assert "does not fit its encoder" in str(error)
+
+
+def test_a_tokenizer_with_more_tokens_than_the_encoder_has_is_refused(prompted, tmp_path):
+    checkpoint = Path(shutil.copytree(prompted, tmp_path / "checkpoint"))
+    path = checkpoint / "text_encoder" / "config.json"
+    weights = checkpoint / "text_encoder" / "model.safetensors"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "vocab_size": 300}))
+    tensors = load_file(weights)
+    name = next(name for name in tensors if name.endswith("token_embedding.weight"))
+    save_file({**tensors, name: tensors[name][:300].clone()}, weights, {"format": "pt"})
+    fails("CHECKPOINT_DAMAGED", checkpoint, tmp_path / "b", "numbers below 300")
 
 
 def test_a_single_file_takes_its_configuration_from_a_folder(tmp_path):
