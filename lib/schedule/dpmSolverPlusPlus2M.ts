@@ -32,7 +32,8 @@ export const dpmSolverSchema = strictObject({
 });
 export type DpmSolverOptions = z.output<typeof dpmSolverSchema>;
 
-interface Level {
+/** A noise level of a sampler that works on α and σ. */
+export interface Level {
   alpha: number;
   /** Standard deviation of the noise in x = α x0 + σ ε. */
   sigma: number;
@@ -45,7 +46,7 @@ interface Level {
 /** The table of DPM-Solver++ (2M); one evaluation a step. */
 export function dpmSolverPlusPlus2M(options: DpmSolverOptions, context: ScheduleContext): Schedule {
   requirePrediction(options.kind, context.prediction, ['flow', 'epsilon', 'v', 'sample']);
-  const levels = context.prediction === 'flow' ? flowLevels(options, context) : levelsOf(options, context);
+  const levels = context.prediction === 'flow' ? flowLevels(options, context) : diffusionLevels(options, context);
   const steps: Schedule['steps'] = [];
   /** m of the previous step as coefficients of the current x and of earlier outputs, newest (the previous) first. */
   let previous: { sample: number; outputs: number[] } | null = null;
@@ -88,11 +89,16 @@ export function dpmSolverPlusPlus2M(options: DpmSolverOptions, context: Schedule
   return { initialScale: 1, steps };
 }
 
-function logSnr({ alpha, sigma }: { alpha: number; sigma: number }): number {
+/** λ = log(α / σ). */
+export function logSnr({ alpha, sigma }: Pick<Level, 'alpha' | 'sigma'>): number {
   return Math.log(alpha) - Math.log(sigma);
 }
 
-function levelsOf(options: DpmSolverOptions, { numInferenceSteps }: ScheduleContext): Level[] {
+/** Of a variance-preserving model, without the final σ of 0. */
+export function diffusionLevels(
+  options: Omit<DpmSolverOptions, 'kind'>,
+  { numInferenceSteps }: ScheduleContext,
+): Level[] {
   const { numTrainTimesteps, timestepSpacing, stepsOffset } = options;
   const table = trainingSigmas(options);
   const timesteps = discreteTimesteps(timestepSpacing, numTrainTimesteps, numInferenceSteps, {

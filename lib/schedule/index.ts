@@ -5,6 +5,7 @@ import { flowMatchEuler } from './flowMatchEuler';
 import { flowMatchHeun } from './flowMatchHeun';
 import { heun } from './heun';
 import type { SchedulerOptions } from './schema';
+import { uniPc } from './uniPc';
 import type { Schedule, ScheduleContext } from './step';
 
 export { schedulerSchema, type SchedulerKind, type SchedulerOptions } from './schema';
@@ -25,6 +26,8 @@ export function schedule(options: SchedulerOptions, context: ScheduleContext): S
       return ddim(options, context);
     case 'dpm-solver++':
       return dpmSolverPlusPlus2M(options, context);
+    case 'unipc':
+      return uniPc(options, context);
     case 'heun':
       return heun(options, context);
   }

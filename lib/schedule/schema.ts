@@ -6,14 +6,15 @@ import { dpmSolverSchema } from './dpmSolverPlusPlus2M';
 import { flowMatchEulerSchema } from './flowMatchEuler';
 import { flowMatchHeunSchema } from './flowMatchHeun';
 import { heunSchema } from './heun';
+import { uniPcSchema } from './uniPc';
 
 export const schedulerSchema = z.discriminatedUnion(
   'kind',
-  [flowMatchEulerSchema, flowMatchHeunSchema, ddimSchema, dpmSolverSchema, heunSchema],
+  [flowMatchEulerSchema, flowMatchHeunSchema, ddimSchema, dpmSolverSchema, uniPcSchema, heunSchema],
   {
     error: (issue) =>
       issue.code === 'invalid_union'
-        ? "an object whose kind is 'flow-match-euler', 'flow-match-heun', 'ddim', 'dpm-solver++' or 'heun'"
+        ? "an object whose kind is 'flow-match-euler', 'flow-match-heun', 'ddim', 'dpm-solver++', 'unipc' or 'heun'"
         : undefined,
   },
 );

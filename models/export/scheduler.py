@@ -90,8 +90,13 @@ def describe_scheduler(
         return Schedule({"kind": "heun", **chosen(config, (*BETAS, *SPACING))}, prediction, notes)
     if kind == "DPMSolverMultistepScheduler":
         return Schedule(
-            multistep(config, prediction, timestep_scale), prediction, notes + orders(config)
+            multistep(config, prediction, timestep_scale),
+            prediction,
+            notes + differences(config, MULTISTEP, prediction),
         )
+    if kind == "UniPCMultistepScheduler":
+        options = {**multistep(config, prediction, timestep_scale), "kind": "unipc"}
+        return Schedule(options, prediction, notes + differences(config, UNIPC, prediction))
     if kind in STAND_INS:
         notes.append(
             f"The checkpoint samples with {kind}, which the library does not have; "
@@ -103,13 +108,12 @@ def describe_scheduler(
         f"The checkpoint's scheduler is {kind or 'nameless'}, which the exporter does not know.",
         found=kind,
         expected="FlowMatchEulerDiscreteScheduler, FlowMatchHeunDiscreteScheduler, DDIMScheduler, "
-        "DPMSolverMultistepScheduler or HeunDiscreteScheduler",
+        "DPMSolverMultistepScheduler, UniPCMultistepScheduler or HeunDiscreteScheduler",
     )
 
 
 # Other solvers of the same equation with the same options.
 STAND_INS = (
-    "UniPCMultistepScheduler",
     "DPMSolverSinglestepScheduler",
     "DEISMultistepScheduler",
     "PNDMScheduler",
@@ -128,17 +132,33 @@ def multistep(config: Mapping[str, Any], prediction: str, timestep_scale: float)
     return options
 
 
-def orders(config: Mapping[str, Any]) -> list[str]:
-    """How far the multistep options are from DPM-Solver++ (2M), midpoint, to a final sigma of zero."""
-    ours = {
-        "solver_order": 2,
-        "solver_type": "midpoint",
-        "algorithm_type": "dpmsolver++",
-        "final_sigmas_type": "zero",
-        "euler_at_final": False,
-    }
+# DPM-Solver++ (2M), midpoint, and UniPC of order 2, both to a final sigma of zero.
+MULTISTEP = {
+    "solver_order": 2,
+    "solver_type": "midpoint",
+    "algorithm_type": "dpmsolver++",
+    "final_sigmas_type": "zero",
+    "euler_at_final": False,
+}
+UNIPC = {
+    "solver_order": 2,
+    "solver_type": "bh2",
+    "predict_x0": True,
+    "lower_order_final": True,
+    "disable_corrector": [],
+    "solver_p": None,
+    "final_sigmas_type": "zero",
+    "use_dynamic_shifting": False,
+    "shift_terminal": None,
+}
+
+
+def differences(config: Mapping[str, Any], ours: Mapping[str, Any], prediction: str) -> list[str]:
+    """How far the options of a multistep solver are from those that the library has."""
+    if prediction == "flow":
+        ours = {**ours, "use_flow_sigmas": True}
     return [
-        f"DPMSolverMultistepScheduler: {name} = {config[name]!r} of the checkpoint; ours is {value!r}."
+        f"{config['_class_name']}: {name} = {config[name]!r} of the checkpoint; ours is {value!r}."
         for name, value in ours.items()
         if config.get(name, value) != value
     ]

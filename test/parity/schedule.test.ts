@@ -157,6 +157,24 @@ const cases: Case[] = [
     config: { prediction_type: 'flow_prediction', use_flow_sigmas: true, flow_shift: flowShift },
     steps: 18,
   })),
+  ...(['epsilon', 'v', 'sample'] as const).map((prediction) => ({
+    name: `unipc, ${prediction}`,
+    options: { kind: 'unipc' },
+    prediction,
+    scheduler: 'UniPCMultistepScheduler',
+    config: { prediction_type: prediction === 'v' ? 'v_prediction' : prediction },
+    steps: 20,
+  })),
+  ...[1, 3, 5].flatMap((flowShift) =>
+    [1, 2, 3, 9, 50].map((steps) => ({
+      name: `unipc, flow, shift ${flowShift}, ${steps} steps`,
+      options: { kind: 'unipc', flowShift },
+      prediction: 'flow' as const,
+      scheduler: 'UniPCMultistepScheduler',
+      config: { prediction_type: 'flow_prediction', use_flow_sigmas: true, flow_shift: flowShift },
+      steps,
+    })),
+  ),
 ];
 
 const elements = 6;

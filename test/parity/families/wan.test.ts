@@ -14,10 +14,10 @@ const prompt = 'a dew drop on a SPIDER web';
 const negative = 'low quality, blurry';
 const steps = 4;
 
-suite('wan', () => {
+suite.each(['wan', 'unipc'])('%s', (variant) => {
   let family: Family;
   beforeAll(async () => {
-    family = await Family.open('wan', 'wan');
+    family = await Family.open('wan', variant);
   }, 120_000);
   afterAll(() => family?.close());
 

@@ -4,7 +4,8 @@
 
 In: features `reference` and `generated` [N, d], subsets `subset.<k>.reference` and `.generated` of
 their rows, luminances `picture` and `original` [H, W], `planes` [N, H, W] to resize to
-`size` [2], a picture `levels` uint8 [H, W, 3] to resize to each of `sizes` [K, 2]. Out, all in float64: what evaluation.test.ts compares.
+`size` [2], a picture `levels` uint8 [H, W, 3] to resize to each of `sizes` [K, 2]. Out, all in
+float64: what evaluation.test.ts compares.
 """
 
 from __future__ import annotations

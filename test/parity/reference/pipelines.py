@@ -11,7 +11,7 @@ schedulers with the published models' constants. From Python: `save(family, fold
 | flux   | dev (guidance embedding, dynamic shift), schnell                     |
 | dit    | dit                                                                  |
 | pixart | alpha (with resolution and aspect ratio), sigma                      |
-| wan    | wan                                                                  |
+| wan    | wan, unipc (the scheduler of the published checkpoints)              |
 
 The first one is the default. A picture has four pixels for each cell of the latent (Wan: eight, and
 four frames for each after the first); every size that the patch of 2 divides works.
@@ -43,6 +43,7 @@ from diffusers import (
     PixArtTransformer2DModel,
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
+    UniPCMultistepScheduler,
     WanPipeline,
     WanTransformer3DModel,
 )
@@ -344,7 +345,11 @@ def wan(variant: str) -> WanPipeline:
         tokenizer=tokenizer,
         text_encoder=encoder,
         vae=vae,
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+        scheduler=UniPCMultistepScheduler(
+            prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
+        )
+        if variant == "unipc"
+        else FlowMatchEulerDiscreteScheduler(shift=3.0),
         transformer=transformer,
     )
 
@@ -354,7 +359,7 @@ BUILDERS: dict[str, tuple[Callable[[str], DiffusionPipeline], tuple[str, ...]]] 
     "flux": (flux, ("dev", "schnell")),
     "dit": (dit, ("dit",)),
     "pixart": (pixart, ("alpha", "sigma")),
-    "wan": (wan, ("wan",)),
+    "wan": (wan, ("wan", "unipc")),
 }
 
 

@@ -19,7 +19,8 @@ def run(case):
         scheduler.set_timesteps(sigmas=case["sigmas"], **extra)
     else:
         scheduler.set_timesteps(case["steps"], **extra)
-    sample = torch.tensor(case["latents"], dtype=torch.float32) * float(
+    # One row: UniPC's einsum wants a batch and a channel.
+    sample = torch.tensor([case["latents"]], dtype=torch.float32) * float(
         getattr(scheduler, "init_noise_sigma", 1.0)
     )
     inputs, samples = [], []
@@ -29,14 +30,14 @@ def run(case):
             if hasattr(scheduler, "scale_model_input")
             else sample
         )
-        inputs.append(scaled.tolist())
-        output = torch.tensor(case["outputs"][index % len(case["outputs"])], dtype=torch.float32)
+        inputs.append(scaled[0].tolist())
+        output = torch.tensor([case["outputs"][index % len(case["outputs"])]], dtype=torch.float32)
         fresh = {}
         if case.get("eta") is not None:
-            noise = torch.tensor(case["noises"][index], dtype=torch.float32)
+            noise = torch.tensor([case["noises"][index]], dtype=torch.float32)
             fresh = {"eta": case["eta"], "variance_noise": noise}
         sample = scheduler.step(output, timestep, sample, return_dict=False, **fresh)[0]
-        samples.append(sample.tolist())
+        samples.append(sample[0].tolist())
     return {
         "timesteps": [float(t) for t in scheduler.timesteps],
         "inputs": inputs,
