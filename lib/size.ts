@@ -96,7 +96,7 @@ function side(
   if (most !== undefined && wanted > most * scale) {
     throw refuse(option, `is ${wanted}, more than this model has positions for`, `at most ${most * scale}`);
   }
-  if (wanted % step === 0) return wanted / scale;
+  if (wanted > 0 && wanted % step === 0) return wanted / scale;
   const below = Math.floor(wanted / step) * step;
   const near = [below, below + step].filter((size) => size > 0 && size <= (most ?? Infinity) * scale);
   throw refuse(option, `is ${wanted}, which is not a multiple of ${step}`, near.join(' or '));

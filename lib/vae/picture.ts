@@ -12,12 +12,14 @@ export type Picture = Uint8Array | Raster;
 export function readRaster(picture: Picture, option: string): Raster {
   if (picture instanceof Uint8Array) return isJpeg(picture) ? decodeJpeg(picture) : decodePng(picture);
   const { width, height, channels, pixels } = picture;
-  if ([1, 3, 4].includes(channels) && pixels.length === width * height * channels) return picture;
+  const sized = [width, height].every((side) => Number.isInteger(side) && side >= 1);
+  const isBytes = pixels instanceof Uint8Array || (pixels as unknown) instanceof Uint8ClampedArray;
+  if (sized && isBytes && [1, 3, 4].includes(channels) && pixels.length === width * height * channels) return picture;
   const expected = 'width * height * channels bytes, with 1, 3 or 4 channels,';
   throw new DetailGuidanceError(
     'BAD_TENSOR',
-    `options.${option} has ${pixels.length} bytes for ${width} x ${height} pixels of ${channels} channels; ${expected} would be right.`,
-    { found: pixels.length, expected },
+    `options.${option} has ${isBytes ? `${pixels.length} bytes` : 'no bytes'} for ${width} x ${height} pixels of ${channels} channels; ${expected} would be right.`,
+    { found: isBytes ? pixels.length : typeof pixels, expected },
   );
 }
 

@@ -43,6 +43,11 @@ test('latents of another size ask for that size', () => {
   expect(pictureSize({ latents }, free)).toMatchObject({ latent: [1, 20, 30], width: 240, height: 160 });
 });
 
+test('latents without cells ask for no picture', () => {
+  const latents = { data: new Float32Array(0), shape: [1, 1, 0, 30], dtype: 'float32' as const };
+  expect(errorOf(() => pictureSize({ latents }, free))).toMatchObject({ code: 'BAD_OPTION' });
+});
+
 test.each([
   [free, { width: 100 }, /width is 100, which is not a multiple of 16; 96 or 112 would be right/],
   [free, { height: 400 }, /height is 400, more than .* positions for; at most 320 would be right/],

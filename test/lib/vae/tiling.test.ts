@@ -73,6 +73,12 @@ test('pictures become planes, masks one number for each cell', () => {
   expect([...readMask(mask, size, [1, 2])]).toEqual([1, 0]);
   // Resized first: twice as wide, every second pixel is one of the old ones or between them.
   expect([...readMask(mask, { width: 8, height: 2 }, [1, 2])]).toEqual([1, 0]);
-  const short = { ...mask, pixels: new Uint8Array(3) };
-  expect(errorOf(() => readMask(short, size, [1, 2]))).toMatchObject({ code: 'BAD_TENSOR' });
+  for (const wrong of [
+    { pixels: new Uint8Array(3) },
+    { width: 0, height: 0, pixels: new Uint8Array(0) },
+    { width: 0.5, height: 16 },
+    { pixels: [...mask.pixels] as unknown as Uint8Array },
+  ]) {
+    expect(errorOf(() => readMask({ ...mask, ...wrong }, size, [1, 2]))).toMatchObject({ code: 'BAD_TENSOR' });
+  }
 });
