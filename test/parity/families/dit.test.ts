@@ -1,4 +1,4 @@
-/** DiT: a pipeline of diffusers, exported, against diffusers. It makes pictures of one size. */
+/** DiT: a pipeline of diffusers, exported, against diffusers, whose transformer takes squares alone. */
 import { afterAll, beforeAll, describe, test } from '@jest/globals';
 
 import { python } from '../oracle';
@@ -22,9 +22,13 @@ suite('dit', () => {
   };
   const guided: Run = { ...alone, reference: { ...alone.reference, guidance_scale: 4 }, cfg: 4 };
 
+  const other: Run = { ...guided, ours: { ...guided.ours, width: 48, height: 48 }, latents: [1, 4, 12, 12] };
+
   test('class, first output', () => expectSameBeginning(family, alone));
   test('the picture', () => expectSamePictures(family, alone));
   test('CFG', () => expectSamePictures(family, guided));
+  test('CFG + DG at another size', () =>
+    expectSamePictures(family, { ...other, detail: { scale: 0.8, layer: 1, channels: [7, 19] } }));
   test('DG', () => expectSamePictures(family, { ...alone, detail: { scale: 1, layer: 1, channels: [7, 19] } }));
   test('CFG + DG, several classes', () =>
     expectSamePictures(family, {
