@@ -115,23 +115,33 @@ class Unread {
     // Memory then holds one more delivery than the run was promised.
     if (this.#current) release(this.#current, run);
     for (const { delivery, records } of this.#inMemory) {
-      const written = this.#work.then(async () => {
-        const file = await (this.#file ??= Spill.create());
-        const read = await file.put(records);
-        release(delivery, run);
-        return read;
-      });
-      delivery.take = async () => (await written)();
-      this.#work = written;
+      const written = this.#write(records, () => release(delivery, run));
       written.catch(() => run.cancel());
+      delivery.take = onceWritten(written);
     }
     this.#inMemory = [];
+  }
+
+  #write(records: NativeRecords, onWritten: () => void): Promise<() => Promise<NativeRecords>> {
+    const written = this.#work.then(async () => {
+      const file = await (this.#file ??= Spill.create());
+      const read = await file.put(records);
+      onWritten();
+      return read;
+    });
+    this.#work = written;
+    return written;
   }
 
   async close(): Promise<void> {
     await this.#work.catch(() => undefined);
     (await this.#file?.catch(() => null))?.close();
   }
+}
+
+/** Apart: made where the records are in scope, it would keep them in memory. */
+function onceWritten(written: Promise<() => Promise<NativeRecords>>): () => Promise<NativeRecords> {
+  return async () => (await written)();
 }
 
 function release(delivery: Delivery, run: Pick<RecordedRun<unknown>, 'release'>): void {

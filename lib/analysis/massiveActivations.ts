@@ -294,10 +294,12 @@ function remark(layers: LayerFinding[], agreement: number[], table: ChannelMeans
       peak: Math.max(...strongest.strength),
     }));
     const best = peaks.reduce((one, other) => (other.peak > one.peak ? other : one));
+    const passing = best.strength.filter((strength) => strength >= threshold).length;
     remarks.push(
       `No massive activations: the strongest channel, ${best.channel} after layer ${best.layer}, has at most ` +
-        `${best.peak.toFixed(2)} times the median channel's magnitude; ${threshold} times, at a share of ` +
-        `${request.timesteps} of the timesteps and at most tokens, would make it massive.`,
+        `${best.peak.toFixed(2)} times the median channel's magnitude, and ${threshold} times at ${passing} of ` +
+        `${best.strength.length} timesteps; ${threshold} times, at a share of ${request.timesteps} of the timesteps and at ` +
+        `most tokens, would make it massive.`,
     );
   }
   const unstable = layers.filter((each) => each.unstable.length > 0);

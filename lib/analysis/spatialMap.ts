@@ -15,7 +15,7 @@ export interface SpatialMap {
 }
 
 /**
- * The values of one channel at the image tokens.
+ * The values of one channel at the image tokens; of a video, at those of the last frame.
  *
  * @param hidden [tokens, channels] or [1, tokens, channels] as records and hooks give them
  * @param grid rows and columns of the image tokens
