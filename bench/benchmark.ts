@@ -27,19 +27,38 @@ import { takeTurns, type Contestant, type Timing } from './turns';
 export interface Benchmark {
   results: Result[];
   leftOut: { name: string; reason: string }[];
+  /** Some are left out because something failed. */
+  failed: boolean;
   peer: PeerDescription;
   threads: number;
   steps: number;
 }
 
-/** Largest relative difference of the two sides' latents (Euclidean norm) before they count as different programs. */
-const tolerances: Record<Precision, number> = { float32: 2e-5, float16: 3e-2, bfloat16: 1e-1 };
+/**
+ * Largest relative difference of the two sides' latents (Euclidean norm) before they count as different programs. On
+ * CUDA PyTorch's convolutions are TF32 by default, on both sides and for different numbers of rows.
+ */
+const tolerances: Record<Precision, { cpu: number; cuda: number }> = {
+  float32: { cpu: 2e-5, cuda: 1e-3 },
+  float16: { cpu: 3e-2, cuda: 3e-2 },
+  bfloat16: { cpu: 1e-1, cuda: 1e-1 },
+};
 
 /** Milliseconds: OpenMP threads of PyTorch's default settings spin for a few of them before they sleep. */
 const pause = 50;
 
-/** @throws Error when there is no Python with PyTorch, the two sides disagree, or nothing has a name in `only` */
-export async function runBenchmark(options: BenchOptions, say: (line: string) => void): Promise<Benchmark> {
+/**
+ * What fails while it is made ready (the two sides disagree, memory runs out, torch.compile gives up) is left out, with
+ * the reason.
+ *
+ * @param onRound is given what there is after every round, for a run that is interrupted
+ * @throws Error when there is no Python with PyTorch, nothing can be compared, or nothing has a name in `only`
+ */
+export async function runBenchmark(
+  options: BenchOptions,
+  say: (line: string) => void,
+  onRound?: (soFar: Benchmark) => void,
+): Promise<Benchmark> {
   const python = peerPython();
   if (!python.path) throw new Error(`The benchmark needs Python with PyTorch: ${python.reason}`);
   const { device, steps, size, precision, rounds, only } = options;
@@ -62,18 +81,19 @@ export async function runBenchmark(options: BenchOptions, say: (line: string) =>
     const there = await peer.describe();
     const all = comparisons({
       blocks,
+      size,
       precision,
       withoutBfloat16: there.withoutBfloat16,
       device,
       fused: [...fused.map(({ kind }) => kind), ...(device === 'cpu' ? [] : ['update' as const])],
       resizable: description.latent.maxHeight !== undefined,
     });
-    const chosen = selectNames(all.chosen, only);
+    const asked = selectNames(all.chosen, only);
     const noMemory = withoutMemory(device);
     const memory = memoryNames.map((name) => ({ name, reason: noMemory ?? '' }));
     const wantsMemory = noMemory === null && selectNames(memory, only).length > 0;
     const leftOut = selectNames([...all.leftOut, ...(noMemory === null ? [] : memory)], only);
-    if (chosen.length + leftOut.length === 0 && !wantsMemory) {
+    if (asked.length + leftOut.length === 0 && !wantsMemory) {
       const names = [...all.chosen.map(({ name }) => name), ...memoryNames];
       throw new Error(`--only ${only} names none of ${names.join(', ')}`);
     }
@@ -81,7 +101,31 @@ export async function runBenchmark(options: BenchOptions, say: (line: string) =>
       name: workName(work),
       run: () => (work.side === 'own' ? own.run(work) : peer.run(work)),
     });
-    await warmUp(chosen, own, peer, say);
+    const failures = await warmUp(asked, own, peer, say);
+    const failureOf = (comparison: Comparison) =>
+      bothSides(comparison)
+        .map((work) => failures.get(workName(work)))
+        .find((reason) => reason !== undefined);
+    const chosen = asked.filter((comparison) => failureOf(comparison) === undefined);
+    for (const each of asked) {
+      const reason = failureOf(each);
+      if (reason !== undefined) leftOut.push({ name: each.name, reason });
+    }
+    if (asked.length > 0 && chosen.length === 0) {
+      throw new Error(
+        `Nothing could be compared:\n${leftOut.map((each) => `${each.name}: ${each.reason}`).join('\n')}`,
+      );
+    }
+    const benchmark = (timed: ReadonlyMap<string, readonly Timing[]>): Benchmark => ({
+      results: chosen
+        .filter((comparison) => bothSides(comparison).every((work) => timed.get(workName(work))?.length))
+        .map((comparison) => resultOf(comparison, timed, steps)),
+      leftOut,
+      failed: failures.size > 0,
+      peer: there,
+      threads: own.threads(),
+      steps,
+    });
     const timings = new Map<string, Timing[]>();
     for (const repeats of new Set(chosen.map((comparison) => comparison.repeats))) {
       const works = chosen.filter((comparison) => comparison.repeats === repeats).flatMap(bothSides);
@@ -89,23 +133,20 @@ export async function runBenchmark(options: BenchOptions, say: (line: string) =>
       const taken = await takeTurns([...contestants.values()], {
         rounds: rounds * repeats,
         pause: repeats === 1 ? pause : 0,
-        onRound: (round) => round % repeats === 0 && say(`  round ${round / repeats} of ${rounds}`),
+        onRound: (round, soFar) => {
+          onRound?.(benchmark(new Map([...timings, ...soFar])));
+          if (round % repeats === 0) say(`  round ${round / repeats} of ${rounds}`);
+        },
       });
       for (const [name, values] of taken) timings.set(name, values);
     }
-    const results = chosen.map((comparison) => resultOf(comparison, timings));
+    const { results, ...run } = benchmark(timings);
     if (wantsMemory) {
       const large = size.startsWith('tiny') ? bundle : prepareBundle(python.path, cache, 'two-gigabytes', say);
       results.push(...selectNames(await measureMemory(large, Math.min(rounds, 3)), only));
       say('  memory: ready');
     }
-    return {
-      results,
-      leftOut,
-      peer: there,
-      threads: own.threads(),
-      steps,
-    };
+    return { results, ...run };
   } finally {
     await peer.close();
     await own.close();
@@ -120,16 +161,24 @@ function peerPython(): { path: string | null; reason: string | null } {
 
 const bothSides = ({ numerator, denominator }: Comparison): Work[] => [numerator, denominator];
 
-/** Makes everything once, and compares what the two sides arrive at. */
-async function warmUp(chosen: Comparison[], own: OwnSide, peer: PeerSide, say: (line: string) => void): Promise<void> {
+/** Makes everything once, and compares what the two sides arrive at. Gives what failed, by name. */
+async function warmUp(
+  chosen: Comparison[],
+  own: OwnSide,
+  peer: PeerSide,
+  say: (line: string) => void,
+): Promise<Map<string, string>> {
   const works = new Map(chosen.flatMap(bothSides).map((work) => [workName(work), work]));
-  for (const [name, work] of works) {
-    const started = performance.now();
+  const failures = new Map<string, string>();
+  const prepare = async (name: string, work: Work) => {
     if (work.side === 'peer') {
       const ours: OwnSampling = { side: 'own', task: 'sample', depth: work.depth, precision: work.precision };
       const difference = relativeDifference(await own.latents(ours), await peer.latents(work));
       say(`  ${name}: its latents differ from ours by ${difference.toExponential(1)} (relative)`);
-      if (!(difference < tolerances[work.precision])) throw new Error(`${name} computes something else than we do`);
+      const tolerance = tolerances[work.precision][own.device === 'cpu' ? 'cpu' : 'cuda'];
+      if (!(difference < tolerance)) {
+        throw new Error(`${name} computes something else than we do: ${difference.toExponential(1)}`);
+      }
       await peer.run(work);
     } else if (work.task === 'sample') {
       const latents = await own.latents(work);
@@ -141,8 +190,19 @@ async function warmUp(chosen: Comparison[], own: OwnSide, peer: PeerSide, say: (
     } else {
       await own.run(work);
     }
-    say(`  ${name}: ready after ${((performance.now() - started) / 1000).toFixed(1)} s`);
+  };
+  for (const [name, work] of works) {
+    const started = performance.now();
+    try {
+      await prepare(name, work);
+      say(`  ${name}: ready after ${((performance.now() - started) / 1000).toFixed(1)} s`);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      failures.set(name, reason);
+      say(`  ${name}: failed: ${reason}`);
+    }
   }
+  return failures;
 }
 
 /** Mean squared difference of two pictures in latents from −1 to 1, as values from 0 to 1. */

@@ -3,9 +3,9 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { dirname, resolve } from 'node:path';
 
-import { runBenchmark } from './benchmark';
-import { parseOptions, usage } from './options';
-import { toJson, toTable } from './report';
+import { runBenchmark, type Benchmark } from './benchmark';
+import { parseOptions, usage, type BenchOptions } from './options';
+import { toJson, toReport, toTable } from './report';
 
 async function main(): Promise<void> {
   const options = parseOptions(process.argv.slice(2));
@@ -13,22 +13,47 @@ async function main(): Promise<void> {
     console.log(usage);
     return;
   }
-  const { results, leftOut, peer, threads, steps } = await runBenchmark(options, (line) => console.error(line));
-  const processors = cpus();
+  const say = (line: string) => console.error(line);
+  const benchmark = await runBenchmark(options, say, (soFar) => save(soFar, options));
+  save(benchmark, options);
+  const { results, leftOut, failed } = benchmark;
+  const { machine, circumstances } = settings(benchmark, options);
   console.log(
     [
-      `Machine: ${processors[0]?.model.trim() ?? 'unknown'}, ${processors.length} processors; ${options.device}${options.device === 'cpu' ? '' : ` (${peer.deviceName})`}, ${options.precision}`,
-      `An image of ${steps} steps, 1 image. Ours: ${threads} threads. Python: PyTorch ${peer.torch}, ${peer.threads} threads, ${peer.settings.join(', ')}.`,
+      `Machine: ${machine}`,
+      circumstances,
       '',
       toTable(results),
       ...leftOut.map(({ name, reason }) => `left out: ${name}: ${reason}`),
     ].join('\n'),
   );
-  if (options.json !== undefined) {
-    const file = resolve(options.json);
-    mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(file, toJson(results));
-  }
+  if (failed) process.exitCode = 1;
+}
+
+/** On what it was measured, in words. */
+function settings({ peer, threads, steps }: Benchmark, { device, precision }: BenchOptions) {
+  const processors = cpus();
+  const gpu = device === 'cpu' ? '' : ` (${peer.deviceName})`;
+  return {
+    machine: `${processors[0]?.model.trim() ?? 'unknown'}, ${processors.length} processors; ${device}${gpu}, ${precision}`,
+    circumstances: `An image of ${steps} steps, 1 image. Ours: ${threads} threads. Python: PyTorch ${peer.torch}, ${peer.threads} threads, ${peer.settings.join(', ')}.`,
+  };
+}
+
+/** After every round, so that a run that is cut short leaves what it has found. */
+function save(benchmark: Benchmark, options: BenchOptions): void {
+  const { size, device, precision, rounds, steps } = options;
+  const { results, leftOut } = benchmark;
+  if (options.json !== undefined) write(options.json, toJson(results));
+  if (options.report === undefined) return;
+  const run = { size, device, precision, rounds, steps, ...settings(benchmark, options), leftOut };
+  write(options.report, toReport(run, results));
+}
+
+function write(name: string, text: string): void {
+  const file = resolve(name);
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, text);
 }
 
 main().catch((error: unknown) => {

@@ -12,8 +12,10 @@ export interface BenchOptions {
   only?: string;
   device: string;
   precision: Precision;
-  /** File for the results. */
+  /** File for the ratios. */
   json?: string;
+  /** File for all that is known of the run. */
+  report?: string;
   size: Size;
 }
 
@@ -23,7 +25,8 @@ export type Size = (typeof sizes)[number];
 
 export const usage = `npm run bench -- [options]
   --json FILE     write the results as a JSON array of { name, ratio, floor?, samples }
-  --only NAMES    comparisons by name, part of a name, or pattern with *, with commas between them
+  --report FILE   write all that the table says, and on what it was measured, as JSON
+  --only NAMES    comparisons by name, part of a name, or pattern with *, with commas between them; !NAME leaves out
   --rounds N      every round times each thing once, in turn (default 7)
   --steps N       steps of an image (default 8)
   --device NAME   cpu or cuda:N (default cpu)
@@ -39,6 +42,7 @@ export function parseOptions(args: string[]): BenchOptions | 'help' {
     args,
     options: {
       json: { type: 'string' },
+      report: { type: 'string' },
       only: { type: 'string' },
       rounds: { type: 'string', default: '7' },
       steps: { type: 'string', default: '8' },
@@ -61,6 +65,7 @@ export function parseOptions(args: string[]): BenchOptions | 'help' {
     device,
     ...(values.only === undefined ? {} : { only: values.only }),
     ...(values.json === undefined ? {} : { json: values.json }),
+    ...(values.report === undefined ? {} : { report: values.report }),
   };
 }
 

@@ -21,7 +21,7 @@ export interface Turns {
   rounds: number;
   /** Milliseconds between two contestants: the threads of the one that was timed go to sleep meanwhile. */
   pause: number;
-  onRound?: (round: number) => void;
+  onRound?: (round: number, soFar: ReadonlyMap<string, readonly Timing[]>) => void;
 }
 
 /**
@@ -41,7 +41,7 @@ export async function takeTurns(
       await sleep(pause);
       timings.get(name)!.push(await run());
     }
-    onRound?.(round + 1);
+    onRound?.(round + 1, timings);
   }
   return timings;
 }

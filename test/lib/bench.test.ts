@@ -4,13 +4,14 @@ import { describe, expect, test } from '@jest/globals';
 import { relativeDifference, runBenchmark } from '../../bench/benchmark';
 import { comparisons, reuseShare, selectNames, workName } from '../../bench/comparisons';
 import { parseOptions } from '../../bench/options';
-import { resultOf, toJson, toTable } from '../../bench/report';
+import { resultOf, toJson, toReport, toTable } from '../../bench/report';
 import { blocksBefore, median, partialForwardFloor, quantile, ratioOf } from '../../bench/statistics';
 import { takeTurns } from '../../bench/turns';
 import { testPython } from '../../setup/python.cjs';
 
 const here: Parameters<typeof comparisons>[0] = {
   blocks: 12,
+  size: 'full',
   precision: 'float32',
   withoutBfloat16: null,
   device: 'cpu',
@@ -98,6 +99,18 @@ describe('comparisons', () => {
     );
   });
 
+  test('the goal against eager is that of the size', () => {
+    const goalOf = (size: string) =>
+      comparisons({ ...here, device: 'cuda:0', size }).chosen.find(({ name }) => name.startsWith('python-eager'))!.goal;
+    expect(['dit-xl-2', 'sd3-medium', 'flux'].map(goalOf)).toEqual([{ atLeast: 2 }, { atLeast: 1.3 }, undefined]);
+  });
+
+  test('what is bfloat16 already is not compared in it again', () => {
+    const names = comparisons({ ...here, device: 'cuda:0', precision: 'bfloat16' }).chosen.map(({ name }) => name);
+    expect(names.filter((name) => name.endsWith('-bf16'))).toEqual(['fp32-over-bf16']);
+    expect(names).toContain('torch-compile-over-ours@0.5');
+  });
+
   test('of a model with one size no other is asked', () => {
     const { leftOut } = comparisons({ ...here, resizable: false });
     expect(leftOut).toContainEqual({ name: 'scale-0.5-over-1', reason: 'this model has one size' });
@@ -122,6 +135,7 @@ describe('comparisons', () => {
     ['detail-*5', ['detail-over-cfg@0.25', 'detail-over-cfg@0.5', 'detail-over-cfg@0.75']],
     ['eager,idle', ['python-eager-over-ours@0.5', 'idle-hooks']],
     ['nothing', []],
+    ['detail,!0.5,!*75', ['detail-over-cfg@0.25']],
   ])('--only %s', (only, names) => {
     expect(selectNames(comparisons(here).chosen, only).map(({ name }) => name)).toEqual(names);
   });
@@ -142,6 +156,19 @@ describe('report', () => {
     expect(JSON.parse(toJson([result]))).toEqual([
       { name: 'detail-over-cfg@0.25', ratio: 1.5, floor: 1.375, samples: 3 },
     ]);
+  });
+
+  test('what a step takes, where there are steps', () => {
+    const eager = comparisons(here).chosen.find(({ name }) => name.startsWith('python-eager'))!;
+    const reuse = comparisons(here).chosen.find(({ name }) => name === 'reuse-over-cfg')!;
+    const idle = comparisons(here).chosen.find(({ name }) => name === 'idle-hooks')!;
+    const found = [eager, reuse, idle].map((each) => {
+      const both = [each.numerator, each.denominator].map((work) => [workName(work), timings([6])] as const);
+      return resultOf(each, new Map(both), 4).stepSeconds;
+    });
+    expect(found).toEqual([[1.5, 1.5], [0.2, 0.2], undefined]);
+    const run = JSON.parse(toReport({ size: 'tiny' }, [{ ...result, stepSeconds: [1, 2] }])) as unknown;
+    expect(run).toMatchObject({ size: 'tiny', results: [{ name: 'detail-over-cfg@0.25', stepSeconds: [1, 2] }] });
   });
 
   test('on a GPU the peak memory of both, and no verdict where nothing is wanted', () => {

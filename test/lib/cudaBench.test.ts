@@ -38,7 +38,25 @@ describe('bench/cuda/run.sh --dry-run', () => {
       expect(resultsOf('tiny-joint').map(({ name }) => name)).toEqual([...both, 'scale-0.5-over-1', ...gains]);
       for (const { ratio } of [...resultsOf('tiny'), ...resultsOf('tiny-joint')]) expect(ratio).toBeGreaterThan(0);
       expect(readFileSync(join(out, 'tiny-float32.md'), 'utf8')).toMatch(/Machine: .+/);
+      const report = JSON.parse(readFileSync(join(out, 'tiny-float32.report.json'), 'utf8')) as unknown;
+      expect(report).toMatchObject({
+        size: 'tiny',
+        device: 'cpu',
+        precision: 'float32',
+        steps: 2,
+        machine: expect.stringMatching(/processors; cpu, float32/),
+        results: both.map((name) => ({ name, seconds: [expect.any(Number), expect.any(Number)] })),
+      });
     },
     240_000,
   );
+
+  test('a part that does not exist is refused, with those that do', () => {
+    const { status, stderr } = spawnSync('bash', ['bench/cuda/run.sh', '--dry-run', '--only', 'sd4'], {
+      cwd: packageRoot(),
+      encoding: 'utf8',
+    });
+    expect(status).toBe(2);
+    expect(stderr).toMatch(/--only is sd4; one of checks small dit .*flux-compile would be right/);
+  });
 });
