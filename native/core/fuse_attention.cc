@@ -53,7 +53,7 @@ bool isOneNumber(Value* list, std::optional<int64_t> wanted) {
 struct Norm {
   Value* x;
   Value* weight;  // null: none
-  Value* epsilon;
+  double epsilon;
 };
 
 // x · rsqrt(mean(x²) + eps), spelled out, given the product.
@@ -72,7 +72,7 @@ std::optional<Norm> spelledNorm(Node* product) {
     if (power->kind() != c10::aten::pow || constantInt(power->input(1)) != 2) continue;
     Value* x = throughCasts(product->input(1 - side));
     if (throughCasts(power->input(0)) != x) continue;
-    return Norm{x, nullptr, sum->input(1)};
+    return Norm{x, nullptr, *constantDouble(sum->input(1))};
   }
   return std::nullopt;
 }
@@ -82,7 +82,7 @@ std::optional<Norm> normOf(Node* node) {
     const bool overLast = isOneNumber(node->input(1), std::nullopt) && constantDouble(node->input(3));
     if (!overLast) return std::nullopt;
     const bool plain = node->input(2)->mustBeNone();
-    return Norm{throughCasts(node->input(0)), plain ? nullptr : node->input(2), node->input(3)};
+    return Norm{throughCasts(node->input(0)), plain ? nullptr : node->input(2), *constantDouble(node->input(3))};
   }
   if (!isProductOfTensors(node)) return std::nullopt;
   for (const size_t side : {0, 1}) {
@@ -153,7 +153,9 @@ void fuseBlock(Block* block) {
     if (const auto norm = normOf(node)) {
       Value* weight = norm->weight != nullptr ? norm->weight : none(node);
       Node* last = withCastBack(node);
-      substitute(last, kNormRotary, {norm->x, weight, norm->epsilon, none(last), none(last)});
+      torch::jit::WithInsertPoint guard(last);
+      Value* epsilon = last->owningGraph()->insertConstant(norm->epsilon);
+      substitute(last, kNormRotary, {norm->x, weight, epsilon, none(last), none(last)});
     } else if (const auto rotation = rotationOf(node)) {
       Node* last = withCastBack(node);
       substitute(last, kNormRotary, {rotation->x, none(last), none(last), rotation->cosine, rotation->sine});

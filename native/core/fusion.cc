@@ -68,8 +68,9 @@ std::vector<std::string> Fusions::names() const {
 }
 
 void fuse(const std::shared_ptr<torch::jit::Graph>& graph, const Fusions& fusions) {
-  if (fusions.modulation || fusions.residual) fuseChains(graph, fusions.modulation, fusions.residual);
+  // First: half of a rotation looks like a gated residual.
   if (fusions.rotary) fuseNormRotary(graph);
+  if (fusions.modulation || fusions.residual) fuseChains(graph, fusions.modulation, fusions.residual);
   if (fusions.gelu) fuseLinearGelu(graph);
   if (fusions.swiglu) fuseGatedSilu(graph);
 }

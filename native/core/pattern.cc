@@ -54,6 +54,8 @@ std::optional<int64_t> constantInt(const Value* value) {
 
 std::optional<double> constantDouble(const Value* value) {
   const auto constant = torch::jit::toIValue(value);
+  const bool isNumber = constant && constant->isTensor() && constant->toTensor().dim() == 0;
+  if (isNumber && !constant->toTensor().is_meta()) return constant->toTensor().item<double>();
   if (!constant || !constant->isDouble()) return std::nullopt;
   return constant->toDouble();
 }

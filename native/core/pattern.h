@@ -26,6 +26,7 @@ bool isProductOfTensors(const torch::jit::Node* node);
 torch::jit::Value* throughCasts(torch::jit::Value* value);
 
 std::optional<int64_t> constantInt(const torch::jit::Value* value);
+// Also of a number that tracing made a tensor.
 std::optional<double> constantDouble(const torch::jit::Value* value);
 
 // Puts detail_guidance::`name` of `inputs` before `node` and redirects the uses of its output there.

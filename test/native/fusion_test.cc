@@ -76,12 +76,16 @@ std::shared_ptr<torch::jit::Graph> parse(const std::string& text) {
 }
 
 // The weight of the norm, which a flattened model holds as a constant.
-std::shared_ptr<torch::jit::Graph> attention(const at::Tensor& weight) {
+std::shared_ptr<torch::jit::Graph> attention(const at::Tensor& weight, bool epsilonIsTensor = false) {
   auto graph = parse(kAttention);
   torch::jit::WithInsertPoint guard(graph->block()->nodes().front());
   auto* constant = graph->insertConstant(weight);
   graph->inputs()[3]->replaceAllUsesWith(constant);
   graph->eraseInput(3);
+  for (auto* node : graph->nodes()) {
+    if (!epsilonIsTensor || node->kind() != c10::aten::rsqrt) continue;
+    node->input(0)->node()->replaceInput(1, graph->insertConstant(at::scalar_tensor(1e-6, at::kDouble)));
+  }
   return graph;
 }
 
@@ -97,6 +101,11 @@ void fusesAttention() {
   fuse(graph, Fusions::named({"rotary"}));
   REQUIRE(countFusions(*graph) == (std::map<std::string, int64_t>{{"rotary", 1}}));  // both in one
   REQUIRE(at::allclose(outputOf(graph, inputs), expected, 1e-6, 1e-6));
+  // Half of a rotation looks like a gated residual, and an epsilon may have become a tensor in tracing.
+  auto all = attention(weight, /*epsilonIsTensor=*/true);
+  fuse(all, Fusions::named({"residual", "rotary"}));
+  REQUIRE(countFusions(*all) == (std::map<std::string, int64_t>{{"rotary", 1}}));
+  REQUIRE(at::allclose(outputOf(all, inputs), expected, 1e-6, 1e-6));
   // Off is off.
   auto untouched = attention(weight);
   fuse(untouched, Fusions{});
