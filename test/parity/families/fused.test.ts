@@ -1,0 +1,61 @@
+/** Which chains are found in the transformers of diffusers, and that nothing in them waits for a GPU. */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+
+import { loadPipeline } from '../../../lib';
+import { openBundle } from '../../../lib/bundle';
+import { fusionKinds } from '../../../lib/native';
+import { buildFolder } from '../../../setup/cache.cjs';
+import { Oracle, python } from '../oracle';
+
+const suite = python.path ? describe : describe.skip;
+const program = join(buildFolder(), 'cmake', 'test_placement_test');
+const placementTest = existsSync(program) ? test : test.skip;
+
+/**
+ * As `inspect` counts them, in the small models of reference/pipelines.py, all kinds wanted: a
+ * change of diffusers that hides a chain from the search shows here.
+ */
+const found = {
+  'sd3-sd3': { modulation: 16, residual: 14, gelu: 7 },
+  'sd3-sd35': { modulation: 14, residual: 20, rotary: 20, gelu: 7 },
+  'flux-dev': { modulation: 12, residual: 11, rotary: 18, gelu: 7 },
+  'dit-dit': { modulation: 9, residual: 8, gelu: 4 },
+  'pixart-alpha': { modulation: 9, residual: 8, gelu: 5 },
+  'wan-wan': { residual: 25, rotary: 16, gelu: 5 },
+} as const;
+
+/** Sizes of the inputs' axes that have names. */
+const sizes: Record<string, number> = { batch: 2, height: 8, width: 8, frames: 3, tokens: 7, imageTokens: 16 };
+
+suite.each(Object.entries(found))('%s', (name, counts) => {
+  const oracle = new Oracle();
+  const folder = join(oracle.folder, name);
+  beforeAll(async () => {
+    const [family, variant] = name.split('-');
+    await oracle.ask({ op: 'export', family, variant, out: folder });
+  }, 120_000);
+  afterAll(() => oracle.close());
+
+  test('fused chains', async () => {
+    await using pipeline = await loadPipeline(folder, { device: 'cpu', fuse: [...fusionKinds] });
+    expect(Object.fromEntries(pipeline.fused.map(({ kind, count }) => [kind, count]))).toEqual(counts);
+  });
+
+  placementTest(
+    `waits for nothing on its device${existsSync(program) ? '' : ' (the C++ tests are not built)'}`,
+    async () => {
+      const bundle = await openBundle(folder);
+      const { file, inputs } = bundle.transformer;
+      const specs = inputs.map(({ dtype, shape }) => {
+        const axes = shape.map((axis) => (typeof axis === 'number' ? axis : sizes[axis]));
+        return `${dtype === 'int64' ? 'long' : dtype}:${axes.join(',')}`;
+      });
+      const { status, stderr } = spawnSync(program, [bundle.path(file), ...specs], { encoding: 'utf8' });
+      expect(`${status} ${stderr}`).toBe('0 ');
+    },
+  );
+});
