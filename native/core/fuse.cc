@@ -2,7 +2,6 @@
 
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
-#include <ATen/core/LegacyTypeDispatch.h>
 #include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
 
@@ -19,12 +18,12 @@ using torch::jit::Graph;
 using torch::jit::Node;
 using torch::jit::Value;
 
-// Rows of a hidden state that are worked on together: small enough to stay in a core's cache between two passes.
+// Tokens of a hidden state that a thread works on together.
 constexpr int64_t kRowsAtOnce = 64;
 
 // Each product and sum is rounded on its own (-ffp-contract=off), as the separate operators do.
-DG_VECTORISED void scaleAndShift(float* out, const float* in, const float* scale, const float* shift, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) out[i] = in[i] * scale[i] + shift[i];
+DG_VECTORISED void scaleAndShift(float* x, const float* scale, const float* shift, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) x[i] = x[i] * scale[i] + shift[i];
 }
 
 DG_VECTORISED void addGated(float* out, const float* x, const float* gate, const float* y, int64_t count) {
@@ -51,7 +50,6 @@ void overChunks(const at::Tensor& x, Work work) {
   const int64_t tokens = x.size(1);
   const int64_t perRow = (tokens + kRowsAtOnce - 1) / kRowsAtOnce;
   at::parallel_for(0, x.size(0) * perRow, 1, [&](int64_t begin, int64_t end) {
-    const at::AutoDispatchBelowADInplaceOrView guard;  // inference mode does not reach the other threads
     for (int64_t chunk = begin; chunk < end; ++chunk) {
       const int64_t first = chunk % perRow * kRowsAtOnce;
       work(chunk / perRow, first, std::min(kRowsAtOnce, tokens - first));
@@ -116,18 +114,12 @@ at::Tensor modulatedLayerNorm(const at::Tensor& given, at::IntArrayRef normalize
   const bool fits =
       isHiddenState(given) && normalizedShape.size() == 1 && isPerChannel(scale, given) && isPerChannel(shift, given);
   if (!fits) return at::add(at::mul(at::layer_norm(given, normalizedShape, weight, bias, eps), scale), shift);
-  const auto x = given.contiguous();
-  auto result = at::empty_like(x);
+  auto result = at::layer_norm(given.contiguous(), normalizedShape, weight, bias, eps);
   float* out = result.data_ptr<float>();
-  const int64_t tokens = x.size(1), channels = x.size(2);
-  overChunks(x, [&](int64_t row, int64_t first, int64_t count) {
-    const auto normalised =
-        at::layer_norm(x.select(0, row).narrow(0, first, count), normalizedShape, weight, bias, eps);
-    const float* in = normalised.const_data_ptr<float>();
-    float* to = out + (row * tokens + first) * channels;
-    for (int64_t token = 0; token < count; ++token) {
-      scaleAndShift(to + token * channels, in + token * channels, channelsOf(scale, row), channelsOf(shift, row),
-                    channels);
+  const int64_t tokens = given.size(1), channels = given.size(2);
+  overChunks(result, [&](int64_t row, int64_t first, int64_t count) {
+    for (int64_t token = row * tokens + first; token < row * tokens + first + count; ++token) {
+      scaleAndShift(out + token * channels, channelsOf(scale, row), channelsOf(shift, row), channels);
     }
   });
   return result;
