@@ -21,7 +21,7 @@ test('weights grow with the dtype, activations with tokens and rows', () => {
   ]);
   const size = pictureSize({}, manifest);
   const one = expectedMemory(manifest, 'float16', size, 1);
-  expect(one).toEqual({ weights: file, activations: 49 * 128 * 24 * 2, total: file + 49 * 128 * 24 * 2 });
+  expect(one).toEqual({ weights: file, activations: 49 * 128 * 30 * 2, total: file + 49 * 128 * 30 * 2 });
   expect(expectedMemory(manifest, 'float32', size, 3).activations).toBe(one.activations * 6);
 });
 
