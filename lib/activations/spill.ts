@@ -28,7 +28,7 @@ export class Spill {
   /** @throws OUTPUT_UNWRITABLE */
   static async create(): Promise<Spill> {
     try {
-      const folder = await promises.mkdtemp(join(tmpdir(), 'detail-guidance-'));
+      const folder = await promises.mkdtemp(join(tmpdir(), 'detail-guidance-records-'));
       try {
         const path = join(folder, 'records');
         const spill = new Spill(openSync(path, 'wx+', 0o600));
@@ -38,7 +38,7 @@ export class Spill {
         await promises.rmdir(folder);
       }
     } catch (cause) {
-      throw unwritable(join(tmpdir(), 'detail-guidance-*'), cause);
+      throw unwritable(join(tmpdir(), 'detail-guidance-records-*'), cause);
     }
   }
 
@@ -71,7 +71,7 @@ export class Spill {
         done += (await writeAt(this.#file, rest, 0, rest.length, position + done)).bytesWritten;
       }
     } catch (cause) {
-      throw unwritable(join(tmpdir(), 'detail-guidance-*'), cause);
+      throw unwritable(join(tmpdir(), 'detail-guidance-records-*'), cause);
     }
     return { position, length: contents.length };
   }

@@ -1,6 +1,6 @@
 /** Recorded runs of the embedded model: what is handed out, when, and how a run ends that nobody reads to its end. */
 import { createHash } from 'node:crypto';
-import { readdirSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import os, { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -296,21 +296,28 @@ describe('how a run ends', () => {
     const before = await pipeline.generate(short);
     const expectedRecords: object[] = [];
     for await (const record of pipeline.activations(long)) expectedRecords.push(digest(record));
-    const temporary = readdirSync(tmpdir()).filter((name) => name.startsWith('detail-guidance-'));
-    const found: object[] = [];
-    const run = pipeline.activations(long);
-    let next = await run.next();
-    for (; !next.done; next = await run.next()) {
-      if (found.length === 0 || found.length === 700) {
-        expect((await pipeline.generate(short)).latents.data).toEqual(before.latents.data);
-        const inner = await collect({ generate: short, sites: [{ path: 'blocks.2' }] });
-        expect(inner).toHaveLength(2);
+    const temporary = mkdtempSync(join(tmpdir(), 'detail-guidance-test-'));
+    const patched = jest.spyOn(os, 'tmpdir').mockReturnValue(temporary);
+    try {
+      const found: object[] = [];
+      const run = pipeline.activations(long);
+      let next = await run.next();
+      for (; !next.done; next = await run.next()) {
+        if (found.length === 0 || found.length === 700) {
+          expect((await pipeline.generate(short)).latents.data).toEqual(before.latents.data);
+          const inner = await collect({ generate: short, sites: [{ path: 'blocks.2' }] });
+          expect(inner).toHaveLength(2);
+        }
+        found.push(digest(next.value));
       }
-      found.push(digest(next.value));
+      expect(found).toEqual(expectedRecords);
+      expect(next.value.latents.data).toEqual((await pipeline.generate(long.generate)).latents.data);
+      expect(patched).toHaveBeenCalled();
+      expect(readdirSync(temporary)).toEqual([]);
+    } finally {
+      patched.mockRestore();
+      rmSync(temporary, { recursive: true });
     }
-    expect(found).toEqual(expectedRecords);
-    expect(next.value.latents.data).toEqual((await pipeline.generate(long.generate)).latents.data);
-    expect(readdirSync(tmpdir()).filter((name) => name.startsWith('detail-guidance-'))).toEqual(temporary);
   });
 
   test('14. an iterator that is dropped after some records holds up nobody', async () => {
