@@ -8,7 +8,6 @@
 #include "native/binding/convert.h"
 #include "native/binding/environment.h"
 #include "native/binding/run.h"
-#include "native/core/memory.h"
 
 namespace dg::binding {
 
@@ -97,31 +96,7 @@ Napi::Value NativeComponent::run(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value NativeComponent::dispose(const Napi::CallbackInfo& info) {
-  const auto env = info.Env();
-  auto deferred = std::make_shared<Napi::Promise::Deferred>(Napi::Promise::Deferred::New(env));
-  if (disposed_) {
-    deferred->Resolve(env.Undefined());
-    return deferred->Promise();
-  }
-  disposed_ = true;
-  worker_->cancelAll();
-  Ref();
-  worker_->post(
-      [component = std::move(component_)]() mutable {
-        const auto device = component->device();
-        component.reset();
-        returnCache(device);
-      },
-      [this, deferred](Napi::Env settled) {
-        const Napi::HandleScope scope(settled);
-        worker_->stop();
-        Napi::MemoryManagement::AdjustExternalMemory(settled, -reportedBytes_);
-        deferred->Resolve(settled.Undefined());
-        Unref();
-      },
-      std::make_shared<std::atomic<bool>>(false));
-  component_ = nullptr;
-  return deferred->Promise();
+  return startDispose(info.Env(), *this, *worker_, component_, disposed_, reportedBytes_);
 }
 
 }  // namespace dg::binding

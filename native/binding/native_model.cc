@@ -12,7 +12,6 @@
 #include "native/binding/run.h"
 #include "native/core/error.h"
 #include "native/core/forward.h"
-#include "native/core/memory.h"
 #include "native/core/sampler.h"
 
 namespace dg::binding {
@@ -340,31 +339,7 @@ Napi::Value NativeModel::sample(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value NativeModel::dispose(const Napi::CallbackInfo& info) {
-  const auto env = info.Env();
-  auto deferred = std::make_shared<Napi::Promise::Deferred>(Napi::Promise::Deferred::New(env));
-  if (disposed_) {
-    deferred->Resolve(env.Undefined());
-    return deferred->Promise();
-  }
-  disposed_ = true;
-  worker_->cancelAll();
-  Ref();
-  worker_->post(
-      [model = std::move(model_)]() mutable {
-        const auto device = model->device();
-        model.reset();
-        returnCache(device);  // to whoever else wants it: another part of the bundle, another process
-      },
-      [this, deferred](Napi::Env settled) {
-        const Napi::HandleScope scope(settled);
-        worker_->stop();
-        Napi::MemoryManagement::AdjustExternalMemory(settled, -reportedBytes_);
-        deferred->Resolve(settled.Undefined());
-        Unref();
-      },
-      std::make_shared<std::atomic<bool>>(false));
-  model_ = nullptr;
-  return deferred->Promise();
+  return startDispose(info.Env(), *this, *worker_, model_, disposed_, reportedBytes_);
 }
 
 }  // namespace dg::binding

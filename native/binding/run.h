@@ -2,6 +2,8 @@
 
 #include <napi.h>
 
+#include <atomic>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -10,6 +12,7 @@
 #include "native/binding/convert.h"
 #include "native/binding/worker.h"
 #include "native/core/error.h"
+#include "native/core/memory.h"
 
 namespace dg::binding {
 
@@ -52,6 +55,37 @@ Napi::Value startRun(Napi::Env env, Owner& owner, Worker& worker, Work work, Con
   handle.Set("promise", deferred->Promise());
   handle.Set("cancel", Napi::Function::New(env, [cancelled](const Napi::CallbackInfo&) { cancelled->store(true); }));
   return handle;
+}
+
+// Frees what `owner` holds on the thread that may be using it, gives the device's memory back to whoever else wants it,
+// and stops the worker; the promise settles afterwards. Again is fine. `owner` owns the worker. JavaScript thread.
+template <typename Owner, typename Held>
+Napi::Value startDispose(Napi::Env env, Owner& owner, Worker& worker, std::shared_ptr<Held>& held, bool& disposed,
+                         int64_t reportedBytes) {
+  auto deferred = std::make_shared<Napi::Promise::Deferred>(Napi::Promise::Deferred::New(env));
+  if (disposed) {
+    deferred->Resolve(env.Undefined());
+    return deferred->Promise();
+  }
+  disposed = true;
+  worker.cancelAll();
+  owner.Ref();
+  worker.post(
+      [held = std::move(held)]() mutable {
+        const auto device = held->device();
+        held.reset();
+        returnCache(device);
+      },
+      [&owner, &worker, deferred, reportedBytes](Napi::Env settled) {
+        const Napi::HandleScope scope(settled);
+        worker.stop();
+        Napi::MemoryManagement::AdjustExternalMemory(settled, -reportedBytes);
+        deferred->Resolve(settled.Undefined());
+        owner.Unref();
+      },
+      std::make_shared<std::atomic<bool>>(false));
+  held = nullptr;
+  return deferred->Promise();
 }
 
 }  // namespace dg::binding
