@@ -11,10 +11,10 @@ namespace dg {
 // The memory-bound chains of a DiT block as one pass over the hidden state each:
 //   adaLN modulation   LN(x) · scale + shift      (Peebles & Xie, arXiv 2212.09748)
 //   gated residual     x + gate · y
-// On the CPU in float32 they round where the separate operators do, so the result is theirs to the last bit. On CUDA
-// native/cuda has kernels that round once. Anywhere else (other dtypes, devices, shapes) they are the separate
-// operators. The result is contiguous: a convolution leaves a transposed hidden state, and every sum with it would be
-// transposed too.
+// On the CPU in float32 and bfloat16 they round where the separate operators do, so the result is theirs to the last
+// bit. On CUDA native/cuda has kernels that round once. Anywhere else (other dtypes, devices, shapes) they are the
+// separate operators. The result is contiguous: a convolution leaves a transposed hidden state, and every sum with it
+// would be transposed too.
 void fuseChains(const std::shared_ptr<torch::jit::Graph>& graph, bool modulations = true, bool residuals = true);
 
 // LN(x) · scale + shift; x: [B, N, C], scale and shift: [B, 1, C].

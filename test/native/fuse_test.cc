@@ -25,13 +25,16 @@ void compare(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& shi
 
 int main() {
   at::manual_seed(3);
-  for (const int64_t tokens : {1, 49, 64, 65, 200}) {
-    for (const int64_t channels : {8, 33, 384}) {
-      const auto x = at::randn({3, tokens, channels}) * 10;
-      const auto modulation = at::randn({3, 4, channels});
-      compare(x, 1 + modulation.narrow(1, 0, 1), modulation.narrow(1, 2, 1));  // slices with a stride
-      compare(x, at::randn({1, 1, channels}), at::randn({1, 1, channels}));
-      compare(x.transpose(0, 1).contiguous().transpose(0, 1), at::randn({3, 1, channels}), at::randn({3, 1, channels}));
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const auto random = [&](at::IntArrayRef shape) { return at::randn(shape).to(dtype); };
+    for (const int64_t tokens : {1, 49, 64, 65, 200}) {
+      for (const int64_t channels : {8, 33, 384}) {
+        const auto x = random({3, tokens, channels}) * 10;
+        const auto modulation = random({3, 4, channels});
+        compare(x, 1 + modulation.narrow(1, 0, 1), modulation.narrow(1, 2, 1));  // slices with a stride
+        compare(x, random({1, 1, channels}), random({1, 1, channels}));
+        compare(x.transpose(0, 1).contiguous().transpose(0, 1), random({3, 1, channels}), random({3, 1, channels}));
+      }
     }
   }
   // What a convolution made is transposed; the chain ends that.
@@ -39,7 +42,7 @@ int main() {
   REQUIRE(gatedResidual(patches, gate, at::randn({2, 16, 32})).is_contiguous());
   REQUIRE(gatedResidual(patches, patches, gate).is_contiguous());
   compare(at::randn({2, 16, 32}), at::randn({2, 16, 32}), at::randn({32}));  // other shapes: the separate operators
-  compare(at::randn({2, 16, 32}).to(at::kBFloat16), at::randn({2, 1, 32}).to(at::kBFloat16),
-          at::randn({2, 1, 32}).to(at::kBFloat16));
+  compare(at::randn({2, 16, 32}).to(at::kHalf), at::randn({2, 1, 32}).to(at::kHalf),
+          at::randn({2, 1, 32}).to(at::kHalf));
   return 0;
 }
