@@ -1,6 +1,5 @@
 /** What `onStep` is told. */
 import type { NativeProgress } from './native';
-import type { Plan } from './plan';
 import type { Tensor } from './tensor';
 
 export interface StepEvent {
@@ -28,10 +27,10 @@ export interface PhaseEvent {
   total: number;
 }
 
-/** From what the native side reports. */
+/** From what the native side reports of a call that makes so many images in all. */
 export function stepEvent(
   { step, steps, image, images, timestep, preview }: NativeProgress,
-  { images: all }: Plan,
+  { images: all }: { images: number },
 ): StepEvent {
   const done = image * steps + step * images;
   return { step, steps, image, images: all, timestep, fraction: done / (all * steps), ...(preview ? { preview } : {}) };

@@ -13,7 +13,8 @@ import { compare, differences, referenceOf, type Comparison, type Difference, ty
 import { measureSet, type Instruments } from './measurement';
 import { bundleNetwork, PictureNetwork, type NetworkRecord } from './network';
 import { evaluateSchema, type EvaluateOptions, type EvaluateRequest, type EvaluationProgress } from './options';
-import { fingerprintOf, openPictures, type PictureSet } from './pictures';
+import { fingerprintOf, openPictures } from './pictures';
+import type { PictureSet } from './pictureSet';
 import { pictureRequest, sampleSetting, shardSize } from './sampling';
 import { openShards } from './shards';
 import { claimFolder, jsonBytes, type State } from './state';

@@ -7,5 +7,6 @@ export { runInterventions } from './interventions';
 export { distanceNames } from './naming';
 export type { NetworkOptions, NetworkRecord } from './network';
 export type { EvaluateOptions, EvaluationProgress, PictureRequest } from './options';
-export { openPictures, type PictureSet } from './pictures';
+export { openPictures } from './pictures';
+export type { PictureSet } from './pictureSet';
 export { ringFrequencies } from './spectrum';

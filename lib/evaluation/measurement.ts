@@ -10,7 +10,7 @@ import { joinFeatures, type Features } from './features';
 import { luminance } from './luminance';
 import type { PictureNetwork } from './network';
 import { Pace } from './pace';
-import type { PictureSet } from './pictures';
+import type { PictureSet } from './pictureSet';
 import { ringsOf, spectrumOf } from './spectrum';
 
 export interface Measurement {

@@ -10,7 +10,8 @@ import { choice, either, finite, flag, list, strictObject, text, whole } from '.
 import { elementCount, toFloat32, type Tensor } from '../tensor';
 
 import type { Features } from './features';
-import { fingerprintOf, type PictureSet } from './pictures';
+import { fingerprintOf } from './pictures';
+import type { PictureSet } from './pictureSet';
 import { resize } from '../image/resize';
 
 const perChannel = either([list(finite(), 'a list of numbers')], 'a list with one number for each channel');

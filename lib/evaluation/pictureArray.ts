@@ -6,7 +6,7 @@ import { DetailGuidanceError } from '../errors';
 import { decodeSafetensors, type Tensor } from '../tensor';
 
 import { readNpyHeader } from './npy';
-import type { PictureSet } from './pictures';
+import type { PictureSet } from './pictureSet';
 
 /** @throws BAD_TENSOR for anything but uint8 [N, H, W] or [N, H, W, 1 or 3] */
 export async function openPictureArray(file: string): Promise<PictureSet> {

@@ -6,7 +6,7 @@ import { DetailGuidanceError } from '../errors';
 import { decodeJpeg } from '../image/jpeg';
 import { decodePng, type Raster } from '../image/png';
 
-import type { PictureSet } from './pictures';
+import type { PictureSet } from './pictureSet';
 
 const kinds = new Set(['.png', '.jpg', '.jpeg']);
 

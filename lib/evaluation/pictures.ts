@@ -1,4 +1,4 @@
-/** A set of pictures of one size that is read in parts: what is generated, and what it is compared with. */
+/** Opens what generated pictures are compared with. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
@@ -8,23 +8,8 @@ import { AbortError, DetailGuidanceError } from '../errors';
 
 import { openPictureFolder, pictureFiles } from './pictureFolder';
 import { openPictureArray } from './pictureArray';
+import type { PictureSet } from './pictureSet';
 import { openShards, shardPattern } from './shards';
-
-export interface PictureSet {
-  readonly count: number;
-  readonly height: number;
-  readonly width: number;
-  /** 1 grey, 3 RGB. */
-  readonly channels: 1 | 3;
-  /** Class of each picture, where the set says. */
-  readonly labels: Int32Array | null;
-  /**
-   * Pixels of the pictures from `from` to before `to`: bytes [to − from, height, width, channels].
-   *
-   * @throws BAD_TENSOR for a damaged picture, or one of another size
-   */
-  read(from: number, to: number): Promise<Uint8Array>;
-}
 
 const expected =
   'a folder of PNG or JPEG files, an .npy or .safetensors file of uint8 pictures, or a folder of such safetensors files';

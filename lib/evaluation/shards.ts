@@ -7,7 +7,7 @@ import { writeFileAtomic } from '../image/atomic';
 import { encodeSafetensors } from '../tensor';
 
 import { pictureSizes, readPictureTensors } from './pictureArray';
-import type { PictureSet } from './pictures';
+import type { PictureSet } from './pictureSet';
 
 export const shardPattern = /^samples-\d{5}\.safetensors$/;
 
