@@ -134,8 +134,9 @@ export async function runBenchmark(
         rounds: rounds * repeats,
         pause: repeats === 1 ? pause : 0,
         onRound: (round, soFar) => {
+          if (round % repeats !== 0) return;
           onRound?.(benchmark(new Map([...timings, ...soFar])));
-          if (round % repeats === 0) say(`  round ${round / repeats} of ${rounds}`);
+          say(`  round ${round / repeats} of ${rounds}`);
         },
       });
       for (const [name, values] of taken) timings.set(name, values);

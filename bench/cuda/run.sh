@@ -61,12 +61,8 @@ if wanted checks; then
   echo "> checks"
   runs=200
   [ "$dry" = 1 ] && runs=5
-  if node "$programs/checks.cjs" --device "$device" --runs "$runs" --json "$out/checks.json" >"$out/checks.txt" 2>&1; then
-    cat "$out/checks.txt"
-  else
-    failed=1
-    cat "$out/checks.txt"
-  fi
+  node "$programs/checks.cjs" --device "$device" --runs "$runs" --json "$out/checks.json" >"$out/checks.txt" 2>&1 || failed=1
+  cat "$out/checks.txt"
 fi
 
 benchmark() { # part size dtype rounds steps names
