@@ -6,13 +6,13 @@ import { z } from 'zod';
 import type { Bundle } from '../bundle';
 import { loadComponent, type Component } from '../component';
 import { DetailGuidanceError } from '../errors';
+import { resize } from '../image/resize';
 import { choice, either, finite, flag, list, strictObject, text, whole } from '../options/vocabulary';
 import { elementCount, toFloat32, type Tensor } from '../tensor';
 
 import type { Features } from './features';
 import { fingerprintOf } from './pictures';
 import type { PictureSet } from './pictureSet';
-import { resize } from '../image/resize';
 
 const perChannel = either([list(finite(), 'a list of numbers')], 'a list with one number for each channel');
 
