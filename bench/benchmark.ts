@@ -4,7 +4,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { psnr } from '../lib/evaluation/fidelity';
-import { packageRoot } from '../lib/packageRoot';
+import { packageRoot } from '../lib/files/packageRoot';
 import { cacheFolder, fingerprint } from '../setup/cache.cjs';
 import { testPython } from '../setup/python.cjs';
 

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 
 import { openBundle } from '../lib/bundle';
-import { expectedMemory } from '../lib/memory';
-import { packageRoot } from '../lib/packageRoot';
-import { pictureSize } from '../lib/size';
+import { expectedMemory } from '../lib/model/memory';
+import { packageRoot } from '../lib/files/packageRoot';
+import { pictureSize } from '../lib/call/size';
 
 import { task } from './own';
 import { judge, type Result } from './report';

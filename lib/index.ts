@@ -42,9 +42,9 @@ export {
   type SpatialMap,
 } from './analysis';
 export type { Bundle, BundleManifest } from './bundle';
-export { Component, loadComponent, type ComponentOptions } from './component';
-export { emptyCache, listDevices, memoryStatistics, resetPeakMemory, type Device } from './device';
-export { AbortError, DetailGuidanceError, errorCodes, type ErrorCode } from './errors';
+export { Component, loadComponent, type ComponentOptions } from './model/component';
+export { emptyCache, listDevices, memoryStatistics, resetPeakMemory, type Device } from './model/device';
+export { AbortError, DetailGuidanceError, errorCodes, type ErrorCode } from './validation/errors';
 export {
   distanceNames,
   evaluate,
@@ -58,16 +58,16 @@ export {
   type InterventionResult,
 } from './evaluation';
 export { GuidanceBuilder, presetNames, type GuidanceInput, type GuidanceOptions, type PresetName } from './guidance';
-export { readMetadata, readPlan, type PictureMetadata } from './metadata';
+export { readMetadata, readPlan, type PictureMetadata } from './call/metadata';
 export type { FusionKind, MemoryStatistics, NativeEdit, NativeExecution, NativeHook, NativeSite } from './native';
-export type { ActivationOptions, DumpOptions, QuantisationOptions } from './options/activations';
-export type { ForwardOptions } from './options/forward';
-export type { GenerateOptions } from './options/generate';
-export type { LoadOptions } from './options/load';
+export type { ActivationOptions, DumpOptions, QuantisationOptions } from './activations/options';
+export type { ForwardOptions } from './call/forwardOptions';
+export type { GenerateOptions } from './call/generateOptions';
+export type { LoadOptions } from './model/loadOptions';
 export { loadPipeline, Pipeline, type ForwardResult } from './pipeline';
 export type { ExplainedSteps, Plan, PlanAdjustment, PlanBranch, PlanExplanation, PlanStep } from './plan';
-export type { PhaseEvent, StepEvent } from './progress';
-export { GeneratedImage, type GenerateResult } from './result';
+export type { PhaseEvent, StepEvent } from './call/stepEvent';
+export { GeneratedImage, type GenerateResult } from './call/result';
 export type { SchedulerOptions } from './schedule';
 export {
   decodeSafetensors,

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 
 import { buildFolder } from '../setup/cache.cjs';
 import { inspect, describeCandidates, libraryFile, searchLibtorch, waysToLibtorch } from '../setup/libtorch.cjs';
-import { DetailGuidanceError } from './errors';
+import { DetailGuidanceError } from './validation/errors';
 
 export type Dtype = 'float32' | 'float16' | 'bfloat16' | 'float64' | 'int64' | 'int32' | 'uint8' | 'bool';
 

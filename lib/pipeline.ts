@@ -9,14 +9,14 @@ import {
   type RecordedSampling,
 } from './activations';
 import { openBundle, type Bundle } from './bundle';
-import { Components } from './components';
-import { memoryStatistics, resolveDevice, resolveDtype } from './device';
-import { During } from './during';
-import { AbortError, DetailGuidanceError, wrapNative } from './errors';
-import { forwardInputs, zeroInputs } from './forward';
-import { chooseSeeds, finishGeneration, latentsOf, nativePlan, type Maker } from './generation';
-import { startingPictures } from './imageToImage';
-import { freeMemory, refuseTooLarge } from './memory';
+import { Components } from './model/components';
+import { memoryStatistics, resolveDevice, resolveDtype } from './model/device';
+import { During } from './call/during';
+import { AbortError, DetailGuidanceError, wrapNative } from './validation/errors';
+import { forwardInputs, zeroInputs } from './call/forwardInputs';
+import { chooseSeeds, finishGeneration, latentsOf, nativePlan, type Maker } from './call/generation';
+import { startingPictures } from './call/imageToImage';
+import { freeMemory, refuseTooLarge } from './model/memory';
 import {
   native,
   type FusionKind,
@@ -33,18 +33,18 @@ import {
   type ActivationRequest,
   type DumpOptions,
   type QuantisationOptions,
-} from './options/activations';
-import { completeHook, forwardSchema, type ForwardOptions } from './options/forward';
-import { generateSchema, type GenerateOptions, type GenerateRequest } from './options/generate';
-import { loadSchema, type LoadOptions } from './options/load';
-import { parse } from './options/parse';
+} from './activations/options';
+import { completeHook, forwardSchema, type ForwardOptions } from './call/forwardOptions';
+import { generateSchema, type GenerateOptions, type GenerateRequest } from './call/generateOptions';
+import { loadSchema, type LoadOptions } from './model/loadOptions';
+import { parse } from './validation/parse';
 import { explain, plan, type Plan, type PlanExplanation } from './plan';
-import { stepEvent } from './progress';
-import { checkPrompts, encodeRequest } from './prompts';
-import { Queue } from './queue';
-import type { GenerateResult } from './result';
+import { stepEvent } from './call/stepEvent';
+import { checkPrompts, encodeRequest } from './call/prompts';
+import { Queue } from './call/queue';
+import type { GenerateResult } from './call/result';
 import type { Tensor } from './tensor';
-import { Transformer } from './transformer';
+import { Transformer } from './model/transformer';
 import { decodeLatents } from './vae';
 
 /** What `pipeline.forward` gives: the model's output, and what each capturing hook saw, in their order. */

@@ -1,12 +1,12 @@
 /** A recorded run as a folder: safetensors files and index.json. */
-import { AbortError, DetailGuidanceError } from '../errors';
-import type { Maker } from '../generation';
+import { AbortError, DetailGuidanceError } from '../validation/errors';
+import type { Maker } from '../call/generation';
 import type { NativeSite } from '../native';
 import type { z } from 'zod';
-import type { dumpSchema } from '../options/activations';
+import type { dumpSchema } from './options';
 import type { Plan } from '../plan';
 import { toFloat32, type Tensor } from '../tensor';
-import { version } from '../version';
+import { version } from '../files/version';
 
 import type { ActivationRecord } from './record';
 import type { RecordedSampling } from './run';

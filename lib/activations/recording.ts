@@ -1,8 +1,8 @@
 /** What a run records, from the options to the indices that the native side takes. */
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 import type { NativeModel, NativeRecording, NativeSite } from '../native';
-import type { ActivationRequest } from '../options/activations';
-import { nearest } from '../options/vocabulary';
+import type { ActivationRequest } from './options';
+import { nearest } from '../validation/vocabulary';
 import type { Plan } from '../plan';
 
 /**

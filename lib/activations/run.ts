@@ -1,9 +1,9 @@
 /** A sampling run that is there for its hidden states. */
 import type { NativeModel, NativePlan, NativeProgress, NativeRun, NativeSharing, NativeSite } from '../native';
-import type { ActivationRequest } from '../options/activations';
+import type { ActivationRequest } from './options';
 import type { Plan } from '../plan';
-import { stepEvent } from '../progress';
-import type { Queue } from '../queue';
+import { stepEvent } from '../call/stepEvent';
+import type { Queue } from '../call/queue';
 import type { Tensor } from '../tensor';
 
 import { decodeRecords, type ActivationRecord } from './record';

@@ -2,8 +2,8 @@
 import { mkdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { DetailGuidanceError } from '../errors';
-import { unwritable, writeFileAtomic } from '../image/atomic';
+import { DetailGuidanceError } from '../validation/errors';
+import { unwritable, writeFileAtomic } from '../files/atomic';
 import { encodeSafetensors, type Tensor } from '../tensor';
 
 /** A file of a dump. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { deserialize, serialize } from 'node:v8';
 
-import { unwritable } from '../image/atomic';
+import { unwritable } from '../files/atomic';
 import type { NativeRecords } from '../native';
 
 const writeAt = promisify(write);

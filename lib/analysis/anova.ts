@@ -1,5 +1,5 @@
 /** Two-way analysis of variance: how much of a quantity's variation each of two factors explains. */
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 
 import { mean } from './statistics';
 

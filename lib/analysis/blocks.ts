@@ -1,5 +1,5 @@
 /** The outputs of a model's blocks: the residual stream, layer by layer. */
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 import type { NativeSite } from '../native';
 
 export interface BlockOutput {

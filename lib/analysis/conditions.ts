@@ -1,7 +1,7 @@
 /** What the model is conditioned on while it is looked at: classes, or what the caller names. */
 import type { Bundle } from '../bundle';
-import { DetailGuidanceError } from '../errors';
-import type { GenerateOptions } from '../options/generate';
+import { DetailGuidanceError } from '../validation/errors';
+import type { GenerateOptions } from '../call/generateOptions';
 
 /** The part of `GenerateOptions` that says what is drawn: a class, tensors, a prompt. */
 export type Conditions = Omit<

@@ -2,7 +2,7 @@
  * How well features tell what belongs together, where the answer is known: pictures of the same class, and the same
  * part of a picture after it has been moved.
  */
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 import { toFloat32, type Tensor } from '../tensor';
 
 export interface ClassCorrespondence {

@@ -1,5 +1,5 @@
 /** Which features are worth more: classes and moved parts of pictures that the model itself has made. */
-import { AbortError, DetailGuidanceError } from '../errors';
+import { AbortError, DetailGuidanceError } from '../validation/errors';
 import type { Pipeline } from '../pipeline';
 import type { Tensor } from '../tensor';
 

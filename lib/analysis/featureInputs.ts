@@ -1,7 +1,7 @@
 /** The model's inputs for a picture whose features are wanted: noised, once for each member of the ensemble. */
 import type { Bundle } from '../bundle';
-import { classIndices, conditioningTensors } from '../conditioning';
-import { DetailGuidanceError } from '../errors';
+import { classIndices, conditioningTensors } from '../call/conditioning';
+import { DetailGuidanceError } from '../validation/errors';
 import { native } from '../native';
 import type { PlanStep } from '../plan';
 import type { Tensor } from '../tensor';

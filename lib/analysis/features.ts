@@ -9,10 +9,10 @@
  */
 import { z } from 'zod';
 
-import { AbortError, DetailGuidanceError } from '../errors';
-import { parse } from '../options/parse';
-import { tensorLike } from '../options/generate';
-import { abortSignal, choice, either, finite, list, strictObject, whole } from '../options/vocabulary';
+import { AbortError, DetailGuidanceError } from '../validation/errors';
+import { parse } from '../validation/parse';
+import { tensorLike } from '../call/generateOptions';
+import { abortSignal, choice, either, finite, list, strictObject, whole } from '../validation/vocabulary';
 import { checkTensor, toFloat32, type Tensor } from '../tensor';
 
 import { blockOutputs } from './blocks';

@@ -6,7 +6,7 @@
  *   9  the same, then of a second attention                      SD3.5 (SD35AdaLayerNormZeroX)
  *   3  shift, scale, gate of attention and MLP together          Flux' single blocks (AdaLayerNormZeroSingle)
  */
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 import type { NativeSite } from '../native';
 import type { BlockOutput } from './blocks';
 

@@ -5,9 +5,9 @@
 import type { ActivationRecord } from '../activations';
 import { z } from 'zod';
 
-import { AbortError } from '../errors';
-import { parse } from '../options/parse';
-import { abortSignal, list, strictObject, text, whole } from '../options/vocabulary';
+import { AbortError } from '../validation/errors';
+import { parse } from '../validation/parse';
+import { abortSignal, list, strictObject, text, whole } from '../validation/vocabulary';
 import { toFloat32 } from '../tensor';
 
 import { blockOutputs } from './blocks';

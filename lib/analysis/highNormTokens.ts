@@ -6,10 +6,10 @@
 import type { ActivationRecord } from '../activations';
 import { z } from 'zod';
 
-import { AbortError, DetailGuidanceError } from '../errors';
+import { AbortError, DetailGuidanceError } from '../validation/errors';
 import type { EditOptions } from '../guidance/edit';
-import { parse } from '../options/parse';
-import { abortSignal, finite, flag, list, strictObject, text, whole } from '../options/vocabulary';
+import { parse } from '../validation/parse';
+import { abortSignal, finite, flag, list, strictObject, text, whole } from '../validation/vocabulary';
 
 import { blockOutputs, type BlockOutput } from './blocks';
 import { chooseConditions, describeConditions, type Conditions } from './conditions';

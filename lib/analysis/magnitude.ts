@@ -5,9 +5,9 @@
  */
 import { z } from 'zod';
 
-import { AbortError, DetailGuidanceError } from '../errors';
-import { parse } from '../options/parse';
-import { abortSignal, list, strictObject, text, whole } from '../options/vocabulary';
+import { AbortError, DetailGuidanceError } from '../validation/errors';
+import { parse } from '../validation/parse';
+import { abortSignal, list, strictObject, text, whole } from '../validation/vocabulary';
 
 import { varianceShares } from './anova';
 import { blockOutputs } from './blocks';

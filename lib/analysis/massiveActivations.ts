@@ -5,9 +5,9 @@
  */
 import { z } from 'zod';
 
-import { AbortError } from '../errors';
-import { parse } from '../options/parse';
-import { abortSignal, finite, flag, list, strictObject, text, whole } from '../options/vocabulary';
+import { AbortError } from '../validation/errors';
+import { parse } from '../validation/parse';
+import { abortSignal, finite, flag, list, strictObject, text, whole } from '../validation/vocabulary';
 
 import { blockOutputs, type BlockOutput } from './blocks';
 import { ChannelMeans } from './channelMeans';

@@ -1,5 +1,5 @@
 /** One channel of a hidden state over the picture: as numbers, as a picture, and whether few tokens stand out. */
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 import { colourAt, type ColourMap } from '../image/colourMap';
 import type { Raster } from '../image/png';
 import { toFloat32, type Tensor } from '../tensor';

@@ -2,7 +2,7 @@
  * The layer whose disruption makes the detail-deficient model: pictures from the same noise with and without it, for
  * every layer that has massive channels. The publications say of the layer only that it was ablated.
  */
-import { AbortError } from '../errors';
+import { AbortError } from '../validation/errors';
 import type { GuidanceInput } from '../guidance';
 
 import type { Conditions } from './conditions';

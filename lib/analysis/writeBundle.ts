@@ -5,10 +5,10 @@ import { copyFile, mkdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { openBundle, type Bundle } from '../bundle';
-import { AbortError, DetailGuidanceError } from '../errors';
+import { AbortError, DetailGuidanceError } from '../validation/errors';
 
 import type { MassiveActivations } from './massiveActivations';
-import { writeNewFolder, writeSynced } from './newFolder';
+import { writeNewFolder, writeSynced } from '../files/newFolder';
 
 /** Of the statistics in the copy, as in the embedded bundle. */
 const statisticsFile = 'massive-activations.json';

@@ -4,9 +4,9 @@ import { createReadStream } from 'node:fs';
 import { readFile, realpath, stat } from 'node:fs/promises';
 import { isAbsolute, join, posix, relative, resolve, sep, win32 } from 'node:path';
 
-import { AbortError, DetailGuidanceError } from '../errors';
-import { parse } from '../options/parse';
-import { packageRoot } from '../packageRoot';
+import { AbortError, DetailGuidanceError } from '../validation/errors';
+import { parse } from '../validation/parse';
+import { packageRoot } from '../files/packageRoot';
 
 import { findDisagreement } from './consistency';
 import { readRanking } from './ranking';

@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 
 import { writeMassiveActivations } from '../analysis';
-import { checkNewFolder } from '../analysis/newFolder';
+import { checkNewFolder } from '../files/newFolder';
 import { writeReport } from '../analysis/report';
 import { loadPipeline } from '../pipeline';
 

@@ -4,13 +4,13 @@ import { resolve } from 'node:path';
 import { Command } from 'commander';
 
 import type { Bundle } from '../bundle';
-import { DetailGuidanceError } from '../errors';
-import { checkWritable, writeFileAtomic } from '../image/atomic';
+import { DetailGuidanceError } from '../validation/errors';
+import { checkWritable, writeFileAtomic } from '../files/atomic';
 import { asciiJson, encodePng, type Raster } from '../image/png';
 import { rasterise } from '../image/rasterise';
 import { composeSheet, type Sheet } from '../image/sheet';
 import { loadPipeline, type Pipeline } from '../pipeline';
-import { version } from '../version';
+import { version } from '../files/version';
 
 import { printJson } from './failure';
 import { addGuidanceOptions, guidanceFromFlags, type GuidanceFlags } from './guidance';

@@ -1,7 +1,7 @@
 /** `detail-guidance doctor`: what this machine has, what was refused and why. Exit code 0 when all that is needed works. */
 import { Command } from 'commander';
 
-import { diagnose, type Diagnosis } from '../diagnose';
+import { diagnose, type Diagnosis } from './diagnose';
 
 import { printJson } from './failure';
 

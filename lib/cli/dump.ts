@@ -2,10 +2,10 @@
 import { Command, Option } from 'commander';
 
 import { QuantisationCollector, type ActivationRecord, type DumpSummary } from '../activations';
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 import { presetNames } from '../guidance';
-import { checkWritable, writeFileAtomic } from '../image/atomic';
-import type { ActivationOptions } from '../options/activations';
+import { checkWritable, writeFileAtomic } from '../files/atomic';
+import type { ActivationOptions } from '../activations/options';
 import { loadPipeline, type Pipeline } from '../pipeline';
 
 import { printJson } from './failure';

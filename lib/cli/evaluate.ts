@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 
 import { Command, Option } from 'commander';
 
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 import {
   distanceNames,
   evaluate,

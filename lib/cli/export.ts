@@ -6,8 +6,8 @@ import { createInterface } from 'node:readline';
 
 import { Command, Option } from 'commander';
 
-import { DetailGuidanceError, errorCodes, type ErrorCode } from '../errors';
-import { packageRoot } from '../packageRoot';
+import { DetailGuidanceError, errorCodes, type ErrorCode } from '../validation/errors';
+import { packageRoot } from '../files/packageRoot';
 import { ensureExportPython } from '../../setup/python.cjs';
 
 import { printJson } from './failure';

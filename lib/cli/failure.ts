@@ -1,7 +1,7 @@
 /** How a command fails: `code: message` on stderr, an exit code, and with --json one JSON document on stdout. */
 import { CommanderError } from 'commander';
 
-import { DetailGuidanceError, errorCodes } from '../errors';
+import { DetailGuidanceError, errorCodes } from '../validation/errors';
 
 import { Interrupted } from './interrupt';
 

@@ -4,12 +4,12 @@ import { parse as parsePath, join, resolve } from 'node:path';
 
 import { Command, Option } from 'commander';
 
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 import { presetNames } from '../guidance';
-import { checkWritable } from '../image/atomic';
-import type { GenerateOptions } from '../options/generate';
+import { checkWritable } from '../files/atomic';
+import type { GenerateOptions } from '../call/generateOptions';
 import { loadPipeline, type Pipeline } from '../pipeline';
-import type { GeneratedImage } from '../result';
+import type { GeneratedImage } from '../call/result';
 import { decodeSafetensors, type Tensor } from '../tensor';
 
 import { printJson } from './failure';

@@ -1,9 +1,9 @@
 /** `detail-guidance inspect`: what is in a bundle, and where its transformer can be hooked. */
 import { Command } from 'commander';
 
-import { expectedMemory, partSizes, type ExpectedMemory } from '../memory';
+import { expectedMemory, partSizes, type ExpectedMemory } from '../model/memory';
 import { loadPipeline, type Pipeline } from '../pipeline';
-import { pictureSize } from '../size';
+import { pictureSize } from '../call/size';
 
 import { printJson } from './failure';
 import { interruptible } from './interrupt';

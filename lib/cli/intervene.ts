@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { Command } from 'commander';
 
 import { runInterventions, type InterventionResult } from '../evaluation';
-import { checkWritable, writeFileAtomic } from '../image/atomic';
+import { checkWritable, writeFileAtomic } from '../files/atomic';
 import { encodePng } from '../image/png';
 import { rasterise } from '../image/rasterise';
 import { composeSheet, type Sheet } from '../image/sheet';

@@ -1,7 +1,7 @@
 /** Where and in which precision a command runs the model. */
 import { Option, type Command } from 'commander';
 
-import type { LoadOptions } from '../options/load';
+import type { LoadOptions } from '../model/loadOptions';
 
 import { parseWhole } from './values';
 

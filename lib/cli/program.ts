@@ -1,7 +1,7 @@
 /** The program's commands and options; what each command does is in the file of its name. */
 import { Command, CommanderError } from 'commander';
 
-import { version } from '../version';
+import { version } from '../files/version';
 
 import { analyzeCommand } from './analyze';
 import { demoCommand } from './demo';

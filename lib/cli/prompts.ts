@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 
 import { InvalidArgumentError, type Command } from 'commander';
 
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 
 export interface PromptFlags {
   prompt?: string[];

@@ -1,6 +1,6 @@
 /** The demo's five columns: the same model and noise under five guidances, with what the sheet prints about each. */
 import type { Bundle } from '../bundle';
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 import type { GuidanceInput } from '../guidance';
 import type { SheetColumn } from '../image/sheet';
 

@@ -2,11 +2,11 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { AbortError } from '../errors';
-import { DetailGuidanceError } from '../errors';
+import { AbortError } from '../validation/errors';
+import { DetailGuidanceError } from '../validation/errors';
 import type { GuidanceInput } from '../guidance';
-import { writeFileAtomic } from '../image/atomic';
-import { parse } from '../options/parse';
+import { writeFileAtomic } from '../files/atomic';
+import { parse } from '../validation/parse';
 import type { Pipeline } from '../pipeline';
 
 import { compare, differences, referenceOf, type Comparison, type Difference, type Reference } from './comparison';

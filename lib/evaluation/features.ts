@@ -1,5 +1,5 @@
 /** A set of feature vectors: what every metric of a distribution works on. */
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 
 export interface Features {
   /** Row-major [count, width]. */

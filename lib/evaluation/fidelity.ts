@@ -3,7 +3,7 @@
  * the picture as a whole and for its low and its high frequencies apart. The low band is the picture under a Gaussian
  * whose transfer falls to one half at the cutoff; the high band is the rest, so the two add up to the picture.
  */
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 
 import type { Luminance } from './luminance';
 

@@ -9,7 +9,7 @@
  */
 import { EigenvalueDecomposition, Matrix } from 'ml-matrix';
 
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 
 import { covariance, type Moments } from './moments';
 

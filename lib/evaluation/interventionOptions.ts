@@ -1,10 +1,10 @@
 /** The options of `runInterventions`, and the interventions that it makes by default. */
 import { z } from 'zod';
 
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 import { guidanceSchema, type GuidanceInput } from '../guidance';
 import { channelsSchema } from '../guidance/channels';
-import { abortSignal, either, finite, list, strictObject, text, whole } from '../options/vocabulary';
+import { abortSignal, either, finite, list, strictObject, text, whole } from '../validation/vocabulary';
 import type { Pipeline } from '../pipeline';
 
 import { networkOption, type PictureRequest } from './options';

@@ -2,9 +2,9 @@
  * What disrupting hidden states does to the picture: disruption of the massive activations against its controls, every
  * picture beside the undisturbed one of the same seed.
  */
-import { AbortError, DetailGuidanceError } from '../errors';
+import { AbortError, DetailGuidanceError } from '../validation/errors';
 import type { GuidanceInput } from '../guidance';
-import { parse } from '../options/parse';
+import { parse } from '../validation/parse';
 import type { Pipeline } from '../pipeline';
 
 import { recognition, topClasses } from './comparison';

@@ -2,8 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { DetailGuidanceError } from '../errors';
-import { writeFileAtomic } from '../image/atomic';
+import { DetailGuidanceError } from '../validation/errors';
+import { writeFileAtomic } from '../files/atomic';
 import { decodeSafetensors, encodeSafetensors, type Tensor } from '../tensor';
 
 import { joinFeatures, type Features } from './features';

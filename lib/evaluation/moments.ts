@@ -3,7 +3,7 @@
  * and LeVeque ("Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979) where sets are
  * joined: sums of raw squares would cancel.
  */
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 
 import type { Features } from './features';
 import type { Pace } from './pace';

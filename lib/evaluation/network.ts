@@ -4,10 +4,10 @@ import { basename, extname } from 'node:path';
 import { z } from 'zod';
 
 import type { Bundle } from '../bundle';
-import { loadComponent, type Component } from '../component';
-import { DetailGuidanceError } from '../errors';
+import { loadComponent, type Component } from '../model/component';
+import { DetailGuidanceError } from '../validation/errors';
 import { resize } from '../image/resize';
-import { choice, either, finite, flag, list, strictObject, text, whole } from '../options/vocabulary';
+import { choice, either, finite, flag, list, strictObject, text, whole } from '../validation/vocabulary';
 import { elementCount, toFloat32, type Tensor } from '../tensor';
 
 import type { Features } from './features';

@@ -1,7 +1,7 @@
 /** The header of NumPy's `.npy` format, versions 1 to 3: magic, version, header length, a Python dictionary in text. */
 import type { FileHandle } from 'node:fs/promises';
 
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 
 export interface NpyHeader {
   /** As NumPy writes it: `|u1`, `<f4`. */

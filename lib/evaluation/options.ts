@@ -2,8 +2,8 @@
 import { z } from 'zod';
 
 import { guidanceSchema, presetNames } from '../guidance';
-import type { GenerateOptions } from '../options/generate';
-import { abortSignal, choice, either, finite, flag, list, strictObject, text, whole } from '../options/vocabulary';
+import type { GenerateOptions } from '../call/generateOptions';
+import { abortSignal, choice, either, finite, flag, list, strictObject, text, whole } from '../validation/vocabulary';
 
 import { networkSchema } from './network';
 

@@ -1,5 +1,5 @@
 /** Long arithmetic on the main thread that lets others in: timers, signals, a progress bar. */
-import { AbortError } from '../errors';
+import { AbortError } from '../validation/errors';
 
 /** How long a stretch of arithmetic keeps the event loop to itself, in milliseconds. */
 const stretch = 40;

@@ -2,7 +2,7 @@
 import { open, readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
 
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 import { decodeSafetensors, type Tensor } from '../tensor';
 
 import { readNpyHeader } from './npy';

@@ -2,7 +2,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 import { decodeJpeg } from '../image/jpeg';
 import { decodePng, type Raster } from '../image/png';
 

@@ -4,7 +4,7 @@ import { createReadStream } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 
-import { AbortError, DetailGuidanceError } from '../errors';
+import { AbortError, DetailGuidanceError } from '../validation/errors';
 
 import { openPictureFolder, pictureFiles } from './pictureFolder';
 import { openPictureArray } from './pictureArray';

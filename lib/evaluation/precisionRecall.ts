@@ -4,7 +4,7 @@
  * the manifold of the reference (fidelity). Recall: the share of reference images on the manifold of the generated ones
  * (coverage).
  */
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 
 import { checkSameWidth, firstRows, type Features } from './features';
 import type { Pace } from './pace';

@@ -2,8 +2,8 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { DetailGuidanceError } from '../errors';
-import { writeFileAtomic } from '../image/atomic';
+import { DetailGuidanceError } from '../validation/errors';
+import { writeFileAtomic } from '../files/atomic';
 import { encodeSafetensors } from '../tensor';
 
 import { pictureSizes, readPictureTensors } from './pictureArray';

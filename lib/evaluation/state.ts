@@ -2,8 +2,8 @@
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { DetailGuidanceError } from '../errors';
-import { writeFileAtomic } from '../image/atomic';
+import { DetailGuidanceError } from '../validation/errors';
+import { writeFileAtomic } from '../files/atomic';
 
 /** Facts that decide what the files in a folder hold, as plain JSON. */
 export type State = Record<string, unknown>;

@@ -8,7 +8,7 @@
  */
 import type { z } from 'zod';
 
-import { finite, strictObject } from '../options/vocabulary';
+import { finite, strictObject } from '../validation/vocabulary';
 
 import { conditional, unconditional, type Contribution, type GuidanceContext } from './term';
 import { insideWindow, windowOptions } from './window';

@@ -7,7 +7,7 @@
  */
 import { z } from 'zod';
 
-import { either, finite, strictObject, whole } from '../options/vocabulary';
+import { either, finite, strictObject, whole } from '../validation/vocabulary';
 
 import { recordedLayer } from './channels';
 import { conditional, edited, type Contribution, type GuidanceContext } from './term';

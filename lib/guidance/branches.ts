@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 
-import { choice, finite, list, strictObject, text } from '../options/vocabulary';
+import { choice, finite, list, strictObject, text } from '../validation/vocabulary';
 
 import { editSchema, resolveEdit } from './edit';
 import type { Contribution, GuidanceContext } from './term';

@@ -8,7 +8,7 @@
  */
 import type { z } from 'zod';
 
-import { strictObject, whole } from '../options/vocabulary';
+import { strictObject, whole } from '../validation/vocabulary';
 
 import { conditional, unconditional, type Contribution, type GuidanceContext } from './term';
 import { insideWindow, windowOptions } from './window';

@@ -1,8 +1,8 @@
 /** Which channels of the hidden state a technique touches. */
 import { z } from 'zod';
 
-import { DetailGuidanceError } from '../errors';
-import { either, list, whole } from '../options/vocabulary';
+import { DetailGuidanceError } from '../validation/errors';
+import { either, list, whole } from '../validation/vocabulary';
 
 import type { GuidanceContext } from './term';
 

@@ -7,7 +7,7 @@
  */
 import type { z } from 'zod';
 
-import { finite, strictObject } from '../options/vocabulary';
+import { finite, strictObject } from '../validation/vocabulary';
 
 import { reuseOf, reuseOptions } from './reuse';
 import { conditional, unconditional, type Contribution, type GuidanceContext } from './term';

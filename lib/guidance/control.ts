@@ -7,9 +7,9 @@
  */
 import { z } from 'zod';
 
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 import type { NativeEdit } from '../native';
-import { either, finite, strictObject, whole } from '../options/vocabulary';
+import { either, finite, strictObject, whole } from '../validation/vocabulary';
 
 import { draw } from './draw';
 import type { GuidanceContext } from './term';

@@ -9,7 +9,7 @@
  */
 import type { z } from 'zod';
 
-import { finite, strictObject } from '../options/vocabulary';
+import { finite, strictObject } from '../validation/vocabulary';
 
 import { detailDeficient, disruptionOptions } from './disruption';
 import { reuseOf, reuseOptions } from './reuse';

@@ -4,7 +4,7 @@
  */
 import type { z } from 'zod';
 
-import { strictObject } from '../options/vocabulary';
+import { strictObject } from '../validation/vocabulary';
 
 import { detailDeficient, disruptionOptions } from './disruption';
 import { conditional, type Contribution, type GuidanceContext } from './term';

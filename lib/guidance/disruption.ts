@@ -6,7 +6,7 @@
 import { z } from 'zod';
 
 import type { NativeEdit } from '../native';
-import { either, text } from '../options/vocabulary';
+import { either, text } from '../validation/vocabulary';
 
 import { channelsSchema, chooseChannels, recordedLayer } from './channels';
 import { controlSchema, controlledEdit } from './control';

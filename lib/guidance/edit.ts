@@ -4,9 +4,9 @@
  */
 import { z } from 'zod';
 
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 import type { NativeEdit } from '../native';
-import { choice, either, finite, list, strictObject, text, whole } from '../options/vocabulary';
+import { choice, either, finite, list, strictObject, text, whole } from '../validation/vocabulary';
 import { checkTensor, type Tensor } from '../tensor';
 
 import { channelsSchema, chooseChannels } from './channels';

@@ -1,5 +1,5 @@
 /** Guidance techniques, one a file; this one lists them. */
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 
 import { apg } from './apg';
 import { blur } from './blur';

@@ -1,5 +1,5 @@
 /** Which blocks a technique touches. */
-import { either, list, whole } from '../options/vocabulary';
+import { either, list, whole } from '../validation/vocabulary';
 
 import type { GuidanceContext } from './term';
 

@@ -1,7 +1,7 @@
 /** The `guidance` option: all techniques by name. */
 import { type z } from 'zod';
 
-import { either, finite, list, strictObject } from '../options/vocabulary';
+import { either, finite, list, strictObject } from '../validation/vocabulary';
 
 import { apgSchema } from './apg';
 import { blurSchema } from './blur';

@@ -6,7 +6,7 @@
  */
 import type { z } from 'zod';
 
-import { finite, strictObject } from '../options/vocabulary';
+import { finite, strictObject } from '../validation/vocabulary';
 
 import { atRelativeDepth, chooseLayers, layersSchema } from './layers';
 import { conditional, edited, type Contribution, type GuidanceContext } from './term';

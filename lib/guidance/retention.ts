@@ -5,8 +5,8 @@
  */
 import { z } from 'zod';
 
-import { DetailGuidanceError } from '../errors';
-import { either, finite, list, strictObject } from '../options/vocabulary';
+import { DetailGuidanceError } from '../validation/errors';
+import { either, finite, list, strictObject } from '../validation/vocabulary';
 
 import type { GuidanceContext } from './term';
 

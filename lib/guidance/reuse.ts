@@ -5,7 +5,7 @@
  */
 import type { z } from 'zod';
 
-import { either, finite, strictObject, text, whole } from '../options/vocabulary';
+import { either, finite, strictObject, text, whole } from '../validation/vocabulary';
 
 import type { GuidanceContext, GuidanceTerm } from './term';
 

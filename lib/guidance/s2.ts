@@ -6,7 +6,7 @@
  */
 import type { z } from 'zod';
 
-import { finite, strictObject, whole } from '../options/vocabulary';
+import { finite, strictObject, whole } from '../validation/vocabulary';
 
 import { draw } from './draw';
 import { withoutLayers } from './slg';

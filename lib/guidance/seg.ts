@@ -6,7 +6,7 @@
  */
 import { z } from 'zod';
 
-import { either, finite, strictObject } from '../options/vocabulary';
+import { either, finite, strictObject } from '../validation/vocabulary';
 
 import { atRelativeDepth, chooseLayers, layersSchema } from './layers';
 import { conditional, edited, type Contribution, type GuidanceContext } from './term';

@@ -4,9 +4,9 @@
  */
 import { z } from 'zod';
 
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 import type { NativeEdit } from '../native';
-import { either, list, whole } from '../options/vocabulary';
+import { either, list, whole } from '../validation/vocabulary';
 import { checkTensor, toFloat32, type Tensor } from '../tensor';
 
 import type { GuidanceContext } from './term';

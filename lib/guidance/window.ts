@@ -2,7 +2,7 @@
  * When a technique is on: a half-open window of the steps, as in "Applying Guidance in a Limited Interval",
  * Kynkäänniemi et al., arXiv 2404.07724.
  */
-import { finite } from '../options/vocabulary';
+import { finite } from '../validation/vocabulary';
 
 import type { GuidanceContext } from './term';
 

@@ -1,7 +1,7 @@
 /** JPEG in. */
 import { decode } from 'jpeg-js';
 
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 
 import type { Raster } from './png';
 

@@ -1,7 +1,7 @@
 /** PNG in and out, 8 bits a sample, with text chunks (tEXt); the same picture and text always give the same bytes. */
 import { decode, encode } from 'fast-png';
 
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 
 export interface Raster {
   width: number;

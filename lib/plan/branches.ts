@@ -1,5 +1,5 @@
 /** Adds up guidance terms: equal branches become one, with one weight in each step. */
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 import type { AdaptiveReuse, Branch, GuidanceTerm } from '../guidance';
 import type { NativeEdit } from '../native';
 import type { PlanBranch } from './types';

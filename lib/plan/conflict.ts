@@ -1,5 +1,5 @@
 /** Edits of one branch that touch the same values have no order that the caller could know. */
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 import type { NativeEdit } from '../native';
 
 /** @throws BAD_OPTION when two edits at one site share channels and tokens */

@@ -3,8 +3,8 @@
  * does with the sum. The plan is plain data and the computation is pure: no tensor is made and no model runs.
  */
 import type { BundleManifest } from '../bundle';
-import { classIndices } from '../conditioning';
-import { DetailGuidanceError } from '../errors';
+import { classIndices } from '../call/conditioning';
+import { DetailGuidanceError } from '../validation/errors';
 import {
   conditional,
   contributions,
@@ -14,9 +14,9 @@ import {
   type GuidanceContext,
   type GuidanceOptions,
 } from '../guidance';
-import type { GenerateRequest } from '../options/generate';
-import { parse } from '../options/parse';
-import { pictureSize } from '../size';
+import type { GenerateRequest } from '../call/generateOptions';
+import { parse } from '../validation/parse';
+import { pictureSize } from '../call/size';
 import { Branches } from './branches';
 import { chooseScheduler } from './scheduler';
 import { untouchedBlocks } from './depth';

@@ -1,6 +1,6 @@
 /** The sampler of a call: the bundle's, with what the caller changes. */
-import { DetailGuidanceError } from '../errors';
-import { parse } from '../options/parse';
+import { DetailGuidanceError } from '../validation/errors';
+import { parse } from '../validation/parse';
 import { schedulerSchema, type SchedulerOptions } from '../schedule';
 
 /**

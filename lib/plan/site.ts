@@ -1,5 +1,5 @@
 /** Where in the model an edit sits. */
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 import type { SiteReference } from '../guidance';
 import type { NativeSite } from '../native';
 import type { PlannedModel } from './types';

@@ -3,7 +3,7 @@ import type { BundleManifest } from '../bundle';
 import type { AdaptiveReuse, Conditioning, GuidanceOptions } from '../guidance';
 import type { NativeAdjustment, NativeEdit, NativeSite } from '../native';
 import type { SchedulerOptions } from '../schedule';
-import type { PictureSize } from '../size';
+import type { PictureSize } from '../call/size';
 
 /** A step of the plan that is not linear in the branches; indices are those of `Plan.branches`. */
 export type PlanAdjustment = NativeAdjustment;

@@ -5,7 +5,7 @@
  */
 import { type z } from 'zod';
 
-import { choice, finite, strictObject, whole } from '../options/vocabulary';
+import { choice, finite, strictObject, whole } from '../validation/vocabulary';
 
 import { linspace } from './spacing';
 

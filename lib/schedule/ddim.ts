@@ -7,7 +7,7 @@
  */
 import { z } from 'zod';
 
-import { choice, finite, flag, strictObject, whole } from '../options/vocabulary';
+import { choice, finite, flag, strictObject, whole } from '../validation/vocabulary';
 
 import { alphasCumprod, betaOptions } from './betas';
 import { dataPrediction, requirePrediction } from './prediction';

@@ -11,7 +11,7 @@
  */
 import { z } from 'zod';
 
-import { choice, finite, strictObject, whole } from '../options/vocabulary';
+import { choice, finite, strictObject, whole } from '../validation/vocabulary';
 
 import { betaOptions, interpolate, trainingSigmas } from './betas';
 import { dataPrediction, requirePrediction } from './prediction';

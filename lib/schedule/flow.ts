@@ -1,5 +1,5 @@
 /** The noise levels of flow matching: spacing, shift, dynamic shift, terminal stretch. */
-import { choice, finite, flag, whole } from '../options/vocabulary';
+import { choice, finite, flag, whole } from '../validation/vocabulary';
 
 import { linspace } from './spacing';
 import type { ScheduleContext } from './step';

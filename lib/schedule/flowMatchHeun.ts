@@ -8,7 +8,7 @@
  */
 import { z } from 'zod';
 
-import { strictObject } from '../options/vocabulary';
+import { strictObject } from '../validation/vocabulary';
 
 import { flowOptions, flowSigmas } from './flow';
 import { requirePrediction } from './prediction';

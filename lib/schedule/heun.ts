@@ -9,7 +9,7 @@
  */
 import { z } from 'zod';
 
-import { choice, strictObject, whole } from '../options/vocabulary';
+import { choice, strictObject, whole } from '../validation/vocabulary';
 
 import { betaOptions, interpolate, trainingSigmas } from './betas';
 import { requirePrediction } from './prediction';

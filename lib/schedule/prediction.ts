@@ -1,5 +1,5 @@
 /** How a model's output D becomes an estimate of the data: x0 = a · x + b · D. */
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 
 import type { Prediction } from './step';
 

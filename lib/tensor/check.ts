@@ -1,5 +1,5 @@
 /** Whether a value is the tensor that is wanted. */
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 
 import { dtypes, elementCount, type Dtype, type Tensor } from './dtype';
 import { toFloat32 } from './half';

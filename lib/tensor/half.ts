@@ -1,5 +1,5 @@
 /** Conversions between float32 and the two 16-bit floats, which cross as their bits in a Uint16Array. */
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 
 import type { Tensor } from './dtype';
 

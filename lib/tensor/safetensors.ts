@@ -3,7 +3,7 @@
  * little-endian data of the tensors. Reading trusts nothing: a truncated or altered header is refused before any
  * tensor is made.
  */
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 
 import { dtypes, elementCount, type Dtype, type Tensor } from './dtype';
 

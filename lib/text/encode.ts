@@ -1,7 +1,7 @@
 /** Prompts to embeddings: every encoder of the bundle, one after the other, over the prompts of a call. */
 import type { Bundle, TextEncoderManifest } from '../bundle';
-import type { Component } from '../component';
-import { AbortError, DetailGuidanceError } from '../errors';
+import type { Component } from '../model/component';
+import { AbortError, DetailGuidanceError } from '../validation/errors';
 import type { Tensor } from '../tensor';
 
 import type { EncodedText } from './join';

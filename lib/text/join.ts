@@ -1,6 +1,6 @@
 /** Joins what the text encoders give into one input of the transformer. Tensors of one row. */
 import type { Expression } from '../bundle';
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 import { toFloat32, type Tensor } from '../tensor';
 
 /** What one encoder makes of one prompt. */

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { Tokenizer } from '@huggingface/tokenizers';
 
 import type { TextEncoderManifest } from '../bundle';
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 
 import { cleanPrompt } from './cleaning';
 import { surround, type TokenIds } from './surround';

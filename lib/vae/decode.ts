@@ -1,7 +1,7 @@
 /** Latents to pixels by the VAE's decoder. */
 import type { VaeManifest } from '../bundle';
-import type { Component } from '../component';
-import { DetailGuidanceError } from '../errors';
+import type { Component } from '../model/component';
+import { DetailGuidanceError } from '../validation/errors';
 import { toFloat32, type Tensor } from '../tensor';
 
 import type { Planes } from './planes';

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 
 import { openBundle } from '../../lib/bundle';
 /* eslint-disable @typescript-eslint/no-explicit-any -- tests break the manifest in ways its type forbids */
-import { packageRoot } from '../../lib/packageRoot';
+import { packageRoot } from '../../lib/files/packageRoot';
 
 const embedded = join(packageRoot(), 'models', 'embedded');
 const fails = (code: string, message: RegExp) =>

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 
 import { expect, test } from '@jest/globals';
 
-import { loadComponent } from '../../lib/component';
-import { packageRoot } from '../../lib/packageRoot';
+import { loadComponent } from '../../lib/model/component';
+import { packageRoot } from '../../lib/files/packageRoot';
 import type { Tensor } from '../../lib/tensor';
 
 const classifier = join(packageRoot(), 'models', 'embedded', 'classifier.pt');

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
 import { emptyCache, listDevices, loadPipeline, memoryStatistics, resetPeakMemory, type Pipeline } from '../../lib';
-import { diagnose } from '../../lib/diagnose';
+import { diagnose } from '../../lib/cli/diagnose';
 import { native, readBuild } from '../../lib/native';
 import { findNvcc, fitsRuntime } from '../../setup/nvcc.cjs';
 

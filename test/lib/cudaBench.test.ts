@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 import { describe, expect, test } from '@jest/globals';
 
-import { packageRoot } from '../../lib/packageRoot';
+import { packageRoot } from '../../lib/files/packageRoot';
 import { testPython } from '../../setup/python.cjs';
 
 const { path: python, reason } = testPython();

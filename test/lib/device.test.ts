@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 
-import { resolveDevice, resolveDtype } from '../../lib/device';
+import { resolveDevice, resolveDtype } from '../../lib/model/device';
 
 import { embeddedManifest, errorOf } from './model';
 

@@ -3,7 +3,7 @@ import { expect, test } from '@jest/globals';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 
-import { errorCodes } from '../../lib/errors';
+import { errorCodes } from '../../lib/validation/errors';
 import { guidanceSchema, presetNames } from '../../lib/guidance';
 import { decodePng } from '../../lib/image/png';
 

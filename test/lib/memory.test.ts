@@ -5,9 +5,9 @@ import { join } from 'node:path';
 
 import { expect, test } from '@jest/globals';
 
-import { expectedMemory, freeMemory, partSizes, refuseTooLarge } from '../../lib/memory';
+import { expectedMemory, freeMemory, partSizes, refuseTooLarge } from '../../lib/model/memory';
 import { loadPipeline } from '../../lib/pipeline';
-import { pictureSize } from '../../lib/size';
+import { pictureSize } from '../../lib/call/size';
 
 import { embeddedManifest, errorOf } from './model';
 

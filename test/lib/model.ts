@@ -4,9 +4,9 @@ import { join } from 'node:path';
 
 import { bundleSchema, type BundleManifest } from '../../lib/bundle';
 import type { NativeSite } from '../../lib/native';
-import { generateSchema, type GenerateOptions } from '../../lib/options/generate';
-import { parse } from '../../lib/options/parse';
-import { packageRoot } from '../../lib/packageRoot';
+import { generateSchema, type GenerateOptions } from '../../lib/call/generateOptions';
+import { parse } from '../../lib/validation/parse';
+import { packageRoot } from '../../lib/files/packageRoot';
 import { plan, type Plan, type PlannedModel } from '../../lib/plan';
 
 export function embeddedManifest(): BundleManifest {

@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 
-import { generateSchema } from '../../lib/options/generate';
-import { loadSchema } from '../../lib/options/load';
-import { parse } from '../../lib/options/parse';
+import { generateSchema } from '../../lib/call/generateOptions';
+import { loadSchema } from '../../lib/model/loadOptions';
+import { parse } from '../../lib/validation/parse';
 
 import { errorOf } from './model';
 

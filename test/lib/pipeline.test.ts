@@ -19,7 +19,7 @@ import {
 import { psnr } from '../../lib/evaluation/fidelity';
 import type { GuidanceInput } from '../../lib/guidance';
 import { native } from '../../lib/native';
-import { packageRoot } from '../../lib/packageRoot';
+import { packageRoot } from '../../lib/files/packageRoot';
 
 const embedded = join(packageRoot(), 'models', 'embedded');
 const short = { classLabel: 8, seed: 7, numInferenceSteps: 4 } satisfies GenerateOptions;

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
 import { readBuild } from '../../lib/native';
-import { packageRoot } from '../../lib/packageRoot';
+import { packageRoot } from '../../lib/files/packageRoot';
 import { buildFolder } from '../../setup/cache.cjs';
 
 const { info } = readBuild();

@@ -1,8 +1,8 @@
 /** Everything that the report shows, measured in one go: plain data, each part written as JSON beside the page. */
-import { AbortError } from '../../errors';
+import { AbortError } from '../../validation/errors';
 import type { GuidanceInput } from '../../guidance';
 import type { Pipeline } from '../../pipeline';
-import type { GeneratedImage } from '../../result';
+import type { GeneratedImage } from '../../call/result';
 import { toFloat32 } from '../../tensor';
 import { chooseConditions, describeConditions, type Conditions } from '../conditions';
 import { traceGates, type GatesTrace } from '../gates';

@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { Pipeline } from '../../pipeline';
-import { checkNewFolder, writeNewFolder, writeSynced } from '../newFolder';
+import { checkNewFolder, writeNewFolder, writeSynced } from '../../files/newFolder';
 
 import { gatherFindings, type Findings, type ReportRequest } from './gather';
 import { composePage } from './page';

@@ -1,7 +1,7 @@
 /** The page itself: one HTML file that loads nothing, light or dark as the reader's system is. */
 import { encodePng, type Raster } from '../../image/png';
 import type { Pipeline } from '../../pipeline';
-import { version } from '../../version';
+import { version } from '../../files/version';
 import { drawMap } from '../spatialMap';
 
 import type { Findings } from './gather';

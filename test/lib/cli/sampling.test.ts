@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { decodePng } from '../../../lib/image/png';
-import { readMetadata } from '../../../lib/metadata';
+import { readMetadata } from '../../../lib/call/metadata';
 import { encodeSafetensors } from '../../../lib/tensor';
 
 import { run } from './run';

@@ -1,7 +1,7 @@
 /** What a network is given, and what of its answers is refused. A component of JavaScript stands for the TorchScript one. */
 import { describe, expect, test } from '@jest/globals';
 
-import { DetailGuidanceError } from '../../../lib/errors';
+import { DetailGuidanceError } from '../../../lib/validation/errors';
 import { PictureNetwork, prepare, type NetworkRecord } from '../../../lib/evaluation/network';
 import type { Tensor } from '../../../lib/tensor';
 

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { checkWritable, writeFileAtomic } from '../../../lib/image/atomic';
+import { checkWritable, writeFileAtomic } from '../../../lib/files/atomic';
 
 const bytes = Uint8Array.from([1, 2, 3]);
 let folder: string;

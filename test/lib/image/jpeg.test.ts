@@ -3,7 +3,7 @@ import { expect, test } from '@jest/globals';
 import { encode } from 'jpeg-js';
 
 import { decodeJpeg, isJpeg } from '../../../lib/image/jpeg';
-import { readPicture, readRaster } from '../../../lib/vae/picture';
+import { readPicture, readRaster } from '../../../lib/vae/inputPicture';
 import { errorOf } from '../model';
 
 /** Red on the left, blue on the right. */

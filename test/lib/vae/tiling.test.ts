@@ -3,7 +3,7 @@ import { expect, test } from '@jest/globals';
 
 import { vaeSchema } from '../../../lib/bundle/vae';
 import { decodeLatents } from '../../../lib/vae';
-import { readMask, readPicture } from '../../../lib/vae/picture';
+import { readMask, readPicture } from '../../../lib/vae/inputPicture';
 import { decodeTiles } from '../../../lib/vae/tiling';
 import type { Planes } from '../../../lib/vae/planes';
 import type { Tensor } from '../../../lib/tensor';

@@ -6,10 +6,10 @@ import { expect } from '@jest/globals';
 import { loadPipeline, type GenerateOptions, type GenerateResult, type Pipeline } from '../../../lib';
 import { openBundle } from '../../../lib/bundle';
 import type { Raster } from '../../../lib/image/png';
-import { Components } from '../../../lib/components';
-import { conditioningTensors } from '../../../lib/conditioning';
-import { encodeRequest } from '../../../lib/prompts';
-import { generateSchema } from '../../../lib/options/generate';
+import { Components } from '../../../lib/model/components';
+import { conditioningTensors } from '../../../lib/call/conditioning';
+import { encodeRequest } from '../../../lib/call/prompts';
+import { generateSchema } from '../../../lib/call/generateOptions';
 import { encodePrompts } from '../../../lib/text';
 import { toFloat32, type Tensor } from '../../../lib/tensor';
 

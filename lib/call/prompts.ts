@@ -1,12 +1,12 @@
 /** The prompts of a call become the conditioning tensors of its branches. */
-import type { Bundle, TextConditioning } from './bundle';
-import type { Components } from './components';
-import { DetailGuidanceError } from './errors';
+import type { Bundle, TextConditioning } from '../bundle';
+import type { Components } from '../model/components';
+import { DetailGuidanceError } from '../validation/errors';
 import { textOf } from './generation';
-import type { GenerateRequest } from './options/generate';
-import type { Plan } from './plan';
-import { encodePrompts, joinText } from './text';
-import type { Tensor } from './tensor';
+import type { GenerateRequest } from './generateOptions';
+import type { Plan } from '../plan';
+import { encodePrompts, joinText } from '../text';
+import type { Tensor } from '../tensor';
 
 /**
  * Checks the options that have to do with text.

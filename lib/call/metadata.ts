@@ -1,11 +1,11 @@
 /** What a picture's PNG says about how it was made, and the way back from it to the options that make it again. */
 import { createHash } from 'node:crypto';
 
-import { DetailGuidanceError } from './errors';
-import { asciiJson, decodePng } from './image/png';
-import type { GenerateOptions } from './options/generate';
-import type { Plan } from './plan';
-import { dtypes, type Dtype, type Tensor } from './tensor';
+import { DetailGuidanceError } from '../validation/errors';
+import { asciiJson, decodePng } from '../image/png';
+import type { GenerateOptions } from './generateOptions';
+import type { Plan } from '../plan';
+import { dtypes, type Dtype, type Tensor } from '../tensor';
 
 /** Keyword of the PNG's text chunk. */
 export const metadataKeyword = 'detail-guidance';

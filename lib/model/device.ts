@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 
-import type { BundleManifest } from './bundle';
-import { DetailGuidanceError, wrapNative } from './errors';
-import { native, type MemoryStatistics, type NativeAddon, type NativeLoadOptions } from './native';
+import type { BundleManifest } from '../bundle';
+import { DetailGuidanceError, wrapNative } from '../validation/errors';
+import { native, type MemoryStatistics, type NativeAddon, type NativeLoadOptions } from '../native';
 
 /**
  * 'auto' is the first CUDA device there is, else the CPU; 'cuda' is the first one.

@@ -1,9 +1,9 @@
 /** Image to image and inpainting: the picture and the mask of a call as latents. */
-import type { Components } from './components';
+import type { Components } from '../model/components';
 import { initialNoise, type Maker, type StartingPictures } from './generation';
-import type { GenerateRequest } from './options/generate';
-import type { Plan } from './plan';
-import { encodePicture, readMask, readPicture } from './vae';
+import type { GenerateRequest } from './generateOptions';
+import type { Plan } from '../plan';
+import { encodePicture, readMask, readPicture } from '../vae';
 
 /**
  * Encodes the call's picture; null for a call without one. As in diffusers, each image's generator first draws for the

@@ -3,7 +3,7 @@ import { z } from 'zod';
 
 import type { NativeEdit, NativeHook } from '../native';
 
-import { abortSignal, choice, either, finite, flag, list, strictObject, text, whole } from './vocabulary';
+import { abortSignal, choice, either, finite, flag, list, strictObject, text, whole } from '../validation/vocabulary';
 
 export const taps = choice(['input', 'output', 'query', 'value', 'attention']);
 const indices = (what: string) => z.union([z.null(), list(whole(0), `a list of ${what} indices from 0`)]);

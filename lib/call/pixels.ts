@@ -1,5 +1,5 @@
 /** From latents to pixels. */
-import { DetailGuidanceError } from './errors';
+import { DetailGuidanceError } from '../validation/errors';
 
 /**
  * The pixels of one image: the range of the bundle becomes 0 to 255, halves away from zero, beyond it clamped.

@@ -1,5 +1,5 @@
 /** Pictures that are given to `generate`: to start from, and as a mask. */
-import { DetailGuidanceError } from '../errors';
+import { DetailGuidanceError } from '../validation/errors';
 import { decodeJpeg, isJpeg } from '../image/jpeg';
 import { decodePng, type Raster } from '../image/png';
 import { resizeRaster } from '../image/resize';

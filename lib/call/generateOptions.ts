@@ -2,12 +2,12 @@
 import { z } from 'zod';
 
 import { guidanceSchema, presetNames } from '../guidance';
-import type { PhaseEvent, StepEvent } from '../progress';
+import type { PhaseEvent, StepEvent } from './stepEvent';
 import type { Tensor } from '../tensor';
 import type { Warning } from '../text';
 import type { Picture } from '../vae';
 
-import { abortSignal, choice, either, finite, flag, list, strictObject, text, whole } from './vocabulary';
+import { abortSignal, choice, either, finite, flag, list, strictObject, text, whole } from '../validation/vocabulary';
 
 const oneClass = either([whole(0), text()], 'a class index from 0 or the name of a class');
 

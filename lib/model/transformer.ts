@@ -1,5 +1,5 @@
 /** The bundle's transformer: loaded all the time, or only while it is used. */
-import type { NativeAddon, NativeLoadOptions, NativeModel } from './native';
+import type { NativeAddon, NativeLoadOptions, NativeModel } from '../native';
 
 export class Transformer {
   /** What the model said of itself when it was loaded first. */

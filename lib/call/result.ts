@@ -1,13 +1,13 @@
 /** What `generate` gives back. */
 import { join } from 'node:path';
 
-import { DetailGuidanceError } from './errors';
-import { writeFileAtomic } from './image/atomic';
-import { encodePng } from './image/png';
+import { DetailGuidanceError } from '../validation/errors';
+import { writeFileAtomic } from '../files/atomic';
+import { encodePng } from '../image/png';
 import { encodeMetadata, metadataKeyword, type PictureMetadata } from './metadata';
-import type { NativeExecution, NativeSharing } from './native';
-import type { Plan } from './plan';
-import type { Tensor } from './tensor';
+import type { NativeExecution, NativeSharing } from '../native';
+import type { Plan } from '../plan';
+import type { Tensor } from '../tensor';
 
 /** One picture, as tensor, as pixels, as PNG, as file. */
 export class GeneratedImage {

@@ -1,16 +1,16 @@
 /** One call of `generate`, from its plan to its pictures; what the pipeline does apart from waiting its turn. */
 import { randomInt } from 'node:crypto';
 
-import type { Bundle } from './bundle';
+import type { Bundle } from '../bundle';
 import { conditioningTensors } from './conditioning';
 import { tensorHash, type PictureMetadata } from './metadata';
-import type { NativeAddon, NativeModel, NativePlan } from './native';
-import type { GenerateOptions, GenerateRequest } from './options/generate';
-import { toPixels } from './picture';
-import type { Plan } from './plan';
+import type { NativeAddon, NativeModel, NativePlan } from '../native';
+import type { GenerateOptions, GenerateRequest } from './generateOptions';
+import { toPixels } from './pixels';
+import type { Plan } from '../plan';
 import { GeneratedImage, type GenerateResult } from './result';
-import { checkTensor, type Tensor } from './tensor';
-import { version } from './version';
+import { checkTensor, type Tensor } from '../tensor';
+import { version } from '../files/version';
 
 /** What made the pictures, for their metadata. */
 export interface Maker {

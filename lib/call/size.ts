@@ -1,8 +1,8 @@
 /** The size of a picture, in pixels, latent cells and tokens. */
-import type { BundleManifest } from './bundle';
-import { DetailGuidanceError } from './errors';
-import type { GenerateRequest } from './options/generate';
-import { readRaster } from './vae';
+import type { BundleManifest } from '../bundle';
+import { DetailGuidanceError } from '../validation/errors';
+import type { GenerateRequest } from './generateOptions';
+import { readRaster } from '../vae';
 
 export interface PictureSize {
   /** Of one image's latent: [channels, height, width], or [channels, frames, height, width] for video. */

@@ -1,5 +1,5 @@
 /** Runs jobs one after the other, in the order in which they came. */
-import { AbortError } from './errors';
+import { AbortError } from '../validation/errors';
 
 export class Queue {
   private tail: Promise<unknown> = Promise.resolve();

@@ -1,8 +1,8 @@
 /** The parts of a bundle beside its transformer: text encoders and VAE, loaded when they are needed or all the time. */
-import type { Bundle } from './bundle';
+import type { Bundle } from '../bundle';
 import { loadComponent, type Component } from './component';
-import type { NativeLoadOptions } from './native';
-import { loadTokenizer, type PromptTokenizer } from './text';
+import type { NativeLoadOptions } from '../native';
+import { loadTokenizer, type PromptTokenizer } from '../text';
 
 /** Where the parts run and how they are kept. */
 export interface ComponentOptions {

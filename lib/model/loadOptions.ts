@@ -3,7 +3,7 @@ import { z } from 'zod';
 
 import { fusionKinds } from '../native';
 
-import { abortSignal, choice, either, flag, strictObject } from './vocabulary';
+import { abortSignal, choice, either, flag, strictObject } from '../validation/vocabulary';
 
 const deviceName = z
   .string({ error: "'auto', 'cpu', 'cuda' or 'cuda:N'" })

@@ -1,8 +1,8 @@
 /** The inputs of a single run of the transformer. */
-import type { Bundle } from './bundle';
-import { DetailGuidanceError } from './errors';
-import { nearest } from './options/vocabulary';
-import { checkTensor, dtypes, elementCount, type Tensor } from './tensor';
+import type { Bundle } from '../bundle';
+import { DetailGuidanceError } from '../validation/errors';
+import { nearest } from '../validation/vocabulary';
+import { checkTensor, dtypes, elementCount, type Tensor } from '../tensor';
 
 /**
  * Tensors by name, put in the order of the model's arguments.

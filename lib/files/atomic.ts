@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { open, rename, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 
-import { AbortError, DetailGuidanceError } from '../errors';
+import { AbortError, DetailGuidanceError } from '../validation/errors';
 
 /**
  * Writes a file atomically: whoever opens `path` sees the old content or all of the new one, also after a crash

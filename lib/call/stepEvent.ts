@@ -1,6 +1,6 @@
 /** What `onStep` is told. */
-import type { NativeProgress } from './native';
-import type { Tensor } from './tensor';
+import type { NativeProgress } from '../native';
+import type { Tensor } from '../tensor';
 
 export interface StepEvent {
   /** The step that was just taken, from 1. */

@@ -2,12 +2,12 @@
 import { z } from 'zod';
 
 import { resolveDevice } from './device';
-import { AbortError, DetailGuidanceError, wrapNative } from './errors';
-import { native, type NativeComponent } from './native';
-import { parse } from './options/parse';
-import { abortSignal, choice, flag, strictObject } from './options/vocabulary';
-import { Queue } from './queue';
-import type { Tensor } from './tensor';
+import { AbortError, DetailGuidanceError, wrapNative } from '../validation/errors';
+import { native, type NativeComponent } from '../native';
+import { parse } from '../validation/parse';
+import { abortSignal, choice, flag, strictObject } from '../validation/vocabulary';
+import { Queue } from '../call/queue';
+import type { Tensor } from '../tensor';
 
 const componentSchema = strictObject({
   /** `auto` takes the first CUDA device there is, else the CPU. Default auto. */

@@ -2,10 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { freemem } from 'node:os';
 
-import type { BundleManifest } from './bundle';
-import { DetailGuidanceError } from './errors';
-import type { NativeAddon, NativeLoadOptions } from './native';
-import type { PictureSize } from './size';
+import type { BundleManifest } from '../bundle';
+import { DetailGuidanceError } from '../validation/errors';
+import type { NativeAddon, NativeLoadOptions } from '../native';
+import type { PictureSize } from '../call/size';
 
 type Dtype = NativeLoadOptions['dtype'];
 

@@ -1,7 +1,7 @@
 /** Runs a schema over what the caller gave and turns its complaint into one sentence. */
 import type { z } from 'zod';
 
-import { DetailGuidanceError, type ErrorCode } from '../errors';
+import { DetailGuidanceError, type ErrorCode } from './errors';
 
 /**
  * Validates `value` and fills in defaults.

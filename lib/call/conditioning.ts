@@ -1,12 +1,12 @@
 /** What the model is conditioned on, from the options to the tensors of its inputs. */
-import type { Bundle, BundleInput, BundleManifest } from './bundle';
-import { DetailGuidanceError } from './errors';
-import type { Conditioning } from './guidance';
-import type { GenerateRequest } from './options/generate';
-import { nearest } from './options/vocabulary';
+import type { Bundle, BundleInput, BundleManifest } from '../bundle';
+import { DetailGuidanceError } from '../validation/errors';
+import type { Conditioning } from '../guidance';
+import type { GenerateRequest } from './generateOptions';
+import { nearest } from '../validation/vocabulary';
 import { pictureSize, type PictureSize } from './size';
-import { checkTensor, type Tensor } from './tensor';
-import { positions } from './text';
+import { checkTensor, type Tensor } from '../tensor';
+import { positions } from '../text';
 
 /**
  * The class index of each image.

@@ -1,7 +1,7 @@
 /** One call of a pipeline, from its turn to its end. */
-import { AbortError } from './errors';
-import type { NativeModel, NativeRun } from './native';
-import type { Transformer } from './transformer';
+import { AbortError } from '../validation/errors';
+import type { NativeModel, NativeRun } from '../native';
+import type { Transformer } from '../model/transformer';
 
 /** What happens during one call: its native runs, what its callbacks threw, its signal. */
 export class During {

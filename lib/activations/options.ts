@@ -1,11 +1,11 @@
 /** The options of `pipeline.activations`, `dumpActivations` and `quantisationStatistics`. */
 import { z } from 'zod';
 
-import type { ActivationRecord } from '../activations/record';
+import type { ActivationRecord } from './record';
 
-import { taps } from './forward';
-import { generateSchema } from './generate';
-import { abortSignal, choice, either, finite, flag, list, strictObject, text, whole } from './vocabulary';
+import { taps } from '../call/forwardOptions';
+import { generateSchema } from '../call/generateOptions';
+import { abortSignal, choice, either, finite, flag, list, strictObject, text, whole } from '../validation/vocabulary';
 
 const siteSchema = strictObject({
   /** Path pattern of submodules: `blocks.3`; `*` is one component, `**` any number of them. */

@@ -1,11 +1,11 @@
 /** What this machine has and lacks for the addon, as plain data; never throws. `detail-guidance doctor` prints it. */
-import { cacheFolder, freeBytes } from '../setup/cache.cjs';
-import { searchLibtorch, type Candidate } from '../setup/libtorch.cjs';
-import { findPython, testPython } from '../setup/python.cjs';
-import { findBuildTools, findCompiler } from '../setup/toolchain.cjs';
-import { openBundle } from './bundle';
-import { cpuHasBfloat16 } from './device';
-import { native, readBuild, type BuildInfo } from './native';
+import { cacheFolder, freeBytes } from '../../setup/cache.cjs';
+import { searchLibtorch, type Candidate } from '../../setup/libtorch.cjs';
+import { findPython, testPython } from '../../setup/python.cjs';
+import { findBuildTools, findCompiler } from '../../setup/toolchain.cjs';
+import { openBundle } from '../bundle';
+import { cpuHasBfloat16 } from '../model/device';
+import { native, readBuild, type BuildInfo } from '../native';
 
 /** A program that was looked for: `reason` says why it cannot be used. */
 export interface ProgramFinding {
