@@ -43,7 +43,7 @@ export interface NativeLoadOptions {
   fuse?: FusionKind[];
 }
 
-/** See native/core/fusion.h. */
+/** See native/core/graph/fusion.h. */
 export const fusionKinds = ['modulation', 'residual', 'rotary', 'gelu', 'swiglu', 'update'] as const;
 export type FusionKind = (typeof fusionKinds)[number];
 
@@ -116,7 +116,7 @@ export interface NativeEdit {
   seed?: number;
 }
 
-/** What is not linear in the branches; see native/core/combine.h for the equations. */
+/** What is not linear in the branches; see native/core/sampling/combine.h for the equations. */
 export type NativeAdjustment =
   | { kind: 'project'; branch: number; reference: number }
   | { kind: 'apg'; branch: number; reference: number; eta: number; normThreshold: number; momentum: number }
@@ -181,7 +181,7 @@ export interface NativeRecords {
   images: number;
   /** Five numbers a record: site, branch, tokens, channels, and key tokens that attention mass is given for. */
   index: Int32Array;
-  /** For each record, for each image: what native/core/statistics.h says, then the attention mass as floats. */
+  /** For each record, for each image: what native/core/recording/statistics.h says, then the attention mass as floats. */
   words: Int32Array;
   /** One for each record, [images, tokens, channels], where whole hidden states were asked for. */
   tensors: Tensor[];

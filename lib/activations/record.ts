@@ -74,7 +74,7 @@ export function* decodeRecords(
 
 type Statistics = Pick<ActivationRecord, 'channels' | 'tokens' | 'top' | 'nonFinite'>;
 
-/** In the order of native/core/statistics.h. */
+/** In the order of native/core/recording/statistics.h. */
 function readStatistics(
   reader: WordReader,
   { channels: perChannel, percentiles, tokens: norms, top }: NativeRecording,

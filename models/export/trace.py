@@ -7,7 +7,7 @@ in, take the stand-ins' places and are written one after the other. No second co
 made, and a model that was loaded in bfloat16 needs no float32 one.
 
 The trace is a float32 program whatever the dtype of the weights in the file: the native loader
-brings activations and weights together (native/core/precision.h).
+brings activations and weights together (native/core/graph/precision.h).
 """
 
 from __future__ import annotations

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "native/core/component.h"
-#include "native/core/model.h"
-#include "native/core/plan.h"
+#include "native/core/model/component.h"
+#include "native/core/model/model.h"
+#include "native/core/sampling/plan.h"
 
 // JavaScript values to the core's plain data and back. Everything is copied, so nothing the worker reads can change
 // under it. All functions throw Napi::Error with a code: BAD_OPTION or BAD_TENSOR. JavaScript thread only.

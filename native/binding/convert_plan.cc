@@ -2,7 +2,7 @@
 
 #include "native/binding/convert.h"
 #include "native/core/error.h"
-#include "native/core/memory.h"
+#include "native/core/device/memory.h"
 
 namespace dg::binding {
 namespace {

@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "native/binding/worker.h"
-#include "native/core/component.h"
+#include "native/core/model/component.h"
 
 namespace dg::binding {
 

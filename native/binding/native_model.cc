@@ -11,8 +11,8 @@
 #include "native/binding/environment.h"
 #include "native/binding/run.h"
 #include "native/core/error.h"
-#include "native/core/forward.h"
-#include "native/core/sampler.h"
+#include "native/core/hooks/forward.h"
+#include "native/core/sampling/sampler.h"
 
 namespace dg::binding {
 namespace {

@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "native/binding/worker.h"
-#include "native/core/model.h"
+#include "native/core/model/model.h"
 
 namespace dg::binding {
 

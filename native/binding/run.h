@@ -12,7 +12,7 @@
 #include "native/binding/convert.h"
 #include "native/binding/worker.h"
 #include "native/core/error.h"
-#include "native/core/memory.h"
+#include "native/core/device/memory.h"
 
 namespace dg::binding {
 

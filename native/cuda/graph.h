@@ -4,7 +4,7 @@
 
 #include <memory>
 
-#include "native/core/work_recorder.h"
+#include "native/core/device/work_recorder.h"
 
 namespace dg::cuda {
 

@@ -12,12 +12,12 @@
 #include <optional>
 #include <tuple>
 
-#include "native/core/fuse.h"
-#include "native/core/fuse_activation.h"
-#include "native/core/fuse_attention.h"
-#include "native/core/statistics.h"
-#include "native/core/tap.h"
-#include "native/core/update.h"
+#include "native/core/graph/fuse.h"
+#include "native/core/graph/fuse_activation.h"
+#include "native/core/graph/fuse_attention.h"
+#include "native/core/recording/statistics.h"
+#include "native/core/hooks/tap.h"
+#include "native/core/sampling/update.h"
 #include "native/cuda/channel_statistics.h"
 #include "native/cuda/kernels.h"
 #endif

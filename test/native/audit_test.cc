@@ -1,7 +1,7 @@
 // A TorchScript archive is a program: what may run, and what is refused by name before it does.
-#include "native/core/audit.h"
+#include "native/core/graph/audit.h"
 
-#include "native/core/archive.h"
+#include "native/core/graph/archive.h"
 #include "test/native/check.h"
 #include "test/native/toy_model.h"
 

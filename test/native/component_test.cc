@@ -1,5 +1,5 @@
 // A component is a function of tensors: its results flattened in order, weights moved once, errors by name.
-#include "native/core/component.h"
+#include "native/core/model/component.h"
 
 #include "test/native/check.h"
 #include "test/native/toy_model.h"

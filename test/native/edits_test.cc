@@ -3,7 +3,7 @@
 
 #include <limits>
 
-#include "native/core/edit.h"
+#include "native/core/hooks/edit.h"
 #include "test/native/check.h"
 
 using namespace dg;

@@ -1,15 +1,15 @@
 // Chains are found in the graphs that tracing leaves, and give what the separate operators give.
-#include "native/core/fusion.h"
+#include "native/core/graph/fusion.h"
 
 #include <ATen/Functions.h>
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/jit/ir/irparser.h>
 
-#include "native/core/fuse_activation.h"
-#include "native/core/fuse_attention.h"
-#include "native/core/program.h"
-#include "native/core/tap.h"
-#include "native/core/update.h"
+#include "native/core/graph/fuse_activation.h"
+#include "native/core/graph/fuse_attention.h"
+#include "native/core/graph/program.h"
+#include "native/core/hooks/tap.h"
+#include "native/core/sampling/update.h"
 #include "test/native/check.h"
 
 using namespace dg;

@@ -17,11 +17,11 @@
 #include "native/cuda/kernels.cu"             // NOLINT(build/include)
 #undef cuda
 
-#include "native/core/fuse.h"
-#include "native/core/fuse_activation.h"
-#include "native/core/fuse_attention.h"
-#include "native/core/statistics.h"
-#include "native/core/update.h"
+#include "native/core/graph/fuse.h"
+#include "native/core/graph/fuse_activation.h"
+#include "native/core/graph/fuse_attention.h"
+#include "native/core/recording/statistics.h"
+#include "native/core/sampling/update.h"
 
 using namespace dg;
 

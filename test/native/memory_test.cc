@@ -1,5 +1,5 @@
 // Memory that runs out is an error with a code of its own, after which the model works as before.
-#include "native/core/memory.h"
+#include "native/core/device/memory.h"
 
 #include <ATen/Functions.h>
 #include <c10/core/CachingDeviceAllocator.h>
@@ -7,7 +7,7 @@
 #include <new>
 #include <stdexcept>
 
-#include "native/core/sampler.h"
+#include "native/core/sampling/sampler.h"
 #include "test/native/check.h"
 #include "test/native/toy_model.h"
 

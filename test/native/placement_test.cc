@@ -11,12 +11,12 @@
 #include <string>
 #include <vector>
 
-#include "native/core/archive.h"
-#include "native/core/flatten.h"
-#include "native/core/precision.h"
-#include "native/core/program.h"
-#include "native/core/tap.h"
-#include "native/core/weights.h"
+#include "native/core/graph/archive.h"
+#include "native/core/graph/flatten.h"
+#include "native/core/graph/precision.h"
+#include "native/core/graph/program.h"
+#include "native/core/hooks/tap.h"
+#include "native/core/model/weights.h"
 #include "test/native/check.h"
 #include "test/native/toy_model.h"
 

@@ -1,5 +1,5 @@
 // Memory of large tensors is used again within a scope, given back at its end, and safe with tensors that outlive it.
-#include "native/core/recycle.h"
+#include "native/core/device/recycle.h"
 
 #include <ATen/Functions.h>
 

@@ -4,7 +4,7 @@
 
 #include <limits>
 
-#include "native/core/sampler.h"
+#include "native/core/sampling/sampler.h"
 #include "test/native/check.h"
 #include "test/native/toy_model.h"
 

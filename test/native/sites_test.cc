@@ -1,8 +1,8 @@
 // Finding sites: paths, patterns, streams, blocks; and what a file that is no transformer is told.
 #include <fstream>
 
-#include "native/core/site.h"
-#include "native/core/tap.h"
+#include "native/core/graph/site.h"
+#include "native/core/hooks/tap.h"
 #include "test/native/check.h"
 #include "test/native/toy_model.h"
 

@@ -1,13 +1,13 @@
 // Statistics of hidden states: the processor's own loops against libtorch's operators and against definitions.
-#include "native/core/statistics.h"
+#include "native/core/recording/statistics.h"
 
 #include <ATen/Functions.h>
 
 #include <cmath>
 #include <limits>
 
-#include "native/core/attention_mass.h"
-#include "native/core/sampler.h"
+#include "native/core/hooks/attention_mass.h"
+#include "native/core/sampling/sampler.h"
 #include "test/native/check.h"
 
 using namespace dg;

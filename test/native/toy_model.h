@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "native/core/model.h"
+#include "native/core/model/model.h"
 
 namespace dg::test {
 

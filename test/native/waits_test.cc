@@ -6,7 +6,7 @@
 #include <set>
 #include <string>
 
-#include "native/core/sampler.h"
+#include "native/core/sampling/sampler.h"
 #include "test/native/check.h"
 #include "test/native/toy_model.h"
 

@@ -1,0 +1,75 @@
+#include "native/core/graph/fuse_activation.h"
+
+#include <ATen/Functions.h>
+#include <torch/csrc/jit/ir/constants.h>
+#include <torch/csrc/jit/passes/dead_code_elimination.h>
+
+#include "native/core/graph/pattern.h"
+
+namespace dg {
+namespace {
+
+using torch::jit::Block;
+using torch::jit::Graph;
+using torch::jit::Node;
+using torch::jit::Value;
+
+// The node that makes a value which only this user reads.
+Node* ownNode(Value* value, c10::Symbol kind) {
+  Node* node = value->node();
+  return node->kind() == kind && value->uses().size() == 1 ? node : nullptr;
+}
+
+void fuseGelu(Block* block) {
+  for (Node* node : block->nodes()) {
+    for (Block* inner : node->blocks()) fuseGelu(inner);
+    if (node->kind() != c10::aten::gelu) continue;
+    const auto kind = torch::jit::toIValue(node->input(1));
+    if (!kind || !kind->isString() || kind->toStringRef() != "tanh") continue;
+    Node* linear = ownNode(node->input(0), c10::aten::linear);
+    if (linear == nullptr || linear->input(2)->mustBeNone()) continue;
+    substitute(node, "linear_gelu", linear->inputs());
+  }
+}
+
+void fuseSilu(Block* block) {
+  for (Node* node : block->nodes()) {
+    for (Block* inner : node->blocks()) fuseSilu(inner);
+    if (!isProductOfTensors(node)) continue;
+    for (const size_t side : {0, 1}) {
+      Node* silu = ownNode(node->input(side), c10::aten::silu);
+      if (silu == nullptr) continue;
+      substitute(node, "gated_silu", {node->input(1 - side), silu->input(0)});
+      break;
+    }
+  }
+}
+
+}  // namespace
+
+void fuseLinearGelu(const std::shared_ptr<Graph>& graph) {
+  if (mutates(graph->block())) return;
+  fuseGelu(graph->block());
+  torch::jit::EliminateDeadCode(graph);
+}
+
+void fuseGatedSilu(const std::shared_ptr<Graph>& graph) {
+  if (mutates(graph->block())) return;
+  fuseSilu(graph->block());
+  torch::jit::EliminateDeadCode(graph);
+}
+
+at::Tensor linearGelu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  // On CUDA the epilogue of the matrix product adds the bias and applies GELU with tanh (cublasLt); the operator of
+  // this name on the CPU applies the other GELU, with erf.
+  const bool inEpilogue = x.is_cuda() && x.dim() >= 2 && weight.dim() == 2 && bias.dim() == 1 &&
+                          x.scalar_type() == weight.scalar_type() && x.scalar_type() == bias.scalar_type();
+  if (!inEpilogue) return at::gelu(at::linear(x, weight, bias), "tanh");
+  auto sizes = x.sizes().vec();
+  sizes.back() = weight.size(0);
+  return at::_addmm_activation(bias, x.reshape({-1, x.size(-1)}), weight.t(), 1, 1, /*use_gelu=*/true).view(sizes);
+}
+
+at::Tensor gatedSilu(const at::Tensor& a, const at::Tensor& b) { return at::mul(a, at::silu(b)); }
+
+}  // namespace dg

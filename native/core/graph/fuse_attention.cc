@@ -1,0 +1,245 @@
+#include "native/core/graph/fuse_attention.h"
+
+#include <ATen/Functions.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/jit/ir/constants.h>
+#include <torch/csrc/jit/passes/dead_code_elimination.h>
+
+#include <string>
+#include <vector>
+
+#include "native/core/graph/pattern.h"
+#include "native/core/hooks/tap.h"
+
+namespace dg {
+namespace {
+
+using torch::jit::Block;
+using torch::jit::Graph;
+using torch::jit::Node;
+using torch::jit::Value;
+
+constexpr const char* kNormRotary = "norm_rotary";
+
+c10::Symbol symbol() {
+  static const auto kind = c10::Symbol::fromQualString(std::string(kNamespace) + "::" + kNormRotary);
+  return kind;
+}
+
+Value* none(Node* before) {
+  torch::jit::WithInsertPoint guard(before);
+  return before->owningGraph()->insertConstant(c10::IValue());
+}
+
+// The elements of a list that is built where it is used.
+at::ArrayRef<Value*> elements(Value* list) {
+  Node* node = list->node();
+  return node->kind() == c10::prim::ListConstruct ? node->inputs() : at::ArrayRef<Value*>{};
+}
+
+// Whether `list` is [last axis] or, as a shape, [channels]: one constant whole number.
+bool isOneNumber(Value* list, std::optional<int64_t> wanted) {
+  if (const auto constant = torch::jit::toIValue(list); constant && constant->isIntList()) {
+    const auto numbers = constant->toIntVector();
+    return numbers.size() == 1 && (!wanted || numbers[0] == *wanted);
+  }
+  const auto items = elements(list);
+  if (items.size() != 1) return false;
+  const auto number = constantInt(items[0]);
+  return number && (!wanted || *number == *wanted);
+}
+
+struct Norm {
+  Value* x;
+  Value* weight;  // null: none
+  double epsilon;
+};
+
+// x · rsqrt(mean(x²) + eps), spelled out, given the product.
+std::optional<Norm> spelledNorm(Node* product) {
+  if (!isProductOfTensors(product)) return std::nullopt;
+  for (const size_t side : {0, 1}) {
+    Node* root = product->input(side)->node();
+    if (root->kind() != c10::aten::rsqrt) continue;
+    Node* sum = root->input(0)->node();
+    if (sum->kind() != c10::aten::add || !constantDouble(sum->input(1))) continue;
+    Node* mean = sum->input(0)->node();
+    if (mean->kind() != c10::aten::mean || mean->inputs().size() < 3 || !isOneNumber(mean->input(1), -1)) continue;
+    const auto keep = torch::jit::toIValue(mean->input(2));
+    if (!keep || !keep->isBool() || !keep->toBool()) continue;
+    Node* power = mean->input(0)->node();
+    if (power->kind() != c10::aten::pow || constantInt(power->input(1)) != 2) continue;
+    Value* x = throughCasts(product->input(1 - side));
+    if (throughCasts(power->input(0)) != x) continue;
+    return Norm{x, nullptr, *constantDouble(sum->input(1))};
+  }
+  return std::nullopt;
+}
+
+std::optional<Norm> normOf(Node* node) {
+  if (node->kind() == c10::aten::rms_norm) {
+    const bool overLast = isOneNumber(node->input(1), std::nullopt) && constantDouble(node->input(3));
+    if (!overLast) return std::nullopt;
+    const bool plain = node->input(2)->mustBeNone();
+    return Norm{throughCasts(node->input(0)), plain ? nullptr : node->input(2), *constantDouble(node->input(3))};
+  }
+  if (!isProductOfTensors(node)) return std::nullopt;
+  for (const size_t side : {0, 1}) {
+    auto inner = spelledNorm(throughCasts(node->input(side))->node());
+    // The weight is a vector that the program holds: a product with anything else is not part of the norm.
+    const auto weight = torch::jit::toIValue(throughCasts(node->input(1 - side)));
+    if (!inner || !weight || !weight->isTensor() || weight->toTensor().dim() != 1) continue;
+    inner->weight = throughCasts(node->input(1 - side));
+    return inner;
+  }
+  return std::nullopt;
+}
+
+struct Rotation {
+  Value *x, *cosine, *sine;
+};
+
+// x of [−odd, even] interleaved, as `torch.stack([-imag, real], -1).flatten(3)` spells it.
+Value* rotatedHalf(Value* value) {
+  Node* flat = throughCasts(value)->node();
+  if (flat->kind() != c10::aten::flatten || constantInt(flat->input(1)) != 3) return nullptr;
+  Node* stack = flat->input(0)->node();
+  if (stack->kind() != c10::aten::stack || constantInt(stack->input(1)) != -1) return nullptr;
+  const auto halves = elements(stack->input(0));
+  if (halves.size() != 2 || halves[0]->node()->kind() != c10::aten::neg) return nullptr;
+  Value* imaginary = halves[0]->node()->input(0);
+  Value* real = halves[1];
+  Node* unpack = real->node();
+  const bool inOrder = unpack->kind() == c10::prim::ListUnpack && imaginary->node() == unpack && real->offset() == 0 &&
+                       imaginary->offset() == 1 && unpack->outputs().size() == 2;
+  if (!inOrder) return nullptr;
+  Node* unbind = unpack->input()->node();
+  if (unbind->kind() != c10::aten::unbind || constantInt(unbind->input(1)) != -1) return nullptr;
+  Node* reshape = unbind->input(0)->node();
+  if (reshape->kind() != c10::aten::reshape) return nullptr;
+  const auto shape = elements(reshape->input(1));
+  if (shape.size() != 5 || constantInt(shape[4]) != 2 || constantInt(shape[3]) != -1) return nullptr;
+  return throughCasts(reshape->input(0));
+}
+
+std::optional<Rotation> rotationOf(Node* sum) {
+  if (!isAddOfTensors(sum)) return std::nullopt;
+  for (const size_t side : {0, 1}) {
+    Node* straight = sum->input(side)->node();
+    Node* crossed = sum->input(1 - side)->node();
+    if (!isProductOfTensors(straight) || !isProductOfTensors(crossed)) return std::nullopt;
+    for (const size_t half : {0, 1}) {
+      Value* x = rotatedHalf(crossed->input(half));
+      if (x == nullptr) continue;
+      for (const size_t own : {0, 1}) {
+        if (throughCasts(straight->input(own)) != x) continue;
+        return Rotation{x, straight->input(1 - own), crossed->input(1 - half)};
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+// The cast back to the dtype of the hidden state, when that is all that reads the value; else the node itself.
+Node* withCastBack(Node* node) {
+  const auto& uses = node->output()->uses();
+  return uses.size() == 1 && uses[0].user->kind() == c10::aten::to && uses[0].offset == 0 ? uses[0].user : node;
+}
+
+void fuseBlock(Block* block) {
+  for (Node* node : block->nodes()) {
+    for (Block* inner : node->blocks()) fuseBlock(inner);
+    if (const auto norm = normOf(node)) {
+      Value* weight = norm->weight != nullptr ? norm->weight : none(node);
+      Node* last = withCastBack(node);
+      torch::jit::WithInsertPoint guard(last);
+      Value* epsilon = last->owningGraph()->insertConstant(norm->epsilon);
+      substitute(last, kNormRotary, {norm->x, weight, epsilon, none(last), none(last)});
+    } else if (const auto rotation = rotationOf(node)) {
+      Node* last = withCastBack(node);
+      substitute(last, kNormRotary, {rotation->x, none(last), none(last), rotation->cosine, rotation->sine});
+    }
+  }
+}
+
+// A rotation of what a norm gives, and nobody else reads, is one pass.
+void mergeBlock(Block* block) {
+  for (Node* node : block->nodes()) {
+    for (Block* inner : node->blocks()) mergeBlock(inner);
+    if (node->kind() != symbol() || node->input(3)->mustBeNone() || !node->input(2)->mustBeNone()) continue;
+    Node* norm = node->input(0)->node();
+    const bool own = norm->kind() == symbol() && norm->input(3)->mustBeNone() && norm->output()->uses().size() == 1 &&
+                     norm->owningBlock() == block;
+    if (!own) continue;
+    node->replaceInput(0, norm->input(0));
+    node->replaceInput(1, norm->input(1));
+    node->replaceInput(2, norm->input(2));
+  }
+}
+
+// The rotation of `x` in one pass, rounding where the separate operators do.
+bool fitsOnePass(const at::Tensor& x, const at::Tensor& cosine, const at::Tensor& sine) {
+  const auto isTable = [&](const at::Tensor& table) {
+    return table.is_cpu() && table.scalar_type() == at::kFloat && table.dim() == 4 && table.stride(3) == 1 &&
+           table.size(3) == x.size(3);
+  };
+  return x.is_cpu() && x.scalar_type() == at::kFloat && x.dim() == 4 && x.is_contiguous() && x.size(3) % 2 == 0 &&
+         x.numel() > 0 && isTable(cosine) && isTable(sine);
+}
+
+at::Tensor rotateInOnePass(const at::Tensor& x, const at::Tensor& cosine, const at::Tensor& sine) {
+  auto result = at::empty_like(x);
+  const auto cosines = cosine.expand(x.sizes()), sines = sine.expand(x.sizes());
+  const float* from = x.const_data_ptr<float>();
+  float* to = result.data_ptr<float>();
+  const float* c = cosines.const_data_ptr<float>();
+  const float* s = sines.const_data_ptr<float>();
+  const int64_t channels = x.size(3), heads = x.size(2), middle = x.size(1);
+  at::parallel_for(0, x.size(0) * middle * heads, 64, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t i2 = row % heads, i1 = row / heads % middle, i0 = row / heads / middle;
+      const float* cosineRow = c + i0 * cosines.stride(0) + i1 * cosines.stride(1) + i2 * cosines.stride(2);
+      const float* sineRow = s + i0 * sines.stride(0) + i1 * sines.stride(1) + i2 * sines.stride(2);
+      const float* in = from + row * channels;
+      float* out = to + row * channels;
+      for (int64_t i = 0; i < channels; i += 2) {
+        out[i] = in[i] * cosineRow[i] - in[i + 1] * sineRow[i];
+        out[i + 1] = in[i + 1] * cosineRow[i + 1] + in[i] * sineRow[i + 1];
+      }
+    }
+  });
+  return result;
+}
+
+at::Tensor rotateSeparately(const at::Tensor& x, const at::Tensor& cosine, const at::Tensor& sine) {
+  const auto pairs = x.unflatten(-1, {-1, 2}).unbind(-1);
+  const auto rotated = at::stack({-pairs[1], pairs[0]}, -1).flatten(-2);
+  return (x.to(at::kFloat) * cosine + rotated.to(at::kFloat) * sine).to(x.scalar_type());
+}
+
+}  // namespace
+
+void fuseNormRotary(const std::shared_ptr<Graph>& graph) {
+  if (mutates(graph->block())) return;
+  fuseBlock(graph->block());
+  torch::jit::EliminateDeadCode(graph);
+  mergeBlock(graph->block());
+  torch::jit::EliminateDeadCode(graph);
+}
+
+at::Tensor normRotary(const at::Tensor& x, const std::optional<at::Tensor>& weight, std::optional<double> eps,
+                      const std::optional<at::Tensor>& cosine, const std::optional<at::Tensor>& sine) {
+  auto result = x;
+  const bool isPlain = !weight || (weight->sizes().equals({x.size(-1)}) && weight->scalar_type() == x.scalar_type());
+  if (eps && isPlain) {
+    result = at::rms_norm(x, {x.size(-1)}, weight, *eps);
+  } else if (eps) {
+    const auto wide = x.to(at::kFloat);
+    result = (wide * at::rsqrt(wide.pow(2).mean(-1, /*keepdim=*/true) + *eps) * *weight).to(x.scalar_type());
+  }
+  if (!cosine || !sine) return result;
+  return fitsOnePass(result, *cosine, *sine) ? rotateInOnePass(result, *cosine, *sine)
+                                             : rotateSeparately(result, *cosine, *sine);
+}
+
+}  // namespace dg

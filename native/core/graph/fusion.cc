@@ -1,0 +1,95 @@
+#include "native/core/graph/fusion.h"
+
+#include <array>
+#include <utility>
+
+#include "native/core/error.h"
+#include "native/core/graph/fuse.h"
+#include "native/core/graph/fuse_activation.h"
+#include "native/core/graph/fuse_attention.h"
+#include "native/core/hooks/tap.h"
+
+namespace dg {
+namespace {
+
+constexpr std::array<std::pair<const char*, bool Fusions::*>, 6> kKinds{{{"modulation", &Fusions::modulation},
+                                                                         {"residual", &Fusions::residual},
+                                                                         {"rotary", &Fusions::rotary},
+                                                                         {"gelu", &Fusions::gelu},
+                                                                         {"swiglu", &Fusions::swiglu},
+                                                                         {"update", &Fusions::update}}};
+
+constexpr std::array<std::pair<const char*, const char*>, 5> kOperators{{{"modulated_layer_norm", "modulation"},
+                                                                         {"gated_residual", "residual"},
+                                                                         {"norm_rotary", "rotary"},
+                                                                         {"linear_gelu", "gelu"},
+                                                                         {"gated_silu", "swiglu"}}};
+
+void count(const torch::jit::Block* block, std::map<std::string, int64_t>& found) {
+  for (const auto* node : block->nodes()) {
+    for (const auto& [name, kind] : kOperators) {
+      if (node->kind() == c10::Symbol::fromQualString(std::string(kNamespace) + "::" + name)) ++found[kind];
+    }
+    for (const auto* inner : node->blocks()) count(inner, found);
+  }
+}
+
+}  // namespace
+
+Fusions Fusions::forDevice(at::Device device) {
+  Fusions fusions;
+  fusions.modulation = fusions.residual = fusions.rotary = true;
+  if (device.is_cuda()) fusions.gelu = fusions.swiglu = fusions.update = true;
+  return fusions;
+}
+
+Fusions Fusions::named(const std::vector<std::string>& names) {
+  Fusions fusions;
+  for (const auto& wanted : names) {
+    bool isKnown = false;
+    std::string known;
+    for (const auto& [name, member] : kKinds) {
+      known += (known.empty() ? "'" : ", '") + std::string(name) + "'";
+      if (wanted != name) continue;
+      fusions.*member = true;
+      isKnown = true;
+    }
+    if (!isKnown) throw Error("BAD_OPTION", "fuse names '" + wanted + "': expected some of " + known + ".");
+  }
+  return fusions;
+}
+
+std::vector<std::string> Fusions::names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, member] : kKinds) {
+    if (this->*member) names.emplace_back(name);
+  }
+  return names;
+}
+
+void fuse(const std::shared_ptr<torch::jit::Graph>& graph, const Fusions& fusions) {
+  // First: half of a rotation looks like a gated residual.
+  if (fusions.rotary) fuseNormRotary(graph);
+  if (fusions.modulation || fusions.residual) fuseChains(graph, fusions.modulation, fusions.residual);
+  if (fusions.gelu) fuseLinearGelu(graph);
+  if (fusions.swiglu) fuseGatedSilu(graph);
+}
+
+std::map<std::string, int64_t> countFusions(const torch::jit::Graph& graph) {
+  std::map<std::string, int64_t> found;
+  count(graph.block(), found);
+  return found;
+}
+
+double fusionTolerance(at::ScalarType dtype) {
+  switch (dtype) {
+    case at::kHalf:
+      return 1e-2;
+    case at::kBFloat16:
+      return 5e-2;
+    default:
+      return 1e-4;
+  }
+}
+
+}  // namespace dg

@@ -1,0 +1,124 @@
+#include "native/core/graph/naming.h"
+
+#include <torch/csrc/jit/ir/constants.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "native/core/error.h"
+#include "native/core/hooks/tap.h"
+
+namespace dg {
+namespace {
+
+using torch::jit::Block;
+using torch::jit::Graph;
+using torch::jit::Node;
+using torch::jit::Value;
+using torch::jit::WithInsertPoint;
+
+const Node* tapBehind(const Value* value) {
+  const Node* node = value->node();
+  return node->kind() == c10::Symbol::fromQualString(kTap) ? node : nullptr;
+}
+
+int64_t siteOf(const Node* tap) { return torch::jit::toIValue(tap->input(1))->toInt(); }
+
+std::vector<const Node*> tapsOf(const Block* block) {
+  std::vector<const Node*> taps;
+  for (const Node* node : block->nodes()) {
+    if (node->kind() == c10::Symbol::fromQualString(kTap)) taps.push_back(node);
+    for (const Block* inner : node->blocks()) {
+      const auto more = tapsOf(inner);
+      taps.insert(taps.end(), more.begin(), more.end());
+    }
+  }
+  return taps;
+}
+
+// The input of its module that a value is the sum of and something else: what a residual connection carries on.
+std::optional<int64_t> residualOf(const Value* value, const std::set<int64_t>& inputs) {
+  const Node* node = value->node();
+  if (tapBehind(value) != nullptr) {
+    const auto site = siteOf(node);
+    return inputs.count(site) ? std::optional(site) : residualOf(node->input(0), inputs);
+  }
+  if (node->kind() != c10::aten::add) return std::nullopt;
+  const auto left = residualOf(node->input(0), inputs);
+  return left ? left : residualOf(node->input(1), inputs);
+}
+
+}  // namespace
+
+int64_t nameBlocks(std::vector<Site>& sites, const std::vector<std::string>& calledPaths,
+                   const std::vector<BlockPattern>& patterns) {
+  int64_t count = 0;
+  std::set<std::string> seen;
+  for (const auto& path : calledPaths) {
+    const auto pattern =
+        std::find_if(patterns.begin(), patterns.end(), [&](const auto& each) { return matches(each.path, path); });
+    if (pattern == patterns.end() || !seen.insert(path).second) continue;
+    std::vector<Site*> outputs;
+    for (auto& site : sites) {
+      if (site.path == path && site.tap == Tap::output) outputs.push_back(&site);
+    }
+    const auto& streams = pattern->streams;
+    for (size_t fromEnd = 0; fromEnd < std::min(outputs.size(), streams.size()); ++fromEnd) {
+      auto* site = outputs[outputs.size() - 1 - fromEnd];
+      site->stream = streams[streams.size() - 1 - fromEnd];
+      site->block = count;
+    }
+    ++count;
+  }
+  if (count > 0) return count;
+  std::string wanted, called;
+  for (const auto& pattern : patterns) wanted += (wanted.empty() ? "'" : ", '") + pattern.path + "'";
+  for (size_t i = 0; i < std::min<size_t>(calledPaths.size(), 8); ++i) called += (i ? ", " : "") + calledPaths[i];
+  throw Error("NOT_A_TRANSFORMER",
+              "No submodule that the model calls matches its transformer blocks (" +
+                  (wanted.empty() ? "none" : wanted) + "): it calls " + (called.empty() ? "no submodules" : called) +
+                  ". Name the container of the blocks in bundle.json (transformer.blocks[].path), as in 'blocks.*'.");
+}
+
+void renumberSites(Graph& graph, std::vector<Site>& sites) {
+  std::vector<Site> alive;
+  for (const Node* each : tapsOf(graph.block())) {
+    auto* tap = const_cast<Node*>(each);
+    alive.push_back(sites[siteOf(tap)]);
+    WithInsertPoint guard(tap);
+    tap->replaceInput(1, graph.insertConstant(static_cast<int64_t>(alive.size()) - 1));
+  }
+  sites = std::move(alive);
+}
+
+void findBypasses(const Graph& graph, std::vector<Site>& sites) {
+  const auto taps = tapsOf(graph.block());  // by site
+  std::map<std::string, std::set<int64_t>> inputs;
+  for (size_t index = 0; index < sites.size(); ++index) {
+    if (sites[index].tap == Tap::input) inputs[sites[index].path].insert(static_cast<int64_t>(index));
+  }
+  for (size_t index = 0; index < sites.size(); ++index) {
+    auto& site = sites[index];
+    if (site.tap == Tap::attention) {
+      const auto value = std::find_if(sites.begin(), sites.end(), [&](const Site& other) {
+        return other.tap == Tap::value && other.path == site.path && other.element == site.element;
+      });
+      if (value != sites.end()) site.bypass = value - sites.begin();
+    }
+    if (site.tap != Tap::output) continue;
+    const auto& candidates = inputs[site.path];
+    if (candidates.empty()) continue;
+    site.bypass = residualOf(taps[index]->input(0), candidates);
+    for (const auto candidate : candidates) {
+      if (site.bypass || !site.stream) break;
+      const Node* before = tapBehind(taps[candidate]->input(0));
+      if (before != nullptr && sites[siteOf(before)].stream == site.stream) site.bypass = candidate;
+    }
+    if (!site.bypass) site.bypass = *candidates.begin();
+  }
+}
+
+}  // namespace dg

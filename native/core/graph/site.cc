@@ -1,0 +1,106 @@
+#include "native/core/graph/site.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <string_view>
+#include <utility>
+
+#include "native/core/error.h"
+
+namespace dg {
+namespace {
+
+constexpr std::array<std::pair<Tap, const char*>, 5> tapNames{{{Tap::input, "input"},
+                                                               {Tap::output, "output"},
+                                                               {Tap::query, "query"},
+                                                               {Tap::value, "value"},
+                                                               {Tap::attention, "attention"}}};
+
+std::pair<std::string_view, std::string_view> splitFirst(std::string_view path) {
+  const auto dot = path.find('.');
+  if (dot == std::string_view::npos) return {path, {}};
+  return {path.substr(0, dot), path.substr(dot + 1)};
+}
+
+bool matchComponents(std::string_view pattern, std::string_view path) {
+  if (pattern.empty() || path.empty()) return pattern.empty() && path.empty();
+  const auto [head, rest] = splitFirst(pattern);
+  const auto [component, remaining] = splitFirst(path);
+  if (head == "**") {
+    if (rest.empty() || matchComponents(rest, path)) return true;
+    return matchComponents(pattern, remaining);
+  }
+  return (head == "*" || head == component) && matchComponents(rest, remaining);
+}
+
+size_t editDistance(const std::string& a, const std::string& b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0]++;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t above = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])});
+      diagonal = above;
+    }
+  }
+  return row.back();
+}
+
+std::string nearest(const std::vector<Site>& sites, const std::string& pattern, Tap tap) {
+  std::set<std::pair<size_t, std::string>> ranked;
+  for (const auto& site : sites) {
+    if (site.tap == tap) ranked.emplace(editDistance(site.path, pattern), site.path);
+  }
+  std::string text;
+  size_t listed = 0;
+  for (auto it = ranked.begin(); it != ranked.end() && listed < 5; ++it, ++listed) {
+    text += (text.empty() ? "" : ", ") + it->second;
+  }
+  return text.empty() ? "there are none" : "the nearest are " + text;
+}
+
+}  // namespace
+
+const char* name(Tap tap) {
+  for (const auto& [value, text] : tapNames) {
+    if (value == tap) return text;
+  }
+  return "?";
+}
+
+Tap tapNamed(const std::string& wanted) {
+  for (const auto& [value, text] : tapNames) {
+    if (wanted == text) return value;
+  }
+  throw Error("BAD_OPTION",
+              "tap is '" + wanted + "': expected one of 'input', 'output', 'query', 'value', 'attention'.");
+}
+
+bool matches(const std::string& pattern, const std::string& path) { return matchComponents(pattern, path); }
+
+std::vector<int64_t> findSites(const std::vector<Site>& sites, const std::string& pattern, Tap tap,
+                               const std::optional<std::string>& stream) {
+  std::vector<int64_t> found;
+  std::set<std::string> streams;
+  bool pathFound = false;
+  for (size_t index = 0; index < sites.size(); ++index) {
+    const auto& site = sites[index];
+    if (site.tap != tap || !matches(pattern, site.path)) continue;
+    pathFound = true;
+    if (site.stream) streams.insert(*site.stream);
+    if (!stream || site.stream == stream) found.push_back(static_cast<int64_t>(index));
+  }
+  if (!found.empty()) return found;
+  if (!pathFound) {
+    throw Error("SITE_NOT_FOUND", "No submodule with an " + std::string(name(tap)) + " matches '" + pattern + "': " +
+                                      nearest(sites, pattern, tap) + ". `*` stands for one component of the path.");
+  }
+  std::string known;
+  for (const auto& each : streams) known += (known.empty() ? "'" : ", '") + each + "'";
+  throw Error("SITE_NOT_FOUND", "'" + pattern + "' has no stream '" + *stream + "': " +
+                                    (known.empty() ? "its outputs carry no stream names" : "it has " + known) + ".");
+}
+
+}  // namespace dg

@@ -1,0 +1,103 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "native/core/graph/site.h"
+
+namespace dg {
+
+// What is done to the chosen channels and tokens of a hidden state z, for the rows of one branch.
+enum class Operation {
+  retain,      // z := ρ_t · z (ρ = 0 zeroes; Gan et al., arXiv 2510.11538; ρ_t: arXiv 2607.02968)
+  mean,        // z := mean of z over all tokens, per channel
+  affine,      // z := γ · z + β
+  transplant,  // z := the values captured in another run
+  skip,        // z := what the module was given (skip layer guidance)
+  shuffle,     // the chosen tokens change places (token perturbation guidance; keeps every norm)
+  identity,    // attention output := its values (perturbed attention guidance)
+  blur,        // Gaussian blur over the token grid (smoothed energy guidance when put on the queries)
+  match,       // the chosen channels move by as much (‖Δz‖₂ per token) as z_ref := ρ_t · z_ref would: the control
+};
+
+Operation operationNamed(const std::string& name);  // throws BAD_OPTION
+
+// Whether what takes the hidden state's place is another value of the model: what the module was given.
+inline bool needsBypass(Operation operation) {
+  return operation == Operation::skip || operation == Operation::identity;
+}
+
+// One disruption, as the plan gives it: plain data.
+struct Edit {
+  std::string path;
+  Tap tap = Tap::output;
+  std::optional<std::string> stream;
+  Operation operation = Operation::retain;
+  std::optional<std::vector<int64_t>> channels;  // none: all
+  std::optional<std::vector<int64_t>> tokens;    // none: all
+  int64_t lastTokens = 0;                        // the edit sees the last so many tokens alone (the image's behind the
+                                                 // text's in joint attention); 0: all
+  std::vector<double> retention;                 // ρ_t, one per step (or one for all)
+  std::vector<double> scale;                     // γ, one per chosen channel
+  std::vector<double> shift;                     // β
+  at::Tensor source;                             // transplant: [1 or rows, tokens, channels]
+  std::vector<int64_t> reference;                // match
+  double sigma = 0;                              // blur, in tokens; infinity: the mean
+  std::optional<std::pair<int64_t, int64_t>> grid;  // blur: rows and columns of the tokens
+  uint64_t seed = 0;                                // shuffle
+};
+
+// Whether two edits do the same work on other numbers: channels, tokens, retention, scales and sources may differ, but
+// not how many there are.
+bool haveSameStructure(const Edit& a, const Edit& b);
+
+// An edit with its tensors on the device, ready to be applied inside a model evaluation without a transfer.
+class PreparedEdit {
+ public:
+  // `replayable`: everything that may change without another recording (replay.h) lies in tensors that stay where they
+  // are; prepare() fills in what depends on the step. Otherwise `step` is looked up when the edit is applied.
+  PreparedEdit(const Edit& edit, at::Device device) : PreparedEdit(edit, device, device.is_cuda()) {}
+  PreparedEdit(const Edit& edit, at::Device device, bool replayable);
+
+  // Takes over the numbers of an edit of the same structure, in place. Throws what apply throws.
+  void refill(const Edit& edit);
+
+  // Before an evaluation of step `step`; nothing to do where the edit is not replayable.
+  void prepare(int64_t step);
+
+  // Changes `hidden` in place: [rows, tokens, channels] ([rows, heads, tokens, head channels] for queries and values).
+  // `given` is what the module was given (skip) or the attention's values (identity), the same rows of it.
+  // Throws CHANNEL_OUT_OF_RANGE, TOKEN_OUT_OF_RANGE, BAD_TENSOR.
+  void apply(const at::Tensor& hidden, const at::Tensor& given, int64_t step) const;
+
+  const Edit& edit() const { return edit_; }
+
+ private:
+  at::Tensor changed(const at::Tensor& chosen, const at::Tensor& rows, const at::Tensor& bypass, int64_t step) const;
+  at::Tensor retained(const at::Tensor& chosen, int64_t step) const;
+  at::Tensor matched(const at::Tensor& chosen, const at::Tensor& rows, int64_t step) const;
+  double retentionAt(int64_t step) const;
+  at::Tensor order(int64_t count, int64_t step, at::Device device) const;
+  at::Tensor choose(const at::Tensor& rows) const;
+  void put(at::Tensor& rows, const at::Tensor& values) const;
+  void checkRange(const at::Tensor& rows) const;
+  at::Tensor lastTokensOf(const at::Tensor& hidden) const;
+  void checkRange(const Edit& edit, int64_t channels, int64_t tokens) const;
+
+  Edit edit_;
+  at::Device device_;
+  bool replayable_;
+  at::Tensor channels_, tokens_, reference_, scale_, shift_, source_;
+  // Of a replayable edit.
+  at::Tensor retentions_, retention_;                    // ρ of every step, and of the present one
+  mutable at::Tensor order_;                             // shuffle: the present permutation
+  mutable int64_t presentStep_ = 0;                      // that order_ is for
+  mutable int64_t channelsSeen_ = -1, tokensSeen_ = -1;  // of the hidden state it was applied to
+};
+
+}  // namespace dg

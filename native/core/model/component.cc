@@ -1,0 +1,75 @@
+#include "native/core/model/component.h"
+
+#include <ATen/Functions.h>
+#include <c10/core/InferenceMode.h>
+
+#include "native/core/graph/archive.h"
+#include "native/core/device/device.h"
+#include "native/core/error.h"
+#include "native/core/graph/flatten.h"
+#include "native/core/device/memory.h"
+#include "native/core/graph/precision.h"
+#include "native/core/hooks/tap.h"
+
+namespace dg {
+namespace {
+
+void collect(const c10::IValue& value, std::vector<at::Tensor>& tensors) {
+  if (value.isTensor()) {
+    tensors.push_back(value.toTensor().to(at::kCPU).contiguous());
+  } else if (value.isTuple()) {
+    for (const auto& each : value.toTupleRef().elements()) collect(each, tensors);
+  } else if (value.isList()) {
+    for (const auto& each : value.toListRef()) collect(each, tensors);
+  } else if (value.isGenericDict()) {
+    for (const auto& each : value.toGenericDict()) collect(each.value(), tensors);
+  } else if (!value.isNone()) {
+    throw Error("MODEL_FAILED", "The component returned " + value.tagKind() + ": expected tensors.");
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Component> Component::load(const Options& options) {
+  registerOperators();
+  requireDevice(options.device);
+  useOwnStream(options.device);
+  const at::NoGradGuard noGrad;
+  auto component = std::make_unique<Component>();
+  component->options_ = options;
+  auto module = openArchive(options.file, options.allowAllOperators);
+  try {
+    component->size_ = moveWeights(module, options.device, options.dtype);
+    auto flat = flattenPlain(module, options.device, options.allowAllOperators);
+    if (options.dtype != at::kFloat) matchPrecision(flat.graph);
+    component->code_ = flat.code;
+    component->arity_ = flat.graph->inputs().size();
+    flat.fusions.modulation = flat.fusions.residual = true;
+    component->program_ = std::make_unique<Program>(selectTaps(flat, {}));
+  } catch (const c10::Error& error) {
+    if (isOutOfMemory(error)) {
+      throw Error("OUT_OF_MEMORY", options.file + " does not fit into the memory of " + options.device.str() + ": " +
+                                       error.what_without_backtrace());
+    }
+    throw Error("MODEL_UNREADABLE", options.file + " can not be prepared: " + error.what_without_backtrace());
+  }
+  return component;
+}
+
+std::vector<at::Tensor> Component::run(const std::vector<at::Tensor>& inputs) const {
+  const c10::InferenceMode inference;
+  if (inputs.size() != arity_) {
+    throw Error("BAD_TENSOR", "The component takes " + std::to_string(arity_) + " inputs, found " +
+                                  std::to_string(inputs.size()) + ".");
+  }
+  Values values;
+  for (const auto& input : inputs) {
+    const auto dtype = input.is_floating_point() ? options_.dtype : input.scalar_type();
+    values.emplace_back(input.to(at::TensorOptions(options_.device).dtype(dtype)));
+  }
+  std::vector<at::Tensor> tensors;
+  for (const auto& value : program_->run(std::move(values), nullptr)) collect(value, tensors);
+  return tensors;
+}
+
+}  // namespace dg

@@ -1,0 +1,99 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "native/core/graph/cut.h"
+#include "native/core/graph/flatten.h"
+#include "native/core/graph/program.h"
+#include "native/core/sampling/recorded_plan.h"
+#include "native/core/device/work_recorder.h"
+
+namespace dg {
+
+// An argument of the model's forward, as the bundle describes it.
+struct ModelInput {
+  std::string name;
+  std::string role;                     // "latent", "timestep", others are conditioning
+  std::optional<at::ScalarType> dtype;  // none: the dtype the model is loaded in
+  bool batched = true;                  // its first axis is the batch
+};
+
+struct LoadOptions {
+  std::string file;
+  at::Device device = at::kCPU;
+  at::ScalarType dtype = at::kFloat;
+  std::vector<ModelInput> inputs;
+  std::vector<BlockPattern> blocks;
+  int64_t outputChannels = 0;  // the first channels of the output are the prediction; 0: all
+  bool allowAllOperators = false;
+  std::optional<std::vector<std::string>> fuse;  // chains of operators that become one, by name; none: what gains
+};
+
+// A transformer on a device: its flat graph, its sites, and the programs compiled from it so far. Used by one thread
+// at a time (the pipeline's own).
+class Model {
+ public:
+  // Throws MODEL_UNREADABLE, OPERATOR_REFUSED, NOT_A_TRANSFORMER, BUNDLE_INVALID, DEVICE_UNAVAILABLE, OUT_OF_MEMORY.
+  static std::unique_ptr<Model> load(const LoadOptions& options);
+
+  const FlatModel& flat() const { return flat_; }
+  const std::vector<ModelInput>& inputs() const { return options_.inputs; }
+  at::Device device() const { return options_.device; }
+  at::ScalarType dtype() const { return options_.dtype; }
+  int64_t outputChannels() const { return options_.outputChannels; }
+  int64_t parameters() const { return parameters_; }
+  int64_t bytes() const { return bytes_; }
+  int64_t latentInput() const { return latent_; }
+  int64_t timestepInput() const { return timestep_; }
+
+  // What is fused, and, where a fused graph was found to differ from the unfused one, what is not and why.
+  const Fusions& fusions() const { return flat_.fusions; }
+  const std::string& fusionFinding() const { return fusionFinding_; }
+  // Fused chains in the whole model, by kind.
+  const std::map<std::string, int64_t>& fusionCounts() const { return fusionCounts_; }
+
+  // Null where evaluations are not recorded.
+  WorkRecorder* workRecorder() const { return recorder_.get(); }
+  RecordedPlans& recordedPlans() { return recordedPlans_; }
+
+  // Lets go of recordings and of memory that is kept for later.
+  void forget();
+
+  // `tensor` on the model's device in the dtype that input takes.
+  at::Tensor adapt(const at::Tensor& tensor, int64_t input) const;
+
+  // One run of the whole model. `bypassed`: see TapSelection.
+  at::Tensor forward(const Values& inputs, const HookSet& hooks, const std::vector<int64_t>& bypassed);
+
+  // The model with the selected taps, cut at `cuts`; compiled and measured on `example` the first time, then kept.
+  // Throws std::runtime_error with the reason when it can not be cut.
+  const Chain& chain(const TapSelection& taps, const std::vector<int64_t>& cuts, const Values& example);
+
+  // What was found when a cut was compared with the uncut model: empty = equal, else the reason not to share.
+  std::map<std::vector<int64_t>, std::string> cutFindings;
+
+ private:
+  void checkFusions(const Values& example);
+
+  LoadOptions options_;
+  FlatModel flat_;
+  std::map<std::string, int64_t> fusionCounts_;
+  bool fusionsChecked_ = false;
+  std::string fusionFinding_;
+  std::unique_ptr<WorkRecorder> recorder_;  // outlives the recorded plans
+  RecordedPlans recordedPlans_;
+  int64_t parameters_ = 0, bytes_ = 0, latent_ = -1, timestep_ = -1;
+  std::map<std::pair<TapSelection, std::vector<int64_t>>, Chain> chains_;
+};
+
+// The prediction in a model's result: a tensor, or the first of a tuple.
+at::Tensor predictionIn(const c10::IValue& result);
+
+}  // namespace dg

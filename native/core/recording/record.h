@@ -1,0 +1,76 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "native/core/model/model.h"
+#include "native/core/sampling/plan.h"
+#include "native/core/hooks/tap.h"
+
+namespace dg {
+
+// What was found at one site for one branch, for every image of a group.
+struct RecordEntry {
+  int64_t site = 0;
+  int64_t branch = 0;
+  int64_t tokens = 0;
+  int64_t channels = 0;
+  int64_t keys = 0;   // tokens that the attention mass is given for; 0: none
+  at::Tensor tensor;  // [images, tokens, channels]; undefined unless asked for
+};
+
+// Records of one step of the sampler for a group of images, on the CPU.
+struct Records {
+  int64_t step = 0;  // index into Plan::steps
+  double timestep = 0;
+  int64_t image = 0;   // first of the group
+  int64_t images = 0;  // in the group
+  std::vector<RecordEntry> entries;
+  // int32: for every entry, for every image: what statisticsOf gives, then `keys` floats of attention mass.
+  at::Tensor words;
+};
+
+// Takes records on the sampler's thread; may block, and ends the run by throwing.
+using RecordSink = std::function<void(Records)>;
+
+// Looks at the hidden states of the branches that Plan::recording names, while a model evaluation passes them. On the
+// CPU they are looked at at once; statistics on another device stay there until the step ends, and come over as one
+// tensor.
+class Recorder {
+ public:
+  Recorder(const Model& model, const Recording& recording, RecordSink sink);
+
+  const Recording& recording() const { return recording_; }
+
+  // Begins a step. Nothing is recorded in one that is not asked for.
+  void begin(int64_t step, double timestep, int64_t image, int64_t images);
+  bool isActive() const { return active_; }
+
+  // `branches` have the same hidden state, the rows from `row` on. Throws BAD_TENSOR when the site has none with one
+  // row for each of `allRows` and a channel axis.
+  void record(int64_t site, const std::vector<int64_t>& branches, const at::Tensor& hidden, int64_t allRows,
+              int64_t row, const AttentionInputs* attention);
+
+  // Hands out what is left of the step.
+  void finish();
+
+ private:
+  void deliver();
+
+  const Model& model_;
+  const Recording& recording_;
+  RecordSink sink_;
+  bool active_ = false;
+  Records pending_;
+  std::vector<at::Tensor> words_;  // of the pending entries, on the model's device
+  int64_t pendingBytes_ = 0;
+};
+
+// A site's value as [rows, tokens, channels]: heads are joined, a value without tokens has one. Throws BAD_TENSOR.
+at::Tensor asHiddenState(const at::Tensor& value, const Site& site, int64_t rows);
+
+}  // namespace dg

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "native/core/sampling/branch.h"
+#include "native/core/model/model.h"
+#include "native/core/sampling/plan.h"
+#include "native/core/recording/record.h"
+
+namespace dg {
+
+struct Progress {
+  int64_t step = 0;  // steps done, 1 … steps
+  int64_t steps = 0;
+  int64_t image = 0;   // first image of this group
+  int64_t images = 0;  // in this group
+  double timestep = 0;
+  at::Tensor preview;  // x0 as predicted at this step, float32 on the CPU; undefined unless asked for
+};
+
+struct SampleResult {
+  at::Tensor latents;  // float32 [images, C, H, W], on the CPU
+  Sharing sharing;
+  Replayed replayed;
+  std::string notFused;     // Model::fusionFinding
+  int64_t evaluations = 0;  // branch evaluations of one image, summed
+};
+
+// Runs the plan: groups of batchSize images one after the other, each through all steps. The sampler's state and the
+// guidance sum are float32. Throws ABORT_ERR within one model evaluation of `cancelled` being set; MODEL_FAILED when
+// the latents are not finite at the end, unless the run is recorded: then the records say where that began.
+SampleResult sample(Model& model, const Plan& plan, const std::function<void(const Progress&)>& onStep,
+                    const std::atomic<bool>& cancelled, const RecordSink& onRecords = nullptr);
+
+// A standard normal tensor, equal to torch.randn(shape, generator=torch.Generator().manual_seed(seed)).
+at::Tensor gaussian(uint64_t seed, at::IntArrayRef shape);
+
+}  // namespace dg
