@@ -229,7 +229,7 @@ function prepareBundle(python: string, cache: string, size: string, say: (line: 
     join('bench', 'model.py'),
     join('bench', 'class_transformer.py'),
     join('bench', 'joint_transformer.py'),
-    join('models', 'bundle.py'),
+    join('models', 'export', 'bundle.py'),
     join('models', 'diffusion_transformer.py'),
     join('models', 'export', 'trace.py'),
   ]);

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from bench.class_transformer import ClassTransformer
 from bench.joint_transformer import JointConfig, JointTransformer
-from models.bundle import DTYPES, file_record, replace_folder, save_trace, to_json
 from models.diffusion_transformer import TransformerConfig
+from models.export.bundle import DTYPES, file_record, replace_folder, save_trace, to_json
 from models.export.trace import Traceable, write_trace
 
 Config = TransformerConfig | JointConfig

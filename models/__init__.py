@@ -1,1 +1,1 @@
-"""Python side of detail-guidance: trains, measures, exports and checks the embedded model."""
+"""The Python beside detail-guidance: `export` is what users run, the rest is research."""

@@ -18,8 +18,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from models.bundle import DTYPES, file_record, load_judge, read_manifest, save_trace, to_json
 from models.classifier import Classifier
+from models.export.bundle import DTYPES, file_record, read_manifest, save_trace, to_json
+from models.trained import load_judge
 
 FEATURES = "classifier-features.pt"
 

@@ -17,8 +17,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from models.bundle import load_transformer, read_manifest
 from models.evaluate import default_edit
+from models.export.bundle import read_manifest
 from models.guided_sampling import (
     Branch,
     Edit,
@@ -27,6 +27,7 @@ from models.guided_sampling import (
     sample,
     seeded_latents,
 )
+from models.trained import load_transformer
 
 
 def parse_column(text: str, default: Edit) -> list[Branch]:

@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 
 from models import classifier, train
-from models.bundle import DTYPES, rounded_copy, write_bundle
 from models.classifier_features import FEATURES, feature_network
 from models.diffusion_transformer import TransformerConfig
+from models.export.bundle import DTYPES, rounded_copy, write_bundle
 from models.fashion_mnist import DEFAULT_FOLDER, LABELS, load_split
 from models.massive_activations import RULE, measure, report
 from models.precision import measure as measure_precision

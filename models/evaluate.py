@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.bundle import load_judge, load_transformer, read_manifest
 from models.classifier import predict
+from models.export.bundle import read_manifest
 from models.fashion_mnist import DEFAULT_FOLDER, load_split
 from models.guided_sampling import (
     Branch,
@@ -27,6 +27,7 @@ from models.guided_sampling import (
     sample,
     seeded_latents,
 )
+from models.trained import load_judge, load_transformer
 
 
 def default_edit(manifest: dict[str, Any]) -> Edit:

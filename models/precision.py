@@ -19,8 +19,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.bundle import load_transformer, read_manifest, to_json
+from models.export.bundle import read_manifest, to_json
 from models.guided_sampling import Edit, flow_sigmas, guidance_branches, sample, seeded_latents
+from models.trained import load_transformer
 
 PRECISIONS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 FIRST_SEED = 1000

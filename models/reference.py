@@ -41,9 +41,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from models.bundle import load_transformer, read_manifest
 from models.diffusion_transformer import DiffusionTransformer
+from models.export.bundle import read_manifest
 from models.guided_sampling import Branch, Edit, disrupted, flow_sigmas, sample
+from models.trained import load_transformer
 
 
 @torch.inference_mode()

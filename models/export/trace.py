@@ -22,9 +22,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.bundle import copy_archive
+from models.export.bundle import copy_archive
 from models.export.errors import ExportError
-from models.streams import traced_streams
+from models.export.streams import traced_streams
 
 # Rows of a stand-in begin this far from each other in the shared numbers: odd, and no divisor of a
 # usual width, so that rows are no copies of each other.

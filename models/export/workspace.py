@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from models.bundle import file_record, replace_folder, to_json
+from models.export.bundle import file_record, replace_folder, to_json
 from models.export.errors import ExportError, unwritable
 
 

@@ -9,8 +9,9 @@ import zipfile
 import pytest
 import torch
 
-from models.bundle import TraceMismatch, load_transformer, rounded_copy, write_bundle
 from models.embed import describe
+from models.export.bundle import TraceMismatch, rounded_copy, write_bundle
+from models.trained import load_transformer
 
 
 def write(model, inputs, out, **options):

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import torch
 
-from models.bundle import load_judge, read_manifest
 from models.classifier_features import FEATURES, add_features, eager_judge
+from models.export.bundle import read_manifest
+from models.trained import load_judge
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "models" / "embedded"
 

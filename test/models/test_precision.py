@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.bundle import load_transformer, read_manifest
+from models.export.bundle import read_manifest
 from models.precision import PRECISIONS, InPrecision, measure, measure_psnr, psnr
+from models.trained import load_transformer
 
 EMBEDDED = Path(__file__).parents[2] / "models" / "embedded"
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from models.bundle import rounded_copy, write_bundle
 from models.embed import describe
+from models.export.bundle import rounded_copy, write_bundle
 from models.guided_sampling import Edit, disrupted
 from models.reference import run
 

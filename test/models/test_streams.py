@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.bundle import write_bundle
-from models.streams import StreamsUnknown, traced_streams
+from models.export.bundle import write_bundle
+from models.export.streams import StreamsUnknown, traced_streams
 
 
 class JointBlock(nn.Module):

@@ -45,11 +45,16 @@ test('the package holds what a build on the user side needs, and no tests', () =
     'setup/build.cjs',
     'setup/install.cjs',
     'models/embedded/bundle.json',
+    'models/export/__main__.py',
+    'models/export/requirements.txt',
     'LICENSE',
   ]) {
     expect(files).toContain(file);
   }
   expect(files.filter((file) => /^(test|build|node_modules)\/|__pycache__/.test(file))).toEqual([]);
+  // The exporter and the embedded model, no training.
+  const models = files.filter((file) => /^models\/(?!export\/|embedded\/)/.test(file));
+  expect(models).toEqual(['models/__init__.py']);
 });
 
 /** npm's own program: the one that runs this, or the one beside node. */

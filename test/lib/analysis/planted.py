@@ -15,9 +15,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from models.bundle import write_bundle  # noqa: E402
 from models.diffusion_transformer import PRESETS, DiffusionTransformer  # noqa: E402
 from models.embed import describe_transformer  # noqa: E402
+from models.export.bundle import write_bundle  # noqa: E402
 
 CONFIG = PRESETS["tiny"]
 

@@ -19,7 +19,8 @@ from diffusers.models import (
 )
 from torch import Tensor, nn
 
-from models.bundle import load_transformer, read_manifest
+from models.export.bundle import read_manifest
+from models.trained import load_transformer
 
 SIZE, CHANNELS, TEXT_TOKENS = 8, 3, 6
 GRID = (4, 4)

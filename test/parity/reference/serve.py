@@ -38,7 +38,7 @@ from edits import captured, edited  # noqa: E402
 from guidance import sample  # noqa: E402
 from scripted import MODULES  # noqa: E402
 
-from models.bundle import write_bundle  # noqa: E402
+from models.export.bundle import write_bundle  # noqa: E402
 
 EMBEDDED = Path(__file__).resolve().parents[3] / "models" / "embedded"
 subjects: dict[str, Subject] = {}

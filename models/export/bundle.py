@@ -1,6 +1,6 @@
 """Write and read bundles: a folder with `bundle.json` and the files it names.
 
-`write_bundle` takes any module whose blocks sit in a container; see README.md beside this file.
+`write_bundle` takes any module whose blocks sit in a container; models/README.md shows how.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.diffusion_transformer import DiffusionTransformer, TransformerConfig
-from models.streams import traced_streams
+from models.export.streams import traced_streams
 
 DTYPES = {
     "float32": torch.float32,
@@ -182,18 +181,3 @@ def replace_folder(new: Path, out: Path) -> None:
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "bundle.json").read_text())
-
-
-def load_transformer(folder: Path) -> DiffusionTransformer:
-    """The bundle's DiT as an eager float32 module: its state dict, not its trace, is used."""
-    file = read_manifest(folder)["transformer"]["file"]
-    weights = torch.jit.load(str(folder / file), map_location="cpu").state_dict()
-    model = DiffusionTransformer(TransformerConfig.from_weights(weights))
-    model.load_state_dict({name: value.float() for name, value in weights.items()})
-    return model.eval().requires_grad_(False)
-
-
-def load_judge(folder: Path) -> torch.jit.ScriptModule:
-    """The bundle's classifier in float32: images [B, 1, 28, 28] in [-1, 1] -> logits [B, 10]."""
-    file = read_manifest(folder)["classifier"]["file"]
-    return torch.jit.load(str(folder / file), map_location="cpu").float().eval()
