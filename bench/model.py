@@ -114,9 +114,14 @@ def empty_transformer(config: Config) -> nn.Module:
 
 
 def random_transformer(config: Config, dtype: torch.dtype = torch.float32) -> nn.Module:
-    """With the same weights every time: DiT's own start at zero, and would hide what is computed."""
-    generator = torch.Generator().manual_seed(0)
-    model = empty_transformer(config).to_empty(device="cpu").to(dtype)
+    """With the same weights every time: DiT's own start at zero, and would hide what is computed.
+
+    Billions of numbers are drawn on the GPU where there is one, a hundred times faster.
+    """
+    count = sum(parameter.numel() for parameter in empty_transformer(config).parameters())
+    device = "cuda" if count > 1e9 and torch.cuda.is_available() else "cpu"
+    generator = torch.Generator(device).manual_seed(0)
+    model = empty_transformer(config).to(dtype).to_empty(device=device)
     for name, parameter in model.named_parameters():
         if name == "frequencies":
             quarter = len(parameter)
@@ -132,7 +137,7 @@ def random_transformer(config: Config, dtype: torch.dtype = torch.float32) -> nn
             parameter.normal_(std=0.1, generator=generator)
             if "norm" in name:
                 parameter.add_(1)
-    return model
+    return model.cpu()
 
 
 def dimensions(config: Config) -> tuple[list[int], int, list[str]]:

@@ -4,6 +4,7 @@
  * itself. Prints a line for each check and a JSON document with `--json FILE`, which has after every check what there
  * is; exit code 1 when one fails.
  */
+import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
@@ -73,12 +74,21 @@ async function withGraphs<Result>(on: boolean, work: () => Promise<Result>): Pro
   }
 }
 
-/** Of the device's memory, what libtorch may take here: so that a few thousand pictures are too many. */
-const memoryFraction = 0.05;
+/**
+ * Bytes that libtorch may take of the device: enough for every other check, too few for `mostPictures` at once. The
+ * hidden states of the feed-forward networks alone are 49 tokens x 512 channels x 4 bytes a row, two rows a picture.
+ */
+const memoryLimit = 500e6;
+const mostPictures = 4096;
 
-/** Read by the libraries when they are loaded. */
+/** Read by the libraries when they are loaded, so the device's memory is asked of nvidia-smi. */
 function setEnvironment(): void {
-  process.env.PYTORCH_CUDA_ALLOC_CONF ??= `per_process_memory_fraction:${memoryFraction}`;
+  const asked = spawnSync('nvidia-smi', ['--query-gpu=memory.total', '--format=csv,noheader,nounits']);
+  const mebibytes = Number(String(asked.stdout ?? '').split('\n')[0]);
+  if (mebibytes > 0) {
+    const fraction = memoryLimit / (mebibytes * 2 ** 20);
+    process.env.PYTORCH_CUDA_ALLOC_CONF ??= `per_process_memory_fraction:${fraction.toFixed(6)}`;
+  }
   // The CPU has no TF32, which PyTorch's convolutions use by default: what is compared is our arithmetic.
   process.env.NVIDIA_TF32_OVERRIDE ??= '0';
 }
@@ -166,12 +176,9 @@ const checks: { name: string; skip?: string | null; run: () => Promise<string> }
     run: async () => {
       await using pipeline = await loadPipeline('embedded', { device });
       const before = await pipeline.generate(options);
-      const { total } = memoryStatistics(device)!;
-      // The hidden states alone of two rows of 49 tokens are 50 kB; attention and feed-forward take several times that.
-      const images = Math.min(100_000, Math.ceil((memoryFraction * total) / 1e5));
       let code: unknown = 'none';
       try {
-        await pipeline.generate({ ...options, numInferenceSteps: 1, numImages: images, batchSize: images });
+        await pipeline.generate({ ...options, numInferenceSteps: 1, numImages: mostPictures, batchSize: mostPictures });
       } catch (error) {
         code = (error as { code?: unknown }).code;
       }
@@ -179,7 +186,7 @@ const checks: { name: string; skip?: string | null; run: () => Promise<string> }
       const same = difference(after.latents.data as Float32Array, before.latents.data as Float32Array) < 1e-5;
       emptyCache(device);
       return require(code === 'OUT_OF_MEMORY' &&
-        same, `${images} pictures at once: ${String(code)}; the next run is as before: ${same}`);
+        same, `${mostPictures} pictures at once: ${String(code)}; the next run is as before: ${same}`);
     },
   },
 ];
