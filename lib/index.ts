@@ -57,15 +57,61 @@ export {
   type InterventionOptions,
   type InterventionResult,
 } from './evaluation';
-export { GuidanceBuilder, presetNames, type GuidanceInput, type GuidanceOptions, type PresetName } from './guidance';
+export {
+  GuidanceBuilder,
+  presetNames,
+  type AffineEdit,
+  type ApgOptions,
+  type BlurEdit,
+  type BlurOptions,
+  type BranchOptions,
+  type CfgZeroStarOptions,
+  type Channels,
+  type ClassifierFreeOptions,
+  type Conditioning,
+  type Control,
+  type DetailOptions,
+  type DisruptionOptions,
+  type DisruptOptions,
+  type Edit,
+  type EditPlace,
+  type EditTarget,
+  type EmbeddedOptions,
+  type GuidanceOptions,
+  type GuidanceWindow,
+  type IdentityEdit,
+  type Layers,
+  type MatchedChannels,
+  type MatchEdit,
+  type MeanEdit,
+  type PagOptions,
+  type PresetName,
+  type RandomTokens,
+  type RescaleOptions,
+  type RetainEdit,
+  type Retention,
+  type RetentionCurve,
+  type RetentionTable,
+  type ReuseOptions,
+  type S2Options,
+  type SegOptions,
+  type ShuffleEdit,
+  type SkipEdit,
+  type SlgOptions,
+  type ThresholdReuse,
+  type Tokens,
+  type TpgOptions,
+  type TransplantEdit,
+  type ZeroEdit,
+} from './guidance';
 export { readMetadata, readPlan, type PictureMetadata } from './call/metadata';
-export type { FusionKind, MemoryStatistics, NativeEdit, NativeExecution, NativeHook, NativeSite } from './native';
+export type { FusionKind, MemoryStatistics, NativeExecution, PlanAdjustment, PlanEdit, Site, Tap } from './native';
 export type { ActivationOptions, DumpOptions, QuantisationOptions } from './activations/options';
-export type { ForwardOptions } from './call/forwardOptions';
+export type { ForwardOptions, Hook } from './call/forwardOptions';
 export type { GenerateOptions } from './call/generateOptions';
 export type { LoadOptions } from './model/loadOptions';
 export { loadPipeline, Pipeline, type ForwardResult } from './pipeline';
-export type { ExplainedSteps, Plan, PlanAdjustment, PlanBranch, PlanExplanation, PlanStep } from './plan';
+export type { ExplainedSteps, Plan, PlanBranch, PlanExplanation, PlanStep } from './plan';
 export type { PhaseEvent, StepEvent } from './call/stepEvent';
 export { GeneratedImage, type GenerateResult } from './call/result';
 export type { SchedulerOptions } from './schedule';

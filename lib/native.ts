@@ -72,11 +72,11 @@ export interface MemoryStatistics {
   total: number;
 }
 
-export type NativeTap = 'input' | 'output' | 'query' | 'value' | 'attention';
+export type Tap = 'input' | 'output' | 'query' | 'value' | 'attention';
 
-export interface NativeSite {
+export interface Site {
   path: string;
-  tap: NativeTap;
+  tap: Tap;
   stream: string | null;
   /** Which argument, tuple element or attention of the module. */
   element: number;
@@ -86,9 +86,9 @@ export interface NativeSite {
 }
 
 /** One disruption: what happens at the sites that match `path` when a branch that lists it runs. */
-export interface NativeEdit {
+export interface PlanEdit {
   path: string;
-  tap: NativeTap;
+  tap: Tap;
   /** null: every stream of the site. */
   stream: string | null;
   operation: 'retain' | 'mean' | 'affine' | 'transplant' | 'skip' | 'shuffle' | 'identity' | 'blur' | 'match';
@@ -117,7 +117,7 @@ export interface NativeEdit {
 }
 
 /** What is not linear in the branches; see native/core/sampling/combine.h for the equations. */
-export type NativeAdjustment =
+export type PlanAdjustment =
   | { kind: 'project'; branch: number; reference: number }
   | { kind: 'apg'; branch: number; reference: number; eta: number; normThreshold: number; momentum: number }
   | { kind: 'rescale'; reference: number; factor: number }
@@ -132,7 +132,7 @@ export interface NativeStep {
   weights: number[];
   /** Per branch: 1 = its difference to its reference is that of the last step that evaluated it. */
   reuse?: number[];
-  combine?: NativeAdjustment[];
+  combine?: PlanAdjustment[];
   /** x' = sample · x + Σ outputs[k] · D of k steps ago + noise · ε, D = Σ_b weights[b] · D_b. */
   sample: number;
   outputs: number[];
@@ -194,7 +194,7 @@ export interface NativePlan {
   seeds?: number[];
   /** [conditioning][k], k over the inputs that are neither latent nor timestep; batched ones with images rows or 1. */
   conditionings: Tensor[][];
-  edits: NativeEdit[];
+  edits: PlanEdit[];
   branches: NativeBranch[];
   steps: NativeStep[];
   /**
@@ -240,10 +240,10 @@ export interface NativeRun<T> {
 /** Captures what arrives at the sites that match, then applies the edits to all rows. */
 export interface NativeHook {
   path: string;
-  tap: NativeTap;
+  tap: Tap;
   stream: string | null;
   capture: boolean;
-  edits: NativeEdit[];
+  edits: PlanEdit[];
 }
 
 export interface NativeModel {
@@ -253,7 +253,7 @@ export interface NativeModel {
     parameters: number;
     bytes: number;
     blocks: number;
-    sites: NativeSite[];
+    sites: Site[];
     /** Chains of operators that run as one, and how many there are of each kind. */
     fused: { kind: FusionKind; count: number }[];
   };
@@ -262,9 +262,9 @@ export interface NativeModel {
   forward(
     inputs: Tensor[],
     hooks: NativeHook[],
-  ): NativeRun<{ output: Tensor; captures: (NativeSite & { tensor: Tensor })[] }>;
+  ): NativeRun<{ output: Tensor; captures: (Site & { tensor: Tensor })[] }>;
   /** Indices of the sites that match. Sync. @throws SITE_NOT_FOUND with what is near */
-  find(place: { path: string; tap?: NativeTap; stream?: string | null }): number[];
+  find(place: { path: string; tap?: Tap; stream?: string | null }): number[];
   /**
    * `onRecords` is called with what `plan.recording` asks for. The run waits while too much has not been read yet:
    * `release()` says that the oldest delivery has been.

@@ -13,7 +13,7 @@ import { Components } from './model/components';
 import { memoryStatistics, resolveDevice, resolveDtype } from './model/device';
 import { During } from './call/during';
 import { AbortError, DetailGuidanceError, wrapNative } from './validation/errors';
-import { forwardInputs, zeroInputs } from './call/forwardInputs';
+import { forwardInputs, tokenGridOf, zeroInputs } from './call/forwardInputs';
 import { chooseSeeds, finishGeneration, latentsOf, nativePlan, type Maker } from './call/generation';
 import { startingPictures } from './call/imageToImage';
 import { freeMemory, refuseTooLarge } from './model/memory';
@@ -23,7 +23,7 @@ import {
   type MemoryStatistics,
   type NativeModel,
   type NativeProgress,
-  type NativeSite,
+  type Site,
 } from './native';
 import {
   activationSchema,
@@ -34,11 +34,11 @@ import {
   type DumpOptions,
   type QuantisationOptions,
 } from './activations/options';
-import { completeHook, forwardSchema, type ForwardOptions } from './call/forwardOptions';
+import { forwardSchema, resolveHook, type ForwardOptions } from './call/forwardOptions';
 import { generateSchema, type GenerateOptions, type GenerateRequest } from './call/generateOptions';
 import { loadSchema, type LoadOptions } from './model/loadOptions';
 import { parse } from './validation/parse';
-import { explain, plan, type Plan, type PlanExplanation } from './plan';
+import { editContext, explain, plan, type Plan, type PlannedModel, type PlanExplanation } from './plan';
 import { stepEvent } from './call/stepEvent';
 import { checkPrompts, encodeRequest } from './call/prompts';
 import { Queue } from './call/queue';
@@ -51,7 +51,7 @@ import { decodeLatents } from './vae';
 export interface ForwardResult {
   output: Tensor;
   /** One for each site that a capturing hook matched, in the order of the hooks; before any edit is made there. */
-  captures: (NativeSite & { tensor: Tensor })[];
+  captures: (Site & { tensor: Tensor })[];
 }
 
 /** What a pipeline computes with. */
@@ -166,7 +166,7 @@ export class Pipeline {
   }
 
   /** Every place where a hidden state can be captured or edited, in order of evaluation. */
-  get sites(): readonly NativeSite[] {
+  get sites(): readonly Site[] {
     return this.#description.sites;
   }
 
@@ -322,14 +322,15 @@ export class Pipeline {
    * Runs the transformer once, with hooks: the plain instrument. Hooks are those of this call alone.
    *
    * @param inputs tensors by input name, in the shapes that `bundle.transformer.inputs` gives
-   * @throws BAD_OPTION for a missing or unknown input; BAD_TENSOR, SITE_NOT_FOUND, CHANNEL_OUT_OF_RANGE,
-   *   TOKEN_OUT_OF_RANGE, MODEL_FAILED, ABORT_ERR, DISPOSED
+   * @throws BAD_OPTION for a missing or unknown input; BAD_TENSOR, SITE_NOT_FOUND, LAYER_OUT_OF_RANGE,
+   *   CHANNEL_OUT_OF_RANGE, TOKEN_OUT_OF_RANGE, MODEL_FAILED, ABORT_ERR, DISPOSED
    */
   async forward(inputs: Record<string, Tensor>, options: ForwardOptions = {}): Promise<ForwardResult> {
     this.#refuseDisposed();
     const { hooks, signal } = parse(forwardSchema, options, 'options');
     const ordered = forwardInputs(inputs, this.bundle);
-    const complete = hooks.map(completeHook);
+    const context = editContext(this.#planned, tokenGridOf(ordered, this.bundle));
+    const complete = hooks.flatMap((hook, index) => resolveHook(`options.hooks[${index}]`, hook, context));
     return this.#enter((during) => during.run((model) => model.forward(ordered, complete)), signal);
   }
 
@@ -363,8 +364,13 @@ export class Pipeline {
 
   #plan(request: GenerateRequest): Plan {
     checkPrompts(request, this.bundle);
+    return plan(request, this.#planned);
+  }
+
+  /** What a plan is made from. */
+  get #planned(): PlannedModel {
     const { sites, blocks } = this.#description;
-    return plan(request, { bundle: this.bundle, sites, layers: blocks, ranking: this.bundle.ranking });
+    return { bundle: this.bundle, sites, layers: blocks, ranking: this.bundle.ranking };
   }
 
   #record(request: ActivationRequest): AsyncGenerator<ActivationRecord, RecordedSampling, undefined> {

@@ -1,7 +1,7 @@
 /** A recorded run as a folder: safetensors files and index.json. */
 import { AbortError, DetailGuidanceError } from '../validation/errors';
 import type { Maker } from '../call/generation';
-import type { NativeSite } from '../native';
+import type { Site } from '../native';
 import type { z } from 'zod';
 import type { dumpSchema } from './options';
 import type { Plan } from '../plan';
@@ -135,7 +135,7 @@ function count({ nonFinite, ...record }: ActivationRecord, summary: Omit<DumpSum
 }
 
 /** `blocks.4.output.image`: path, tap, stream, and the element where there is more than one without a stream. */
-export function siteName({ path, tap, stream, element }: NativeSite): string {
+export function siteName({ path, tap, stream, element }: Site): string {
   const last = stream ?? (element > 0 ? String(element) : null);
   return [path, tap, ...(last === null ? [] : [last])].join('.');
 }

@@ -3,7 +3,7 @@ import { z } from 'zod';
 
 import type { ActivationRecord } from './record';
 
-import { taps } from '../call/forwardOptions';
+import { taps } from '../guidance';
 import { generateSchema } from '../call/generateOptions';
 import { abortSignal, choice, either, finite, flag, list, strictObject, text, whole } from '../validation/vocabulary';
 

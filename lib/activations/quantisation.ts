@@ -1,5 +1,5 @@
 /** Ranges of the hidden states by layer and timestep, as a quantiser needs them: plain JSON. */
-import type { NativeSite } from '../native';
+import type { Site } from '../native';
 
 import type { ActivationRecord } from './record';
 import { siteName } from './dump';
@@ -19,7 +19,7 @@ export interface QuantisationStatistics {
 export interface QuantisedSite {
   name: string;
   path: string;
-  tap: NativeSite['tap'];
+  tap: Site['tap'];
   stream: string | null;
   /** Layer index of a block's own output, else null. */
   layer: number | null;
@@ -51,7 +51,7 @@ interface Step {
 
 /** Gathers the records of a run, in any order; holds one row of numbers for each site and step. */
 export class QuantisationCollector {
-  readonly #sites = new Map<NativeSite, Map<number, Step>>();
+  readonly #sites = new Map<Site, Map<number, Step>>();
   #nonFinite = 0;
 
   constructor(readonly percentiles: readonly number[]) {}

@@ -1,5 +1,5 @@
 /** What is found at one site for one branch, image and step; and how it comes from the native side. */
-import type { NativeRecording, NativeRecords, NativeSite } from '../native';
+import type { NativeRecording, NativeRecords, Site } from '../native';
 import type { Tensor } from '../tensor';
 
 /** Per channel, over the tokens of one hidden state z. A channel with a NaN has NaN in all of them. */
@@ -18,7 +18,7 @@ export interface ChannelStatistics {
 
 /** One hidden state z [tokens, channels], in part or whole. Arrays may be views of a common buffer. */
 export interface ActivationRecord {
-  site: NativeSite;
+  site: Site;
   /** Name of the branch in the plan. */
   branch: string;
   /** Which of the images, from 0. */
@@ -49,7 +49,7 @@ const indexWidth = 5;
 export function* decodeRecords(
   { step, timestep, image: first, images, index, words, tensors }: NativeRecords,
   recording: NativeRecording,
-  sites: readonly NativeSite[],
+  sites: readonly Site[],
   branchNames: readonly string[],
 ): Generator<ActivationRecord> {
   const reader = new WordReader(words);

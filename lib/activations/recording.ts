@@ -1,6 +1,6 @@
 /** What a run records, from the options to the indices that the native side takes. */
 import { DetailGuidanceError } from '../validation/errors';
-import type { NativeModel, NativeRecording, NativeSite } from '../native';
+import type { NativeModel, NativeRecording, Site } from '../native';
 import type { ActivationRequest } from './options';
 import { nearest } from '../validation/vocabulary';
 import type { Plan } from '../plan';
@@ -13,7 +13,7 @@ export function recordingOf(
   request: Omit<ActivationRequest, 'generate' | 'signal'>,
   plan: Plan,
   model: Pick<NativeModel, 'find'>,
-  sites: readonly NativeSite[],
+  sites: readonly Site[],
 ): NativeRecording {
   const { statistics, tensors, dtype, beforeEdits } = request;
   const asked = typeof statistics === 'object' ? statistics : { tokens: false, top: 0 };
@@ -42,7 +42,7 @@ export function recordingOf(
 function findSites(
   wanted: ActivationRequest['sites'],
   model: Pick<NativeModel, 'find'>,
-  sites: readonly NativeSite[],
+  sites: readonly Site[],
 ): number[] {
   const found = wanted
     ? wanted.flatMap(({ path, tap, stream }) => model.find({ path, tap, stream: stream ?? null }))

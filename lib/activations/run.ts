@@ -1,5 +1,5 @@
 /** A sampling run that is there for its hidden states. */
-import type { NativeModel, NativePlan, NativeProgress, NativeRun, NativeSharing, NativeSite } from '../native';
+import type { NativeModel, NativePlan, NativeProgress, NativeRun, NativeSharing, Site } from '../native';
 import type { ActivationRequest } from './options';
 import type { Plan } from '../plan';
 import { stepEvent } from '../call/stepEvent';
@@ -25,7 +25,7 @@ export interface RecordedSampling {
 /** What the run needs of its pipeline. */
 export interface Runner {
   model: NativeModel;
-  sites: readonly NativeSite[];
+  sites: readonly Site[];
   plan: Plan;
   seeds: number[];
   /** Waits its turn, prepares the plan, runs, and settles after the native side has unwound. */

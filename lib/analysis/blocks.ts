@@ -1,6 +1,6 @@
 /** The outputs of a model's blocks: the residual stream, layer by layer. */
 import { DetailGuidanceError } from '../validation/errors';
-import type { NativeSite } from '../native';
+import type { Site } from '../native';
 
 export interface BlockOutput {
   layer: number;
@@ -14,7 +14,7 @@ export interface BlockOutput {
  * @param layers 0-based; default all that have the stream
  * @throws LAYER_OUT_OF_RANGE for a layer that the model has not; SITE_NOT_FOUND for a stream that it has not
  */
-export function blockOutputs(sites: readonly NativeSite[], stream: string, layers?: readonly number[]): BlockOutput[] {
+export function blockOutputs(sites: readonly Site[], stream: string, layers?: readonly number[]): BlockOutput[] {
   const outputs = sites.filter(({ tap, block }) => tap === 'output' && block !== null);
   const last = Math.max(-1, ...outputs.map(({ block }) => block!));
   const beyond = layers?.find((layer) => !Number.isInteger(layer) || layer < 0 || layer > last);

@@ -7,7 +7,7 @@
  *   3  shift, scale, gate of attention and MLP together          Flux' single blocks (AdaLayerNormZeroSingle)
  */
 import { DetailGuidanceError } from '../validation/errors';
-import type { NativeSite } from '../native';
+import type { Site } from '../native';
 import type { BlockOutput } from './blocks';
 
 export interface Gate {
@@ -52,7 +52,7 @@ const textPaths = ['norm1_context.linear'];
  * @throws SITE_NOT_FOUND when a block has no such site, or one whose width is not 3, 6 or 9 times the hidden state's
  */
 export function findModulations(
-  sites: readonly NativeSite[],
+  sites: readonly Site[],
   shapes: readonly (readonly number[] | null)[],
   blocks: readonly BlockOutput[],
   hiddenChannels: number,

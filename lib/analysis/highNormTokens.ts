@@ -7,7 +7,7 @@ import type { ActivationRecord } from '../activations';
 import { z } from 'zod';
 
 import { AbortError, DetailGuidanceError } from '../validation/errors';
-import type { EditOptions } from '../guidance/edit';
+import type { Edit } from '../guidance';
 import { parse } from '../validation/parse';
 import { abortSignal, finite, flag, list, strictObject, text, whole } from '../validation/vocabulary';
 
@@ -136,11 +136,7 @@ export async function findHighNormTokens(
  * @param operation zero, or the mean over all tokens. Default mean
  * @throws BAD_OPTION without tokens
  */
-export function disruptTokens(
-  tokens: readonly number[],
-  layer: number,
-  operation: 'zero' | 'mean' = 'mean',
-): EditOptions[] {
+export function disruptTokens(tokens: readonly number[], layer: number, operation: 'zero' | 'mean' = 'mean'): Edit[] {
   if (tokens.length === 0) {
     throw new DetailGuidanceError('BAD_OPTION', 'There are no tokens to disrupt; at least one would be right.', {
       found: 0,

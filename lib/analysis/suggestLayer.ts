@@ -3,7 +3,7 @@
  * every layer that has massive channels. The publications say of the layer only that it was ablated.
  */
 import { AbortError } from '../validation/errors';
-import type { GuidanceInput } from '../guidance';
+import type { GuidanceOptions } from '../guidance';
 
 import type { Conditions } from './conditions';
 import { compareBands, type BandChange } from './detailBands';
@@ -82,7 +82,7 @@ async function measureEffects(
   conditions: readonly Conditions[],
   { seed, numInferenceSteps, stream, signal }: SuggestRequest,
 ): Promise<LayerEffect[]> {
-  const sample = async (each: Conditions, guidance: GuidanceInput) => {
+  const sample = async (each: Conditions, guidance: GuidanceOptions) => {
     if (signal?.aborted) throw new AbortError(signal.reason);
     const { latents } = await pipeline.generate({ ...each, seed, numImages: 1, numInferenceSteps, guidance, signal });
     return latents;

@@ -34,6 +34,14 @@ export function forwardInputs(inputs: Record<string, Tensor>, { transformer }: B
   });
 }
 
+/** The token grid of a run on these inputs, in the order of the model's arguments: a token is a fixed number of cells. */
+export function tokenGridOf(inputs: Tensor[], { transformer, latent }: Bundle): [rows: number, columns: number] {
+  const [rows, columns] = transformer.tokenGrid;
+  const at = transformer.inputs.findIndex(({ role }) => role === 'latent');
+  const [height, width] = inputs[at]!.shape.slice(-2) as [number, number];
+  return [(height * rows) / latent.height, (width * columns) / latent.width];
+}
+
 /**
  * Inputs of zeros for one image of the bundle's own size, in the order of the model's arguments; other sizes that are free,
  * as the tokens of a text, are 1.

@@ -2,12 +2,12 @@
 import { Option, type Command } from 'commander';
 
 import type { Bundle } from '../bundle';
-import { preset, type GuidanceInput, type PresetName } from '../guidance';
+import { preset, type GuidanceOptions, type PresetName } from '../guidance';
 
 import { parseChannels, parseNumber, parseWhole } from './values';
 
 /** Detail Guidance with one degraded branch, as the facade takes it. */
-export type DetailInput = Exclude<NonNullable<GuidanceInput['detail']>, unknown[]>;
+export type DetailInput = Exclude<NonNullable<GuidanceOptions['detail']>, unknown[]>;
 
 /** What commander makes of the options below. */
 export interface GuidanceFlags {
@@ -44,9 +44,9 @@ export function addGuidanceOptions(command: Command): Command {
  * The guidance that the flags ask for. What no flag names comes from the preset, else from the bundle's defaults; `--no-guidance` leaves the
  * conditional prediction alone.
  */
-export function guidanceFromFlags(flags: GuidanceFlags, bundle: Bundle): GuidanceInput {
+export function guidanceFromFlags(flags: GuidanceFlags, bundle: Bundle): GuidanceOptions {
   if (!flags.guidance) return {};
-  const own = (bundle.defaults?.guidance ?? {}) as GuidanceInput;
+  const own = (bundle.defaults?.guidance ?? {}) as GuidanceOptions;
   const defaults = flags.preset === undefined ? own : preset(flags.preset, { ...own });
   const classifierFree = given({
     ...defaults.classifierFree,
@@ -69,7 +69,7 @@ export function guidanceFromFlags(flags: GuidanceFlags, bundle: Bundle): Guidanc
     classifierFree:
       classifierFree.scale === 1 || (isEmpty(classifierFree) && !defaults.classifierFree) ? undefined : classifierFree,
     detail: detail.scale === 0 || (isEmpty(detail) && !defaults.detail) ? undefined : detail,
-  }) as GuidanceInput;
+  }) as GuidanceOptions;
 }
 
 /** The flags describe one degraded branch. */

@@ -1,13 +1,13 @@
 /** The demo's five columns: the same model and noise under five guidances, with what the sheet prints about each. */
 import type { Bundle } from '../bundle';
 import { DetailGuidanceError } from '../validation/errors';
-import type { GuidanceInput } from '../guidance';
+import type { GuidanceOptions } from '../guidance';
 import type { SheetColumn } from '../image/sheet';
 
 import type { DetailInput } from './guidance';
 
 export interface Variant extends SheetColumn {
-  guidance: GuidanceInput;
+  guidance: GuidanceOptions;
 }
 
 const without = 'WITHOUT CLASSIFIER-FREE GUIDANCE';
@@ -19,7 +19,7 @@ const withCfg = 'WITH CLASSIFIER-FREE GUIDANCE';
  * @param guidance scales, layer and channels of the columns that use them
  * @throws BAD_OPTION when neither the flags nor the bundle say what to disrupt or how strongly to guide
  */
-export function demoVariants(guidance: GuidanceInput, bundle: Bundle): Variant[] {
+export function demoVariants(guidance: GuidanceOptions, bundle: Bundle): Variant[] {
   const { classifierFree, detail } = guidance;
   if (!classifierFree || !detail) {
     const missing = classifierFree ? 'Detail Guidance (--detail-scale)' : 'classifier-free guidance (--cfg-scale)';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { AbortError } from '../validation/errors';
 import { DetailGuidanceError } from '../validation/errors';
-import type { GuidanceInput } from '../guidance';
+import type { GuidanceOptions } from '../guidance';
 import { writeFileAtomic } from '../files/atomic';
 import { parse } from '../validation/parse';
 import type { Pipeline } from '../pipeline';
@@ -22,7 +22,7 @@ import { claimFolder, jsonBytes, type State } from './state';
 export interface SettingResult extends Comparison {
   name: string;
   /** With all defaults filled in. */
-  guidance: GuidanceInput;
+  guidance: GuidanceOptions;
   /** To the first setting, on the same seeds; null for the first. */
   difference: Difference | null;
 }
@@ -81,7 +81,7 @@ export async function evaluate(pipeline: Pipeline, options: EvaluateOptions): Pr
 
 interface Setting {
   name: string;
-  guidance: GuidanceInput;
+  guidance: GuidanceOptions;
 }
 
 interface Networks {
@@ -132,7 +132,7 @@ async function run(
 }
 
 /** A setting's samples are those of one guidance, also when it is added in a later run. */
-async function claimSetting(folder: string, guidance: GuidanceInput): Promise<void> {
+async function claimSetting(folder: string, guidance: GuidanceOptions): Promise<void> {
   await claimFolder(folder, 'setting.json', { guidance }, true);
 }
 
@@ -153,7 +153,7 @@ async function chooseSettings(pipeline: Pipeline, request: EvaluateRequest): Pro
   const { numInferenceSteps, scheduler } = request;
   return asked.map(({ name, guidance }) => {
     const plan = pipeline.plan({ ...contents, numImages: 1, guidance, numInferenceSteps, scheduler });
-    return { name, guidance: plan.guidance as GuidanceInput };
+    return { name, guidance: plan.guidance as GuidanceOptions };
   });
 }
 

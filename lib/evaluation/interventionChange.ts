@@ -1,5 +1,5 @@
 /** What an intervention changed in the pictures, gathered a picture at a time and summed up over seeds. */
-import type { GuidanceInput } from '../guidance';
+import type { GuidanceOptions } from '../guidance';
 import type { Raster } from '../image/png';
 
 import { estimate, type Estimate } from './bootstrap';
@@ -20,7 +20,7 @@ export interface BandChange {
 
 export interface Intervention {
   name: string;
-  guidance: GuidanceInput;
+  guidance: GuidanceOptions;
   /** Mean share of energy above the cutoff. */
   highShare: Estimate;
   /** That by the undisturbed pictures' mean share. */
@@ -75,7 +75,7 @@ export function emptyGathered(): Gathered {
 }
 
 /** @param undisturbed what was gathered of the same seeds without intervention */
-export function summarise(name: string, guidance: GuidanceInput, of: Gathered, undisturbed: Gathered): Intervention {
+export function summarise(name: string, guidance: GuidanceOptions, of: Gathered, undisturbed: Gathered): Intervention {
   const radial = columnMeans(joinFeatures(of.radial, of.radial[0]!.width));
   const before = columnMeans(joinFeatures(undisturbed.radial, radial.length));
   const same = of.seen.map((label, index) => Number(label === undisturbed.seen[index]));

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 import { DetailGuidanceError } from '../validation/errors';
-import { guidanceSchema, type GuidanceInput } from '../guidance';
+import { guidanceSchema, type GuidanceOptions } from '../guidance';
 import { channelsSchema } from '../guidance/channels';
 import { abortSignal, either, finite, list, strictObject, text, whole } from '../validation/vocabulary';
 import type { Pipeline } from '../pipeline';
@@ -66,7 +66,7 @@ export type InterventionRequest = z.output<typeof interventionsSchema>;
 export function defaultInterventions(
   options: Pick<InterventionRequest, 'layer' | 'channels' | 'retention' | 'draws' | 'tokenShare' | 'sigma'>,
   bundle: Pipeline['bundle'],
-): { name: string; guidance: GuidanceInput }[] {
+): { name: string; guidance: GuidanceOptions }[] {
   const { layer, channels, retention, draws, tokenShare, sigma } = options;
   const blurred = layer === 'auto' ? recordedLayer(bundle) : layer;
   const disruption = { layer, channels, retention };

@@ -3,7 +3,7 @@
  * picture beside the undisturbed one of the same seed.
  */
 import { AbortError, DetailGuidanceError } from '../validation/errors';
-import type { GuidanceInput } from '../guidance';
+import type { GuidanceOptions } from '../guidance';
 import { parse } from '../validation/parse';
 import type { Pipeline } from '../pipeline';
 
@@ -45,7 +45,7 @@ export async function runInterventions(
   const contents = await pictureRequest(pipeline, request, 0, 1);
   const planned = asked.map(({ name, guidance }) => ({
     name,
-    guidance: pipeline.plan({ ...contents, numImages: 1, guidance }).guidance as GuidanceInput,
+    guidance: pipeline.plan({ ...contents, numImages: 1, guidance }).guidance as GuidanceOptions,
   }));
   const { bundle, device } = pipeline;
   const chosen = request.classifier === undefined ? bundleNetwork('file', bundle) : request.classifier;
@@ -72,13 +72,13 @@ const portion = 250;
 
 async function measureInterventions(
   pipeline: Pipeline,
-  asked: { name: string; guidance: GuidanceInput }[],
+  asked: { name: string; guidance: GuidanceOptions }[],
   request: InterventionRequest,
   classifier: PictureNetwork | null,
 ): Promise<InterventionResult> {
   const { samples, seed, cutoff, undisturbed } = request;
   const pace = new Pace(request.signal);
-  const all = [{ name: 'undisturbed', guidance: undisturbed as GuidanceInput }, ...asked];
+  const all = [{ name: 'undisturbed', guidance: undisturbed as GuidanceOptions }, ...asked];
   const gathered = all.map(emptyGathered);
   let steps = 0;
   for (let first = 0; first < samples; first += portion) {
@@ -114,7 +114,7 @@ async function measureInterventions(
 
 async function sample(
   pipeline: Pipeline,
-  guidance: GuidanceInput,
+  guidance: GuidanceOptions,
   request: InterventionRequest,
   first: number,
   count: number,

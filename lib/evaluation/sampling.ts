@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { DetailGuidanceError } from '../validation/errors';
-import type { GuidanceInput } from '../guidance';
+import type { GuidanceOptions } from '../guidance';
 import type { Pipeline } from '../pipeline';
 
 import type { EvaluateRequest, PictureRequest } from './options';
@@ -20,7 +20,7 @@ export const shardSize = 250;
  */
 export async function sampleSetting(
   pipeline: Pipeline,
-  guidance: GuidanceInput,
+  guidance: GuidanceOptions,
   folder: string,
   request: EvaluateRequest,
   onPictures: (count: number) => void,

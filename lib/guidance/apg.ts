@@ -8,23 +8,32 @@
  */
 import type { z } from 'zod';
 
+import { describedBy } from '../validation/describedBy';
 import { finite, strictObject } from '../validation/vocabulary';
 
 import { conditional, unconditional, type Contribution, type GuidanceContext } from './term';
-import { insideWindow, windowOptions } from './window';
+import { insideWindow, windowOptions, type GuidanceWindow } from './window';
 
-export const apgSchema = strictObject({
-  /** η, the share of the parallel part that is kept. Default 0. */
-  eta: finite(-10, 10).default(0),
-  /** r, the largest norm of Δ̄ over one image; 0 does not limit it. Default 15. */
-  normThreshold: finite(0, 1_000_000).default(15),
-  /** β. Default −0.5. */
-  momentum: finite(-1, 1).default(-0.5),
-  ...windowOptions,
-});
-export type ApgOptions = z.output<typeof apgSchema>;
+/** Adaptive projected guidance, arXiv 2410.02416. It changes what `classifierFree` does, which has to be given too. */
+export interface ApgOptions extends GuidanceWindow {
+  /** η, the share of the direction's part parallel to the conditional prediction that is kept; −10 to 10. Default 0. */
+  eta?: number;
+  /** r, the largest L2 norm of the direction over one image, from 0; 0 does not limit it. Default 15. */
+  normThreshold?: number;
+  /** β, weight of the earlier directions in their running sum, −1 to 1. Default −0.5. */
+  momentum?: number;
+}
 
-export function apg(options: ApgOptions, context: GuidanceContext): Contribution {
+export const apgSchema = describedBy<ApgOptions>()(
+  strictObject({
+    eta: finite(-10, 10).default(0),
+    normThreshold: finite(0, 1_000_000).default(15),
+    momentum: finite(-1, 1).default(-0.5),
+    ...windowOptions,
+  }),
+);
+
+export function apg(options: z.output<typeof apgSchema>, context: GuidanceContext): Contribution {
   const { eta, normThreshold, momentum } = options;
   const active = insideWindow(options, context);
   const [branch, reference] = [unconditional, conditional];

@@ -7,24 +7,37 @@
  */
 import { z } from 'zod';
 
+import { describedBy } from '../validation/describedBy';
 import { either, finite, strictObject, whole } from '../validation/vocabulary';
 
+import { sigmaSchema } from './blurring';
 import { recordedLayer } from './channels';
 import { conditional, edited, type Contribution, type GuidanceContext } from './term';
-import { windowed, windowOptions } from './window';
+import { windowed, windowOptions, type GuidanceWindow } from './window';
 
-export const blurSchema = strictObject({
+/** Away from a model whose hidden state is blurred after some block: the control for Detail Guidance. */
+export interface BlurOptions extends GuidanceWindow {
   /** w, from 0 to 100. Default 0.3, that of Detail Guidance. */
-  scale: finite(0, 100).default(0.3),
-  /** 0-based block whose output is blurred. Default: the one that the bundle records for its massive activations. */
-  layer: either([z.literal('auto'), whole(0)], "'auto' or a block index from 0").default('auto'),
-  /** Standard deviation in tokens. Default 1. */
-  sigma: either([finite(0.01, 10_000), z.literal(Infinity)], 'a number from 0.01 to 10000, or Infinity,').default(1),
-  ...windowOptions,
-});
-export type BlurOptions = z.output<typeof blurSchema>;
+  scale?: number;
+  /**
+   * Block whose output is blurred, from 0. Default 'auto': the one that the bundle records for its massive activations.
+   * LAYER_OUT_OF_RANGE; BAD_OPTION for 'auto' where the bundle records none.
+   */
+  layer?: 'auto' | number;
+  /** Standard deviation in tokens, 0.01 to 10 000, or Infinity for the mean. Default 1. */
+  sigma?: number;
+}
 
-export function blur(options: BlurOptions, context: GuidanceContext): Contribution {
+export const blurSchema = describedBy<BlurOptions>()(
+  strictObject({
+    scale: finite(0, 100).default(0.3),
+    layer: either([z.literal('auto'), whole(0)], "'auto' or a block index from 0").default('auto'),
+    sigma: sigmaSchema.default(1),
+    ...windowOptions,
+  }),
+);
+
+export function blur(options: z.output<typeof blurSchema>, context: GuidanceContext): Contribution {
   const option = 'options.guidance.blur.layer';
   const layer = options.layer === 'auto' ? recordedLayer(option, context) : options.layer;
   const [rows, columns] = context.tokenGrid;

@@ -4,26 +4,37 @@
  */
 import { z } from 'zod';
 
+import { describedBy } from '../validation/describedBy';
 import { choice, finite, list, strictObject, text } from '../validation/vocabulary';
 
-import { editSchema, resolveEdit } from './edit';
-import type { Contribution, GuidanceContext } from './term';
-import { windowed, windowOptions } from './window';
+import { editSchema, resolveEdit, type Edit } from './edit';
+import type { Conditioning, Contribution, GuidanceContext } from './term';
+import { windowed, windowOptions, type GuidanceWindow } from './window';
 
-export const branchSchema = strictObject({
-  /** What `plan.explain()` calls it. Default: by its conditioning and its edits. */
-  name: text().optional(),
-  conditioning: choice(['conditional', 'unconditional']).default('conditional'),
-  /** Default: none. */
-  edits: z.array(editSchema, { error: 'a list of edits' }).default([]),
-  /** w, inside the window; 0 outside. */
-  weight: finite(-1000, 1000),
-  ...windowOptions,
-});
+/** A branch of one's own: the model under a conditioning, with edits, and its weight in the sum. */
+export interface BranchOptions extends GuidanceWindow {
+  /** What `plan.explain()` and `activations()` call it. Default: by its conditioning and its edits. */
+  name?: string;
+  /** Whether it is given the prompt or class, or nothing (the negative prompt). Default 'conditional'. */
+  conditioning?: Conditioning;
+  /** What is changed in its hidden states. Default: nothing. BAD_OPTION for edits that touch the same numbers. */
+  edits?: Edit[];
+  /** w inside the window, −1000 to 1000; outside it is 0. */
+  weight: number;
+}
+
+export const branchSchema = describedBy<BranchOptions>()(
+  strictObject({
+    name: text().optional(),
+    conditioning: choice(['conditional', 'unconditional']).default('conditional'),
+    edits: z.array(editSchema, { error: 'a list of edits' }).default([]),
+    weight: finite(-1000, 1000),
+    ...windowOptions,
+  }),
+);
 export const branchesSchema = list(branchSchema, 'a list of branches');
-export type BranchOptions = z.output<typeof branchSchema>;
 
-export function branches(options: BranchOptions[], context: GuidanceContext): Contribution {
+export function branches(options: z.output<typeof branchesSchema>, context: GuidanceContext): Contribution {
   return {
     terms: [],
     branches: options.map((branch, index) => {

@@ -8,19 +8,23 @@
  */
 import type { z } from 'zod';
 
+import { describedBy } from '../validation/describedBy';
 import { strictObject, whole } from '../validation/vocabulary';
 
 import { conditional, unconditional, type Contribution, type GuidanceContext } from './term';
-import { insideWindow, windowOptions } from './window';
+import { insideWindow, windowOptions, type GuidanceWindow } from './window';
 
-export const cfgZeroStarSchema = strictObject({
-  /** Steps at the start in which the prediction is 0. Default 1. */
-  zeroSteps: whole(0, 1000).default(1),
-  ...windowOptions,
-});
-export type CfgZeroStarOptions = z.output<typeof cfgZeroStarSchema>;
+/** CFG-Zero*, arXiv 2503.18886. It changes what `classifierFree` does, which has to be given too. */
+export interface CfgZeroStarOptions extends GuidanceWindow {
+  /** Steps at the start in which the prediction is 0; a whole number from 0 to 1000. Default 1. */
+  zeroSteps?: number;
+}
 
-export function cfgZeroStar(options: CfgZeroStarOptions, context: GuidanceContext): Contribution {
+export const cfgZeroStarSchema = describedBy<CfgZeroStarOptions>()(
+  strictObject({ zeroSteps: whole(0, 1000).default(1), ...windowOptions }),
+);
+
+export function cfgZeroStar(options: z.output<typeof cfgZeroStarSchema>, context: GuidanceContext): Contribution {
   const active = insideWindow(options, context);
   const first = context.evaluations.map(({ step }) => step < options.zeroSteps);
   return {

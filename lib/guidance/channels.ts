@@ -1,25 +1,36 @@
 /** Which channels of the hidden state a technique touches. */
 import { z } from 'zod';
 
+import { describedBy } from '../validation/describedBy';
 import { DetailGuidanceError } from '../validation/errors';
 import { either, list, whole } from '../validation/vocabulary';
 
 import type { GuidanceContext } from './term';
 
 /** `'auto'`: the massive activations that the bundle records; or channel indices of the hidden state from 0. */
-export const channelsSchema = either(
-  [z.literal('auto'), list(whole(0), 'a list of channel indices from 0')],
-  "'auto' or a list of channel indices from 0",
+export type Channels = 'auto' | number[];
+
+export const channelsSchema = describedBy<Channels>()(
+  either(
+    [z.literal('auto'), list(whole(0), 'a list of channel indices from 0')],
+    "'auto' or a list of channel indices from 0",
+  ),
 );
 
 /**
  * The chosen channels, without duplicates, in the order given.
  *
+ * @param isBlock the hidden state is that after a block, whose width is known
  * @throws CHANNEL_OUT_OF_RANGE; BAD_OPTION for 'auto' with a bundle that records no massive activations
  */
-export function chooseChannels(option: string, channels: 'auto' | number[], context: GuidanceContext): number[] {
+export function chooseChannels(
+  option: string,
+  channels: Channels,
+  context: Pick<GuidanceContext, 'massiveActivations' | 'hiddenChannels'>,
+  isBlock = true,
+): number[] {
   if (channels === 'auto') return [...recorded(option, context).channels];
-  const beyond = channels.find((channel) => channel >= context.hiddenChannels);
+  const beyond = isBlock ? channels.find((channel) => channel >= context.hiddenChannels) : undefined;
   if (beyond === undefined) return [...new Set(channels)];
   const expected = `0 to ${context.hiddenChannels - 1}`;
   throw new DetailGuidanceError(
@@ -30,11 +41,11 @@ export function chooseChannels(option: string, channels: 'auto' | number[], cont
 }
 
 /** The layer to disrupt by default: the one the bundle records. */
-export function recordedLayer(option: string, context: GuidanceContext): number {
+export function recordedLayer(option: string, context: Pick<GuidanceContext, 'massiveActivations'>): number {
   return recorded(option, context).layer;
 }
 
-function recorded(option: string, { massiveActivations }: GuidanceContext) {
+function recorded(option: string, { massiveActivations }: Pick<GuidanceContext, 'massiveActivations'>) {
   if (massiveActivations) return massiveActivations;
   throw new DetailGuidanceError(
     'BAD_OPTION',

@@ -7,21 +7,24 @@
  */
 import type { z } from 'zod';
 
+import { describedBy } from '../validation/describedBy';
 import { finite, strictObject } from '../validation/vocabulary';
 
-import { reuseOf, reuseOptions } from './reuse';
+import { reuseOf, reuseOptions, type ReuseOptions } from './reuse';
 import { conditional, unconditional, type Contribution, type GuidanceContext } from './term';
-import { windowed, windowOptions } from './window';
+import { windowed, windowOptions, type GuidanceWindow } from './window';
 
-export const classifierFreeSchema = strictObject({
+/** Classifier-free guidance, arXiv 2207.12598. BAD_OPTION for a model that has nothing to be unconditional on. */
+export interface ClassifierFreeOptions extends ReuseOptions, GuidanceWindow {
   /** s, from 0 to 100; 1 is the conditional prediction alone. Default 4. */
-  scale: finite(0, 100).default(4),
-  ...reuseOptions,
-  ...windowOptions,
-});
-export type ClassifierFreeOptions = z.output<typeof classifierFreeSchema>;
+  scale?: number;
+}
 
-export function classifierFree(options: ClassifierFreeOptions, context: GuidanceContext): Contribution {
+export const classifierFreeSchema = describedBy<ClassifierFreeOptions>()(
+  strictObject({ scale: finite(0, 100).default(4), ...reuseOptions, ...windowOptions }),
+);
+
+export function classifierFree(options: z.output<typeof classifierFreeSchema>, context: GuidanceContext): Contribution {
   const weights = windowed(options.scale - 1, options, context);
   const reuse = reuseOf('options.guidance.classifierFree', options.reuse, weights, context);
   return {

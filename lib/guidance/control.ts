@@ -7,40 +7,55 @@
  */
 import { z } from 'zod';
 
+import { describedBy } from '../validation/describedBy';
 import { DetailGuidanceError } from '../validation/errors';
-import type { NativeEdit } from '../native';
+import type { PlanEdit } from '../native';
 import { either, finite, strictObject, whole } from '../validation/vocabulary';
 
 import { draw } from './draw';
 import type { GuidanceContext } from './term';
 
-export const controlSchema = either(
-  [
-    strictObject({
-      kind: z.literal('matched-channels'),
-      /** Draws the channels. Default 0. */
-      seed: whole(0).default(0),
-    }),
-    strictObject({
-      kind: z.literal('random-tokens'),
-      /** Share of the tokens that is drawn; with `tokens` as many as those. Default 0.5. */
-      share: finite(0, 1).default(0.5),
-      seed: whole(0).default(0),
-    }),
-  ],
-  "{ kind: 'matched-channels', seed } or { kind: 'random-tokens', share, seed }",
-);
+/** Other channels of the layer, moved by as much at every token as disrupting the massive ones moves those. */
+export interface MatchedChannels {
+  kind: 'matched-channels';
+  /** Draws the channels; a whole number from 0. Default 0. */
+  seed?: number;
+}
 
-export type Control = z.output<typeof controlSchema>;
+/** The same channels at tokens that are drawn. */
+export interface RandomTokens {
+  kind: 'random-tokens';
+  /** Share of the tokens that is drawn, from 0 to 1; with `tokens` as many as those are. Default 0.5. */
+  share?: number;
+  /** Draws the tokens; a whole number from 0. Default 0. */
+  seed?: number;
+}
+
+/** What takes the disruption's place, to compare it with. */
+export type Control = MatchedChannels | RandomTokens;
+
+export const controlSchema = describedBy<Control>()(
+  either(
+    [
+      strictObject({ kind: z.literal('matched-channels'), seed: whole(0).default(0) }),
+      strictObject({
+        kind: z.literal('random-tokens'),
+        share: finite(0, 1).default(0.5),
+        seed: whole(0).default(0),
+      }),
+    ],
+    "{ kind: 'matched-channels', seed } or { kind: 'random-tokens', share, seed }",
+  ),
+);
 
 /** The control's edit in place of the disruption's. */
 export function controlledEdit(
   option: string,
-  control: Control,
-  edit: NativeEdit,
+  control: z.output<typeof controlSchema>,
+  edit: PlanEdit,
   layer: number,
   context: GuidanceContext,
-): NativeEdit {
+): PlanEdit {
   const { tokenGrid, massiveActivations } = context;
   const disrupted = edit.channels ?? [];
   if (control.kind === 'random-tokens') {

@@ -9,24 +9,27 @@
  */
 import type { z } from 'zod';
 
+import { describedBy } from '../validation/describedBy';
 import { finite, strictObject } from '../validation/vocabulary';
 
-import { detailDeficient, disruptionOptions } from './disruption';
-import { reuseOf, reuseOptions } from './reuse';
+import { detailDeficient, disruptionOptions, type DisruptionOptions } from './disruption';
+import { reuseOf, reuseOptions, type ReuseOptions } from './reuse';
 import { conditional, type Contribution, type GuidanceContext } from './term';
-import { windowed, windowOptions } from './window';
+import { windowed, windowOptions, type GuidanceWindow } from './window';
 
-export const detailSchema = strictObject({
+/** Detail Guidance, arXiv 2510.11538; with `tokens` Local Detail Guidance, arXiv 2607.02968. */
+export interface DetailOptions extends DisruptionOptions, ReuseOptions, GuidanceWindow {
   /** w, from 0 to 100. The paper gives no number; above 1 small models overshoot. Default 0.3. */
-  scale: finite(0, 100).default(0.3),
-  ...disruptionOptions,
-  ...reuseOptions,
-  ...windowOptions,
-});
-export type DetailOptions = z.output<typeof detailSchema>;
+  scale?: number;
+}
+
+export const detailSchema = describedBy<DetailOptions>()(
+  strictObject({ scale: finite(0, 100).default(0.3), ...disruptionOptions, ...reuseOptions, ...windowOptions }),
+);
+type Detail = z.output<typeof detailSchema>;
 
 /** Several entries are several degraded branches, each with its own weight. */
-export function detail(options: DetailOptions | DetailOptions[], context: GuidanceContext): Contribution {
+export function detail(options: Detail | Detail[], context: GuidanceContext): Contribution {
   const several = Array.isArray(options);
   const entries = several ? options : [options];
   return {

@@ -4,16 +4,19 @@
  */
 import type { z } from 'zod';
 
+import { describedBy } from '../validation/describedBy';
 import { strictObject } from '../validation/vocabulary';
 
-import { detailDeficient, disruptionOptions } from './disruption';
+import { detailDeficient, disruptionOptions, type DisruptionOptions } from './disruption';
 import { conditional, type Contribution, type GuidanceContext } from './term';
-import { windowed, windowOptions } from './window';
+import { windowed, windowOptions, type GuidanceWindow } from './window';
 
-export const disruptSchema = strictObject({ ...disruptionOptions, ...windowOptions });
-export type DisruptOptions = z.output<typeof disruptSchema>;
+/** The detail-deficient model in place of the conditional prediction, arXiv 2510.11538. */
+export interface DisruptOptions extends DisruptionOptions, GuidanceWindow {}
 
-export function disrupt(options: DisruptOptions, context: GuidanceContext): Contribution {
+export const disruptSchema = describedBy<DisruptOptions>()(strictObject({ ...disruptionOptions, ...windowOptions }));
+
+export function disrupt(options: z.output<typeof disruptSchema>, context: GuidanceContext): Contribution {
   const positive = detailDeficient('options.guidance.disrupt', options, context);
   const weights = windowed(1, options, context);
   return { terms: [{ technique: 'disrupt', positive, negative: conditional, weights }] };

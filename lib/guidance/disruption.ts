@@ -5,29 +5,44 @@
  */
 import { z } from 'zod';
 
-import type { NativeEdit } from '../native';
+import type { PlanEdit } from '../native';
 import { either, text } from '../validation/vocabulary';
 
-import { channelsSchema, chooseChannels, recordedLayer } from './channels';
-import { controlSchema, controlledEdit } from './control';
-import { chooseLayers, layersSchema } from './layers';
-import { retentionPerEvaluation, retentionSchema } from './retention';
+import { channelsSchema, chooseChannels, recordedLayer, type Channels } from './channels';
+import { controlSchema, controlledEdit, type Control } from './control';
+import { chooseLayers, layersSchema, type Layers } from './layers';
+import { retentionPerEvaluation, retentionSchema, type Retention } from './retention';
 import { edited, type Branch, type GuidanceContext } from './term';
-import { chooseTokens, tokensSchema } from './tokens';
+import { chooseTokens, tokensSchema, type Tokens } from './tokens';
 
 /** What is disrupted, and how much is left of it. */
-export const disruptionOptions = {
-  /** 0-based block whose output is disrupted, or several. Default: the one that the bundle records. */
-  layer: either([z.literal('auto'), layersSchema], "'auto', a block index from 0, or a list of them").default('auto'),
-  /** Channels of the hidden state. Default: the massive activations that the bundle records. */
-  channels: channelsSchema.default('auto'),
-  /** ρ_t. Default 0. */
-  retention: retentionSchema.default(0),
-  /** Image tokens that are disrupted: indices or a mask. Default: all. */
-  tokens: tokensSchema.optional(),
-  /** Stream of a block with several. Default image. */
-  stream: text('the name of a stream').default('image'),
+export interface DisruptionOptions {
+  /**
+   * Block whose output is disrupted, from 0, or several. Default 'auto': the one that the bundle records.
+   * LAYER_OUT_OF_RANGE; BAD_OPTION for 'auto' where the bundle records none.
+   */
+  layer?: 'auto' | Layers;
+  /**
+   * Channels of the hidden state that are disrupted. Default 'auto': the massive activations that the bundle records.
+   * CHANNEL_OUT_OF_RANGE; BAD_OPTION for 'auto' where the bundle records none.
+   */
+  channels?: Channels;
+  /** ρ, what is left of them: a number, or a schedule over the time t. Default 0. */
+  retention?: Retention;
+  /** Image tokens that are disrupted: indices or a mask. Default: all. TOKEN_OUT_OF_RANGE. */
+  tokens?: Tokens;
+  /** Stream of a block with several, as the bundle names it. Default 'image'. SITE_NOT_FOUND. */
+  stream?: string;
   /** A control in place of the disruption itself. Default: none. */
+  control?: Control;
+}
+
+export const disruptionOptions = {
+  layer: either([z.literal('auto'), layersSchema], "'auto', a block index from 0, or a list of them").default('auto'),
+  channels: channelsSchema.default('auto'),
+  retention: retentionSchema.default(0),
+  tokens: tokensSchema.optional(),
+  stream: text('the name of a stream').default('image'),
   control: controlSchema.optional(),
 };
 
@@ -39,10 +54,10 @@ export function detailDeficient(option: string, disruption: Disruption, context:
   const layers = layer === 'auto' ? [recordedLayer(`${option}.layer`, context)] : chooseLayers(layer);
   const channels = chooseChannels(`${option}.channels`, disruption.channels, context);
   const tokens = chooseTokens(`${option}.tokens`, disruption.tokens, context);
-  const rho = retentionPerEvaluation(`${option}.retention`, retention, context);
-  const edits = layers.map((index): NativeEdit => {
+  const rho = retentionPerEvaluation(`${option}.retention`, retention, context.evaluations);
+  const edits = layers.map((index): PlanEdit => {
     const site = context.output(`${option}.layer`, index, stream);
-    const edit: NativeEdit = { ...site, operation: 'retain', channels, tokens, retention: rho };
+    const edit: PlanEdit = { ...site, operation: 'retain', channels, tokens, retention: rho };
     return control ? controlledEdit(option, control, edit, index, context) : edit;
   });
   const where = `layer ${layers.join(', ')}, channels ${channels.join(', ')}${tokens ? `, ${tokens.length} tokens` : ''}`;

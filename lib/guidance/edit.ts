@@ -1,224 +1,316 @@
 /**
- * An edit in the caller's words: (layer or path, stream, channels, tokens, operation), for branches of one's own and
- * for `pipeline.forward`.
+ * An edit in the caller's words: where (layer or path, tap, stream), on what (channels, tokens), and the operation. The
+ * same words serve `guidance.branches`, the hooks of `pipeline.forward` and the analyses, and here alone they become what
+ * the native side takes.
  */
 import { z } from 'zod';
 
+import { describedBy } from '../validation/describedBy';
 import { DetailGuidanceError } from '../validation/errors';
-import type { NativeEdit } from '../native';
-import { choice, either, finite, list, strictObject, text, whole } from '../validation/vocabulary';
+import type { PlanEdit, Tap } from '../native';
+import { choice, nearest, text } from '../validation/vocabulary';
 import { checkTensor, type Tensor } from '../tensor';
 
-import { channelsSchema, chooseChannels } from './channels';
-import { chooseLayers, layersSchema } from './layers';
-import { retentionPerEvaluation, retentionSchema } from './retention';
-import type { GuidanceContext, SiteReference } from './term';
-import { chooseTokens, imagePart, tokensSchema } from './tokens';
+import { channelsSchema, chooseChannels, type Channels } from './channels';
+import { chooseLayers, layersSchema, type Layers } from './layers';
+import { operationNames, operations, operationsWith, type Operation } from './operations';
+import { retentionPerEvaluation, type Retention } from './retention';
+import type { EditContext, SiteReference } from './term';
+import { chooseTokens, imagePart, tokensSchema, type Tokens } from './tokens';
 
-export const operations = [
-  'zero',
-  'retain',
-  'mean',
-  'affine',
-  'transplant',
-  'skip',
-  'shuffle',
-  'identity',
-  'blur',
-  'match',
-] as const;
-
-const perChannel = either(
-  [finite(), list(finite(), 'a list of numbers')],
-  'a number, or a list with one for each channel,',
-);
-
-export const editSchema = strictObject({
+/** Where in the model something acts: on a block by its number, or on any submodule by its path. */
+export interface EditPlace {
+  /** Block from 0, or several. Either this or `path`; in a hook neither, for the hook's own place. LAYER_OUT_OF_RANGE. */
+  layer?: Layers;
   /**
-   * zero: z := 0 · retain: z := ρ_t z · mean: the mean over all tokens · affine: γ z + β · transplant: values captured in
-   * another run · skip: what the block was given · shuffle: tokens change places · identity: attention's own values ·
-   * blur: Gaussian over the token grid · match: moves by as much as retaining ρ of `reference` would.
+   * Path pattern of submodules, `blocks.3.attention`; `*` is one component, `**` any number of them. SITE_NOT_FOUND, with
+   * what is near.
    */
-  operation: choice(operations),
-  /** 0-based block, or several. Either this or `path`. */
+  path?: string;
+  /**
+   * Where on the submodule: `output` what it returns, `input` what it is given; inside an attention `query`, `value`, and
+   * `attention`, what comes out before the output projection. Default: `attention` for `identity`, otherwise `output`.
+   */
+  tap?: Tap;
+  /**
+   * Stream of a block with several, as the bundle names it; null: every one. Default: 'image' with `layer` (null for
+   * `skip`), null with `path`. On an attention that image and text take part in, 'image' leaves the text's tokens as they
+   * are. SITE_NOT_FOUND.
+   */
+  stream?: string | null;
+}
+
+/** Where an edit acts, and on which part of the hidden state. */
+export interface EditTarget extends EditPlace {
+  /** Channels from 0; 'auto' are the massive activations that the bundle records. Default: all. CHANNEL_OUT_OF_RANGE. */
+  channels?: Channels;
+  /** Image tokens: indices or a mask. Default: all. TOKEN_OUT_OF_RANGE. */
+  tokens?: Tokens;
+}
+
+/** z := 0. */
+export interface ZeroEdit extends EditTarget {
+  operation: 'zero';
+}
+
+/** z := ρ z. */
+export interface RetainEdit extends EditTarget {
+  operation: 'retain';
+  /** ρ, a number or (in a sampling run) a schedule over the time t. Default 0. */
+  retention?: Retention;
+}
+
+/** z := the mean of z over all tokens, per channel. */
+export interface MeanEdit extends EditTarget {
+  operation: 'mean';
+}
+
+/** z := γ z + β. */
+export interface AffineEdit extends EditTarget {
+  operation: 'affine';
+  /** γ, one number for all channels or one for each chosen one. Default 1. BAD_OPTION for another number of them. */
+  scale?: number | number[];
+  /** β, one number for all channels or one for each chosen one. Default 0. BAD_OPTION for another number of them. */
+  shift?: number | number[];
+}
+
+/** z := hidden states captured in another run. */
+export interface TransplantEdit extends EditTarget {
+  operation: 'transplant';
+  /** The hidden states, [1 or images, tokens, channels], as a capturing hook gives them. BAD_TENSOR. */
+  source: Tensor;
+}
+
+/** z := what the block or module was given. */
+export interface SkipEdit extends EditTarget {
+  operation: 'skip';
+}
+
+/** The tokens change places, which keeps each one's norm. */
+export interface ShuffleEdit extends EditTarget {
+  operation: 'shuffle';
+  /** Draws the permutation, another one in every step; a whole number from 0. Default 0. */
+  seed?: number;
+}
+
+/** An attention's output := its values: every token attends to itself alone. */
+export interface IdentityEdit extends EditTarget {
+  operation: 'identity';
+}
+
+/** A Gaussian blur over the token grid; tokens that do not belong to the grid, those of a text, stay as they are. */
+export interface BlurEdit extends EditTarget {
+  operation: 'blur';
+  /** Standard deviation in tokens, 0.01 to 10 000, or Infinity for the mean. Default 1. */
+  sigma?: number;
+}
+
+/** The chosen channels move by as much, in ‖Δz‖₂ at each token, as retaining ρ of the `reference` channels would: a control. */
+export interface MatchEdit extends EditTarget {
+  operation: 'match';
+  /** The channels whose movement is matched; 'auto' are the massive activations that the bundle records. */
+  reference: Channels;
+  /** ρ of the movement that is matched, a number or (in a sampling run) a schedule over the time t. Default 0. */
+  retention?: Retention;
+}
+
+/** One change of a hidden state while the model runs. BAD_OPTION, with the field's path, for what does not go together. */
+export type Edit =
+  | ZeroEdit
+  | RetainEdit
+  | MeanEdit
+  | AffineEdit
+  | TransplantEdit
+  | SkipEdit
+  | ShuffleEdit
+  | IdentityEdit
+  | BlurEdit
+  | MatchEdit;
+
+export const taps = choice(['input', 'output', 'query', 'value', 'attention']);
+
+/** What a place is made of, also a hook's. */
+export const placeOptions = {
   layer: layersSchema.optional(),
-  /** Path pattern of a submodule, `blocks.3.attention`; `*` is one component, `**` any number. */
   path: text().optional(),
-  /** Where on the submodule. Default: attention for identity, otherwise output. */
-  tap: choice(['input', 'output', 'query', 'value', 'attention']).optional(),
-  /**
-   * Stream of a block with several. Default image, with `path`: all. On an attention that image and text take part in,
-   * 'image' leaves the text's tokens as they are.
-   */
-  stream: text('the name of a stream').optional(),
-  /** Channels of the hidden state; 'auto' are the massive activations that the bundle records. Default: all. */
-  channels: channelsSchema.optional(),
-  /** Image tokens: indices or a mask. Default: all. */
-  tokens: tokensSchema.optional(),
-  /** ρ_t of `retain`. Default 0. */
-  retention: retentionSchema.optional(),
-  /** γ of `affine`. Default 1. */
-  scale: perChannel.optional(),
-  /** β of `affine`. Default 0. */
-  shift: perChannel.optional(),
-  /** Hidden states for `transplant`, [1 or images, tokens, channels], as a capturing hook gives them. */
-  source: z
-    .custom<Tensor>((value) => typeof value === 'object' && value !== null && 'data' in value, {
-      error: 'a tensor { data, shape, dtype }',
-    })
-    .optional(),
-  /** Channels whose change by `retention` (zeroing by default) `match` equals in norm. */
-  reference: channelsSchema.optional(),
-  /** Standard deviation of `blur` in tokens; Infinity is the mean. Default 1. */
-  sigma: either([finite(0.01, 10_000), z.literal(Infinity)], 'a number from 0.01 to 10000, or Infinity,').optional(),
-  /** Draws the permutation of `shuffle`. Default 0. */
-  seed: whole(0).optional(),
-});
-export type EditOptions = z.output<typeof editSchema>;
-
-type Operation = EditOptions['operation'];
-
-/** The options that say something about an operation, besides where it acts. */
-const parameters: Readonly<Record<Operation, readonly (keyof EditOptions)[]>> = {
-  zero: [],
-  retain: ['retention'],
-  mean: [],
-  affine: ['scale', 'shift'],
-  transplant: ['source'],
-  skip: [],
-  shuffle: ['seed'],
-  identity: [],
-  blur: ['sigma'],
-  match: ['reference', 'retention'],
+  tap: taps.optional(),
+  stream: text('the name of a stream').nullable().optional(),
 };
-const required: Partial<Record<Operation, keyof EditOptions>> = { transplant: 'source', match: 'reference' };
+
+const targetOptions = { ...placeOptions, channels: channelsSchema.optional(), tokens: tokensSchema.optional() };
+
+/** The schema of one operation; a parameter of another one is answered with whose it is. */
+function member<Name extends Operation>(name: Name) {
+  const shape = { operation: z.literal(name), ...targetOptions, ...operations[name] };
+  return z.strictObject(shape, {
+    error: (issue) => {
+      if (issue.code !== 'unrecognized_keys') return 'an edit { operation, layer or path, … }';
+      const unknown = (issue as unknown as { keys: string[] }).keys[0]!;
+      const owners = operationsWith(unknown).map((owner) => `'${owner}'`);
+      if (owners.length > 0) return `'${name}' does not use it, ${owners.join(' and ')} would`;
+      return nearest(unknown, Object.keys(shape));
+    },
+  });
+}
+
+export const editSchema = describedBy<Edit>()(
+  z.discriminatedUnion(
+    'operation',
+    [
+      member('zero'),
+      member('retain'),
+      member('mean'),
+      member('affine'),
+      member('transplant'),
+      member('skip'),
+      member('shuffle'),
+      member('identity'),
+      member('blur'),
+      member('match'),
+    ],
+    {
+      error: (issue) =>
+        issue.code === 'invalid_union'
+          ? `one of ${operationNames.map((name) => `'${name}'`).join(', ')}`
+          : 'an edit { operation, layer or path, … }',
+    },
+  ),
+);
+export type EditRequest = z.output<typeof editSchema>;
 
 /**
  * The edits, one a site, as the native side takes them.
  *
  * @param option where the edit was asked for
- * @throws BAD_OPTION for options that do not belong to the operation, or with neither or both of `layer` and `path`;
- *   LAYER_OUT_OF_RANGE, CHANNEL_OUT_OF_RANGE, TOKEN_OUT_OF_RANGE, SITE_NOT_FOUND, BAD_TENSOR
+ * @param place of the hook that the edit belongs to, for what the edit leaves out
+ * @throws BAD_OPTION with neither or both of `layer` and `path`, or a schedule where there is none; LAYER_OUT_OF_RANGE,
+ *   CHANNEL_OUT_OF_RANGE, TOKEN_OUT_OF_RANGE, SITE_NOT_FOUND, BAD_TENSOR
  */
-export function resolveEdit(option: string, edit: EditOptions, context: GuidanceContext): NativeEdit[] {
-  checkParameters(option, edit);
-  const { operation } = edit;
-  const channels = edit.channels === undefined ? null : chooseChannels(`${option}.channels`, edit.channels, context);
-  const tokens = chooseTokens(`${option}.tokens`, edit.tokens, context);
-  const isImage = isAttention(tapOf(edit)) && (tokens !== null || edit.stream === 'image');
-  const complete: Omit<NativeEdit, keyof SiteReference> = {
-    operation: operation === 'zero' ? 'retain' : operation,
+export function resolveEdit(option: string, edit: EditRequest, context: EditContext, place?: EditPlace): PlanEdit[] {
+  const where = placeOf(option, edit, place);
+  const { layer, path, stream, tap } = where;
+  // The width of the hidden state and its tokens are known after a block; elsewhere the native side checks them.
+  const isBlock = tap === 'output' && (layer !== undefined || context.isBlock(path!));
+  const isImage =
+    isBlock && (stream === 'image' || context.jointAttention === null || (stream === undefined && layer !== undefined));
+  const channels =
+    edit.channels === undefined ? null : chooseChannels(`${option}.channels`, edit.channels, context, isBlock);
+  const tokens = chooseTokens(`${option}.tokens`, edit.tokens, context, isImage);
+  const onImage = isAttention(tap) && (tokens !== null || stream === 'image');
+  const complete: Omit<PlanEdit, keyof SiteReference> = {
+    operation: edit.operation === 'zero' ? 'retain' : edit.operation,
     channels,
-    ...(isImage ? imagePart(tokens, context) : { tokens }),
-    ...parametersOf(option, edit, channels?.length ?? context.hiddenChannels, context),
+    ...(onImage ? imagePart(tokens, context) : { tokens }),
+    ...parametersOf(option, edit, channels?.length ?? (isBlock ? context.hiddenChannels : null), context, isImage),
   };
-  return sitesOf(option, edit, context).map((site) => ({ ...site, ...complete }));
+  return sitesOf(option, where, edit.operation, context).map((site) => ({ ...site, ...complete }));
 }
 
+/** A place with its tap, and either a layer or a path. */
+type Where = EditPlace & { tap: Tap };
+
+function placeOf(option: string, edit: EditRequest, place: EditPlace = {}): Where {
+  const isElsewhere = edit.layer !== undefined || edit.path !== undefined;
+  const { layer, path, ...inherited } = isElsewhere ? edit : place;
+  const tap = edit.tap ?? inherited.tap ?? (edit.operation === 'identity' ? 'attention' : 'output');
+  checkPlace(option, { layer, path });
+  const stream = edit.stream ?? inherited.stream;
+  return {
+    ...(layer === undefined ? {} : { layer }),
+    ...(path === undefined ? {} : { path }),
+    tap,
+    ...(stream === undefined ? {} : { stream }),
+  };
+}
+
+/** @throws BAD_OPTION for neither or both of `layer` and `path` */
+export function checkPlace(option: string, { layer, path }: EditPlace): void {
+  if ((layer === undefined) !== (path === undefined)) return;
+  const problem = layer === undefined ? 'says not where it acts' : 'has both a layer and a path';
+  const expected = "either 'layer' or 'path'";
+  throw new DetailGuidanceError('BAD_OPTION', `${option} ${problem}; ${expected} would be right.`, {
+    found: problem,
+    expected,
+  });
+}
+
+/**
+ * The numbers of an operation.
+ *
+ * @param channels how many are edited; null where that is not known before the model runs
+ */
 function parametersOf(
   option: string,
-  edit: EditOptions,
-  channels: number,
-  context: GuidanceContext,
-): Partial<NativeEdit> {
+  edit: EditRequest,
+  channels: number | null,
+  context: EditContext,
+  isImage: boolean,
+): Partial<PlanEdit> {
+  const { evaluations, tokenGrid, hiddenChannels } = context;
   switch (edit.operation) {
     case 'zero':
-      return { retention: context.evaluations.map(() => 0) };
+      return { retention: retentionPerEvaluation(`${option}.retention`, 0, evaluations) };
     case 'retain':
-      return { retention: retentionPerEvaluation(`${option}.retention`, edit.retention ?? 0, context) };
+      return { retention: retentionPerEvaluation(`${option}.retention`, edit.retention, evaluations) };
     case 'affine':
       return {
-        scale: oneEach(`${option}.scale`, edit.scale ?? 1, channels),
-        shift: oneEach(`${option}.shift`, edit.shift ?? 0, channels),
+        scale: oneEach(`${option}.scale`, edit.scale, channels),
+        shift: oneEach(`${option}.shift`, edit.shift, channels),
       };
-    case 'transplant':
-      return {
-        source: checkTensor(edit.source, { name: `${option}.source`, shape: sourceShape(edit, context), finite: true }),
-      };
+    case 'transplant': {
+      const shape = isImage ? [null, tokenGrid[0] * tokenGrid[1], hiddenChannels] : [null, null, null];
+      return { source: checkTensor(edit.source, { name: `${option}.source`, shape, finite: true }) };
+    }
     case 'match':
       return {
-        reference: chooseChannels(`${option}.reference`, edit.reference!, context),
-        retention: retentionPerEvaluation(`${option}.retention`, edit.retention ?? 0, context),
+        reference: chooseChannels(`${option}.reference`, edit.reference, context, channels !== null),
+        retention: retentionPerEvaluation(`${option}.retention`, edit.retention, evaluations),
       };
     case 'blur':
-      return { sigma: edit.sigma ?? 1, grid: [context.tokenGrid[0], context.tokenGrid[1]] };
+      return { sigma: edit.sigma, grid: [tokenGrid[0], tokenGrid[1]] };
     case 'shuffle':
-      return { seed: edit.seed ?? 0 };
+      return { seed: edit.seed };
     default:
       return {};
   }
 }
 
-/** Where the hidden state's shape is known: the image stream after a block. Elsewhere the native side checks it. */
-function sourceShape(
-  { layer, tap = 'output', stream = 'image' }: EditOptions,
-  context: GuidanceContext,
-): (number | null)[] {
-  if (layer === undefined || tap !== 'output' || stream !== 'image') return [null, null, null];
-  return [null, context.tokenGrid[0] * context.tokenGrid[1], context.hiddenChannels];
-}
-
-function tapOf({ operation, tap }: EditOptions): NativeEdit['tap'] {
-  return tap ?? (operation === 'identity' ? 'attention' : 'output');
-}
-
 /** Taps on an attention's tokens, which are not parted into streams. */
-function isAttention(tap: NativeEdit['tap']): tap is 'attention' | 'query' | 'value' {
+function isAttention(tap: Tap): tap is 'attention' | 'query' | 'value' {
   return tap === 'attention' || tap === 'query' || tap === 'value';
 }
 
-function sitesOf(option: string, edit: EditOptions, context: GuidanceContext): SiteReference[] {
-  const { operation, layer, path, stream } = edit;
-  const where = tapOf(edit);
+/** The sites of a place. @throws LAYER_OUT_OF_RANGE, SITE_NOT_FOUND */
+export function sitesOf(
+  option: string,
+  { layer, path, tap, stream }: Where,
+  operation: Operation | null,
+  context: EditContext,
+): SiteReference[] {
   if (path !== undefined) {
-    const inside = isAttention(where) && stream === 'image';
-    return [{ path, tap: where, stream: inside ? null : (stream ?? null) }];
+    const inside = isAttention(tap) && stream === 'image';
+    return [{ path, tap, stream: inside ? null : (stream ?? null) }];
   }
   return chooseLayers(layer!).flatMap((index): SiteReference[] => {
-    if (isAttention(where)) {
-      return context.attentions(`${option}.layer`, index).map((site) => ({ ...site, tap: where }));
+    if (isAttention(tap)) {
+      return context.attentions(`${option}.layer`, index).map((site) => ({ ...site, tap }));
     }
-    if (operation === 'skip' && stream === undefined) return context.everyStream(`${option}.layer`, index);
-    const site = context.output(`${option}.layer`, index, stream ?? 'image');
-    return [where === 'output' ? site : { ...site, tap: where, stream: null }];
+    if (tap === 'input') return [{ ...context.output(`${option}.layer`, index, stream ?? 'image'), tap, stream: null }];
+    if (stream === null || (stream === undefined && operation === 'skip')) {
+      return context.everyStream(`${option}.layer`, index);
+    }
+    return [context.output(`${option}.layer`, index, stream ?? 'image')];
   });
 }
 
-function oneEach(option: string, value: number | number[], count: number): number[] {
-  if (typeof value === 'number') return new Array<number>(count).fill(value);
+/** @param count channels; null where nobody knows them, and one number stands for all */
+function oneEach(option: string, value: number | number[], count: number | null): number[] {
+  if (typeof value === 'number') return new Array<number>(count ?? 1).fill(value);
   if (value.length === count) return value;
+  const expected = count === null ? "a number, or 'channels' beside the list," : 'one for each channel';
   throw new DetailGuidanceError(
     'BAD_OPTION',
-    `${option} has ${value.length} numbers for ${count} channels; one for each channel would be right.`,
-    {
-      found: value.length,
-      expected: `${count} numbers`,
-    },
+    `${option} has ${value.length} numbers for ${count ?? 'unnamed'} channels; ${expected} would be right.`,
+    { found: value.length, expected },
   );
-}
-
-function checkParameters(option: string, edit: EditOptions): void {
-  const refuse = (problem: string, expected: string) => {
-    throw new DetailGuidanceError('BAD_OPTION', `${option} ${problem}; ${expected} would be right.`, {
-      found: problem,
-      expected,
-    });
-  };
-  if ((edit.layer === undefined) === (edit.path === undefined)) {
-    refuse(
-      edit.layer === undefined ? 'says not where it acts' : 'has both a layer and a path',
-      "either 'layer' or 'path'",
-    );
-  }
-  const allowed = parameters[edit.operation];
-  const foreign = Object.values(parameters)
-    .flat()
-    .find((key) => edit[key] !== undefined && !allowed.includes(key));
-  if (foreign !== undefined) {
-    const fitting = operations.filter((operation) => parameters[operation].includes(foreign));
-    refuse(`has '${foreign}', which '${edit.operation}' does not use`, `'${foreign}' with ${fitting.join(' or ')}`);
-  }
-  const missing = required[edit.operation];
-  if (missing !== undefined && edit[missing] === undefined)
-    refuse(`has no '${missing}'`, `'${missing}' with '${edit.operation}'`);
 }

@@ -9,7 +9,7 @@ import { classifierFree } from './classifierFree';
 import { detail } from './detail';
 import { disrupt } from './disrupt';
 import { pag } from './pag';
-import type { GuidanceOptions } from './options';
+import type { GuidanceRequest } from './options';
 import { rescale } from './rescale';
 import { s2 } from './s2';
 import { seg } from './seg';
@@ -17,9 +17,51 @@ import { slg } from './slg';
 import { tpg } from './tpg';
 import type { Contribution, GuidanceContext } from './term';
 
-export { GuidanceBuilder, type Window } from './builder';
-export { editSchema, operations, resolveEdit, type EditOptions } from './edit';
-export { guidanceSchema, type GuidanceInput, type GuidanceOptions } from './options';
+export type { ApgOptions } from './apg';
+export type { BlurOptions } from './blur';
+export type { BranchOptions } from './branches';
+export { GuidanceBuilder } from './builder';
+export type { CfgZeroStarOptions } from './cfgZeroStar';
+export type { Channels } from './channels';
+export type { ClassifierFreeOptions } from './classifierFree';
+export type { Control, MatchedChannels, RandomTokens } from './control';
+export type { DetailOptions } from './detail';
+export type { DisruptionOptions } from './disruption';
+export type { DisruptOptions } from './disrupt';
+export {
+  checkPlace,
+  editSchema,
+  placeOptions,
+  resolveEdit,
+  sitesOf,
+  taps,
+  type AffineEdit,
+  type BlurEdit,
+  type Edit,
+  type EditPlace,
+  type EditTarget,
+  type IdentityEdit,
+  type MatchEdit,
+  type MeanEdit,
+  type RetainEdit,
+  type ShuffleEdit,
+  type SkipEdit,
+  type TransplantEdit,
+  type ZeroEdit,
+} from './edit';
+export type { Layers } from './layers';
+export { operationNames, type Operation } from './operations';
+export { guidanceSchema, type EmbeddedOptions, type GuidanceOptions, type GuidanceRequest } from './options';
+export type { PagOptions } from './pag';
+export type { RescaleOptions } from './rescale';
+export type { Retention, RetentionCurve, RetentionTable } from './retention';
+export type { ReuseOptions, ThresholdReuse } from './reuse';
+export type { S2Options } from './s2';
+export type { SegOptions } from './seg';
+export type { SlgOptions } from './slg';
+export type { Tokens } from './tokens';
+export type { TpgOptions } from './tpg';
+export type { GuidanceWindow } from './window';
 export { fastReuse, preset, presetNames, type PresetName } from './presets';
 export { conditional, edited, unconditional } from './term';
 export type {
@@ -28,6 +70,7 @@ export type {
   Branch,
   Conditioning,
   Contribution,
+  EditContext,
   Evaluation,
   GuidanceContext,
   GuidanceTerm,
@@ -39,7 +82,7 @@ export type {
  *
  * @throws BAD_OPTION for techniques that do not go together
  */
-export function contributions(options: GuidanceOptions, context: GuidanceContext): Contribution[] {
+export function contributions(options: GuidanceRequest, context: GuidanceContext): Contribution[] {
   checkCombination(options);
   const { disrupt: disrupted, classifierFree: cfg } = options;
   return [
@@ -65,7 +108,7 @@ function checkCombination({
   apg: projected,
   cfgZeroStar: zero,
   rescale: factor,
-}: GuidanceOptions): void {
+}: GuidanceRequest): void {
   const changes = Object.entries({ apg: projected, cfgZeroStar: zero }).filter(([, value]) => value !== undefined);
   const [change] = changes[0] ?? [];
   if (change !== undefined && !cfg) throw conflict(`${change} changes classifierFree, which is not given`, 'both');

@@ -1,15 +1,15 @@
 /** Which blocks a technique touches. */
+import { describedBy } from '../validation/describedBy';
 import { either, list, whole } from '../validation/vocabulary';
 
 import type { GuidanceContext } from './term';
 
-/** 0-based index of a block, counted through all block lists in order of evaluation; or several. */
-export const layersSchema = either(
-  [whole(0), list(whole(0), 'a list of whole numbers from 0')],
-  'a block index from 0, or a list of them,',
-);
-
+/** Index of a block from 0, counted through all block lists in order of evaluation; or several. */
 export type Layers = number | number[];
+
+export const layersSchema = describedBy<Layers>()(
+  either([whole(0), list(whole(0), 'a list of whole numbers from 0')], 'a block index from 0, or a list of them,'),
+);
 
 /** The chosen layers, ascending and without duplicates. */
 export function chooseLayers(layers: Layers): number[] {

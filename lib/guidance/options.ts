@@ -1,61 +1,90 @@
 /** The `guidance` option: all techniques by name. */
-import { type z } from 'zod';
+import type { z } from 'zod';
 
+import { describedBy } from '../validation/describedBy';
 import { either, finite, list, strictObject } from '../validation/vocabulary';
 
-import { apgSchema } from './apg';
-import { blurSchema } from './blur';
-import { branchesSchema } from './branches';
-import { cfgZeroStarSchema } from './cfgZeroStar';
-import { classifierFreeSchema } from './classifierFree';
-import { detailSchema } from './detail';
-import { disruptSchema } from './disrupt';
-import { pagSchema } from './pag';
-import { rescaleSchema } from './rescale';
-import { s2Schema } from './s2';
-import { segSchema } from './seg';
-import { slgSchema } from './slg';
-import { tpgSchema } from './tpg';
+import { apgSchema, type ApgOptions } from './apg';
+import { blurSchema, type BlurOptions } from './blur';
+import { branchesSchema, type BranchOptions } from './branches';
+import { cfgZeroStarSchema, type CfgZeroStarOptions } from './cfgZeroStar';
+import { classifierFreeSchema, type ClassifierFreeOptions } from './classifierFree';
+import { detailSchema, type DetailOptions } from './detail';
+import { disruptSchema, type DisruptOptions } from './disrupt';
+import { pagSchema, type PagOptions } from './pag';
+import { rescaleSchema, type RescaleOptions } from './rescale';
+import { s2Schema, type S2Options } from './s2';
+import { segSchema, type SegOptions } from './seg';
+import { slgSchema, type SlgOptions } from './slg';
+import { tpgSchema, type TpgOptions } from './tpg';
 
-const embeddedSchema = strictObject({
+/** Guidance that the model takes as an input, as FLUX.1 does. BAD_OPTION for other models. */
+export interface EmbeddedOptions {
   /** As diffusers' `guidance_scale` of such a model, from 0 to 100. Default 3.5. */
-  scale: finite(0, 100).default(3.5),
-});
+  scale?: number;
+}
 
-/** The `guidance` option: any of the techniques together. An empty object is the conditional prediction alone. */
-export const guidanceSchema = strictObject({
+/**
+ * The `guidance` option: any of the techniques together, each with its published defaults. An empty object is the
+ * conditional prediction alone.
+ */
+export interface GuidanceOptions {
   /** Classifier-free guidance. */
-  classifierFree: classifierFreeSchema.optional(),
-  /** For models that take their guidance as an input (Flux): its scale, beside true classifier-free guidance. */
-  embedded: embeddedSchema.optional(),
+  classifierFree?: ClassifierFreeOptions;
+  /** For models that take their guidance as an input (FLUX.1): its scale, beside true classifier-free guidance. */
+  embedded?: EmbeddedOptions;
   /** Detail Guidance; a list for several degraded branches. */
-  detail: either(
-    [detailSchema, list(detailSchema, 'a list of objects')],
-    'an object of options for Detail Guidance, or a list of them,',
-  ).optional(),
-  /** The detail-deficient model in place of the conditional prediction. */
-  disrupt: disruptSchema.optional(),
+  detail?: DetailOptions | DetailOptions[];
+  /** The detail-deficient model in place of the conditional prediction. BAD_OPTION with apg, cfgZeroStar or rescale. */
+  disrupt?: DisruptOptions;
   /** Skip layer guidance. */
-  slg: slgSchema.optional(),
+  slg?: SlgOptions;
   /** Perturbed attention guidance. */
-  pag: pagSchema.optional(),
+  pag?: PagOptions;
   /** Smoothed energy guidance. */
-  seg: segSchema.optional(),
+  seg?: SegOptions;
   /** Token perturbation guidance. */
-  tpg: tpgSchema.optional(),
+  tpg?: TpgOptions;
   /** S²-Guidance. */
-  s2: s2Schema.optional(),
-  /** Away from a blurred hidden state, the control. */
-  blur: blurSchema.optional(),
-  /** Adaptive projected guidance: changes classifierFree. */
-  apg: apgSchema.optional(),
-  /** CFG-Zero*: changes classifierFree. */
-  cfgZeroStar: cfgZeroStarSchema.optional(),
+  s2?: S2Options;
+  /** Away from a blurred hidden state, the control for Detail Guidance. */
+  blur?: BlurOptions;
+  /** Adaptive projected guidance: changes classifierFree. BAD_OPTION without it, or with cfgZeroStar. */
+  apg?: ApgOptions;
+  /** CFG-Zero*: changes classifierFree. BAD_OPTION without it, or with apg. */
+  cfgZeroStar?: CfgZeroStarOptions;
   /** Guidance rescale: changes the sum. */
-  rescale: rescaleSchema.optional(),
-  /** Branches and weights of one's own in place of the conditional prediction. */
-  branches: branchesSchema.optional(),
-});
+  rescale?: RescaleOptions;
+  /**
+   * Branches and weights of one's own in place of the conditional prediction. BAD_OPTION unless the weights add up to 1
+   * in every step.
+   */
+  branches?: BranchOptions[];
+}
 
-export type GuidanceOptions = z.output<typeof guidanceSchema>;
-export type GuidanceInput = z.input<typeof guidanceSchema>;
+const embeddedSchema = describedBy<EmbeddedOptions>()(strictObject({ scale: finite(0, 100).default(3.5) }));
+
+export const guidanceSchema = describedBy<GuidanceOptions>()(
+  strictObject({
+    classifierFree: classifierFreeSchema.optional(),
+    embedded: embeddedSchema.optional(),
+    detail: either(
+      [detailSchema, list(detailSchema, 'a list of objects')],
+      'an object of options for Detail Guidance, or a list of them,',
+    ).optional(),
+    disrupt: disruptSchema.optional(),
+    slg: slgSchema.optional(),
+    pag: pagSchema.optional(),
+    seg: segSchema.optional(),
+    tpg: tpgSchema.optional(),
+    s2: s2Schema.optional(),
+    blur: blurSchema.optional(),
+    apg: apgSchema.optional(),
+    cfgZeroStar: cfgZeroStarSchema.optional(),
+    rescale: rescaleSchema.optional(),
+    branches: branchesSchema.optional(),
+  }),
+);
+
+/** Guidance with all defaults filled in, which is guidance that a caller may write too. */
+export type GuidanceRequest = z.output<typeof guidanceSchema>;

@@ -6,23 +6,30 @@
  */
 import type { z } from 'zod';
 
+import { describedBy } from '../validation/describedBy';
 import { finite, strictObject } from '../validation/vocabulary';
 
-import { atRelativeDepth, chooseLayers, layersSchema } from './layers';
+import { atRelativeDepth, chooseLayers, layersSchema, type Layers } from './layers';
 import { conditional, edited, type Contribution, type GuidanceContext } from './term';
 import { imagePart } from './tokens';
-import { windowed, windowOptions } from './window';
+import { windowed, windowOptions, type GuidanceWindow } from './window';
 
-export const pagSchema = strictObject({
+/** Perturbed attention guidance, arXiv 2403.17377. */
+export interface PagOptions extends GuidanceWindow {
   /** s, from 0 to 100. Default 3. */
-  scale: finite(0, 100).default(3),
-  /** Blocks whose attention is perturbed. Default: 13 of 24, as diffusers shows for SD3, or the same relative depth. */
-  layers: layersSchema.optional(),
-  ...windowOptions,
-});
-export type PagOptions = z.output<typeof pagSchema>;
+  scale?: number;
+  /**
+   * Blocks whose attention is perturbed. Default: 13 of 24, as diffusers shows for SD3, or the same relative depth.
+   * LAYER_OUT_OF_RANGE; SITE_NOT_FOUND for a block without an attention that can be tapped.
+   */
+  layers?: Layers;
+}
 
-export function pag(options: PagOptions, context: GuidanceContext): Contribution {
+export const pagSchema = describedBy<PagOptions>()(
+  strictObject({ scale: finite(0, 100).default(3), layers: layersSchema.optional(), ...windowOptions }),
+);
+
+export function pag(options: z.output<typeof pagSchema>, context: GuidanceContext): Contribution {
   const layers = options.layers === undefined ? atRelativeDepth([13], 24, context) : chooseLayers(options.layers);
   const edits = layers.flatMap((layer) =>
     context.attentions('options.guidance.pag.layers', layer).map((site) => ({

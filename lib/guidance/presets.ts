@@ -1,7 +1,7 @@
 /** Guidance by name: the techniques with the defaults of their publications, and the bundle's own where it has them. */
-import type { GuidanceInput } from './options';
+import type { GuidanceOptions } from './options';
 
-type Technique = keyof GuidanceInput;
+type Technique = keyof GuidanceOptions;
 
 const cfg: Technique = 'classifierFree';
 
@@ -48,7 +48,7 @@ export type PresetName = keyof typeof presets;
 export const presetNames = Object.keys(presets) as [PresetName, ...PresetName[]];
 
 /** The guidance that a preset stands for. What the bundle's defaults say about a technique is taken from there. */
-export function preset(name: PresetName, defaults: Readonly<Record<string, unknown>> = {}): GuidanceInput {
+export function preset(name: PresetName, defaults: Readonly<Record<string, unknown>> = {}): GuidanceOptions {
   const changed = (technique: Technique, options: unknown): unknown => {
     if (Array.isArray(options)) return options.map((each) => changed(technique, each));
     return { ...(options as object), ...changes[name]?.[technique] };

@@ -6,19 +6,23 @@
  */
 import type { z } from 'zod';
 
+import { describedBy } from '../validation/describedBy';
 import { finite, strictObject } from '../validation/vocabulary';
 
 import { conditional, type Contribution, type GuidanceContext } from './term';
-import { insideWindow, windowOptions } from './window';
+import { insideWindow, windowOptions, type GuidanceWindow } from './window';
 
-export const rescaleSchema = strictObject({
-  /** φ, from 0 (off) to 1. Default 0.7. */
-  factor: finite(0, 1).default(0.7),
-  ...windowOptions,
-});
-export type RescaleOptions = z.output<typeof rescaleSchema>;
+/** Guidance rescale, arXiv 2305.08891, section 3.4. It changes the guided sum. */
+export interface RescaleOptions extends GuidanceWindow {
+  /** φ, the share of the rescaled prediction in the result, from 0 (off) to 1. Default 0.7. */
+  factor?: number;
+}
 
-export function rescale(options: RescaleOptions, context: GuidanceContext): Contribution {
+export const rescaleSchema = describedBy<RescaleOptions>()(
+  strictObject({ factor: finite(0, 1).default(0.7), ...windowOptions }),
+);
+
+export function rescale(options: z.output<typeof rescaleSchema>, context: GuidanceContext): Contribution {
   const active = insideWindow(options, context);
   return { terms: [], adjustments: [{ kind: 'rescale', reference: conditional, active, factor: options.factor }] };
 }

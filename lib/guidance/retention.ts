@@ -5,39 +5,74 @@
  */
 import { z } from 'zod';
 
+import { describedBy } from '../validation/describedBy';
 import { DetailGuidanceError } from '../validation/errors';
 import { either, finite, list, strictObject } from '../validation/vocabulary';
 
-import type { GuidanceContext } from './term';
+import type { Evaluation } from './term';
 
 const share = finite(-10, 10);
 const time = finite(0, 1);
 
-/** A constant, or a function of the position t between data (0) and noise (1). */
-export const retentionSchema = either(
-  [
-    share,
-    /** ρ goes from `data` at t = 0 to `noise` at t = 1: in a straight line, or along half a cosine. */
-    strictObject({ kind: z.enum(['linear', 'cosine']), data: share, noise: share }),
-    /** ρ at some t, in ascending order; straight lines between them, constant beyond. */
-    strictObject({
-      kind: z.literal('table'),
-      times: list(time, 'a list of numbers from 0 to 1'),
-      values: list(share, 'a list of numbers'),
-    }),
-  ],
-  "a number from -10 to 10, { kind: 'linear' | 'cosine', data, noise } or { kind: 'table', times, values }",
-);
+/** ρ from `data` at t = 0 to `noise` at t = 1. */
+export interface RetentionCurve {
+  /** In a straight line, or along half a cosine. */
+  kind: 'linear' | 'cosine';
+  /** ρ at the data, t = 0; −10 to 10. */
+  data: number;
+  /** ρ at the noise, t = 1; −10 to 10. */
+  noise: number;
+}
 
-export type Retention = z.output<typeof retentionSchema>;
+/** ρ at some times; straight lines between them, constant beyond. */
+export interface RetentionTable {
+  kind: 'table';
+  /** Times t from 0 (data) to 1 (noise), in ascending order. */
+  times: number[];
+  /** ρ at each of them, −10 to 10. BAD_OPTION unless there are as many as times. */
+  values: number[];
+}
+
+/** ρ, what is left of a value: a number from −10 to 10, or a function of the position t between data (0) and noise (1). */
+export type Retention = number | RetentionCurve | RetentionTable;
+
+export const retentionSchema = describedBy<Retention>()(
+  either(
+    [
+      share,
+      strictObject({ kind: z.enum(['linear', 'cosine']), data: share, noise: share }),
+      strictObject({
+        kind: z.literal('table'),
+        times: list(time, 'a list of numbers from 0 to 1'),
+        values: list(share, 'a list of numbers'),
+      }),
+    ],
+    "a number from -10 to 10, { kind: 'linear' | 'cosine', data, noise } or { kind: 'table', times, values }",
+  ),
+);
 
 /**
  * ρ for each evaluation of the schedule.
  *
- * @throws BAD_OPTION when a table's times and values do not pair up or are not in ascending order
+ * @param evaluations null for a single run of the model, at which no time is known
+ * @throws BAD_OPTION when a table's times and values do not pair up or are not in ascending order; for a schedule in a
+ *   single run
  */
-export function retentionPerEvaluation(option: string, retention: Retention, context: GuidanceContext): number[] {
-  const times = context.evaluations.map((evaluation) => evaluation.time);
+export function retentionPerEvaluation(
+  option: string,
+  retention: Retention,
+  evaluations: readonly Evaluation[] | null,
+): number[] {
+  if (!evaluations) {
+    if (typeof retention === 'number') return [retention];
+    const expected = 'a number';
+    throw new DetailGuidanceError(
+      'BAD_OPTION',
+      `${option} is a schedule over the time, which a single run of the model has not; ${expected} would be right.`,
+      { found: retention, expected },
+    );
+  }
+  const times = evaluations.map((evaluation) => evaluation.time);
   if (typeof retention === 'number') return times.map(() => retention);
   if (retention.kind === 'table') {
     checkTable(option, retention);

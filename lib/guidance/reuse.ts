@@ -5,31 +5,38 @@
  */
 import type { z } from 'zod';
 
+import { describedBy } from '../validation/describedBy';
 import { either, finite, strictObject, text, whole } from '../validation/vocabulary';
 
 import type { GuidanceContext, GuidanceTerm } from './term';
 
-const reuseSchema = either(
-  [
-    /** Compute the branch in every n-th step only. */
-    whole(1, 1000),
-    /**
-     * Decide while sampling, by the measure of TeaCache (arXiv 2411.19108): reuse while the relative L1 change of block
-     * 0's modulated input, summed up since the branch was computed, is below `threshold`.
-     */
-    strictObject({
-      threshold: finite(0, 100),
-      /** The submodule whose first input is measured. Default: the first attention of block 0. */
-      path: text().optional(),
-    }),
-  ],
-  'a whole number from 1 to 1000 or { threshold, path }',
+/**
+ * Decided while sampling, by the measure of TeaCache (arXiv 2411.19108): a branch is reused while the relative L1 change
+ * of a hidden state, summed up since the branch was computed, is below the threshold.
+ */
+export interface ThresholdReuse {
+  /** Relative L1 change, from 0 to 100. docs/guidance.md says what values cost and save. */
+  threshold: number;
+  /** Path of the submodule whose first input is measured. Default: the first attention of block 0. */
+  path?: string;
+}
+
+export interface ReuseOptions {
+  /**
+   * Compute the branch in every n-th step only, n from 1 to 1000, and let its difference stand for the steps between; or
+   * while a hidden state changes little not at all. Default 1: every step.
+   */
+  reuse?: number | ThresholdReuse;
+}
+
+const reuseSchema = describedBy<number | ThresholdReuse>()(
+  either(
+    [whole(1, 1000), strictObject({ threshold: finite(0, 100), path: text().optional() })],
+    'a whole number from 1 to 1000 or { threshold, path }',
+  ),
 );
 
-export const reuseOptions = {
-  /** Compute the branch in every n-th step, or while the model changes little not at all. Default 1: every step. */
-  reuse: reuseSchema.default(1),
-};
+export const reuseOptions = { reuse: reuseSchema.default(1) };
 
 /** How a term is reused, for the option `reuse`. */
 export function reuseOf(

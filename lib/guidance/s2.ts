@@ -6,25 +6,34 @@
  */
 import type { z } from 'zod';
 
+import { describedBy } from '../validation/describedBy';
 import { finite, strictObject, whole } from '../validation/vocabulary';
 
 import { draw } from './draw';
 import { withoutLayers } from './slg';
 import { conditional, type Contribution, type GuidanceContext, type GuidanceTerm } from './term';
-import { windowed, windowOptions } from './window';
+import { windowed, windowOptions, type GuidanceWindow } from './window';
 
-export const s2Schema = strictObject({
+/** S²-Guidance, arXiv 2508.12880. */
+export interface S2Options extends GuidanceWindow {
   /** ω, from 0 to 100. Default 0.25. */
-  scale: finite(0, 100).default(0.25),
-  /** Share of the blocks that is skipped in a step, at least one. Default 0.1. */
-  share: finite(0, 1).default(0.1),
-  /** Draws the blocks. Default 0. */
-  seed: whole(0).default(0),
-  ...windowOptions,
-});
-export type S2Options = z.output<typeof s2Schema>;
+  scale?: number;
+  /** Share of the blocks that is skipped in a step, from 0 to 1; at least one block is, and one is left. Default 0.1. */
+  share?: number;
+  /** Draws the blocks; a whole number from 0. Default 0. */
+  seed?: number;
+}
 
-export function s2(options: S2Options, context: GuidanceContext): Contribution {
+export const s2Schema = describedBy<S2Options>()(
+  strictObject({
+    scale: finite(0, 100).default(0.25),
+    share: finite(0, 1).default(0.1),
+    seed: whole(0).default(0),
+    ...windowOptions,
+  }),
+);
+
+export function s2(options: z.output<typeof s2Schema>, context: GuidanceContext): Contribution {
   const { layers, evaluations } = context;
   // A model that skips every block is no sub-network.
   const count = Math.min(Math.max(1, Math.round(options.share * layers)), Math.max(layers - 1, 1));

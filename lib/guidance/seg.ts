@@ -4,29 +4,40 @@
  *
  *   D̂ = … + s (D(c) − D_blurred(c))
  */
-import { z } from 'zod';
+import type { z } from 'zod';
 
-import { either, finite, strictObject } from '../validation/vocabulary';
+import { describedBy } from '../validation/describedBy';
+import { finite, strictObject } from '../validation/vocabulary';
 
-import { atRelativeDepth, chooseLayers, layersSchema } from './layers';
+import { sigmaSchema } from './blurring';
+import { atRelativeDepth, chooseLayers, layersSchema, type Layers } from './layers';
 import { conditional, edited, type Contribution, type GuidanceContext } from './term';
 import { imagePart } from './tokens';
-import { windowed, windowOptions } from './window';
+import { windowed, windowOptions, type GuidanceWindow } from './window';
 
-export const segSchema = strictObject({
+/** Smoothed energy guidance, arXiv 2408.00760. */
+export interface SegOptions extends GuidanceWindow {
   /** s, from 0 to 100. Default 3. */
-  scale: finite(0, 100).default(3),
-  /** Standard deviation of the blur in tokens; Infinity is the mean. Default Infinity. */
-  sigma: either([finite(0.01, 10_000), z.literal(Infinity)], 'a number from 0.01 to 10000, or Infinity,').default(
-    Infinity,
-  ),
-  /** Blocks whose queries are blurred. Default: 13 of 24, or the same relative depth. */
-  layers: layersSchema.optional(),
-  ...windowOptions,
-});
-export type SegOptions = z.output<typeof segSchema>;
+  scale?: number;
+  /** Standard deviation of the blur in tokens, 0.01 to 10 000, or Infinity for the mean. Default Infinity. */
+  sigma?: number;
+  /**
+   * Blocks whose queries are blurred. Default: 13 of 24, or the same relative depth. LAYER_OUT_OF_RANGE; SITE_NOT_FOUND
+   * for a block without an attention that can be tapped.
+   */
+  layers?: Layers;
+}
 
-export function seg(options: SegOptions, context: GuidanceContext): Contribution {
+export const segSchema = describedBy<SegOptions>()(
+  strictObject({
+    scale: finite(0, 100).default(3),
+    sigma: sigmaSchema.default(Infinity),
+    layers: layersSchema.optional(),
+    ...windowOptions,
+  }),
+);
+
+export function seg(options: z.output<typeof segSchema>, context: GuidanceContext): Contribution {
   const layers = options.layers === undefined ? atRelativeDepth([13], 24, context) : chooseLayers(options.layers);
   const [rows, columns] = context.tokenGrid;
   const edits = layers.flatMap((layer) =>

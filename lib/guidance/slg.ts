@@ -6,29 +6,38 @@
  */
 import type { z } from 'zod';
 
+import { describedBy } from '../validation/describedBy';
 import { finite, strictObject } from '../validation/vocabulary';
 
-import { atRelativeDepth, chooseLayers, layersSchema } from './layers';
+import { atRelativeDepth, chooseLayers, layersSchema, type Layers } from './layers';
 import { conditional, edited, type Branch, type Contribution, type GuidanceContext } from './term';
-import { windowed, windowOptions } from './window';
+import { windowed, type GuidanceWindow } from './window';
 
 /** Blocks of Stable Diffusion 3.5 Medium, of which 7, 8 and 9 are skipped. */
 const publishedDepth = 24;
 
-export const slgSchema = strictObject({
+/** Skip layer guidance, as Stability AI released it with Stable Diffusion 3.5 Medium. */
+export interface SlgOptions extends GuidanceWindow {
   /** s, from 0 to 100. Default 2.5. */
-  scale: finite(0, 100).default(2.5),
-  /** Blocks that are skipped. Default: 7, 8, 9 of 24, or those at the same relative depth. */
-  layers: layersSchema.optional(),
-  ...windowOptions,
-  /** Default 0.01. */
-  start: finite(0, 1).default(0.01),
-  /** Default 0.2. */
-  stop: finite(0, 1).default(0.2),
-});
-export type SlgOptions = z.output<typeof slgSchema>;
+  scale?: number;
+  /** Blocks that are skipped. Default: 7, 8, 9 of 24, or those at the same relative depth. LAYER_OUT_OF_RANGE. */
+  layers?: Layers;
+  /** As for every technique. Default 0.01. */
+  start?: number;
+  /** As for every technique. Default 0.2. */
+  stop?: number;
+}
 
-export function slg(options: SlgOptions, context: GuidanceContext): Contribution {
+export const slgSchema = describedBy<SlgOptions>()(
+  strictObject({
+    scale: finite(0, 100).default(2.5),
+    layers: layersSchema.optional(),
+    start: finite(0, 1).default(0.01),
+    stop: finite(0, 1).default(0.2),
+  }),
+);
+
+export function slg(options: z.output<typeof slgSchema>, context: GuidanceContext): Contribution {
   const layers =
     options.layers === undefined ? atRelativeDepth([7, 8, 9], publishedDepth, context) : chooseLayers(options.layers);
   const negative = withoutLayers('options.guidance.slg.layers', layers, context);

@@ -6,7 +6,7 @@
  * where p and n are branches: the model under a conditioning, with edits to its hidden states. The planner adds the
  * terms up to one weight a branch and step; they sum to one in every step by construction.
  */
-import type { NativeEdit } from '../native';
+import type { PlanEdit } from '../native';
 
 /** Which of the two conditionings a branch runs under. */
 export type Conditioning = 'conditional' | 'unconditional';
@@ -16,7 +16,7 @@ export interface Branch {
   /** What the branch is called in `plan.explain()`. Branches that differ in name only are one. */
   name: string;
   conditioning: Conditioning;
-  edits: NativeEdit[];
+  edits: PlanEdit[];
 }
 
 /** Reuse while the first input of the submodule at `path` has changed by less than `threshold` (relative L1, summed). */
@@ -80,9 +80,10 @@ export interface Evaluation {
   time: number;
 }
 
-/** What a technique knows about the model and the schedule. */
-export interface GuidanceContext {
-  evaluations: readonly Evaluation[];
+/** What is known about the model where an edit is resolved. */
+export interface EditContext {
+  /** Of the schedule; null for a single run of the model. */
+  evaluations: readonly Evaluation[] | null;
   /** Number of blocks; layers are 0-based. */
   layers: number;
   /** Width of the residual stream. */
@@ -93,21 +94,28 @@ export interface GuidanceContext {
   jointAttention: 'text-first' | 'image-first' | null;
   /** The bundle's record of its massive activations, if it has one. */
   massiveActivations: { stream: string; layer: number; channels: readonly number[] } | null;
-  /** A layer's channels, the strongest first; null where they were not measured. */
-  ranking(layer: number): readonly number[] | null;
   /**
    * The output of a block in one stream.
    *
    * @throws LAYER_OUT_OF_RANGE, SITE_NOT_FOUND
    */
   output(option: string, layer: number, stream: string): SiteReference;
+  /** Whether a path pattern stands for nothing but blocks. */
+  isBlock(path: string): boolean;
   /** The outputs of a block in all its streams. @throws LAYER_OUT_OF_RANGE, SITE_NOT_FOUND */
   everyStream(option: string, layer: number): SiteReference[];
   /** The attentions inside a block. @throws LAYER_OUT_OF_RANGE; SITE_NOT_FOUND when none can be tapped */
   attentions(option: string, layer: number): SiteReference[];
 }
 
-export type SiteReference = Pick<NativeEdit, 'path' | 'tap' | 'stream'>;
+/** What a technique knows about the model and the schedule. */
+export interface GuidanceContext extends EditContext {
+  evaluations: readonly Evaluation[];
+  /** A layer's channels, the strongest first; null where they were not measured. */
+  ranking(layer: number): readonly number[] | null;
+}
+
+export type SiteReference = Pick<PlanEdit, 'path' | 'tap' | 'stream'>;
 
 /** D(c), the prediction that every technique starts from. */
 export const conditional: Branch = { name: 'conditional', conditioning: 'conditional', edits: [] };
@@ -116,6 +124,6 @@ export const conditional: Branch = { name: 'conditional', conditioning: 'conditi
 export const unconditional: Branch = { name: 'unconditional', conditioning: 'unconditional', edits: [] };
 
 /** D_m(c): the conditional prediction of an edited model. */
-export function edited(name: string, edits: NativeEdit[]): Branch {
+export function edited(name: string, edits: PlanEdit[]): Branch {
   return { name, conditioning: 'conditional', edits };
 }

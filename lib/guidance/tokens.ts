@@ -4,38 +4,50 @@
  */
 import { z } from 'zod';
 
+import { describedBy } from '../validation/describedBy';
 import { DetailGuidanceError } from '../validation/errors';
-import type { NativeEdit } from '../native';
+import type { PlanEdit } from '../native';
 import { either, list, whole } from '../validation/vocabulary';
 import { checkTensor, toFloat32, type Tensor } from '../tensor';
 
 import type { GuidanceContext } from './term';
 
-/** Token indices in row-major order of the token grid, or a mask of any size, rows first, resized to the grid. */
-export const tokensSchema = either(
-  [
-    list(whole(0), 'a list of token indices from 0'),
-    z.array(z.array(z.union([z.number().min(0).max(1), z.boolean()])).min(1)).min(1),
-    z.custom<Tensor>((value) => typeof value === 'object' && value !== null && 'data' in value && 'shape' in value),
-  ],
-  'a list of token indices from 0, or a mask of numbers from 0 to 1: rows of equal length, or a tensor [height, width],',
-);
+/**
+ * Image tokens: their indices from 0 in row-major order of the token grid; or a mask of numbers from 0 to 1, rows of any
+ * equal length or a tensor [height, width], which is resized to the grid: a token is chosen when half of it is covered.
+ */
+export type Tokens = number[] | (number | boolean)[][] | Tensor;
 
-export type Tokens = z.output<typeof tokensSchema>;
+export const tokensSchema = describedBy<Tokens>()(
+  either(
+    [
+      list(whole(0), 'a list of token indices from 0'),
+      z.array(z.array(z.union([z.number().min(0).max(1), z.boolean()])).min(1)).min(1),
+      z.custom<Tensor>((value) => typeof value === 'object' && value !== null && 'data' in value && 'shape' in value),
+    ],
+    'a list of token indices from 0, or a mask of numbers from 0 to 1: rows of equal length, or a tensor [height, width],',
+  ),
+);
 
 /**
  * The indices of the chosen tokens, ascending and without duplicates; null when all are meant.
  * A mask is averaged over the area of each token, and a token is chosen when at least half of it is.
  *
+ * @param isImage the tokens are the image's, whose number is known
  * @throws TOKEN_OUT_OF_RANGE for an index beyond the grid; BAD_TENSOR for rows of different lengths, or a tensor of
  *   another rank than 2; BAD_OPTION for a mask that leaves no token
  */
-export function chooseTokens(option: string, tokens: Tokens | undefined, context: GuidanceContext): number[] | null {
+export function chooseTokens(
+  option: string,
+  tokens: Tokens | undefined,
+  context: Pick<GuidanceContext, 'tokenGrid'>,
+  isImage = true,
+): number[] | null {
   if (tokens === undefined) return null;
   const [rows, columns] = context.tokenGrid;
   if (Array.isArray(tokens) && typeof tokens[0] === 'number') {
     const indices = [...new Set(tokens as number[])].sort((a, b) => a - b);
-    const beyond = indices.find((index) => index >= rows * columns);
+    const beyond = isImage ? indices.find((index) => index >= rows * columns) : undefined;
     if (beyond === undefined) return indices;
     throw new DetailGuidanceError(
       'TOKEN_OUT_OF_RANGE',
@@ -58,8 +70,8 @@ export function chooseTokens(option: string, tokens: Tokens | undefined, context
  */
 export function imagePart(
   tokens: number[] | null,
-  { jointAttention, tokenGrid: [rows, columns] }: GuidanceContext,
-): Pick<NativeEdit, 'tokens' | 'lastTokens'> {
+  { jointAttention, tokenGrid: [rows, columns] }: Pick<GuidanceContext, 'jointAttention' | 'tokenGrid'>,
+): Pick<PlanEdit, 'tokens' | 'lastTokens'> {
   if (jointAttention === 'text-first') return { tokens, lastTokens: rows * columns };
   const isJoint = jointAttention === 'image-first';
   return { tokens: tokens ?? (isJoint ? Array.from({ length: rows * columns }, (_, token) => token) : null) };

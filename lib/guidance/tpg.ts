@@ -6,24 +6,33 @@
  */
 import type { z } from 'zod';
 
+import { describedBy } from '../validation/describedBy';
 import { finite, strictObject, whole } from '../validation/vocabulary';
 
-import { atRelativeDepth, chooseLayers, layersSchema } from './layers';
+import { atRelativeDepth, chooseLayers, layersSchema, type Layers } from './layers';
 import { conditional, edited, type Contribution, type GuidanceContext } from './term';
-import { windowed, windowOptions } from './window';
+import { windowed, windowOptions, type GuidanceWindow } from './window';
 
-export const tpgSchema = strictObject({
+/** Token perturbation guidance, arXiv 2506.10036. */
+export interface TpgOptions extends GuidanceWindow {
   /** s, from 0 to 100. Default 3. */
-  scale: finite(0, 100).default(3),
-  /** Blocks after which the image tokens are shuffled. Default: 13 of 24, or the same relative depth. */
-  layers: layersSchema.optional(),
-  /** Draws the permutation. Default 0. */
-  seed: whole(0).default(0),
-  ...windowOptions,
-});
-export type TpgOptions = z.output<typeof tpgSchema>;
+  scale?: number;
+  /** Blocks after which the image tokens are shuffled. Default: 13 of 24, or the same relative depth. LAYER_OUT_OF_RANGE. */
+  layers?: Layers;
+  /** Draws the permutation; a whole number from 0. Default 0. */
+  seed?: number;
+}
 
-export function tpg(options: TpgOptions, context: GuidanceContext): Contribution {
+export const tpgSchema = describedBy<TpgOptions>()(
+  strictObject({
+    scale: finite(0, 100).default(3),
+    layers: layersSchema.optional(),
+    seed: whole(0).default(0),
+    ...windowOptions,
+  }),
+);
+
+export function tpg(options: z.output<typeof tpgSchema>, context: GuidanceContext): Contribution {
   const layers = options.layers === undefined ? atRelativeDepth([13], 24, context) : chooseLayers(options.layers);
   const edits = layers.map((layer) => ({
     ...context.output('options.guidance.tpg.layers', layer, 'image'),

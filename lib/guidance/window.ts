@@ -6,18 +6,20 @@ import { finite } from '../validation/vocabulary';
 
 import type { GuidanceContext } from './term';
 
-/** Options that every technique has. Step i of n is inside when start ≤ i / n < stop. */
+/** When a technique is on, which every technique has: step i of n is inside when start ≤ i / n < stop. */
+export interface GuidanceWindow {
+  /** Fraction of the steps before which the technique is off, from 0 to 1. Default 0. */
+  start?: number;
+  /** Fraction of the steps from which the technique is off again, from 0 to 1. Default 1. */
+  stop?: number;
+}
+
 export const windowOptions = {
-  /** Fraction of the steps before which the technique is off, in [0, 1]. Default 0. */
   start: finite(0, 1).default(0),
-  /** Fraction of the steps from which the technique is off again, in [0, 1]. Default 1. */
   stop: finite(0, 1).default(1),
 };
 
-interface Window {
-  start: number;
-  stop: number;
-}
+type Window = Required<GuidanceWindow>;
 
 /** Whether each evaluation is inside. */
 export function insideWindow({ start, stop }: Window, { evaluations }: GuidanceContext): boolean[] {

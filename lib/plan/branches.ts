@@ -1,7 +1,7 @@
 /** Adds up guidance terms: equal branches become one, with one weight in each step. */
 import { DetailGuidanceError } from '../validation/errors';
 import type { AdaptiveReuse, Branch, GuidanceTerm } from '../guidance';
-import type { NativeEdit } from '../native';
+import type { PlanEdit } from '../native';
 import type { PlanBranch } from './types';
 
 interface Row {
@@ -19,7 +19,7 @@ type Reuse = Pick<Row, 'reused' | 'adaptive' | 'reference'>;
 
 export class Branches {
   private readonly rows = new Map<string, Row>();
-  private readonly edits = new Map<string, { index: number; edit: NativeEdit }>();
+  private readonly edits = new Map<string, { index: number; edit: PlanEdit }>();
   private readonly tensors = new Map<object, number>();
   private order: Map<string, number> | null = null;
 
@@ -51,7 +51,7 @@ export class Branches {
     weights: number[][];
     reused: boolean[][];
     planned: Omit<PlanBranch, 'untouched'>[];
-    edits: NativeEdit[];
+    edits: PlanEdit[];
   } {
     const weighted = [...this.rows].filter(([, row]) => row.weights.some(isWeight));
     const references = new Set(weighted.map(([, row]) => referenceOf(row)));
@@ -110,7 +110,7 @@ export class Branches {
     return `${conditioning} ${edits.map((edit) => this.editIndex(edit)).join(' ')}`;
   }
 
-  private editIndex(edit: NativeEdit): number {
+  private editIndex(edit: PlanEdit): number {
     const key = this.editKey(edit);
     const known = this.edits.get(key);
     if (known) return known.index;
@@ -120,7 +120,7 @@ export class Branches {
   }
 
   /** Edits are equal when their fields are; a tensor is equal to itself alone. */
-  private editKey({ source, sigma, ...rest }: NativeEdit): string {
+  private editKey({ source, sigma, ...rest }: PlanEdit): string {
     let tensor = -1;
     if (source) {
       tensor = this.tensors.get(source) ?? this.tensors.size;

@@ -1,9 +1,9 @@
 /** Edits of one branch that touch the same values have no order that the caller could know. */
 import { DetailGuidanceError } from '../validation/errors';
-import type { NativeEdit } from '../native';
+import type { PlanEdit } from '../native';
 
 /** @throws BAD_OPTION when two edits at one site share channels and tokens */
-export function checkConflicts(branch: string, edits: readonly NativeEdit[]): void {
+export function checkConflicts(branch: string, edits: readonly PlanEdit[]): void {
   edits.forEach((edit, index) => {
     const other = edits.slice(0, index).find((earlier) => conflict(earlier, edit));
     if (!other) return;
@@ -17,7 +17,7 @@ export function checkConflicts(branch: string, edits: readonly NativeEdit[]): vo
   });
 }
 
-function conflict(a: NativeEdit, b: NativeEdit): boolean {
+function conflict(a: PlanEdit, b: PlanEdit): boolean {
   if (a.path !== b.path || a.tap !== b.tap) return false;
   if (a.stream !== b.stream && a.stream !== null && b.stream !== null) return false;
   return overlap(a.channels, b.channels) && overlap(a.tokens, b.tokens);

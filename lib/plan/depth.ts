@@ -1,5 +1,5 @@
 /** How far into the model a branch runs before an edit changes it: what it can share with others. */
-import type { NativeEdit } from '../native';
+import type { PlanEdit } from '../native';
 
 import type { PlannedModel } from './types';
 
@@ -7,11 +7,11 @@ import type { PlannedModel } from './types';
  * Blocks that are computed before the first of the edits acts; all blocks when there is none. An edit on a block's
  * output lets the block itself be shared; one inside it, or on what it is given, does not.
  */
-export function untouchedBlocks(indices: readonly number[], edits: readonly NativeEdit[], model: PlannedModel): number {
+export function untouchedBlocks(indices: readonly number[], edits: readonly PlanEdit[], model: PlannedModel): number {
   return Math.min(model.layers, ...indices.map((index) => blocksBefore(edits[index]!, model)));
 }
 
-function blocksBefore({ path, tap }: NativeEdit, { sites, layers }: PlannedModel): number {
+function blocksBefore({ path, tap }: PlanEdit, { sites, layers }: PlannedModel): number {
   const first = sites.findIndex((site) => site.tap === tap && matches(path, site.path));
   if (first === -1) return 0;
   const { block, path: found } = sites[first]!;
@@ -26,7 +26,7 @@ function blocksBefore({ path, tap }: NativeEdit, { sites, layers }: PlannedModel
 }
 
 /** The native side's patterns: `*` is one component of a path, `**` any number. */
-function matches(pattern: string, path: string): boolean {
+export function matches(pattern: string, path: string): boolean {
   const source = pattern
     .split('.')
     .map((part) => (part === '**' ? '.+' : part === '*' ? '[^.]+' : part.replace(/[^\w]/g, '\\$&')))

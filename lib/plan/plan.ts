@@ -12,7 +12,7 @@ import {
   preset,
   type Adjustment,
   type GuidanceContext,
-  type GuidanceOptions,
+  type GuidanceRequest,
 } from '../guidance';
 import type { GenerateRequest } from '../call/generateOptions';
 import { parse } from '../validation/parse';
@@ -21,9 +21,10 @@ import { Branches } from './branches';
 import { chooseScheduler } from './scheduler';
 import { untouchedBlocks } from './depth';
 import { checkConflicts } from './conflict';
-import { findAttentions, findOutput, findOutputs } from './site';
+import { editContext } from './context';
 import { startFromImage } from './start';
-import type { Plan, PlanAdjustment, PlannedModel } from './types';
+import type { PlanAdjustment } from '../native';
+import type { Plan, PlannedModel } from './types';
 import { schedule } from '../schedule';
 
 /**
@@ -48,18 +49,9 @@ export function plan(request: GenerateRequest, model: PlannedModel): Plan {
   });
   const { table, start, keep } = startFromImage(whole, request, scheduler.kind, bundle);
   const context: GuidanceContext = {
+    ...editContext(model, size.tokenGrid),
     evaluations: table.steps.map(({ step, time }) => ({ step, fraction: step / numInferenceSteps, time })),
-    layers: model.layers,
-    hiddenChannels: bundle.transformer.hiddenChannels,
-    tokenGrid: size.tokenGrid,
-    jointAttention: model.sites.some(({ stream }) => stream === 'text')
-      ? (bundle.transformer.jointAttention ?? 'text-first')
-      : null,
-    massiveActivations: bundle.massiveActivations ?? null,
     ranking: (layer) => model.ranking?.get(layer) ?? null,
-    output: (option, layer, stream) => findOutput(option, layer, stream, model),
-    everyStream: (option, layer) => findOutputs(option, layer, model),
-    attentions: (option, layer) => findAttentions(option, layer, model),
   };
   const found = contributions(guidance, context);
   const branches = new Branches(table.steps.length);
@@ -128,7 +120,7 @@ function countImages(request: GenerateRequest): number {
 }
 
 /** The caller's, a preset, or the bundle's. */
-function chooseGuidance(given: GenerateRequest['guidance'], bundle: BundleManifest): GuidanceOptions {
+function chooseGuidance(given: GenerateRequest['guidance'], bundle: BundleManifest): GuidanceRequest {
   const defaults = bundle.defaults?.guidance ?? {};
   const chosen =
     typeof given === 'object'

@@ -1,7 +1,7 @@
 /** Where in the model an edit sits. */
 import { DetailGuidanceError } from '../validation/errors';
 import type { SiteReference } from '../guidance';
-import type { NativeSite } from '../native';
+import type { Site } from '../native';
 import type { PlannedModel } from './types';
 
 /**
@@ -44,7 +44,7 @@ export function findAttentions(option: string, layer: number, model: PlannedMode
   );
 }
 
-function blockOutputs(option: string, layer: number, { sites, layers }: PlannedModel): [NativeSite, ...NativeSite[]] {
+function blockOutputs(option: string, layer: number, { sites, layers }: PlannedModel): [Site, ...Site[]] {
   const [first, ...others] = sites.filter((site) => site.block === layer && site.tap === 'output');
   if (layer < layers && first) return [first, ...others];
   throw new DetailGuidanceError(

@@ -1,12 +1,9 @@
 /** The plan as plain data, and what it is made from. */
 import type { BundleManifest } from '../bundle';
 import type { AdaptiveReuse, Conditioning, GuidanceOptions } from '../guidance';
-import type { NativeAdjustment, NativeEdit, NativeSite } from '../native';
+import type { PlanAdjustment, PlanEdit, Site } from '../native';
 import type { SchedulerOptions } from '../schedule';
 import type { PictureSize } from '../call/size';
-
-/** A step of the plan that is not linear in the branches; indices are those of `Plan.branches`. */
-export type PlanAdjustment = NativeAdjustment;
 
 /** One evaluation of the sampler: D = Σ weights[b] · D_b, x' = sample · x + Σ outputs[k] · D_{−k} + noise · ε. */
 export interface PlanStep {
@@ -64,7 +61,7 @@ export interface Plan {
   guidance: GuidanceOptions;
   /** The unit Gaussian latents are multiplied by this. */
   initialScale: number;
-  edits: NativeEdit[];
+  edits: PlanEdit[];
   branches: PlanBranch[];
   /** In order of evaluation. */
   steps: PlanStep[];
@@ -78,7 +75,7 @@ export interface Plan {
 /** What is known about the model when a plan is made. */
 export interface PlannedModel {
   bundle: BundleManifest;
-  sites: readonly NativeSite[];
+  sites: readonly Site[];
   /** Number of blocks. */
   layers: number;
   /** For each layer, its channels by strength, where they were measured. */

@@ -1,13 +1,10 @@
 /** Branches of one's own, edits in words, presets, and what a plan says about itself. */
 import { describe, expect, test } from '@jest/globals';
 
-import { GuidanceBuilder, presetNames, type GuidanceInput } from '../../lib/guidance';
+import { GuidanceBuilder, presetNames, type Edit, type GuidanceOptions } from '../../lib/guidance';
 import { explain } from '../../lib/plan';
 
 import { embeddedManifest, errorOf, plannedModel, planWith } from './model';
-
-type Branch = NonNullable<GuidanceInput['branches']>[number];
-type Edit = NonNullable<Branch['edits']>[number];
 
 const edited = (...edits: Edit[]) => planWith({ guidance: { branches: [{ weight: 1, edits }] } }).edits;
 const source = { data: new Float32Array(49 * 128), shape: [1, 49, 128], dtype: 'float32' as const };
@@ -48,8 +45,25 @@ describe('edits', () => {
   test.each<[string, Edit, string, RegExp]>([
     ['no place', { operation: 'zero' }, 'BAD_OPTION', /either 'layer' or 'path'/],
     ['two places', { operation: 'zero', layer: 1, path: 'blocks.1' }, 'BAD_OPTION', /both a layer and a path/],
-    ['what belongs to another operation', { operation: 'zero', layer: 1, sigma: 1 }, 'BAD_OPTION', /'sigma' with blur/],
-    ['no source', { operation: 'transplant', layer: 1 }, 'BAD_OPTION', /has no 'source'/],
+    [
+      'what belongs to another operation',
+      { operation: 'zero', layer: 1, sigma: 1 } as Edit,
+      'BAD_OPTION',
+      /^options\.guidance\.branches\[0\]\.edits\[0\]\.sigma .*'blur' would/,
+    ],
+    [
+      'no source',
+      { operation: 'transplant', layer: 1 } as Edit,
+      'BAD_OPTION',
+      /^options\.guidance\.branches\[0\]\.edits\[0\]\.source is missing/,
+    ],
+    [
+      'no reference',
+      { operation: 'match', layer: 1 } as Edit,
+      'BAD_OPTION',
+      /^options\.guidance\.branches\[0\]\.edits\[0\]\.reference is missing/,
+    ],
+    ['a misspelt field', { operation: 'zero', layer: 1, chanels: [1] } as Edit, 'BAD_OPTION', /'channels' is near/],
     [
       'a source of another rank',
       { operation: 'transplant', layer: 1, source: { ...source, shape: [49, 128] } },
@@ -89,7 +103,7 @@ describe('edits', () => {
 
 describe("branches of one's own", () => {
   test('weights that do not add up to 1 in every step', () => {
-    const guidance: GuidanceInput = { branches: [{ weight: 1.5 }, { conditioning: 'unconditional', weight: -0.4 }] };
+    const guidance: GuidanceOptions = { branches: [{ weight: 1.5 }, { conditioning: 'unconditional', weight: -0.4 }] };
     expect(errorOf(() => planWith({ guidance }))).toMatchObject({
       code: 'BAD_OPTION',
       message: expect.stringMatching(/add up to 1\.1 in step 0/),
@@ -146,7 +160,7 @@ describe('explain', () => {
   });
 
   test('says it in words, step by step', () => {
-    const guidance: GuidanceInput = {
+    const guidance: GuidanceOptions = {
       classifierFree: { scale: 3, stop: 0.5 },
       detail: { layer: 3, channels: [1] },
       rescale: {},

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { bundleSchema, type BundleManifest } from '../../lib/bundle';
-import type { NativeSite } from '../../lib/native';
+import type { Site } from '../../lib/native';
 import { generateSchema, type GenerateOptions } from '../../lib/call/generateOptions';
 import { parse } from '../../lib/validation/parse';
 import { packageRoot } from '../../lib/files/packageRoot';
@@ -15,7 +15,7 @@ export function embeddedManifest(): BundleManifest {
 
 /** Blocks of one stream, each with one attention. */
 export function plannedModel(bundle = embeddedManifest(), layers = 8): PlannedModel {
-  const sites = Array.from({ length: layers }, (_, block): NativeSite[] => [
+  const sites = Array.from({ length: layers }, (_, block): Site[] => [
     { path: `blocks.${block}`, tap: 'output', stream: 'image', element: 0, block, className: 'Block' },
     {
       path: `blocks.${block}.attention`,

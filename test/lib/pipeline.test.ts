@@ -12,12 +12,13 @@ import {
   readPlan,
   type ForwardOptions,
   type GenerateOptions,
+  type Hook,
   type Pipeline,
   type StepEvent,
   type Tensor,
 } from '../../lib';
 import { psnr } from '../../lib/evaluation/fidelity';
-import type { GuidanceInput } from '../../lib/guidance';
+import type { GuidanceOptions } from '../../lib/guidance';
 import { native } from '../../lib/native';
 import { packageRoot } from '../../lib/files/packageRoot';
 
@@ -109,7 +110,7 @@ describe('guidance', () => {
     expect(twice.evaluations).toBe(2 + 2 + 1 + 1);
   });
 
-  const techniques: GuidanceInput[] = [
+  const techniques: GuidanceOptions[] = [
     { classifierFree: { scale: 3 } },
     { detail: { scale: 0.5 } },
     { detail: { scale: 0.5, tokens: [0, 1, 2, 3] } },
@@ -233,7 +234,7 @@ describe('onStep', () => {
 
 describe('calls at the same time', () => {
   test('run one after the other and do not mix', async () => {
-    const guidances: GuidanceInput[] = [{}, { classifierFree: { scale: 3 } }, { disrupt: { layer: 2 } }];
+    const guidances: GuidanceOptions[] = [{}, { classifierFree: { scale: 3 } }, { disrupt: { layer: 2 } }];
     const finished: number[] = [];
     const together = await Promise.all(
       guidances.map(async (guidance, index) => {
@@ -404,6 +405,23 @@ describe('forward', () => {
     expect((await pipeline.forward(inputs())).output).toEqual(plain.output);
   });
 
+  test('2b. an edit means the same by layer, by path and by the place of its hook', async () => {
+    const { layer, channels } = pipeline.bundle.massiveActivations!;
+    const path = `blocks.${layer}`;
+    const run = async (hook: Hook) => (await pipeline.forward(inputs(), { hooks: [hook] })).output;
+    const zeroed = await run({ layer, edits: [{ operation: 'zero', channels: 'auto' }] });
+    expect(zeroed).not.toEqual((await pipeline.forward(inputs())).output);
+    expect(await run({ path, edits: [{ operation: 'retain', retention: 0, channels: [...channels] }] })).toEqual(
+      zeroed,
+    );
+    expect(await run({ layer: 0, edits: [{ operation: 'zero', layer, channels: 'auto' }] })).toEqual(zeroed);
+    const blurred = await run({ layer, edits: [{ operation: 'blur' }] });
+    expect(blurred).not.toEqual((await pipeline.forward(inputs())).output);
+    expect(await run({ path, edits: [{ operation: 'blur', sigma: 1 }] })).toEqual(blurred);
+    const identity = await run({ layer, edits: [{ operation: 'identity' }] });
+    expect(await run({ path: `${path}.attention`, edits: [{ operation: 'identity' }] })).toEqual(identity);
+  });
+
   test('3. shapes of the sites', async () => {
     const shapes = await pipeline.shapes();
     const index = pipeline.sites.findIndex((site) => site.block === 7 && site.tap === 'output');
@@ -446,7 +464,22 @@ describe('forward', () => {
       /operation is 'zap'/,
     ],
     ['an unknown tap', { hooks: [{ path: 'blocks.3', tap: 'weights' as 'input' }] }, /tap is 'weights'/],
-    ['no path', { hooks: [{} as never] }, /hooks\[0\]\.path is missing/],
+    ['no place', { hooks: [{}] }, /hooks\[0\] says not where it acts/],
+    [
+      'a parameter of another operation',
+      { hooks: [{ layer: 3, edits: [{ operation: 'mean', sigma: 1 } as never] }] },
+      /^options\.hooks\[0\]\.edits\[0\]\.sigma .*'blur' would/,
+    ],
+    [
+      'a match without reference',
+      { hooks: [{ layer: 3, edits: [{ operation: 'match', channels: [1] } as never] }] },
+      /^options\.hooks\[0\]\.edits\[0\]\.reference is missing/,
+    ],
+    [
+      'a schedule in a single run',
+      { hooks: [{ layer: 3, edits: [{ operation: 'retain', retention: { kind: 'linear', data: 0, noise: 1 } }] }] },
+      /^options\.hooks\[0\]\.edits\[0\]\.retention is a schedule/,
+    ],
     ['another option', { hook: [] } as ForwardOptions, /'hooks' is near/],
   ])('6. refuses %s', async (_name, options, message) => {
     const run = pipeline.forward(inputs(), options);

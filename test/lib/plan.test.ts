@@ -1,12 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
 
-import type { GuidanceInput } from '../../lib/guidance';
+import type { GuidanceOptions } from '../../lib/guidance';
 import { explain, type Plan } from '../../lib/plan';
 
 import { embeddedManifest, errorOf, plannedModel, planWith } from './model';
 
 const names = (plan: Plan) => plan.branches.map(({ name }) => name.replace(/ \(.*/, ''));
-const guided = (guidance: GuidanceInput, numInferenceSteps = 4) => planWith({ guidance, numInferenceSteps });
+const guided = (guidance: GuidanceOptions, numInferenceSteps = 4) => planWith({ guidance, numInferenceSteps });
 const rounded = (plan: Plan) => plan.steps.map(({ weights }) => weights.map((weight) => Number(weight.toFixed(9))));
 
 describe('branches and weights', () => {
@@ -94,7 +94,7 @@ describe('branches and weights', () => {
 });
 
 describe('neighbouring techniques', () => {
-  const techniques: GuidanceInput[] = [
+  const techniques: GuidanceOptions[] = [
     { slg: { start: 0 } },
     { pag: {} },
     { seg: {} },
@@ -166,7 +166,7 @@ describe('neighbouring techniques', () => {
     expect(plan.steps[0]!.adjustments[0]).toEqual({ kind: 'project', branch: 1, reference: 0 });
   });
 
-  test.each<GuidanceInput>([
+  test.each<GuidanceOptions>([
     { apg: {} },
     { classifierFree: {}, apg: {}, cfgZeroStar: {} },
     { disrupt: {}, rescale: {} },
@@ -176,7 +176,7 @@ describe('neighbouring techniques', () => {
 });
 
 describe('retention', () => {
-  const rho = (retention: NonNullable<Exclude<GuidanceInput['detail'], unknown[]>>['retention']) =>
+  const rho = (retention: NonNullable<Exclude<GuidanceOptions['detail'], unknown[]>>['retention']) =>
     planWith({ guidance: { detail: { retention } }, scheduler }).edits[0]!.retention!;
   // σ of 4 steps: 1, 0.667, 0.334, 0.001.
   const scheduler = { timestepSpacing: 'linspace' };
@@ -269,7 +269,7 @@ test('another sampler keeps the training schedule', () => {
 });
 
 describe('step reuse', () => {
-  const reusedSteps = (guidance: GuidanceInput, branch: number) =>
+  const reusedSteps = (guidance: GuidanceOptions, branch: number) =>
     guided(guidance, 8).steps.flatMap(({ reused }, index) => (reused[branch] ? [index] : []));
 
   test('every n-th step is computed, and the first and the last', () => {

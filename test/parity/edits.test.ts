@@ -5,9 +5,10 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
 import { loadPipeline, type Pipeline } from '../../lib';
-import type { NativeEdit, NativeHook } from '../../lib/native';
+import type { Site } from '../../lib/native';
 import type { Tensor } from '../../lib/tensor';
 
+import { hookOf, type ReferenceEdit } from './hooks';
 import { difference, expectEqual, noise, Oracle, python } from './oracle';
 import { inputsOf, subjects, type Subject } from './subjects';
 
@@ -15,7 +16,7 @@ const suite = python.path ? describe : describe.skip;
 
 interface Case {
   name: string;
-  edits: (Partial<NativeEdit> & Pick<NativeEdit, 'path' | 'operation'>)[];
+  edits: ReferenceEdit[];
   /** Tensors by the name that an edit's `source` has in the reference. */
   source?: Tensor;
 }
@@ -133,14 +134,6 @@ function casesOf({ layers, streams, attention, feedForward, channels, grid, imag
   ];
 }
 
-const complete = (edit: Case['edits'][number]): NativeEdit => ({
-  tap: 'output',
-  stream: null,
-  channels: null,
-  tokens: null,
-  ...edit,
-});
-
 suite(`hooks and edits equal PyTorch's forward hooks${python.path ? '' : ` (skipped: ${python.reason})`}`, () => {
   let oracle: Oracle;
   beforeAll(() => {
@@ -160,7 +153,7 @@ suite(`hooks and edits equal PyTorch's forward hooks${python.path ? '' : ` (skip
 
     test('one evaluation with a capture at every block, stream, attention and submodule', async () => {
       const { layers, attention, feedForward } = subject;
-      const sites: Pick<NativeHook, 'path' | 'tap' | 'stream'>[] = [
+      const sites: Pick<Site, 'path' | 'tap' | 'stream'>[] = [
         ...pipeline.sites
           .filter(({ block, tap }) => block !== null && tap === 'output')
           .map(({ path, stream }) => ({ path, tap: 'output' as const, stream })),
@@ -188,10 +181,8 @@ suite(`hooks and edits equal PyTorch's forward hooks${python.path ? '' : ` (skip
     });
 
     test.each(casesOf(subject).map((each) => [each.name, each] as const))('%s', async (_name, { edits, source }) => {
-      const native = edits.map((edit) => complete({ ...edit, ...(source ? { source } : {}) }));
-      const found = await pipeline.forward(inputs, {
-        hooks: native.map((edit) => ({ path: edit.path, tap: edit.tap, stream: edit.stream, edits: [edit] })),
-      });
+      const hooks = edits.map((edit) => hookOf({ ...edit, ...(source ? { source } : {}) }));
+      const found = await pipeline.forward(inputs, { hooks });
       const request = {
         op: 'forward',
         subject: name,

@@ -6,8 +6,9 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
 import { loadPipeline, type Pipeline } from '../../lib';
-import type { NativeEdit } from '../../lib/native';
+import type { PlanEdit } from '../../lib/native';
 
+import { hookOf } from './hooks';
 import { difference, expectEqual, Oracle, python } from './oracle';
 import { generate, optionsOf, reference, type SamplingCase } from './sampling';
 import { embedded, inputsOf } from './subjects';
@@ -30,7 +31,7 @@ suite(`the embedded model equals Python${python.path ? '' : ` (skipped: ${python
 
   /** What the bundle records, so that another training run needs no change here. */
   const recorded = () => pipeline.bundle.massiveActivations!;
-  const disruption = (changes: Partial<NativeEdit> = {}): NativeEdit => ({
+  const disruption = (changes: Partial<PlanEdit> = {}): PlanEdit => ({
     path: `blocks.${recorded().layer}`,
     tap: 'output',
     stream: 'image',
@@ -66,7 +67,7 @@ suite(`the embedded model equals Python${python.path ? '' : ` (skipped: ${python
     const edit = disruption(changes);
     const [plain, found] = await Promise.all([
       pipeline.forward(inputs),
-      pipeline.forward(inputs, { hooks: [{ path: edit.path, edits: [edit] }] }),
+      pipeline.forward(inputs, { hooks: [hookOf(edit)] }),
     ]);
     const wanted = await oracle.ask({ op: 'forward', subject: 'embedded', edits: [edit], captures: [] }, inputs);
     expect(difference(wanted['output']!, plain.output)).toBeGreaterThan(1e-3);

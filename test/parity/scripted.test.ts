@@ -6,7 +6,7 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
-import { native, type NativeEdit, type NativeModel, type NativePlan } from '../../lib/native';
+import { native, type PlanEdit, type NativeModel, type NativePlan } from '../../lib/native';
 
 import { difference, expectEqual, floats, integers, noise, Oracle, python, row, tolerance } from './oracle';
 
@@ -16,7 +16,7 @@ const latent = noise([2, 3, 4, 4], 8);
 const tensors = { sample: latent, timestep: floats([0.7, 0.7]), label: integers([1, 3]) };
 const inputs = [tensors.sample, tensors.timestep, tensors.label];
 
-const zero = (path: string, channels: number[]): NativeEdit => ({
+const zero = (path: string, channels: number[]): PlanEdit => ({
   path,
   tap: 'output',
   stream: null,
@@ -51,7 +51,7 @@ suite(`scripted modules equal Python${python.path ? '' : ` (skipped: ${python.re
     });
   }
 
-  const plan = (edits: NativeEdit[][], weights: number[], share: boolean): NativePlan => ({
+  const plan = (edits: PlanEdit[][], weights: number[], share: boolean): NativePlan => ({
     latents: latent,
     conditionings: [[tensors.label]],
     edits: edits.flat(),

@@ -1,6 +1,6 @@
 /** Everything that the report shows, measured in one go: plain data, each part written as JSON beside the page. */
 import { AbortError } from '../../validation/errors';
-import type { GuidanceInput } from '../../guidance';
+import type { GuidanceOptions } from '../../guidance';
 import type { Pipeline } from '../../pipeline';
 import type { GeneratedImage } from '../../call/result';
 import { toFloat32 } from '../../tensor';
@@ -40,7 +40,7 @@ export interface InterventionColumn {
   name: string;
   /** What was done, in words. */
   detail: string;
-  guidance: GuidanceInput;
+  guidance: GuidanceOptions;
   pictures: GeneratedImage[];
 }
 
