@@ -80,8 +80,10 @@ export class OwnSide {
   /** What the sampler arrives at. */
   async latents(work: OwnSampling): Promise<Float32Array> {
     const pipeline = await this.pipeline(work);
-    const { latents, sharing } = await this.#sample(work, pipeline);
-    if (work.depth !== null && !sharing.shared) throw new Error(`The model was not cut: ${sharing.reason}`);
+    const { latents, execution } = await this.#sample(work, pipeline);
+    if (work.depth !== null && !execution.partialForward.shared) {
+      throw new Error(`The model was not cut: ${execution.partialForward.reason}`);
+    }
     return latents.data as Float32Array;
   }
 

@@ -49,11 +49,18 @@ export type FusionKind = (typeof fusionKinds)[number];
 
 /** How a run was executed. */
 export interface NativeExecution {
-  /** Evaluations of a step that were recorded (as a CUDA graph) in this run, and how many were replays of one. */
-  recordings: number;
-  replays: number;
-  /** Why something was not recorded; null where nothing stood in the way, or the device records nothing. */
-  notRecorded: string | null;
+  /**
+   * Whether branches shared what comes before their first edit, at which submodules the model was cut for that, and why
+   * it was not where it could have been; null: nothing stood in the way.
+   */
+  partialForward: { shared: boolean; cuts: string[]; reason: string | null };
+  /**
+   * Evaluations of a step that were captured as a device graph (CUDA) in this run, how many were replays of one, and
+   * why one was not captured; null: nothing stood in the way, or the device has no graphs.
+   */
+  graphs: { captured: number; replayed: number; reason: string | null };
+  /** Chains of operators that ran as one, and how many there are of each kind. */
+  fused: { kind: FusionKind; count: number }[];
   /** Which fused chains are not used, and why; null: all that were found are. */
   notFused: string | null;
 }
@@ -132,7 +139,7 @@ export interface NativeStep {
   weights: number[];
   /** Per branch: 1 = its difference to its reference is that of the last step that evaluated it. */
   reuse?: number[];
-  combine?: PlanAdjustment[];
+  adjustments?: PlanAdjustment[];
   /** x' = sample · x + Σ outputs[k] · D of k steps ago + noise · ε, D = Σ_b weights[b] · D_b. */
   sample: number;
   outputs: number[];
@@ -201,12 +208,12 @@ export interface NativePlan {
    * Reuse decided while sampling: `branch` is reused while the first input of the submodule at `path` (block 0's
    * modulated input) has moved by less than `threshold` (relative L1, summed) since the branch was evaluated.
    */
-  adaptive?: { branch: number; path: string; threshold: number }[];
+  adaptiveReuse?: { branch: number; path: string; threshold: number }[];
   recording?: NativeRecording;
   /** Partial forward: branches with the same conditioning share what comes before their first edit. */
-  share: boolean;
+  partialForward: boolean;
   /** Inpainting: mask [1, 1, H, W], 1 where the sampler's state stays; image and noise as latents. All float32. */
-  inpaint?: { mask: Tensor; image: Tensor; noise: Tensor };
+  inpainting?: { mask: Tensor; image: Tensor; noise: Tensor };
   /** Images per evaluation. */
   batchSize: number;
   preview: boolean;
@@ -222,13 +229,6 @@ export interface NativeProgress {
   timestep: number;
   /** x0 as predicted at this step, float32. */
   preview?: Tensor;
-}
-
-/** How the branches were computed: whether prefixes were shared, where the model was cut, and why it was not. */
-export interface NativeSharing {
-  shared: boolean;
-  cuts: string[];
-  reason: string | null;
 }
 
 /** The promise settles after the worker has unwound; a cancelled run rejects with code ABORT_ERR. */
@@ -273,7 +273,7 @@ export interface NativeModel {
     plan: NativePlan,
     onStep?: (progress: NativeProgress) => void,
     onRecords?: (records: NativeRecords) => void,
-  ): NativeRun<{ latents: Tensor; sharing: NativeSharing; execution: NativeExecution; evaluations: number }> & {
+  ): NativeRun<{ latents: Tensor; execution: NativeExecution; evaluations: number }> & {
     release(): void;
   };
   /** Cancels what runs, waits for it, frees the model. Again is fine. */

@@ -130,12 +130,12 @@ const checks: { name: string; skip?: string | null; run: () => Promise<string> }
     run: async () => {
       const eager = await withGraphs(false, () => latents({ device }));
       const replayed = await withGraphs(true, () => latents({ device }));
-      const { recordings, replays, notRecorded } = replayed.execution;
+      const { captured, replayed: replays, reason } = replayed.execution.graphs;
       const apart = difference(replayed.values, eager.values);
       return require(replays > 0 &&
-        eager.execution.replays === 0 &&
+        eager.execution.graphs.replayed === 0 &&
         apart <
-          1e-5, `${recordings} recorded, ${replays} replayed, ${apart.toExponential(2)} apart; not recorded: ${notRecorded ?? 'nothing'}`);
+          1e-5, `${captured} captured, ${replays} replayed, ${apart.toExponential(2)} apart; not captured: ${reason ?? 'nothing'}`);
     },
   },
   {
@@ -152,8 +152,8 @@ const checks: { name: string; skip?: string | null; run: () => Promise<string> }
       const expected = await withGraphs(false, () => latents({ device }, other));
       const apart = difference(found.data as Float32Array, expected.values);
       return require(apart < 1e-5 &&
-        execution.recordings ===
-          0, `${apart.toExponential(2)} apart, ${execution.replays} replays, nothing recorded anew`);
+        execution.graphs.captured ===
+          0, `${apart.toExponential(2)} apart, ${execution.graphs.replayed} replays, nothing captured anew`);
     },
   },
   {

@@ -1,5 +1,5 @@
 /** A sampling run that is there for its hidden states. */
-import type { NativeModel, NativePlan, NativeProgress, NativeRun, NativeSharing, Site } from '../native';
+import type { NativeExecution, NativeModel, NativePlan, NativeProgress, NativeRun, Site } from '../native';
 import type { ActivationRequest } from './options';
 import type { Plan } from '../plan';
 import { stepEvent } from '../call/stepEvent';
@@ -17,7 +17,8 @@ export interface RecordedSampling {
   /** Seed of each image. */
   seeds: number[];
   plan: Plan;
-  sharing: NativeSharing;
+  /** How it was computed. */
+  execution: NativeExecution;
   /** Branch evaluations of the model, summed over steps and images. */
   evaluations: number;
 }

@@ -60,12 +60,12 @@ export function nativePlan(
       ...(reference === null ? {} : { reference }),
     })),
     steps: plan.steps.map(
-      ({ timestep, inputScale, weights, reused, adjustments, sample, outputs, preview, noise, keep }) => ({
+      ({ timestep, inputScale, weights, reuse, adjustments, sample, outputs, preview, noise, keep }) => ({
         timestep,
         inputScale,
         weights,
-        reuse: reused.map(Number),
-        combine: adjustments,
+        reuse: reuse.map(Number),
+        adjustments,
         sample,
         outputs,
         preview,
@@ -73,11 +73,13 @@ export function nativePlan(
         ...(keep ? { keep } : {}),
       }),
     ),
-    adaptive: plan.branches.flatMap(({ adaptive }, branch) => (adaptive ? [{ branch, ...adaptive }] : [])),
-    share: plan.partialForward,
+    adaptiveReuse: plan.branches.flatMap(({ adaptiveReuse }, branch) =>
+      adaptiveReuse ? [{ branch, ...adaptiveReuse }] : [],
+    ),
+    partialForward: plan.partialForward,
     ...(pictures?.mask
       ? {
-          inpaint: {
+          inpainting: {
             mask: pictures.mask,
             image: { data: pictures.image, shape, dtype: 'float32' },
             noise: { data: noise, shape, dtype: 'float32' },
@@ -155,8 +157,8 @@ export function finishGeneration(
       metadata: metadataOf(index, plan, request, seeds, maker),
     });
   });
-  const { latents, sharing, execution, evaluations } = sampled;
-  return { images, latents, seeds, plan, sharing, execution, evaluations };
+  const { latents, execution, evaluations } = sampled;
+  return { images, latents, seeds, plan, execution, evaluations };
 }
 
 function metadataOf(

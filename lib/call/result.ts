@@ -5,7 +5,7 @@ import { DetailGuidanceError } from '../validation/errors';
 import { writeFileAtomic } from '../files/atomic';
 import { encodePng } from '../image/png';
 import { encodeMetadata, metadataKeyword, type PictureMetadata } from './metadata';
-import type { NativeExecution, NativeSharing } from '../native';
+import type { NativeExecution } from '../native';
 import type { Plan } from '../plan';
 import type { Tensor } from '../tensor';
 
@@ -92,9 +92,7 @@ export interface GenerateResult {
   /** Seed of each image. */
   seeds: number[];
   plan: Plan;
-  /** Whether branches shared their prefix, where it was cut, and if not, why not. */
-  sharing: NativeSharing;
-  /** How much of it was replayed from recordings (CUDA graphs), and what stood in the way of that or of fusing. */
+  /** How it was computed: what branches shared, what was replayed from device graphs, which chains ran as one. */
   execution: NativeExecution;
   /** Branch evaluations of the model, summed over steps and images. */
   evaluations: number;

@@ -44,10 +44,10 @@ export function reuseOf(
   reuse: z.output<typeof reuseSchema>,
   weights: readonly number[],
   context: GuidanceContext,
-): Pick<GuidanceTerm, 'reused' | 'adaptive'> {
-  if (typeof reuse === 'number') return { reused: reusedEvaluations(reuse, weights, context) };
+): Pick<GuidanceTerm, 'reuse' | 'adaptiveReuse'> {
+  if (typeof reuse === 'number') return { reuse: reusedEvaluations(reuse, weights, context) };
   const { threshold, path = context.attentions(`${option}.reuse`, 0)[0]!.path } = reuse;
-  return { adaptive: { path, threshold } };
+  return { adaptiveReuse: { path, threshold } };
 }
 
 /** For each evaluation, whether the difference of an earlier one stands in. */

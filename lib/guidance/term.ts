@@ -34,13 +34,13 @@ export interface GuidanceTerm {
   /** w for each evaluation of the schedule; 0 where the technique is switched off. */
   weights: number[];
   /** Evaluations in which the difference D_positive − D_negative of an earlier one stands in. Default: none. */
-  reused?: boolean[];
+  reuse?: boolean[];
   /** Lets it stand in while a hidden state changes by less than a threshold. Default: not. */
-  adaptive?: AdaptiveReuse;
+  adaptiveReuse?: AdaptiveReuse;
 }
 
 /**
- * What is not linear in the branches. `project` and `adaptive` change D_u before the weighted sum, `rescale` and `zero`
+ * What is not linear in the branches. `project` and `apg` change D_u before the weighted sum, `rescale` and `zero`
  * change the sum; each only in the evaluations where `active`.
  */
 export type Adjustment =

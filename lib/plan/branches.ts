@@ -9,13 +9,13 @@ interface Row {
   edits: number[];
   weights: number[];
   /** Evaluations in which every term with this branch lets an earlier difference stand in. */
-  reused: boolean[];
-  adaptive: AdaptiveReuse | null;
+  reuse: boolean[];
+  adaptiveReuse: AdaptiveReuse | null;
   /** Key of the branch that the difference is to. */
   reference: string | null;
 }
 
-type Reuse = Pick<Row, 'reused' | 'adaptive' | 'reference'>;
+type Reuse = Pick<Row, 'reuse' | 'adaptiveReuse' | 'reference'>;
 
 export class Branches {
   private readonly rows = new Map<string, Row>();
@@ -28,17 +28,17 @@ export class Branches {
 
   /** Adds `weights` to those of a branch. */
   add(branch: Branch, weights: readonly number[]): void {
-    this.merge(branch, weights, { reused: weights.map(() => false), adaptive: null, reference: null });
+    this.merge(branch, weights, { reuse: weights.map(() => false), adaptiveReuse: null, reference: null });
   }
 
   /** Adds w · (D_positive − D_negative). */
-  addTerm({ positive, negative, weights, reused, adaptive }: GuidanceTerm): void {
+  addTerm({ positive, negative, weights, reuse, adaptiveReuse }: GuidanceTerm): void {
     this.add(positive, weights);
     const negated = weights.map((weight) => -weight);
     this.merge(negative, negated, {
-      reused: reused ?? weights.map(() => false),
-      adaptive: adaptive ?? null,
-      reference: adaptive || reused?.includes(true) ? this.key(positive) : null,
+      reuse: reuse ?? weights.map(() => false),
+      adaptiveReuse: adaptiveReuse ?? null,
+      reference: adaptiveReuse || reuse?.includes(true) ? this.key(positive) : null,
     });
   }
 
@@ -49,7 +49,7 @@ export class Branches {
    */
   finish(): {
     weights: number[][];
-    reused: boolean[][];
+    reuse: boolean[][];
     planned: Omit<PlanBranch, 'untouched'>[];
     edits: PlanEdit[];
   } {
@@ -66,13 +66,13 @@ export class Branches {
     const all = [...this.edits.values()];
     return {
       weights,
-      reused: evaluations.map((at) => used.map(([, row]) => row.reference !== null && row.reused[at]!)),
+      reuse: evaluations.map((at) => used.map(([, row]) => row.reference !== null && row.reuse[at]!)),
       planned: used.map(([, row]) => ({
         name: row.branch.name,
         conditioning: row.branch.conditioning,
         edits: row.edits.map((edit) => kept.indexOf(edit)),
         reference: order.get(referenceOf(row) ?? '') ?? null,
-        adaptive: row.adaptive,
+        adaptiveReuse: row.adaptiveReuse,
       })),
       edits: kept.map((index) => all[index]!.edit),
     };
@@ -83,24 +83,25 @@ export class Branches {
     return this.order?.get(this.key(branch)) ?? null;
   }
 
-  private merge(branch: Branch, weights: readonly number[], reuse: Reuse): void {
+  private merge(branch: Branch, weights: readonly number[], given: Reuse): void {
     const key = this.key(branch);
     const row = this.rows.get(key);
     if (!row?.weights.some(isWeight)) {
       const edits = branch.edits.map((edit) => this.editIndex(edit));
-      this.rows.set(key, { branch, edits, weights: [...weights], ...reuse });
+      this.rows.set(key, { branch, edits, weights: [...weights], ...given });
       return;
     }
     // A term that is off in an evaluation has no say there; terms that are on have to agree.
     if (weights.some(isWeight)) {
-      const { reused, adaptive, reference } = reuse;
-      row.reused = row.reused.map((both, at) => {
+      const { reference } = given;
+      row.reuse = row.reuse.map((both, at) => {
         if (!isWeight(weights[at]!)) return both;
-        if (!isWeight(row.weights[at]!)) return reused[at]!;
-        return both && reused[at]! && row.reference === reference;
+        if (!isWeight(row.weights[at]!)) return given.reuse[at]!;
+        return both && given.reuse[at]! && row.reference === reference;
       });
-      const agreed = row.adaptive?.path === adaptive?.path && row.adaptive?.threshold === adaptive?.threshold;
-      if (!agreed || row.reference !== reference) row.adaptive = null;
+      const [own, other] = [row.adaptiveReuse, given.adaptiveReuse];
+      const agreed = own?.path === other?.path && own?.threshold === other?.threshold;
+      if (!agreed || row.reference !== reference) row.adaptiveReuse = null;
       row.reference ??= reference;
     }
     row.weights = row.weights.map((weight, at) => weight + weights[at]!);
@@ -132,8 +133,8 @@ export class Branches {
 }
 
 /** The branch that a difference is to, where the row is ever reused. */
-function referenceOf({ reused, adaptive, reference }: Row): string | null {
-  return adaptive || reused.includes(true) ? reference : null;
+function referenceOf({ reuse, adaptiveReuse, reference }: Row): string | null {
+  return adaptiveReuse || reuse.includes(true) ? reference : null;
 }
 
 function isWeight(weight: number): boolean {

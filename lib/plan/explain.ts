@@ -46,9 +46,9 @@ export function explain(plan: Plan): PlanExplanation {
 }
 
 function explainStep(plan: Plan, index: number): ExplainedSteps {
-  const { weights, reused, adjustments } = plan.steps[index]!;
+  const { weights, reuse, adjustments } = plan.steps[index]!;
   const present = plan.branches
-    .map((branch, at) => ({ ...branch, at, weight: weights[at]!, reused: reused[at]! }))
+    .map((branch, at) => ({ ...branch, at, weight: weights[at]!, reused: reuse[at]! }))
     .filter(({ at, weight }) => weight !== 0 || isReference(plan, index, at));
   const evaluated = present.filter((branch) => !branch.reused);
   // Of the branches under one conditioning, the one that is edited last runs whole and the others join it up to their
@@ -104,10 +104,10 @@ function inWords(
     }
     if (adjustments.length > 0) lines.push(`  then ${adjustments.join(', ')}`);
   }
-  for (const { name, adaptive } of plan.branches) {
-    if (!adaptive) continue;
+  for (const { name, adaptiveReuse } of plan.branches) {
+    if (!adaptiveReuse) continue;
     lines.push(
-      `${name}: reused while ${adaptive.path} moves by less than ${adaptive.threshold}, which is not counted here`,
+      `${name}: reused while ${adaptiveReuse.path} moves by less than ${adaptiveReuse.threshold}, which is not counted here`,
     );
   }
   lines.push(

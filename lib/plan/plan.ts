@@ -59,7 +59,7 @@ export function plan(request: GenerateRequest, model: PlannedModel): Plan {
   if (base.length === 0) branches.add(conditional, new Array<number>(table.steps.length).fill(1));
   for (const { branch, weights } of base) branches.add(branch, weights);
   for (const { terms } of found) for (const term of terms) branches.addTerm(term);
-  const { weights, reused, planned, edits } = branches.finish();
+  const { weights, reuse, planned, edits } = branches.finish();
   for (const branch of planned)
     checkConflicts(
       branch.name,
@@ -85,7 +85,7 @@ export function plan(request: GenerateRequest, model: PlannedModel): Plan {
         sigma,
         inputScale,
         weights: weights[index]!,
-        reused: reused[index]!,
+        reuse: reuse[index]!,
         adjustments: adjustmentsAt(index, adjustments, weights[index]!, branches),
         sample,
         outputs,

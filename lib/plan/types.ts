@@ -18,7 +18,7 @@ export interface PlanStep {
   /** One per branch, adding up to 1; a branch with weight 0 is not evaluated. */
   weights: number[];
   /** One per branch: its difference to its reference is that of the last evaluation that computed it. */
-  reused: boolean[];
+  reuse: boolean[];
   adjustments: PlanAdjustment[];
   sample: number;
   /** Coefficients of this and earlier guided predictions, newest first. */
@@ -40,7 +40,7 @@ export interface PlanBranch {
   /** The branch whose change stands in for this one's where it is reused; null for one that never is. */
   reference: number | null;
   /** Reuse it while the first input of the submodule at `path` has changed by less than `threshold`; null: not. */
-  adaptive: AdaptiveReuse | null;
+  adaptiveReuse: AdaptiveReuse | null;
   /** Blocks that are computed before the first edit acts; all of them when there is none. */
   untouched: number;
 }

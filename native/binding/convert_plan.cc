@@ -72,9 +72,9 @@ Step step(const Napi::Object& from) {
   result.inputScale = number(from, "inputScale", 1);
   result.weights = numbers(from.Get("weights"));
   for (const auto reused : optionalNumbers(from, "reuse")) result.reuse.push_back(reused != 0);
-  if (!isAbsent(from.Get("combine"))) {
+  if (!isAbsent(from.Get("adjustments"))) {
     result.adjustments = each<Adjustment>(
-        list(from, "combine"), [](const Napi::Value& value) { return adjustment(object(value, "combine[]")); });
+        list(from, "adjustments"), [](const Napi::Value& value) { return adjustment(object(value, "adjustments[]")); });
   }
   result.sample = number(from, "sample", 1);
   result.outputs = numbers(from.Get("outputs"));
@@ -86,8 +86,8 @@ Step step(const Napi::Object& from) {
   }
   const auto keep = optionalNumbers(from, "keep");
   if (keep.size() == 2) {
-    result.keptImage = keep[0];
-    result.keptNoise = keep[1];
+    result.keepImage = keep[0];
+    result.keepNoise = keep[1];
   }
   return result;
 }
@@ -142,7 +142,7 @@ void check(Napi::Env env, const Plan& plan) {
         throw fail("a branch names an edit that does not exist.");
     }
   }
-  for (const auto& each : plan.adaptive) {
+  for (const auto& each : plan.adaptiveReuse) {
     if (each.branch < 0 || each.branch >= branches || plan.branches[each.branch].reference < 0) {
       throw fail("adaptive reuse names a branch without a reference.");
     }
@@ -319,19 +319,19 @@ Plan plan(const Napi::Object& from) {
                                  [](const Napi::Value& value) { return branch(object(value, "branches[]")); });
   result.steps =
       each<Step>(list(from, "steps"), [](const Napi::Value& value) { return step(object(value, "steps[]")); });
-  if (!isAbsent(from.Get("adaptive"))) {
-    result.adaptive = each<AdaptiveReuse>(list(from, "adaptive"), [](const Napi::Value& value) {
-      const auto given = object(value, "adaptive[]");
+  if (!isAbsent(from.Get("adaptiveReuse"))) {
+    result.adaptiveReuse = each<AdaptiveReuse>(list(from, "adaptiveReuse"), [](const Napi::Value& value) {
+      const auto given = object(value, "adaptiveReuse[]");
       return AdaptiveReuse{static_cast<int64_t>(number(given, "branch", 0)), text(given, "path"),
                            number(given, "threshold", 0)};
     });
   }
   if (!isAbsent(from.Get("recording"))) result.recording = recording(object(from.Get("recording"), "recording"));
-  if (const auto inpaint = from.Get("inpaint"); !isAbsent(inpaint)) {
-    const auto given = object(inpaint, "inpaint");
+  if (const auto inpaint = from.Get("inpainting"); !isAbsent(inpaint)) {
+    const auto given = object(inpaint, "inpainting");
     result.inpainting = {tensor(given.Get("mask")), tensor(given.Get("image")), tensor(given.Get("noise"))};
   }
-  result.share = flag(from, "share", true);
+  result.partialForward = flag(from, "partialForward", true);
   result.batchSize = static_cast<int64_t>(number(from, "batchSize", 1));
   result.preview = flag(from, "preview", false);
   check(from.Env(), result);

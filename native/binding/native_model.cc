@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <exception>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -28,25 +29,37 @@ Napi::Object siteObject(Napi::Env env, const Site& site) {
   return object;
 }
 
-Napi::Object sharingObject(Napi::Env env, const Sharing& sharing) {
-  auto cuts = Napi::Array::New(env);
-  for (const auto& cut : sharing.cuts) cuts.Set(cuts.Length(), cut);
-  auto object = Napi::Object::New(env);
-  object.Set("shared", sharing.shared);
-  object.Set("cuts", cuts);
-  object.Set("reason", sharing.reason.empty() ? env.Null() : Napi::String::New(env, sharing.reason));
-  return object;
+Napi::Value textOrNull(Napi::Env env, const std::string& text) {
+  return text.empty() ? env.Null() : Napi::String::New(env, text).As<Napi::Value>();
 }
 
-Napi::Object executionObject(Napi::Env env, const SampleResult& result) {
-  const auto orNull = [&](const std::string& reason) {
-    return reason.empty() ? env.Null() : Napi::String::New(env, reason).As<Napi::Value>();
-  };
+Napi::Array fusedList(Napi::Env env, const std::map<std::string, int64_t>& counts) {
+  auto fused = Napi::Array::New(env);
+  for (const auto& [kind, count] : counts) {
+    auto entry = Napi::Object::New(env);
+    entry.Set("kind", kind);
+    entry.Set("count", static_cast<double>(count));
+    fused.Set(fused.Length(), entry);
+  }
+  return fused;
+}
+
+Napi::Object executionObject(Napi::Env env, const Execution& execution) {
+  auto cuts = Napi::Array::New(env);
+  for (const auto& cut : execution.partialForward.cuts) cuts.Set(cuts.Length(), cut);
+  auto partialForward = Napi::Object::New(env);
+  partialForward.Set("shared", execution.partialForward.shared);
+  partialForward.Set("cuts", cuts);
+  partialForward.Set("reason", textOrNull(env, execution.partialForward.reason));
+  auto graphs = Napi::Object::New(env);
+  graphs.Set("captured", static_cast<double>(execution.graphs.captured));
+  graphs.Set("replayed", static_cast<double>(execution.graphs.replayed));
+  graphs.Set("reason", textOrNull(env, execution.graphs.reason));
   auto object = Napi::Object::New(env);
-  object.Set("recordings", static_cast<double>(result.replayed.recordings));
-  object.Set("replays", static_cast<double>(result.replayed.replays));
-  object.Set("notRecorded", orNull(result.replayed.reason));
-  object.Set("notFused", orNull(result.notFused));
+  object.Set("partialForward", partialForward);
+  object.Set("graphs", graphs);
+  object.Set("fused", fusedList(env, execution.fused));
+  object.Set("notFused", textOrNull(env, execution.notFused));
   return object;
 }
 
@@ -182,14 +195,7 @@ Napi::Value NativeModel::describe(const Napi::CallbackInfo& info) {
   object.Set("bytes", static_cast<double>(model.bytes()));
   object.Set("blocks", static_cast<double>(model.flat().blocks));
   object.Set("sites", sites);
-  auto fused = Napi::Array::New(env);
-  for (const auto& [kind, count] : model.fusionCounts()) {
-    auto entry = Napi::Object::New(env);
-    entry.Set("kind", kind);
-    entry.Set("count", static_cast<double>(count));
-    fused.Set(fused.Length(), entry);
-  }
-  object.Set("fused", fused);
+  object.Set("fused", fusedList(env, model.fusionCounts()));
   return object;
 }
 
@@ -327,8 +333,7 @@ Napi::Value NativeModel::sample(const Napi::CallbackInfo& info) {
       if (!thrown->IsEmpty()) throw *thrown;
       auto object = Napi::Object::New(settled);
       object.Set("latents", tensor(settled, result.latents));
-      object.Set("sharing", sharingObject(settled, result.sharing));
-      object.Set("execution", executionObject(settled, result));
+      object.Set("execution", executionObject(settled, result.execution));
       object.Set("evaluations", static_cast<double>(result.evaluations));
       return object;
     };

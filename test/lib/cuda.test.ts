@@ -93,7 +93,12 @@ describe('a pipeline', () => {
     ]);
     expect(pipeline.memory()).toBeNull();
     const { execution } = await pipeline.generate(options);
-    expect(execution).toEqual({ recordings: 0, replays: 0, notRecorded: null, notFused: null });
+    expect(execution).toEqual({
+      partialForward: { shared: true, cuts: ['blocks.5'], reason: null },
+      graphs: { captured: 0, replayed: 0, reason: null },
+      fused: pipeline.fused,
+      notFused: null,
+    });
   });
 
   test('gives the same without fusing, and with some of it', async () => {

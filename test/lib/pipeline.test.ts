@@ -87,8 +87,8 @@ describe('generate', () => {
 
   test('7. a shared prefix changes nothing', async () => {
     const guidance = { classifierFree: { scale: 3 }, detail: { scale: 0.5, layer: 4 } };
-    const { sharing, evaluations } = await pipeline.generate({ ...short, guidance });
-    expect(sharing).toMatchObject({ shared: true, reason: null });
+    const { execution, evaluations } = await pipeline.generate({ ...short, guidance });
+    expect(execution.partialForward).toMatchObject({ shared: true, reason: null });
     expect(evaluations).toBe(3 * 4);
     expect(await values({ guidance })).toEqual(await values({ guidance, partialForward: false }));
   });

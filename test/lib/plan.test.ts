@@ -270,7 +270,7 @@ test('another sampler keeps the training schedule', () => {
 
 describe('step reuse', () => {
   const reusedSteps = (guidance: GuidanceOptions, branch: number) =>
-    guided(guidance, 8).steps.flatMap(({ reused }, index) => (reused[branch] ? [index] : []));
+    guided(guidance, 8).steps.flatMap(({ reuse }, index) => (reuse[branch] ? [index] : []));
 
   test('every n-th step is computed, and the first and the last', () => {
     expect(reusedSteps({ detail: { scale: 0.5, reuse: 3 } }, 1)).toEqual([1, 2, 4, 5]);
@@ -287,9 +287,9 @@ describe('step reuse', () => {
 
   test('while the model changes little', () => {
     const [, branch] = guided({ detail: { reuse: { threshold: 0.1 } } }).branches;
-    expect(branch).toMatchObject({ reference: 0, adaptive: { path: 'blocks.0.attention', threshold: 0.1 } });
+    expect(branch).toMatchObject({ reference: 0, adaptiveReuse: { path: 'blocks.0.attention', threshold: 0.1 } });
     const two = guided({ detail: [{ layer: 2, reuse: { threshold: 0.1 } }, { layer: 2 }] });
-    expect(two.branches[1]).toMatchObject({ reference: null, adaptive: null });
+    expect(two.branches[1]).toMatchObject({ reference: null, adaptiveReuse: null });
   });
 
   test('costs what is computed', () => {

@@ -238,14 +238,14 @@ int main() {
   auto plan = planOf(0.5, {0, 5}, 2);
   auto found = run(*model, plan);
   REQUIRE(found.latents.equal(run(*eager, plan).latents));
-  REQUIRE(found.replayed.recordings == 1 && found.replayed.replays == 6 && found.replayed.reason.empty());
+  REQUIRE(found.execution.graphs.captured == 1 && found.execution.graphs.replayed == 6 && found.execution.graphs.reason.empty());
 
   // Other channels, retentions, scales, noise and classes take effect in what was recorded.
   auto other = planOf(0.9, {3, 7}, 4);
   other.latents = gaussian(9, {1, 8, 2, 2});
   other.conditionings[0][0] = at::tensor({2}, at::kLong);
   found = run(*model, other);
-  REQUIRE(recordings == 1 && found.replayed.recordings == 0 && found.replayed.replays == 8);
+  REQUIRE(recordings == 1 && found.execution.graphs.captured == 0 && found.execution.graphs.replayed == 8);
   REQUIRE(found.latents.equal(run(*eager, other).latents));
   REQUIRE(run(*model, plan).latents.equal(run(*eager, plan).latents));
   REQUIRE(recordings == 1);
@@ -259,13 +259,13 @@ int main() {
   pair.latents = at::cat({gaussian(1, {1, 8, 2, 2}), gaussian(2, {1, 8, 2, 2})});
   pair.batchSize = 2;
   found = run(*model, pair);
-  REQUIRE(found.replayed.recordings == 1 && found.latents.equal(run(*eager, pair).latents));
+  REQUIRE(found.execution.graphs.captured == 1 && found.latents.equal(run(*eager, pair).latents));
 
   // What cannot be recorded runs as it is, and says why.
   refuses = true;
   const auto refused = test::loadToy(file, at::kFloat, kUnfused);
   found = run(*refused, plan);
   REQUIRE(found.latents.equal(run(*eager, plan).latents));
-  REQUIRE(found.replayed.replays == 0 && found.replayed.reason == "this recorder refuses");
+  REQUIRE(found.execution.graphs.replayed == 0 && found.execution.graphs.reason == "this recorder refuses");
   return 0;
 }

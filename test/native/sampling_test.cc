@@ -37,10 +37,10 @@ Plan guidedPlan() {
   return plan;
 }
 
-at::Tensor run(Model& model, const Plan& plan, Sharing* sharing = nullptr) {
+at::Tensor run(Model& model, const Plan& plan, PartialForward* sharing = nullptr) {
   const std::atomic<bool> cancelled{false};
   auto result = sample(model, plan, nullptr, cancelled);
-  if (sharing != nullptr) *sharing = result.sharing;
+  if (sharing != nullptr) *sharing = result.execution.partialForward;
   return result.latents;
 }
 
@@ -51,18 +51,18 @@ int main() {
   const auto model = test::loadToy(file);
   auto plan = guidedPlan();
 
-  Sharing sharing;
+  PartialForward sharing;
   const auto shared = run(*model, plan, &sharing);
   REQUIRE(sharing.shared && sharing.reason.empty());
   REQUIRE(sharing.cuts == (std::vector<std::string>{"blocks.second", "blocks.third"}));
-  plan.share = false;
+  plan.partialForward = false;
   const auto whole = run(*model, plan, &sharing);
   REQUIRE(!sharing.shared);
   REQUIRE(at::allclose(shared, whole, 1e-5, 1e-6));
   REQUIRE(run(*model, plan).equal(whole));
 
   // Each image on its own: the same bytes whatever else is in the call.
-  plan.share = true;
+  plan.partialForward = true;
   auto second = plan;
   second.latents = plan.latents.narrow(0, 1, 1);
   second.conditionings[0][0] = plan.conditionings[0][0].narrow(0, 1, 1);
@@ -82,11 +82,11 @@ int main() {
   // The same decided while sampling: a threshold that nothing reaches reuses what may be reused, 0 reuses nothing.
   auto adaptive = plan;
   for (auto& branch : adaptive.branches) branch.reference = &branch == &adaptive.branches[4] ? 1 : -1;
-  adaptive.adaptive = {{4, "blocks.first", 1e9}};
+  adaptive.adaptiveReuse = {{4, "blocks.first", 1e9}};
   const auto all = sample(*model, plan, nullptr, cancelled).evaluations;
   REQUIRE(sample(*model, adaptive, nullptr, cancelled).evaluations ==
           all - 2);  // the first two steps measure, the last is kept
-  adaptive.adaptive[0].threshold = 0;
+  adaptive.adaptiveReuse[0].threshold = 0;
   REQUIRE(sample(*model, adaptive, nullptr, cancelled).evaluations == all);
 
   int64_t steps = 0;

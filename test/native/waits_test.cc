@@ -111,8 +111,8 @@ int main() {
     rescale.factor = 0.7;
     step.adjustments = {apg, rescale};
     step.noise = 0.1;
-    step.keptImage = 0.5;
-    step.keptNoise = 0.5;
+    step.keepImage = 0.5;
+    step.keepNoise = 0.5;
   }
   plan.inpainting = {at::ones({1, 1, 2, 2}), at::ones({2, 8, 2, 2}), at::ones({2, 8, 2, 2})};
   for (const auto& name : waitsOf(*model, plan)) test::fail(__FILE__, __LINE__, name);
@@ -124,7 +124,7 @@ int main() {
   adaptive.threshold = 0.1;
   auto measured = planOf({retain});
   measured.branches[2].reference = 0;
-  measured.adaptive = {adaptive};
+  measured.adaptiveReuse = {adaptive};
   REQUIRE(!waitsOf(*model, measured).empty());
   return 0;
 }

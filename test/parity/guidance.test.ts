@@ -214,8 +214,8 @@ suite(`guidance equals its equations in Python${python.path ? '' : ` (skipped: $
         const evaluated = plan.branches.filter((_, index) => weights[index] !== 0);
         return new Set(evaluated.map(({ conditioning }) => conditioning)).size < evaluated.length;
       });
-      expect(found.sharing.reason).toBeNull();
-      expect(found.sharing.shared).toBe(couldShare);
+      expect(found.execution.partialForward.reason).toBeNull();
+      expect(found.execution.partialForward.shared).toBe(couldShare);
     });
   });
 });

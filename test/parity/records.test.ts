@@ -79,7 +79,7 @@ suite(`records equal Python's hooks${python.path ? '' : ` (skipped: ${python.rea
         count++;
       }
       expect(count).toBe(images * 3 * 3 * sites.length);
-      expect(next.value.sharing.shared).toBe(partialForward);
+      expect(next.value.execution.partialForward.shared).toBe(partialForward);
       expectEqual(`${name}, ${how}: latents`, next.value.latents, wanted.latents);
     });
   });

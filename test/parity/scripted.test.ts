@@ -51,7 +51,7 @@ suite(`scripted modules equal Python${python.path ? '' : ` (skipped: ${python.re
     });
   }
 
-  const plan = (edits: PlanEdit[][], weights: number[], share: boolean): NativePlan => ({
+  const plan = (edits: PlanEdit[][], weights: number[], partialForward: boolean): NativePlan => ({
     latents: latent,
     conditionings: [[tensors.label]],
     edits: edits.flat(),
@@ -64,7 +64,7 @@ suite(`scripted modules equal Python${python.path ? '' : ` (skipped: ${python.re
       outputs: [1 / 4],
       preview: [1, 0] as [number, number],
     })),
-    share,
+    partialForward,
     batchSize: 1,
     preview: false,
   });
@@ -116,7 +116,11 @@ suite(`scripted modules equal Python${python.path ? '' : ` (skipped: ${python.re
       const found = await model.sample(plan(edits, weights, share)).promise;
       const wanted = await oracle.ask({ op: 'run', name, options: { branches, weights, steps: 4 } }, tensors);
       expectEqual(`${name}: guided run, partial forward ${share}`, found.latents, wanted['output']!);
-      expect(found.sharing).toEqual({ shared: share, cuts: share ? ['blocks.1', 'blocks.2'] : [], reason: null });
+      expect(found.execution.partialForward).toEqual({
+        shared: share,
+        cuts: share ? ['blocks.1', 'blocks.2'] : [],
+        reason: null,
+      });
     });
   });
 
@@ -131,8 +135,8 @@ suite(`scripted modules equal Python${python.path ? '' : ` (skipped: ${python.re
     const plain = await model.sample(plan([[]], [1], true)).promise;
     expect(difference(row(found.latents, 0), row(plain.latents, 0))).toBeGreaterThan(1e-3);
     expect(difference(row(found.latents, 1), row(plain.latents, 1))).toBeLessThan(tolerance);
-    expect(found.sharing.shared).toBe(false);
-    expect(found.sharing.reason).toMatch(/branch or loop/);
+    expect(found.execution.partialForward.shared).toBe(false);
+    expect(found.execution.partialForward.reason).toMatch(/branch or loop/);
     await model.dispose();
   });
 

@@ -43,8 +43,8 @@ suite(`partial forward changes no result${python.path ? '' : ` (skipped: ${pytho
       };
       const shared = await generate(pipeline, subject, run);
       const whole = await generate(pipeline, subject, run, { partialForward: false });
-      expect(shared.sharing).toEqual({ shared: true, cuts: [subject.layers[layer]], reason: null });
-      expect(whole.sharing).toEqual({ shared: false, cuts: [], reason: null });
+      expect(shared.execution.partialForward).toEqual({ shared: true, cuts: [subject.layers[layer]], reason: null });
+      expect(whole.execution.partialForward).toEqual({ shared: false, cuts: [], reason: null });
       expect(shared.evaluations).toBe(whole.evaluations);
       expectEqual(`${name}: cut after layer ${layer}`, shared.latents, whole.latents);
       expect(difference(shared.latents, whole.latents)).toBeLessThan(rounding);
@@ -58,8 +58,8 @@ suite(`partial forward changes no result${python.path ? '' : ` (skipped: ${pytho
       };
       const shared = await generate(pipeline, subject, run);
       const whole = await generate(pipeline, subject, run, { partialForward: false });
-      expect(shared.sharing.reason).toBeNull();
-      expect(shared.sharing.cuts).toEqual(subject.layers);
+      expect(shared.execution.partialForward.reason).toBeNull();
+      expect(shared.execution.partialForward.cuts).toEqual(subject.layers);
       expect(difference(shared.latents, whole.latents)).toBeLessThan(rounding);
     });
 
@@ -67,8 +67,8 @@ suite(`partial forward changes no result${python.path ? '' : ` (skipped: ${pytho
       const guidance = { pag: { scale: 0.5, layers: [1] }, seg: { scale: 0.5, layers: [subject.layers.length - 1] } };
       const shared = await generate(pipeline, subject, { name: '', guidance, steps: 3 });
       const whole = await generate(pipeline, subject, { name: '', guidance, steps: 3 }, { partialForward: false });
-      expect(shared.sharing.shared).toBe(true);
-      expect(shared.sharing.reason).toBeNull();
+      expect(shared.execution.partialForward.shared).toBe(true);
+      expect(shared.execution.partialForward.reason).toBeNull();
       expect(difference(shared.latents, whole.latents)).toBeLessThan(rounding);
     });
 

@@ -74,7 +74,7 @@ BranchEvaluator::BranchEvaluator(Model& model, const Plan& plan, int64_t firstIm
       bypassed.insert(editSites_.back().begin(), editSites_.back().end());
     }
   }
-  for (const auto& adaptive : plan.adaptive) {
+  for (const auto& adaptive : plan.adaptiveReuse) {
     measuredSites_.push_back(findSites(model.flat().sites, adaptive.path, Tap::input, std::nullopt).front());
     sites.insert(measuredSites_.back());
   }
@@ -89,9 +89,9 @@ BranchEvaluator::BranchEvaluator(Model& model, const Plan& plan, int64_t firstIm
   taps_.sites.assign(sites.begin(), sites.end());
   taps_.bypassed.assign(bypassed.begin(), bypassed.end());
   recorded_ = model.recordedPlans().find(plan, edits, images, model.device(), model.workRecorder());
-  const auto before = replayed();
-  recordingsBefore_ = before.recordings;
-  replaysBefore_ = before.replays;
+  const auto before = graphs();
+  capturedBefore_ = before.captured;
+  replayedBefore_ = before.replayed;
 }
 
 BranchEvaluator::~BranchEvaluator() = default;
@@ -107,11 +107,11 @@ std::vector<int64_t> BranchEvaluator::cutsFor(const std::vector<int64_t>& branch
   return cuts;
 }
 
-Replayed BranchEvaluator::replayed() const {
-  Replayed sum{-recordingsBefore_, -replaysBefore_, notRecorded_};
+GraphUse BranchEvaluator::graphs() const {
+  GraphUse sum{-capturedBefore_, -replayedBefore_, notCaptured_};
   for (const auto& [wanted, replay] : recorded_->replays()) {
-    sum.recordings += replay.recordings();
-    sum.replays += replay.replays();
+    sum.captured += replay.recordings();
+    sum.replayed += replay.replays();
     if (!replay.reason().empty()) sum.reason = replay.reason();
   }
   return sum;
@@ -193,7 +193,7 @@ std::unique_ptr<BranchEvaluator::Arrangement> BranchEvaluator::build(const std::
       const auto site = measuredSites_[k];
       if (site >= until || (segment > 0 && site < cuts[segment - 1])) continue;
       // The rows of the branch that would stand in for the reused one.
-      const auto reference = plan_.branches[plan_.adaptive[k].branch].reference;
+      const auto reference = plan_.branches[plan_.adaptiveReuse[k].branch].reference;
       const auto found = std::find(branches.begin(), branches.end(), reference);
       if (found == branches.end()) continue;
       const auto row = group[found - branches.begin()] * images_;
@@ -315,7 +315,7 @@ BranchEvaluator::Arrangement& BranchEvaluator::arrange(const std::vector<uint8_t
     if (wanted[b]) branches.push_back(static_cast<int64_t>(b));
   }
   const auto example = inputs(fixedInputs({branches[0]}), 1, latents, timestep);
-  const auto cuts = plan_.share ? cutsFor(branches) : std::vector<int64_t>{};
+  const auto cuts = plan_.partialForward ? cutsFor(branches) : std::vector<int64_t>{};
   if (!cuts.empty()) {
     // Compared with the uncut model once for every set of cuts a model meets.
     const bool isNew = !model_.cutFindings.count(cuts);
@@ -329,12 +329,12 @@ BranchEvaluator::Arrangement& BranchEvaluator::arrange(const std::vector<uint8_t
       reason = error.what();
     }
     model_.cutFindings[cuts] = reason;
-    sharing_.shared = sharing_.shared || reason.empty();
-    if (!reason.empty()) sharing_.reason = reason;
+    partialForward_.shared = partialForward_.shared || reason.empty();
+    if (!reason.empty()) partialForward_.reason = reason;
     for (const auto site : cuts) {
       const auto& path = model_.flat().sites[site].path;
-      const bool known = std::find(sharing_.cuts.begin(), sharing_.cuts.end(), path) != sharing_.cuts.end();
-      if (reason.empty() && !known) sharing_.cuts.push_back(path);
+      const bool known = std::find(partialForward_.cuts.begin(), partialForward_.cuts.end(), path) != partialForward_.cuts.end();
+      if (reason.empty() && !known) partialForward_.cuts.push_back(path);
     }
     if (!reason.empty()) slot = nullptr;
   }
@@ -350,7 +350,7 @@ std::vector<at::Tensor> BranchEvaluator::evaluate(const std::vector<uint8_t>& wa
   requireRunning(cancelled_);
   auto* workRecorder = model_.workRecorder();
   if (workRecorder == nullptr || recorder_ != nullptr || arrangement.observed) {
-    if (workRecorder != nullptr) notRecorded_ = "hidden states are looked at while they are computed";
+    if (workRecorder != nullptr) notCaptured_ = "hidden states are looked at while they are computed";
     // Not before: while branches are arranged, the model is run to compare.
     recording_ = recorder_ != nullptr && recorder_->isActive();
     const auto prediction = predict(arrangement, given, step, true);

@@ -10,25 +10,12 @@
 #include <vector>
 
 #include "native/core/model/model.h"
+#include "native/core/sampling/execution.h"
 #include "native/core/sampling/plan.h"
 #include "native/core/recording/record.h"
 #include "native/core/sampling/recorded_plan.h"
 
 namespace dg {
-
-// How the branches of a step were computed.
-struct Sharing {
-  bool shared = false;            // some branches shared a prefix
-  std::vector<std::string> cuts;  // paths of the sites where the model was cut
-  std::string reason;             // why a prefix that could have been shared was not; empty: none
-};
-
-// How much of it was replayed from recordings (replay.h).
-struct Replayed {
-  int64_t recordings = 0;
-  int64_t replays = 0;  // evaluations of a step
-  std::string reason;   // why not; empty where everything that could be was, or nothing has been recorded yet
-};
 
 // Evaluates the branches of a plan for a group of images. Branches with the same conditioning run as the same rows
 // until the first edit that tells them apart.
@@ -45,13 +32,13 @@ class BranchEvaluator {
   std::vector<at::Tensor> evaluate(const std::vector<uint8_t>& wanted, const at::Tensor& latents, double timestep,
                                    int64_t step);
 
-  // What Plan::adaptive measures, in the last evaluation: hidden states of the reference's rows.
+  // What Plan::adaptiveReuse measures, in the last evaluation: hidden states of the reference's rows.
   const std::vector<at::Tensor>& measured() const { return measured_; }
 
-  const Sharing& sharing() const { return sharing_; }
+  const PartialForward& partialForward() const { return partialForward_; }
 
   // Since the evaluator was made.
-  Replayed replayed() const;
+  GraphUse graphs() const;
 
  private:
   struct Arrangement;
@@ -75,16 +62,16 @@ class BranchEvaluator {
   int64_t firstImage_, images_;
   const std::atomic<bool>& cancelled_;
   std::shared_ptr<RecordedPlan> recorded_;
-  int64_t recordingsBefore_ = 0, replaysBefore_ = 0;
-  std::string notRecorded_;
+  int64_t capturedBefore_ = 0, replayedBefore_ = 0;
+  std::string notCaptured_;
   std::vector<std::vector<int64_t>> editSites_;  // per edit: the sites it acts on
-  std::vector<int64_t> measuredSites_;           // like Plan::adaptive
+  std::vector<int64_t> measuredSites_;           // like Plan::adaptiveReuse
   std::vector<at::Tensor> measured_;
   Recorder* recorder_;
   bool recording_ = false;  // in this run of the model
   TapSelection taps_;       // sites in order
   std::map<std::vector<uint8_t>, std::unique_ptr<Arrangement>> arrangements_;
-  Sharing sharing_;
+  PartialForward partialForward_;
 };
 
 }  // namespace dg

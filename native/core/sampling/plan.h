@@ -41,10 +41,10 @@ struct Step {
   std::vector<double> outputs;
   double noise = 0;
   double previewSample = 0, previewOutput = 0;  // x0 = previewSample · x + previewOutput · D
-  double keptImage = 0, keptNoise = 0;          // inpainting: what the mask keeps, see Inpainting
+  double keepImage = 0, keepNoise = 0;          // inpainting: what the mask keeps, see Inpainting
 };
 
-// After every step x' = mask · x' + (1 − mask) · (keptImage · image + keptNoise · noise). Float32; undefined: not.
+// After every step x' = mask · x' + (1 − mask) · (keepImage · image + keepNoise · noise). Float32; undefined: not.
 struct Inpainting {
   at::Tensor mask;          // broadcasts to the latents of one group of images
   at::Tensor image, noise;  // as the latents
@@ -78,10 +78,10 @@ struct Plan {
   std::vector<Edit> edits;
   std::vector<Branch> branches;
   std::vector<Step> steps;
-  std::vector<AdaptiveReuse> adaptive;
+  std::vector<AdaptiveReuse> adaptiveReuse;
   std::optional<Recording> recording;
   Inpainting inpainting;
-  bool share = true;      // partial forward
+  bool partialForward = true;
   int64_t batchSize = 1;  // images per evaluation
   bool preview = false;
 };

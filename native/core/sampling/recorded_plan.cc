@@ -11,13 +11,13 @@ constexpr size_t kKept = 4;
 
 RecordedPlan::RecordedPlan(const Plan& plan, const std::vector<Edit>& edits, int64_t images, at::Device device,
                            WorkRecorder* recorder)
-    : branches_(plan.branches), share_(plan.share), images_(images), recorder_(recorder) {
+    : branches_(plan.branches), share_(plan.partialForward), images_(images), recorder_(recorder) {
   const bool replayable = device.is_cuda() || recorder != nullptr;
   for (const auto& edit : edits) edits_.emplace_back(edit, device, replayable);
 }
 
 bool RecordedPlan::fits(const Plan& plan, const std::vector<Edit>& edits, int64_t images) const {
-  if (images != images_ || plan.share != share_) return false;
+  if (images != images_ || plan.partialForward != share_) return false;
   const auto sameBranch = [](const Branch& a, const Branch& b) {
     return a.conditioning == b.conditioning && a.edits == b.edits;
   };

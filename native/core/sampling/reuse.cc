@@ -11,8 +11,8 @@ bool Reuse::canReuse(size_t branch) const {
 bool Reuse::isQuiet(size_t branch, int64_t i) const {
   if (i + 1 == static_cast<int64_t>(plan_.steps.size())) return false;
   for (size_t k = 0; k < adaptive_.size(); ++k) {
-    const bool measured = plan_.adaptive[k].branch == static_cast<int64_t>(branch) && adaptive_[k].last > 0;
-    if (measured) return adaptive_[k].accumulated + adaptive_[k].last < plan_.adaptive[k].threshold;
+    const bool measured = plan_.adaptiveReuse[k].branch == static_cast<int64_t>(branch) && adaptive_[k].last > 0;
+    if (measured) return adaptive_[k].accumulated + adaptive_[k].last < plan_.adaptiveReuse[k].threshold;
   }
   return false;
 }
@@ -26,7 +26,7 @@ void Reuse::observe(const std::vector<at::Tensor>& hidden, const std::vector<uin
       change.last = moved.item<double>();
       change.accumulated += change.last;
     }
-    if (wanted[plan_.adaptive[k].branch]) change.accumulated = 0;
+    if (wanted[plan_.adaptiveReuse[k].branch]) change.accumulated = 0;
     change.previous = hidden[k];
   }
 }

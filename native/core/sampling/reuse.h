@@ -14,12 +14,12 @@ namespace dg {
 // the difference the two had when it was last evaluated. One state per branch.
 class Reuse {
  public:
-  explicit Reuse(const Plan& plan) : plan_(plan), adaptive_(plan.adaptive.size()) {}
+  explicit Reuse(const Plan& plan) : plan_(plan), adaptive_(plan.adaptiveReuse.size()) {}
 
   // Per branch: 1 where step i has to evaluate it.
   std::vector<uint8_t> wanted(int64_t i) const;
 
-  // The hidden states that Plan::adaptive measures, as seen in the step just evaluated.
+  // The hidden states that Plan::adaptiveReuse measures, as seen in the step just evaluated.
   void observe(const std::vector<at::Tensor>& hidden, const std::vector<uint8_t>& wanted);
 
   // Remembers the differences of what was evaluated and fills in what was not.
@@ -37,7 +37,7 @@ class Reuse {
   bool isQuiet(size_t branch, int64_t i) const;
 
   const Plan& plan_;
-  std::vector<Change> adaptive_;  // like Plan::adaptive
+  std::vector<Change> adaptive_;  // like Plan::adaptiveReuse
   std::unordered_map<size_t, at::Tensor> differences_;
 };
 

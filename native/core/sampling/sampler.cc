@@ -40,7 +40,7 @@ class KeptImage {
 
   at::Tensor putBack(const at::Tensor& x, const Step& step) const {
     if (!mask_.defined()) return x;
-    const auto kept = image_ * step.keptImage + noise_ * step.keptNoise;
+    const auto kept = image_ * step.keepImage + noise_ * step.keepNoise;
     return (1 - mask_) * kept + mask_ * x;
   }
 
@@ -152,14 +152,15 @@ SampleResult sampleGroups(Model& model, const Plan& plan, const std::function<vo
     }
     if (steps > 0 && !recorder) requireFinite(x, plan.steps.back());
     finished.push_back(toHost(x));
-    result.sharing = evaluator.sharing();
-    const auto replayed = evaluator.replayed();
-    result.replayed.recordings += replayed.recordings;
-    result.replayed.replays += replayed.replays;
-    result.replayed.reason = replayed.reason;
+    result.execution.partialForward = evaluator.partialForward();
+    const auto graphs = evaluator.graphs();
+    result.execution.graphs.captured += graphs.captured;
+    result.execution.graphs.replayed += graphs.replayed;
+    result.execution.graphs.reason = graphs.reason;
   }
   result.latents = at::cat(finished);
-  result.notFused = model.fusionFinding();
+  result.execution.fused = model.fusionCounts();
+  result.execution.notFused = model.fusionFinding();
   return result;
 }
 

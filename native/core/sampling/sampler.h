@@ -8,6 +8,7 @@
 #include <string>
 
 #include "native/core/sampling/branch.h"
+#include "native/core/sampling/execution.h"
 #include "native/core/model/model.h"
 #include "native/core/sampling/plan.h"
 #include "native/core/recording/record.h"
@@ -25,9 +26,7 @@ struct Progress {
 
 struct SampleResult {
   at::Tensor latents;  // float32 [images, C, H, W], on the CPU
-  Sharing sharing;
-  Replayed replayed;
-  std::string notFused;     // Model::fusionFinding
+  Execution execution;
   int64_t evaluations = 0;  // branch evaluations of one image, summed
 };
 

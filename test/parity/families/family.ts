@@ -237,9 +237,9 @@ export async function expectSamePictures(family: Family, run: Run): Promise<void
   const result = await family.ours(run);
   expect(pictureDifference(result, pictures!)).toBeLessThan(oneLevel);
   if (!run.detail) return;
-  expect(result.sharing.shared).toBe(true);
+  expect(result.execution.partialForward.shared).toBe(true);
   const whole = await family.ours(run, { partialForward: false });
-  expect(whole.sharing.shared).toBe(false);
+  expect(whole.execution.partialForward.shared).toBe(false);
   expect(pictureDifference(whole, pictures!)).toBeLessThan(oneLevel);
   // Guidance that does nothing would pass too.
   const plain = { ...run, detail: undefined };
