@@ -7,21 +7,12 @@ export default defineConfig({
   dts: { entry: { index: 'lib/index.ts' } },
   target: 'node20',
   platform: 'node',
-  shims: true,
   clean: true,
   splitting: true,
   // ESM only, so it has to travel inside the CommonJS build.
   noExternal: ['fast-png', 'iobuffer', 'fflate'],
-  esbuildPlugins: [
-    {
-      // setup/ is shipped beside dist/ as it is: the same code finds libtorch before and after the build.
-      name: 'setup-stays-outside',
-      setup(build) {
-        build.onResolve({ filter: /\/setup\/[\w-]+\.cjs$/ }, (found) => ({
-          path: `../setup/${found.path.split('/').pop() ?? ''}`,
-          external: true,
-        }));
-      },
-    },
-  ],
+  // packageRoot.ts takes the one of the two that its format has.
+  esbuildOptions: (options) => {
+    options.logOverride = { 'empty-import-meta': 'silent' };
+  },
 });

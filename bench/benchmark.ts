@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { psnr } from '../lib/evaluation/fidelity';
 import { packageRoot } from '../lib/files/packageRoot';
 import { cacheFolder, fingerprint } from '../setup/cache.cjs';
-import { testPython } from '../setup/python.cjs';
+import { testPython } from '../scripts/test-packages.cjs';
 
 import {
   comparisons,

@@ -6,8 +6,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
-import { buildFolder } from '../setup/cache.cjs';
-import { inspect, describeCandidates, libraryFile, searchLibtorch, waysToLibtorch } from '../setup/libtorch.cjs';
+import { packageRoot } from './files/packageRoot';
+import { setup } from './files/setup';
 import { DetailGuidanceError } from './validation/errors';
 
 export type Dtype = 'float32' | 'float16' | 'bfloat16' | 'float64' | 'int64' | 'int32' | 'uint8' | 'bool';
@@ -325,20 +325,15 @@ export interface BuildInfo {
   builtAt: string;
 }
 
-const require = createRequire(join(__dirname, 'native.cjs'));
-
 /** The addon's folder and what it was built for. @throws ADDON_NOT_BUILT */
 export function readBuild(): { folder: string; info: BuildInfo } {
-  const folder = join(buildFolder(), 'Release');
-  const missing = ['detail_guidance.node', 'preload.node', 'build-info.json'].find(
-    (name) => !existsSync(join(folder, name)),
-  );
-  if (missing !== undefined) {
+  const { HOW_TO_BUILD, findAddon } = setup('addon');
+  const { folder, missing } = findAddon();
+  if (folder === null) {
     throw new DetailGuidanceError(
       'ADDON_NOT_BUILT',
-      `The native addon is not built (${join(folder, missing)} is missing): run \`npm run build\` in the package ` +
-        '(`detail-guidance doctor` says what that needs).',
-      { found: join(folder, missing), expected: 'a built addon' },
+      `The native addon is not built (${missing} is missing): ${HOW_TO_BUILD}.`,
+      { found: missing, expected: 'a built addon' },
     );
   }
   return { folder, info: JSON.parse(readFileSync(join(folder, 'build-info.json'), 'utf8')) as BuildInfo };
@@ -346,35 +341,45 @@ export function readBuild(): { folder: string; info: BuildInfo } {
 
 /** The libraries of the libtorch to run with: the one of the build, or where it has gone. */
 function findLibraries(info: BuildInfo): string {
+  const { inspect, describeCandidates, searchLibtorch, waysToLibtorch } = setup('libtorch');
+  const fits = (found: { version: string; cuda: string | null } | null) =>
+    found !== null && minor(found.version) === minor(info.libtorchVersion) && (!info.cuda || found.cuda !== null);
   const asked = process.env.LIBTORCH ?? process.env.LIBTORCH_LIB;
   if (!asked) {
     const { libtorch } = inspect(info.libtorchPath, { lib: info.libtorchLib, headers: false });
-    if (libtorch?.version === info.libtorchVersion) return libtorch.lib;
+    if (libtorch && fits(libtorch)) return libtorch.lib;
   }
   const { libtorch, candidates } = searchLibtorch({ headers: false });
-  if (libtorch?.version === info.libtorchVersion) return libtorch.lib;
+  if (libtorch && fits(libtorch)) return libtorch.lib;
+  const built = `${minor(info.libtorchVersion)}${info.cuda ? ' with CUDA' : ''}`;
   if (libtorch) {
+    const found = `${libtorch.version}${libtorch.cuda ? ' with CUDA' : ', a CPU build'}`;
     throw new DetailGuidanceError(
       'LIBTORCH_MISMATCH',
-      `The addon was built for libtorch ${info.libtorchVersion}, and the one found is ${libtorch.version} ` +
-        `(${libtorch.path}): run \`npm run build\` to build it for that one, or set LIBTORCH to a ${info.libtorchVersion}.`,
-      { found: libtorch.version, expected: info.libtorchVersion },
+      `The addon was built for libtorch ${built}, and the one found is ${found} (${libtorch.path}): ` +
+        `${setup('addon').HOW_TO_BUILD}, which builds it for that one, or set LIBTORCH to a ${built}.`,
+      { found, expected: built },
     );
   }
   throw new DetailGuidanceError(
     'LIBTORCH_NOT_FOUND',
     [
-      `libtorch ${info.libtorchVersion}, for which the addon was built, was not found.`,
+      `libtorch ${built}, for which the addon was built, was not found.`,
       ...describeCandidates(candidates).map((line) => `  - ${line}`),
       ...waysToLibtorch().map((line, index) => `  ${index + 1}. ${line}`),
     ].join('\n'),
-    { expected: info.libtorchVersion },
+    { expected: built },
   );
 }
+
+/** 2.11 of 2.11.0: libtorch keeps its binary interface within a minor version. */
+const minor = (version: string) => version.split('.').slice(0, 2).join('.');
 
 function load(): NativeAddon {
   const { folder, info } = readBuild();
   const libraries = findLibraries(info);
+  const { libraryFile } = setup('libtorch');
+  const require = createRequire(join(packageRoot(), 'package.json'));
   const { preload } = require(join(folder, 'preload.node')) as { preload(paths: string[]): string | null };
   const failure = preload(
     ['c10', 'torch_cpu', 'c10_cuda', 'torch_cuda', 'torch']

@@ -5,14 +5,14 @@
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
-const { root, buildFolder, fingerprint, hasStamp, writeStamp } = require('./cache.cjs');
+const { FILES, SOURCES, cachedBuild, findPrebuilt, isComplete } = require('./addon.cjs');
+const { root, buildFolder, fingerprint, hasStamp, isRepository, isWritable, writeStamp } = require('./cache.cjs');
+const { explain } = require('./failure.cjs');
+const { searchLibtorch } = require('./libtorch.cjs');
 const { ensureNvcc } = require('./nvcc.cjs');
-const { ensureLibtorch } = require('./python.cjs');
+const { ensureLibtorch } = require('./pytorch.cjs');
 const { ensureBuildTools, requireCompiler } = require('./toolchain.cjs');
 const { step, say } = require('./steps.cjs');
-
-/** What the native build depends on, the C++ tests apart. */
-const SOURCES = ['CMakeLists.txt', 'native', 'setup/build.cjs', 'setup/build-info.cjs', 'setup/nvcc.cjs'];
 
 /** CMake keeps generator and compiler for good: start over when they have changed. @param {string} folder @param {string} generator */
 function forgetOtherGenerator(folder, generator) {
@@ -25,23 +25,58 @@ function forgetOtherGenerator(folder, generator) {
 }
 
 /**
+ * An installed package is built in the cache, where CMake's own files (600 MB) are not left in anybody's node_modules;
+ * only the addon comes back, where the package may be written to: Electron's packagers look for it there.
+ * @param {string} folder of the build
+ */
+function deliver(folder) {
+  fs.rmSync(path.join(folder, 'cmake'), { recursive: true, force: true });
+  const place = path.join(buildFolder(), 'Release');
+  if (!isWritable(root)) {
+    say(`  ${root} cannot be written to: the addon stays in ${folder}`);
+    return;
+  }
+  fs.mkdirSync(place, { recursive: true });
+  // Renamed into place: a process that has the old one loaded keeps it.
+  for (const file of FILES) {
+    const temporary = path.join(place, `.${file}.${process.pid}`);
+    fs.copyFileSync(path.join(folder, 'Release', file), temporary);
+    fs.renameSync(temporary, path.join(place, file));
+  }
+}
+
+/**
  * Builds what is missing or stale.
- * @param {{ tests?: boolean, build?: string }} [options] `tests`: the C++ tests too; `build`: folder of the build
+ * @param {{ tests?: boolean, prebuilt?: boolean }} [options] `tests`: the C++ tests too; `prebuilt`: false compiles also
+ *   where a prebuilt addon fits
  * @returns {Promise<{ built: boolean, cmakeFolder: string }>}
  */
-async function build({ tests = false, build: folder = buildFolder() } = {}) {
-  const libtorch = await ensureLibtorch();
-  const nvcc = await ensureNvcc(libtorch);
+async function build({ tests = false, prebuilt = true } = {}) {
+  // Before gigabytes are fetched for a machine that cannot compile.
+  const present = searchLibtorch().libtorch;
+  if (!present && !(prebuilt && fs.existsSync(path.join(root, 'prebuilds')))) requireCompiler();
+  const libtorch = present ?? (await ensureLibtorch());
+  const inCache = !isRepository && !process.env.DETAIL_GUIDANCE_BUILD;
+  const folder = inCache ? cachedBuild() : buildFolder();
   const output = path.join(folder, 'Release');
   const cmakeFolder = path.join(folder, 'cmake');
+  const fitting = prebuilt && inCache ? findPrebuilt() : null;
+  if (fitting) {
+    say(`  prebuilt for libtorch ${libtorch.version}: ${fitting}`);
+    return { built: false, cmakeFolder };
+  }
+  const nvcc = await ensureNvcc(libtorch);
   const sources = tests ? [...SOURCES, 'test/native'] : SOURCES;
-  const facts = [libtorch, nvcc, process.env.CXX ?? null, process.env.DETAIL_GUIDANCE_CUDA_ARCHITECTURES ?? null, root];
+  const facts = [libtorch, nvcc, process.env.CXX ?? null, process.env.DETAIL_GUIDANCE_CUDA_ARCHITECTURES ?? null];
+  // A folder in the cache serves every project that has these very sources.
+  if (!inCache) facts.push(root);
   const addonStamp = path.join(folder, 'stamps', 'native');
   const stamp = tests ? path.join(folder, 'stamps', 'native-and-tests') : addonStamp;
   const wanted = fingerprint(sources, facts);
-  const files = ['detail_guidance.node', 'preload.node', 'build-info.json'];
-  const complete = files.every((file) => fs.existsSync(path.join(output, file)));
-  if (complete && hasStamp(stamp, wanted)) return { built: false, cmakeFolder };
+  if (isComplete(output) && hasStamp(stamp, wanted)) {
+    if (inCache && !isComplete(path.join(buildFolder(), 'Release'))) deliver(folder);
+    return { built: false, cmakeFolder };
+  }
 
   const compiler = requireCompiler();
   const { cmake, ninja } = await ensureBuildTools();
@@ -64,6 +99,7 @@ async function build({ tests = false, build: folder = buildFolder() } = {}) {
     `-DDETAIL_GUIDANCE_OUTPUT=${output}`,
     ...(process.platform === 'win32' ? [] : [`-DCMAKE_CXX_COMPILER=${compiler}`]),
     ...(ninja ? [`-DCMAKE_MAKE_PROGRAM=${ninja}`] : []),
+    `-DDETAIL_GUIDANCE_TESTS=${isRepository ? 'ON' : 'OFF'}`,
   ];
   await step('cmake: configure', cmake, ['-S', root, '-B', cmakeFolder, '-G', generator, ...settings]);
   const targets = tests ? [] : ['--target', 'detail_guidance', 'preload'];
@@ -79,6 +115,7 @@ async function build({ tests = false, build: folder = buildFolder() } = {}) {
   );
   writeStamp(stamp, wanted);
   if (tests) writeStamp(addonStamp, fingerprint(SOURCES, facts));
+  if (inCache) deliver(folder);
   return { built: true, cmakeFolder };
 }
 
@@ -86,7 +123,7 @@ module.exports = { build };
 
 if (require.main === module) {
   build({ tests: process.argv.includes('--tests') }).catch((error) => {
-    say(error.message);
+    say(explain(error).message);
     process.exitCode = 1;
   });
 }

@@ -8,6 +8,9 @@ const path = require('node:path');
 
 const root = path.resolve(__dirname, '..');
 
+/** A clone of the repository, and not the published package, which has no scripts/. */
+const isRepository = fs.existsSync(path.join(root, 'scripts', 'run.cjs'));
+
 /**
  * The project's cache folder: `DETAIL_GUIDANCE_CACHE`, else the platform's usual place.
  * @param {NodeJS.ProcessEnv} [env]
@@ -47,6 +50,19 @@ function freeBytes(folder) {
     return bavail * bsize;
   } catch {
     return null;
+  }
+}
+
+/**
+ * Whether this user may write into a folder.
+ * @param {string} folder
+ */
+function isWritable(folder) {
+  try {
+    fs.accessSync(folder, fs.constants.W_OK);
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -110,4 +126,15 @@ function writeStamp(file, value) {
   fs.renameSync(temporary, file);
 }
 
-module.exports = { root, cacheFolder, buildFolder, freeBytes, listFiles, fingerprint, hasStamp, writeStamp };
+module.exports = {
+  root,
+  isRepository,
+  cacheFolder,
+  buildFolder,
+  freeBytes,
+  isWritable,
+  listFiles,
+  fingerprint,
+  hasStamp,
+  writeStamp,
+};

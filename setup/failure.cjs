@@ -18,4 +18,31 @@ class SetupError extends Error {
   }
 }
 
-module.exports = { SetupError };
+/** What the file system refuses, in words. */
+const REFUSALS = {
+  EACCES: 'this user may not write there',
+  EPERM: 'this user may not write there',
+  EROFS: 'that file system is read-only',
+  ENOSPC: 'the disk is full',
+  EDQUOT: 'the quota of this user is used up',
+};
+
+/**
+ * An error as the user is to read it: a refusal of the file system becomes a SetupError with its ways out.
+ * @param {unknown} error
+ * @returns {Error}
+ */
+function explain(error) {
+  const { code = '', path = '' } = /** @type {NodeJS.ErrnoException} */ (error ?? {});
+  const refusal = REFUSALS[/** @type {keyof typeof REFUSALS} */ (code)];
+  if (error instanceof SetupError || !refusal) return error instanceof Error ? error : new Error(String(error));
+  return new SetupError(`${path || 'A file'} cannot be written: ${refusal}.`, {
+    waysOut: [
+      'DETAIL_GUIDANCE_CACHE=/elsewhere puts the cache where this user may write and there is room',
+      'work in a copy of your own: git clone, or npm install in a folder of yours',
+    ],
+    cause: error,
+  });
+}
+
+module.exports = { SetupError, explain };

@@ -221,7 +221,7 @@ function waysToLibtorch() {
     'DETAIL_GUIDANCE_CACHE=/elsewhere puts the cache on a disk that has room',
     `LIBTORCH=/path/to/libtorch uses an unpacked libtorch ${SUPPORTED.join(' to ')}, CPU or CUDA build (LIBTORCH_INCLUDE and LIBTORCH_LIB where headers and libraries lie apart)`,
     'LIBTORCH_USE_PYTORCH=1 uses the PyTorch that python3 on PATH has',
-    `a smaller CPU build of PyTorch: point pip at an index that has it (PIP_INDEX_URL or pip.conf); another version: DETAIL_GUIDANCE_TORCH=2.15.0`,
+    `a smaller CPU build of PyTorch: point pip at an index that has one, such as PyTorch's own (PIP_EXTRA_INDEX_URL or pip.conf); it is taken where there is no NVIDIA driver. Another version: DETAIL_GUIDANCE_TORCH=2.15.0`,
   ];
 }
 

@@ -1,29 +1,15 @@
 'use strict';
-// The private Python environment: torch where no other libtorch was found, cmake and ninja where none are on PATH,
-// and the packages of the tests (test/requirements.txt).
+// The private Python environment: made by the user's python3, filled by its own pip.
 
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
-const { root, cacheFolder, fingerprint, freeBytes, hasStamp, writeStamp } = require('./cache.cjs');
+const { cacheFolder } = require('./cache.cjs');
 const { SetupError } = require('./failure.cjs');
-const {
-  describeCandidates,
-  privateEnvironment,
-  searchLibtorch,
-  wantedVersion,
-  waysToLibtorch,
-} = require('./libtorch.cjs');
-const { step } = require('./steps.cjs');
+const { privateEnvironment, searchLibtorch, waysToLibtorch } = require('./libtorch.cjs');
+const { execute, step } = require('./steps.cjs');
 
-const BYTES_NEEDED = 6e9;
 const PYTHON = { major: 3, minor: 10 };
-
-/** What the parity tests and models/ import. */
-const TEST_MODULES = ['torch', 'numpy', 'scipy', 'diffusers', 'transformers', 'accelerate', 'safetensors', 'pytest'];
-
-/** What models/export imports. */
-const EXPORT_MODULES = ['torch', 'numpy', 'diffusers', 'transformers', 'accelerate', 'safetensors'];
 
 /** @param {string} environment @param {string} [program] @returns {string} */
 const programOf = (environment, program = 'python') =>
@@ -106,63 +92,14 @@ async function pipInstall(name, args) {
 }
 
 /**
- * The libtorch to build with; installs PyTorch into the private environment when there is none.
- * @returns {Promise<import('./libtorch.cjs').Libtorch>}
+ * Whether pip's package index offers exactly this, for this Python and machine. Downloads nothing.
+ * @param {string} requirement such as `torch==2.11.0+cpu`
+ * @returns {Promise<boolean>} false as well where pip is too old to say (before 22.2)
  */
-async function ensureLibtorch() {
-  const { libtorch, candidates } = searchLibtorch();
-  if (libtorch) return libtorch;
-  const asked = candidates.at(-1)?.source;
-  if (asked !== 'cache') {
-    throw new SetupError(`${asked} was set, but what it names cannot be used.`, {
-      found: describeCandidates(candidates),
-      waysOut: waysToLibtorch(),
-    });
-  }
-  const free = freeBytes(cacheFolder());
-  if (free !== null && free < BYTES_NEEDED) {
-    throw new SetupError(
-      `PyTorch needs about ${BYTES_NEEDED / 1e9} GB in the cache folder, and ${(free / 1e9).toFixed(1)} GB are free there.`,
-      { found: describeCandidates(candidates), waysOut: waysToLibtorch() },
-    );
-  }
-  const environment = privateEnvironment();
-  if (candidates.at(-1)?.reason?.includes('interrupted')) fs.rmSync(environment, { recursive: true, force: true });
-  await pipInstall(`PyTorch ${wantedVersion()} (libtorch; a CUDA build takes about 5 GB)`, [
-    `torch==${wantedVersion()}`,
-    'numpy',
-  ]);
-  const installed = searchLibtorch();
-  if (installed.libtorch) return installed.libtorch;
-  throw new SetupError('PyTorch was installed, but is not usable as libtorch.', {
-    found: describeCandidates(installed.candidates),
-    waysOut: waysToLibtorch(),
-  });
-}
-
-/** Installs the packages of the tests when their list has changed. */
-async function ensureTestPackages() {
-  const environment = privateEnvironment();
-  const stamp = path.join(environment, '.test-requirements');
-  const wanted = fingerprint([path.join('test', 'requirements.txt')]);
-  if (hasStamp(stamp, wanted)) return;
-  await pipInstall('Python packages of the tests', ['-r', path.join(root, 'test', 'requirements.txt')]);
-  writeStamp(stamp, wanted);
-}
-
-/**
- * The private environment's Python with torch and what models/export needs; installs what is missing.
- * @returns {Promise<string>}
- */
-async function ensureExportPython() {
-  const python = programOf(privateEnvironment());
-  if (fs.existsSync(python) && missingModules(python, EXPORT_MODULES) === '') return python;
-  const made = await makeEnvironment();
-  if (missingModules(made, ['torch']) !== '') {
-    await pipInstall(`PyTorch ${wantedVersion()} for the exporter`, [`torch==${wantedVersion()}`, 'numpy']);
-  }
-  await pipInstall('Python packages of the exporter', ['-r', path.join(root, 'models', 'export', 'requirements.txt')]);
-  return made;
+async function pipOffers(requirement) {
+  const python = await makeEnvironment();
+  const args = ['install', '--dry-run', '--no-deps', '--ignore-installed', '--quiet', requirement];
+  return (await execute(python, ['-m', 'pip', ...args])) === 0;
 }
 
 /**
@@ -177,28 +114,4 @@ function missingModules(python, names) {
   return answer.status === 0 ? answer.stdout.trim() : names.join(' ');
 }
 
-/**
- * The Python with torch and the tests' packages, for the parity tests and models/.
- * @returns {{ path: string, reason: null } | { path: null, reason: string }} `reason`: why there is none
- */
-function testPython() {
-  const python = programOf(privateEnvironment());
-  if (!fs.existsSync(python)) return { path: null, reason: `there is no private Python environment (${python})` };
-  // Found, not imported: importing torch takes seconds.
-  const question = `import importlib.util as u; print(*[n for n in ${JSON.stringify(TEST_MODULES)} if not u.find_spec(n)])`;
-  const answer = spawnSync(python, ['-I', '-c', question], { encoding: 'utf8', timeout: 30_000 });
-  if (answer.status !== 0) return { path: null, reason: `${python} does not start: ${answer.stderr ?? answer.error}` };
-  const missing = answer.stdout.trim();
-  return missing ? { path: null, reason: `${python} lacks ${missing}` } : { path: python, reason: null };
-}
-
-module.exports = {
-  findPython,
-  makeEnvironment,
-  pipInstall,
-  ensureLibtorch,
-  ensureTestPackages,
-  ensureExportPython,
-  testPython,
-  programOf,
-};
+module.exports = { findPython, makeEnvironment, pipInstall, pipOffers, missingModules, programOf };

@@ -64,7 +64,7 @@ export async function dumpRecords(
   const header = {
     format: 1,
     kind: 'activations',
-    version,
+    version: version(),
     bundle: { name: bundle.name, transformer: bundle.files[bundle.transformer.file]!.sha256 },
     device,
     dtype: modelDtype,

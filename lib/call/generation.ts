@@ -171,7 +171,7 @@ function metadataOf(
   const hashes = given(request).map(([name, tensor]) => [name, tensorHash(row(tensor, index))] as const);
   return {
     format: 1,
-    version,
+    version: version(),
     libtorch: addon.info().libtorch,
     device,
     dtype,

@@ -67,7 +67,7 @@ async function runDemo(location: string, flags: DemoFlags, signal: AbortSignal):
     );
     const sheet = composeSheet(layOut(pipeline, columns, classes, seeds, steps));
     const record = {
-      version,
+      version: version(),
       bundle: { name: bundle.name, transformer: bundle.files[bundle.transformer.file]?.sha256 },
       device: pipeline.device,
       dtype: pipeline.dtype,
@@ -146,7 +146,7 @@ function layOut(pipeline: Pipeline, columns: Column[], classes: string[], seeds:
     })),
     footer: [
       `${bundle.name} (${bundle.licence}), ${pipeline.size.parameters.toLocaleString('en-GB')} parameters, ${file} sha256 ${bundle.files[file]!.sha256.slice(0, 12)}`,
-      `detail-guidance ${version}, ${pipeline.device}, ${pipeline.dtype}`,
+      `detail-guidance ${version()}, ${pipeline.device}, ${pipeline.dtype}`,
     ],
   };
 }

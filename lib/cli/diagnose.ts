@@ -1,9 +1,7 @@
 /** What this machine has and lacks for the addon, as plain data; never throws. `detail-guidance doctor` prints it. */
-import { cacheFolder, freeBytes } from '../../setup/cache.cjs';
-import { searchLibtorch, type Candidate } from '../../setup/libtorch.cjs';
-import { findPython, testPython } from '../../setup/python.cjs';
-import { findBuildTools, findCompiler } from '../../setup/toolchain.cjs';
+import type { Candidate } from '../../setup/libtorch.cjs';
 import { openBundle } from '../bundle';
+import { setup } from '../files/setup';
 import { cpuHasBfloat16 } from '../model/device';
 import { native, readBuild, type BuildInfo } from '../native';
 
@@ -23,8 +21,6 @@ export interface Diagnosis {
   compiler: ProgramFinding;
   cmake: ProgramFinding;
   python: ProgramFinding;
-  /** The Python with torch that runs the parity tests and models/. */
-  testPython: { path: string | null; reason: string | null };
   /** What a build would use now; `candidates` in the order in which they were looked at. */
   libtorch: {
     path: string | null;
@@ -63,14 +59,15 @@ const messageOf = (error: unknown): string => (error instanceof Error ? error.me
  * @returns findings; what is missing is a finding with a reason, not an error
  */
 export async function diagnose(): Promise<Diagnosis> {
-  const { libtorch, candidates } = searchLibtorch();
+  const { libtorch, candidates } = setup('libtorch').searchLibtorch();
+  const { findBuildTools, findCompiler } = setup('toolchain');
+  const { cacheFolder, freeBytes } = setup('cache');
   const tools = findBuildTools();
   const findings = {
     node: nodeFinding(),
     compiler: findCompiler(),
     cmake: { path: tools.cmake, version: tools.version, reason: tools.reason },
-    python: findPython(),
-    testPython: testPython(),
+    python: setup('python').findPython(),
     libtorch: {
       path: libtorch?.path ?? null,
       version: libtorch?.version ?? null,
@@ -139,7 +136,7 @@ function problemsOf({
   const problems: string[] = [];
   if (node.reason) problems.push(`${node.reason}; this is ${node.version}.`);
   if (!addon.built) {
-    problems.push('The addon is not built: `npm run build` in the package builds it.');
+    problems.push(`The addon is not built: ${setup('addon').HOW_TO_BUILD}.`);
     if (compiler.reason) problems.push(`No compiler to build it with: ${compiler.reason}.`);
     if (cmake.reason)
       problems.push(`No cmake to build it with: ${cmake.reason} (set-up fetches one with Python's pip).`);

@@ -19,14 +19,13 @@ export function doctorCommand(): Command {
 
 /** The findings as lines for people: `+` is there and works, `-` does not. */
 export function inWords(diagnosis: Diagnosis): string {
-  const { node, compiler, cmake, python, testPython, libtorch, addon, cuda, embedded, cache } = diagnosis;
+  const { node, compiler, cmake, python, libtorch, addon, cuda, embedded, cache } = diagnosis;
   const program = ({ path, version, reason }: Diagnosis['compiler']) => reason ?? `${path} ${version ?? ''}`;
   const lines = [
     line(!node.reason, 'node', `${node.version} (${node.path})${node.reason ? `: ${node.reason}` : ''}`),
     line(!compiler.reason, 'compiler', program(compiler)),
     line(!cmake.reason, 'cmake', program(cmake)),
     line(!python.reason, 'python', program(python)),
-    line(testPython.path !== null, 'python of the tests', testPython.path ?? testPython.reason ?? ''),
     line(
       libtorch.path !== null,
       'libtorch',

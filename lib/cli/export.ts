@@ -8,7 +8,7 @@ import { Command, Option } from 'commander';
 
 import { DetailGuidanceError, errorCodes, type ErrorCode } from '../validation/errors';
 import { packageRoot } from '../files/packageRoot';
-import { ensureExportPython } from '../../setup/python.cjs';
+import { setup } from '../files/setup';
 
 import { printJson } from './failure';
 import { interruptible } from './interrupt';
@@ -70,7 +70,7 @@ async function runExport(flags: ExportFlags, signal: AbortSignal): Promise<void>
       { expected: '--from <checkpoint> or --adapter <file>' },
     );
   }
-  const python = await ensureExportPython();
+  const python = await setup('exporter').ensureExportPython();
   signal.throwIfAborted();
   const { out, warnings } = await runExporter(python, exporterArguments(flags), signal);
   if (flags.json) printJson({ out, warnings });

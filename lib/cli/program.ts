@@ -13,12 +13,13 @@ import { featuresCommand } from './features';
 import { generateCommand } from './generate';
 import { inspectCommand } from './inspect';
 import { interveneCommand } from './intervene';
+import { setupCommand } from './setup';
 
 /** A command line that commander does not understand throws CommanderError instead of ending the process. */
 export function createProgram(): Command {
   const program = new Command('detail-guidance')
     .description('Detail Guidance for Diffusion Transformers, natively: samples, inspects and checks.')
-    .version(version, '-V, --version', 'print the version')
+    .version(version(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand(false)
     .showSuggestionAfterError();
@@ -32,6 +33,7 @@ export function createProgram(): Command {
     evaluateCommand(),
     interveneCommand(),
     featuresCommand(),
+    setupCommand(),
     doctorCommand(),
   ]) {
     program.addCommand(command);

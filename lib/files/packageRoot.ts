@@ -1,14 +1,69 @@
-/** The folder of this package, whether the code runs from lib/ (tests) or from dist/ (installed). */
-import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+/** The folder of this package, wherever its code runs from: lib/ (tests), dist/ (installed), an application's bundle. */
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
-/** The nearest folder above this file that has a package.json. */
+import { DetailGuidanceError } from '../validation/errors';
+
+const NAME = 'detail-guidance';
+
+let root: string | undefined;
+
+/**
+ * The folder that has this package's package.json. Inside Electron's app.asar it is the copy beside it, in
+ * app.asar.unpacked: libtorch and the system's loader read files, not archives.
+ *
+ * @throws ADDON_NOT_BUILT where the package's files are not on the disk: in a bundle that left them behind
+ */
 export function packageRoot(): string {
-  let folder = __dirname;
-  while (!existsSync(join(folder, 'package.json'))) {
-    const parent = dirname(folder);
-    if (parent === folder) return __dirname;
-    folder = parent;
+  root ??= unpacked(findRoot());
+  return root;
+}
+
+/** Where this code lies: lib/files, dist, or an application's bundle. */
+function here(): string {
+  // Not at import time, and either of the two may be missing: a bundler turns one module format into the other.
+  return typeof __dirname === 'undefined' ? dirname(fileURLToPath(import.meta.url)) : __dirname;
+}
+
+function findRoot(): string {
+  const start = here();
+  for (let folder = start; ; folder = dirname(folder)) {
+    if (isOurs(join(folder, 'package.json'))) return folder;
+    if (folder === dirname(folder)) break;
   }
-  return folder;
+  // In a bundle: the package is still whole in node_modules, if it is there.
+  try {
+    return dirname(createRequire(join(start, 'bundle.js')).resolve(`${NAME}/package.json`));
+  } catch (cause) {
+    throw new DetailGuidanceError(
+      'ADDON_NOT_BUILT',
+      `${NAME} was bundled into ${start}, and its own files (the native addon, the embedded model) are not to be found ` +
+        `from there: mark '${NAME}' as external in the bundler and install it beside the bundle.`,
+      { found: start, expected: `${NAME} in a node_modules folder at or above it`, cause },
+    );
+  }
+}
+
+function isOurs(file: string): boolean {
+  if (!existsSync(file)) return false;
+  try {
+    return (JSON.parse(readFileSync(file, 'utf8')) as { name?: unknown }).name === NAME;
+  } catch {
+    return false;
+  }
+}
+
+function unpacked(folder: string): string {
+  const archive = `app.asar${sep}`;
+  if (!folder.includes(archive)) return folder;
+  const beside = folder.replace(archive, `app.asar.unpacked${sep}`);
+  if (existsSync(join(beside, 'package.json'))) return beside;
+  throw new DetailGuidanceError(
+    'ADDON_NOT_BUILT',
+    `${NAME} is packed inside ${folder}, where neither the addon nor a model can be read: unpack it (electron-builder: ` +
+      `asarUnpack: '**/node_modules/${NAME}/**'; Electron Forge: the auto-unpack-natives plugin and unpackDir).`,
+    { found: folder, expected: beside },
+  );
 }

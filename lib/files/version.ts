@@ -4,5 +4,7 @@ import { join } from 'node:path';
 
 import { packageRoot } from './packageRoot';
 
-export const version = (JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string })
-  .version;
+/** A function, since a bundled copy has no package.json to read before it is asked for. */
+export function version(): string {
+  return (JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string }).version;
+}

@@ -1,8 +1,11 @@
 /** SVG to pixels by resvg (WebAssembly) with the fonts of a package: the same pixels on every machine, without system fonts. */
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 
 import { initWasm, Resvg } from '@resvg/resvg-wasm';
+
+import { packageRoot } from '../files/packageRoot';
 
 import type { Raster } from './png';
 
@@ -37,7 +40,7 @@ export async function rasterise(svg: string, zoom: number): Promise<Raster> {
 
 /** resvg's module is initialised once a process; the fonts are read once with it. */
 async function loadRenderer(): Promise<Uint8Array[]> {
-  const { resolve } = createRequire(__filename);
+  const { resolve } = createRequire(join(packageRoot(), 'package.json'));
   const [wasm, ...fonts] = await Promise.all(
     [
       '@resvg/resvg-wasm/index_bg.wasm',

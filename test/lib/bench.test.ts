@@ -7,7 +7,7 @@ import { parseOptions } from '../../bench/options';
 import { resultOf, toJson, toReport, toTable } from '../../bench/report';
 import { blocksBefore, median, partialForwardFloor, quantile, ratioOf } from '../../bench/statistics';
 import { takeTurns } from '../../bench/turns';
-import { testPython } from '../../setup/python.cjs';
+import { testPython } from '../../scripts/test-packages.cjs';
 
 const here: Parameters<typeof comparisons>[0] = {
   blocks: 12,

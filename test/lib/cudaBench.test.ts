@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 
 import { packageRoot } from '../../lib/files/packageRoot';
-import { testPython } from '../../setup/python.cjs';
+import { testPython } from '../../scripts/test-packages.cjs';
 
 const { path: python, reason } = testPython();
 const withPython = python ? test : test.skip;

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { loadPipeline, type ActivationRecord, type DumpOptions, type GenerateOptions, type Pipeline } from '../../lib';
 import { siteName } from '../../lib/activations';
 import { decodeSafetensors, type Tensor } from '../../lib/tensor';
-import { testPython } from '../../setup/python.cjs';
+import { testPython } from '../../scripts/test-packages.cjs';
 
 interface Index {
   ending: string;

@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline';
 import { expect } from '@jest/globals';
 
 import { decodeSafetensors, encodeSafetensors, toFloat32, type Tensor } from '../../lib/tensor';
-import { testPython } from '../../setup/python.cjs';
+import { testPython } from '../../scripts/test-packages.cjs';
 
 /** Whether there is a Python to compare with; else why not. */
 export const python = testPython();

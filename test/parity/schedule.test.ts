@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 
 import { schedule, schedulerSchema, type Prediction, type Schedule } from '../../lib/schedule';
-import { testPython } from '../../setup/python.cjs';
+import { testPython } from '../../scripts/test-packages.cjs';
 
 interface Case {
   name: string;

@@ -1,12 +1,14 @@
 /** Set-up that cannot go on says what was wrong and lists every way out. Programs are hidden by an empty PATH. */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 
 import { root } from '../../setup/cache.cjs';
+import { explain } from '../../setup/failure.cjs';
+import { platformReason } from '../../setup/platform.cjs';
 import { findCompiler } from '../../setup/toolchain.cjs';
 
 let folder: string;
@@ -33,7 +35,7 @@ function runSetup(code: string, env: NodeJS.ProcessEnv = {}) {
 }
 
 const ensureLibtorch =
-  "require('./setup/python.cjs').ensureLibtorch().catch((e) => { console.error(e.message); process.exit(1) })";
+  "require('./setup/pytorch.cjs').ensureLibtorch().catch((e) => { console.error(e.message); process.exit(1) })";
 
 test('no Python', () => {
   const { status, stderr } = runSetup(ensureLibtorch);
@@ -58,7 +60,9 @@ test('a Python whose venv module does not work', () => {
 });
 
 test('no disk space', () => {
-  const { stderr } = runSetup(`require('node:fs').statfsSync = () => ({ bavail: 1, bsize: 1e9 }); ${ensureLibtorch}`);
+  const { stderr } = runSetup(`require('node:fs').statfsSync = () => ({ bavail: 1, bsize: 1e9 }); ${ensureLibtorch}`, {
+    DETAIL_GUIDANCE_TORCH_BUILD: 'cuda',
+  });
   expect(stderr).toContain('needs about 6 GB in the cache folder, and 1.0 GB are free there');
   expect(stderr).toContain('DETAIL_GUIDANCE_CACHE');
 });
@@ -81,6 +85,54 @@ test('no compiler, and one that is too old', () => {
 
 test('the compiler of this machine is found, and CXX names another', () => {
   expect(findCompiler({ CXX: 'no-such-compiler' }).reason).toBe('there is no no-such-compiler on PATH');
+});
+
+test('the compiler is asked for before libtorch is fetched', () => {
+  program('python3', 'case "$*" in *executable*) echo "/bin/python3 3.11.2";; *) exit 1;; esac');
+  const build = "require('./setup/build.cjs').build().catch((e) => { console.error(e.message); process.exit(1) })";
+  const { status, stderr } = runSetup(build);
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/^The native addon cannot be compiled: there is no g\+\+/);
+  // No virtual environment was made, and nothing was fetched into it.
+  expect(existsSync(join(folder, 'cache'))).toBe(false);
+});
+
+test.each([
+  ['linux', 'x64', true, /musl \(Alpine\), and PyTorch has builds for glibc only/],
+  ['freebsd', 'x64', false, /no build for freebsd-x64/],
+  ['linux', 'ia32', false, /no build for linux-ia32/],
+])('no PyTorch for %s %s (musl: %s)', (platform, arch, musl, reason) => {
+  expect(platformReason(platform, arch, musl)).toMatch(reason);
+  expect(platformReason('linux', 'x64', false)).toBeNull();
+});
+
+test('on musl nothing is fetched, and a libtorch of the system is the way out', () => {
+  const musl = 'process.report.getReport = () => ({ header: {} });';
+  const { stderr } = runSetup(`${musl} ${ensureLibtorch}`);
+  expect(stderr).toMatch(/^PyTorch cannot be installed here: this system is built on musl/);
+  expect(stderr).toContain('LIBTORCH=/path/to/libtorch');
+});
+
+test('what the file system refuses is said in words, with ways out', () => {
+  const refused = Object.assign(new Error('EACCES: permission denied, mkdir'), { code: 'EACCES', path: '/opt/x' });
+  expect(explain(refused)).toMatchObject({
+    code: 'SETUP_FAILED',
+    message: expect.stringMatching(
+      /^\/opt\/x cannot be written: this user may not write there\.\n.*\n.*DETAIL_GUIDANCE_CACHE/,
+    ),
+  });
+  const other = new Error('something else');
+  expect(explain(other)).toBe(other);
+});
+
+const asRoot = process.getuid?.() === 0 ? test : test.skip;
+asRoot('a checkout of another user', () => {
+  const demo = "const { main } = require('./scripts/run.cjs'); process.setgid(65534); process.setuid(65534);";
+  const { status, stderr } = runSetup(`${demo} main(['demo']).then((status) => process.exit(status))`);
+  expect(stderr).toContain(`${root} cannot be written to by this user`);
+  expect(stderr).toContain(`git clone ${root}`);
+  expect(stderr).not.toContain('EACCES');
+  expect(status).toBe(1);
 });
 
 test('a step that fails shows the end of its output and where all of it is', () => {

@@ -1,7 +1,7 @@
 /** Promises of the repository's own files. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
 
 import { expect, test } from '@jest/globals';
 
@@ -51,10 +51,19 @@ test('the package holds what a build on the user side needs, and no tests', () =
   ]) {
     expect(files).toContain(file);
   }
-  expect(files.filter((file) => /^(test|build|node_modules)\/|__pycache__/.test(file))).toEqual([]);
+  expect(files.filter((file) => /^(test|build|scripts|node_modules)\/|__pycache__/.test(file))).toEqual([]);
   // The exporter and the embedded model, no training.
   const models = files.filter((file) => /^models\/(?!export\/|embedded\/)/.test(file));
-  expect(models).toEqual(['models/__init__.py']);
+  expect(models.sort()).toEqual(['models/README.md', 'models/__init__.py']);
+  // What its guides refer to is there too.
+  const guides = files.filter((file) => /^(README|CONTRIBUTING|docs\/.*)\.md$/.test(file));
+  expect(guides).toContain('docs/install.md');
+  for (const guide of [...guides, 'README.md']) {
+    for (const [, link = ''] of read(guide).matchAll(/\]\((?!https?:|#)([^)#]+)/g)) {
+      const target = posix.normalize(posix.join(posix.dirname(guide), link)).replace(/\/$/, '');
+      expect([guide, target, files.some((file) => `${file}/`.startsWith(`${target}/`))]).toEqual([guide, target, true]);
+    }
+  }
 });
 
 /** npm's own program: the one that runs this, or the one beside node. */

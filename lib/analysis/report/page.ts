@@ -79,7 +79,7 @@ ${figures.map(section).join('\n')}
 ${findings.gatesMissing ? `<section><h2>Residual gates</h2><p class="remark">${escape(findings.gatesMissing)}</p></section>` : ''}
 ${maps(findings)}
 ${interventions(findings)}
-<footer>detail-guidance ${version}, ${escape(pipeline.device)}, ${escape(pipeline.dtype)}; transformer sha256 ${bundle.files[bundle.transformer.file]!.sha256.slice(0, 12)}. The numbers behind every figure are in <code>data/</code> beside this page.</footer>
+<footer>detail-guidance ${version()}, ${escape(pipeline.device)}, ${escape(pipeline.dtype)}; transformer sha256 ${bundle.files[bundle.transformer.file]!.sha256.slice(0, 12)}. The numbers behind every figure are in <code>data/</code> beside this page.</footer>
 </main>
 </body>
 </html>

@@ -17,7 +17,7 @@ import {
   writeMassiveActivations,
   type Pipeline,
 } from '../../../lib';
-import { testPython } from '../../../setup/python.cjs';
+import { testPython } from '../../../scripts/test-packages.cjs';
 
 const python = testPython();
 const suite = python.path ? describe : describe.skip;

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { openBundle } from '../../../lib/bundle';
-import { testPython } from '../../../setup/python.cjs';
+import { testPython } from '../../../scripts/test-packages.cjs';
 
 import { run } from './run';
 

@@ -5,11 +5,11 @@
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
-const { root, buildFolder, fingerprint, hasStamp, writeStamp } = require('./cache.cjs');
-const { SetupError } = require('./failure.cjs');
+const { root, buildFolder, fingerprint, hasStamp, isWritable, writeStamp } = require('../setup/cache.cjs');
+const { SetupError, explain } = require('../setup/failure.cjs');
 const { programPath } = require('./programs.cjs');
-const { ensureTestPackages } = require('./python.cjs');
-const { elapsed, say, step } = require('./steps.cjs');
+const { ensureTestPackages } = require('./test-packages.cjs');
+const { elapsed, say, step } = require('../setup/steps.cjs');
 
 /** @param {string} file @returns {any} */
 function readJson(file) {
@@ -57,13 +57,24 @@ async function ensureDist() {
 async function setUp({ tests = false } = {}) {
   const started = Date.now();
   await ensureNodePackages();
-  await require('./build.cjs').build({ tests });
+  await require('../setup/build.cjs').build({ tests });
   await ensureDist();
   say(`Set-up is complete (${elapsed(started)}).`);
 }
 
 /** @param {string} program @param {string[]} args @returns {number} exit status */
 const pass = (program, args) => spawnSync(program, args, { cwd: root, stdio: 'inherit' }).status ?? 1;
+
+/** Packages, build and picture go into the checkout. */
+function requireOwnCheckout() {
+  if (isWritable(root)) return;
+  throw new SetupError(`${root} cannot be written to by this user, and set-up builds in it.`, {
+    waysOut: [
+      `a copy of your own: git clone ${root} ${path.basename(root)}`,
+      `once it is built, its program runs from anywhere: node ${path.join(root, 'dist', 'cli.js')} demo --out demo.png`,
+    ],
+  });
+}
 
 /** @type {Record<string, (args: string[]) => Promise<number>>} */
 const COMMANDS = {
@@ -76,8 +87,10 @@ const COMMANDS = {
     return 0;
   },
   async doctor(args) {
-    await ensureNodePackages();
-    await ensureDist();
+    if (isWritable(root)) {
+      await ensureNodePackages();
+      await ensureDist();
+    }
     return pass(process.execPath, ['dist/cli.js', 'doctor', ...args]);
   },
   async test(args) {
@@ -107,21 +120,27 @@ const COMMANDS = {
   },
 };
 
-module.exports = { COMMANDS };
+/**
+ * @param {string[]} argv a command's name and its arguments
+ * @returns {Promise<number>} exit status
+ */
+async function main([name = '', ...args]) {
+  const command = COMMANDS[name];
+  try {
+    if (!command) throw new SetupError(`Unknown command ${name}.`, { waysOut: Object.keys(COMMANDS) });
+    if (name !== 'doctor') requireOwnCheckout();
+    return await command(args);
+  } catch (thrown) {
+    const error = explain(thrown);
+    say(error instanceof SetupError ? error.message : (error.stack ?? String(error)));
+    return 1;
+  }
+}
+
+module.exports = { COMMANDS, main };
 
 if (require.main === module) {
-  const [name = '', ...args] = process.argv.slice(2);
-  const command = COMMANDS[name];
-  Promise.resolve()
-    .then(() => {
-      if (command) return command(args);
-      throw new SetupError(`Unknown command ${name}.`, { waysOut: Object.keys(COMMANDS) });
-    })
-    .then((status) => {
-      process.exitCode = status;
-    })
-    .catch((error) => {
-      say(error instanceof SetupError ? error.message : (error.stack ?? String(error)));
-      process.exitCode = 1;
-    });
+  main(process.argv.slice(2)).then((status) => {
+    process.exitCode = status;
+  });
 }

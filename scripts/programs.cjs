@@ -2,7 +2,7 @@
 // The programs of the npm packages that set-up and checks run.
 
 const path = require('node:path');
-const { root } = require('./cache.cjs');
+const { root } = require('../setup/cache.cjs');
 
 /** Programs of the npm packages, run by this Node rather than by npx. */
 const PROGRAMS = {

@@ -5,12 +5,13 @@
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
-const { root, buildFolder, listFiles } = require('./cache.cjs');
-const { privateEnvironment } = require('./libtorch.cjs');
+const { root, buildFolder, listFiles } = require('../setup/cache.cjs');
+const { privateEnvironment } = require('../setup/libtorch.cjs');
 const { programPath } = require('./programs.cjs');
-const { ensureTestPackages, programOf, testPython } = require('./python.cjs');
-const { build } = require('./build.cjs');
-const { elapsed, execute, say } = require('./steps.cjs');
+const { ensureTestPackages, testPython } = require('./test-packages.cjs');
+const { programOf } = require('../setup/python.cjs');
+const { build } = require('../setup/build.cjs');
+const { elapsed, execute, say } = require('../setup/steps.cjs');
 
 /**
  * @typedef {{ passed: number, failed: number, skipped: number }} Counts

@@ -3,9 +3,9 @@
 // and runs the C++ tests and the TypeScript tests with it. The ordinary build and environment stay as they are.
 
 const path = require('node:path');
-const { cacheFolder } = require('./cache.cjs');
-const { SUPPORTED } = require('./libtorch.cjs');
-const { say } = require('./steps.cjs');
+const { cacheFolder } = require('../setup/cache.cjs');
+const { SUPPORTED } = require('../setup/libtorch.cjs');
+const { say } = require('../setup/steps.cjs');
 
 const [version] = process.argv.slice(2);
 if (version && /^2\.\d+\.\d+$/.test(version)) {
