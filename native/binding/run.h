@@ -11,6 +11,7 @@
 
 #include "native/binding/convert.h"
 #include "native/binding/worker.h"
+#include "native/core/cancellation.h"
 #include "native/core/error.h"
 #include "native/core/device/memory.h"
 
@@ -32,7 +33,8 @@ Napi::Value startRun(Napi::Env env, Owner& owner, Worker& worker, Work work, Con
   worker.post(
       [outcome, work = std::move(work), cancelled]() mutable {
         try {
-          if (cancelled->load()) throw Error("ABORT_ERR", "The run was aborted before it began.");
+          const CancelScope scope(*cancelled);
+          requireNotCancelled();
           outcome->result.emplace(work());
         } catch (...) {
           outcome->failure = std::current_exception();

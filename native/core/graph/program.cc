@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "native/core/cancellation.h"
 #include "native/core/error.h"
 #include "native/core/graph/fusion.h"
 #include "native/core/device/memory.h"
@@ -63,6 +64,7 @@ std::string reason(const std::exception& error) {
 Program::Program(const std::shared_ptr<Graph>& graph) : code_(graph, "detail_guidance") {}
 
 Values Program::run(Values inputs, const HookSet* hooks) const {
+  requireNotCancelled();
   const ActiveHooks scope(hooks);
   try {
     torch::jit::InterpreterState(code_).run(inputs);

@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "native/core/cancellation.h"
 #include "native/core/error.h"
 
 namespace dg {
@@ -26,6 +27,7 @@ WeightsSize moveWeights(const torch::jit::Module& root, at::Device device, at::S
     }
   }
   for (const auto& [impl, slots] : users) {
+    requireNotCancelled();
     const auto& first = slots.front();
     at::Tensor moved;
     {
