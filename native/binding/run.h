@@ -12,8 +12,8 @@
 #include "native/binding/convert.h"
 #include "native/binding/worker.h"
 #include "native/core/cancellation.h"
-#include "native/core/error.h"
 #include "native/core/device/memory.h"
+#include "native/core/error.h"
 
 namespace dg::binding {
 

@@ -8,9 +8,9 @@
 #include <unordered_map>
 
 #include "native/core/cancellation.h"
+#include "native/core/device/memory.h"
 #include "native/core/error.h"
 #include "native/core/graph/fusion.h"
-#include "native/core/device/memory.h"
 
 namespace dg {
 namespace {
