@@ -9,7 +9,17 @@ const { privateEnvironment } = require('../setup/libtorch.cjs');
 const { pipInstall, programOf } = require('../setup/python.cjs');
 
 /** What the parity tests and models/ import. */
-const TEST_MODULES = ['torch', 'numpy', 'scipy', 'diffusers', 'transformers', 'accelerate', 'safetensors', 'pytest'];
+const TEST_MODULES = [
+  'torch',
+  'numpy',
+  'scipy',
+  'diffusers',
+  'transformers',
+  'accelerate',
+  'safetensors',
+  'sentencepiece',
+  'pytest',
+];
 
 /** Installs the packages of the tests when their list has changed. */
 async function ensureTestPackages() {

@@ -9,7 +9,17 @@ const { makeEnvironment, missingModules, pipInstall, programOf } = require('./py
 const { choosePyTorch } = require('./pytorch.cjs');
 
 /** What models/export imports. */
-const MODULES = ['torch', 'numpy', 'diffusers', 'transformers', 'accelerate', 'safetensors'];
+const MODULES = [
+  'torch',
+  'numpy',
+  'diffusers',
+  'transformers',
+  'accelerate',
+  'safetensors',
+  'sentencepiece',
+  // Protobuf.
+  'google',
+];
 
 /**
  * Installs what is missing.

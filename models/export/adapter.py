@@ -15,7 +15,8 @@ from typing import Any
 
 import torch
 
-from models.export.checkpoint import DTYPES, fingerprint_of
+from models.export.checkpoint import fingerprint_of
+from models.export.dtypes import DTYPES
 from models.export.errors import ExportError
 from models.export.family import Component, Plan
 from models.export.progress import Progress, Silent

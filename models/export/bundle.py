@@ -19,13 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.export.dtypes import DTYPES
 from models.export.streams import traced_streams
-
-DTYPES = {
-    "float32": torch.float32,
-    "float16": torch.float16,
-    "bfloat16": torch.bfloat16,
-}
 
 # Not copied: the operators' source positions (paths of the exporting machine), the traced inputs,
 # and what the writer adds by itself.

@@ -5,24 +5,22 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-import struct
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from models.export.component_files import ComponentFiles
+from models.export.dtypes import FLOAT8
 from models.export.errors import ExportError
+from models.export.float8_scales import Float8Scales
+from models.export.json_file import read_json
+from models.export.unsupported import refuse_lora, refuse_quantisation_config, refuse_quantised
+from models.export.weight_file import Entry, read_tensor, written_as
+from models.export.whole import require_whole
 
-DTYPES = {
-    "float32": torch.float32,
-    "float16": torch.float16,
-    "bfloat16": torch.bfloat16,
-}
-SAFETENSORS_DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-WEIGHTS = ("*.safetensors", "*.bin")
 # Of each end of a file; with its size and time it tells one file from another without reading it all.
 FINGERPRINT_BYTES = 1 << 16
 
@@ -42,6 +40,7 @@ class Checkpoint:
                 expected="a model_index.json as diffusers' save_pretrained writes it",
             )
         self.pipeline_class = kind
+        self.checked: dict[str, ComponentFiles] = {}
 
     def has(self, component: str) -> bool:
         """Whether the pipeline has it; one that is null in the index, or not named, is left out."""
@@ -86,98 +85,96 @@ class Checkpoint:
                 expected="a class of diffusers or transformers",
             ) from error
 
+    def label(self, component: str) -> str:
+        """What messages call it."""
+        return f"The {component} of {self.name}"
+
+    def weights(self, component: str) -> ComponentFiles:
+        """Its files of weights, of which none is missing."""
+        if component not in self.checked:
+            self.require(component)
+            files = ComponentFiles(self.folder / component, self.label(component))
+            files.require_all()
+            self.checked[component] = files
+        return self.checked[component]
+
+    def tensors(self, component: str) -> dict[str, Entry]:
+        """The table of its weights. Raises CHECKPOINT_UNSUPPORTED for weights that are quantised."""
+        tensors = self.weights(component).tensors
+        refuse_quantisation_config(self.config(component), self.label(component))
+        refuse_quantised(tensors, self.label(component))
+        refuse_lora(tensors, self.label(component))
+        return tensors
+
     def load(self, component: str, dtype: torch.dtype) -> nn.Module:
-        """The component's module in evaluation mode, its weights in the dtype asked for."""
-        self.require(component)
-        self.check_files(component)
+        """The component's module in evaluation mode, with all of its weights, in the dtype asked for."""
+        names = self.tensors(component)
+        files = self.weights(component)
         kind = self.class_of(component)
         is_diffusers = self.index[component][0] == "diffusers"
         options: dict[str, Any] = {"torch_dtype" if is_diffusers else "dtype": dtype}
         if is_diffusers:
             options["low_cpu_mem_usage"] = True
             # diffusers looks for shards of the other kind only when it is told so.
-            options["use_safetensors"] = self.is_safetensors(component)
-        variant = self.variant(component)
-        if variant:
-            options["variant"] = variant
+            options["use_safetensors"] = files.is_safetensors
+        if files.variant:
+            options["variant"] = files.variant
         try:
-            module = kind.from_pretrained(
-                str(self.folder), subfolder=component, local_files_only=True, **options
+            module, report = kind.from_pretrained(
+                str(self.folder),
+                subfolder=component,
+                local_files_only=True,
+                output_loading_info=True,
+                # They are named below, with both shapes.
+                ignore_mismatched_sizes=True,
+                **options,
             )
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
+        except (OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError) as error:
             raise ExportError(
                 "CHECKPOINT_DAMAGED",
-                f"The {component} of {self.name} cannot be read: {last_line(error)}",
+                f"{self.label(component)} cannot be read: {last_line(error)}",
                 found=str(self.folder / component),
                 expected="the folder as it was published",
             ) from error
+        scales = Float8Scales(names, self.read_of(component), self.label(component))
+        require_whole(
+            module,
+            self.label(component),
+            missing={*report["missing_keys"], *unread(module)},
+            unexpected=set(report["unexpected_keys"]) - scales.own,
+            mismatched=report["mismatched_keys"],
+        )
+        for name in scales.scales:
+            parameter = module.get_parameter(name)
+            # Both dtypes hold a float8 exactly, so that it is rounded once, here.
+            parameter.data = scales.multiplied(name, parameter.data, dtype)
         return module.eval().requires_grad_(False)
 
     def files(self, component: str) -> list[Path]:
         folder = self.folder / component
         return sorted(path for path in folder.rglob("*") if path.is_file())
 
-    def variant(self, component: str) -> str | None:
-        """`fp16` where the folder has model.fp16.safetensors alone; None where it has the plain file."""
-        folder = self.folder / component
-        names = [path.name for pattern in WEIGHTS for path in folder.glob(pattern)]
-        variants = set()
-        for name in names:
-            parts = name.split("-0")[0].removesuffix(".safetensors").removesuffix(".bin").split(".")
-            if len(parts) == 1:
-                return None
-            variants.add(parts[1])
-        return sorted(variants)[0] if variants else None
-
-    def is_safetensors(self, component: str) -> bool:
-        """Whether the component is read from .safetensors files; else from PyTorch's own, .bin."""
-        return any((self.folder / component).glob("*.safetensors"))
-
-    def index_of_shards(self, component: str) -> Path | None:
-        """The list of the shards that are read; other variants and kinds of file may have their own."""
-        kind = "safetensors" if self.is_safetensors(component) else "bin"
-        variant = self.variant(component)
-        endings = [f".{kind}.index.json"]
-        if variant:
-            endings = [f".{kind}.index.{variant}.json", f".{kind}.{variant}.index.json"]
-        indices = sorted((self.folder / component).glob("*.json"))
-        return next((path for path in indices if path.name.endswith(tuple(endings))), None)
-
-    def check_files(self, component: str) -> None:
-        """Raise CHECKPOINT_INCOMPLETE or CHECKPOINT_DAMAGED for weights that are not all there."""
-        folder = self.folder / component
-        weights = [path for pattern in WEIGHTS for path in sorted(folder.glob(pattern))]
-        if not weights:
-            raise ExportError(
-                "CHECKPOINT_INCOMPLETE",
-                f"The {component} of {self.name} has no weights in {folder}.",
-                found=[path.name for path in self.files(component)],
-                expected="a .safetensors file",
-            )
-        for path in weights:
-            if path.suffix == ".safetensors":
-                safetensors_header(path)
-        index = self.index_of_shards(component)
-        if index is None:
-            return
-        wanted = set(read_json(index).get("weight_map", {}).values())
-        missing = sorted(shard for shard in wanted if not (folder / shard).exists())
-        if missing:
-            raise ExportError(
-                "CHECKPOINT_INCOMPLETE",
-                f"The {component} of {self.name} lacks {', '.join(missing)}, which {index.name} names.",
-                found=[path.name for path in weights],
-                expected="every shard",
-            )
-
     def stored_dtype(self, component: str = "transformer") -> str:
-        """The dtype that most weights have in the component's files; float32 for what is no float."""
-        counts: Counter[str] = Counter()
-        for path in (self.folder / component).glob("*.safetensors"):
-            for entry in safetensors_header(path).values():
-                begin, end = entry.get("data_offsets", (0, 0))
-                counts[SAFETENSORS_DTYPES.get(entry.get("dtype", ""), "float32")] += end - begin
-        return counts.most_common(1)[0][0] if counts else "float32"
+        """The dtype to write its weights in where none is asked for: that of most, of 16 or 32 bits."""
+        return written_as(self.tensors(component).values())
+
+    def notes(self, dtype: str) -> list[str]:
+        """What differs from the checkpoint's own weights, for people."""
+        tensors = self.tensors("transformer")
+        small = [name for name, entry in tensors.items() if entry.dtype in FLOAT8]
+        if not small:
+            return []
+        scales = Float8Scales(tensors, self.read_of("transformer"), self.label("transformer"))
+        scaled = len(scales.scales)
+        how = f", {scaled} of them multiplied by the scale of their layer" if scaled else ""
+        return [
+            f"{len(small)} weights of the transformer are stored in float8 and written in {dtype}{how}."
+        ]
+
+    def read_of(self, component: str) -> Callable[[str], Tensor]:
+        """A function that reads one of its tensors by its name."""
+        files = self.weights(component).read
+        return lambda name: read_tensor(files, name)
 
     def fingerprint(self, component: str) -> str:
         """Changes when the component's files do: names, sizes, times, and both ends of each."""
@@ -198,52 +195,10 @@ def fingerprint_of(path: Path, digest: hashlib._Hash) -> None:
         digest.update(file.read(FINGERPRINT_BYTES))
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise ExportError(
-            "CHECKPOINT_INCOMPLETE", f"{path} is missing.", found=str(path), expected="that file"
-        ) from error
-    except ValueError as error:
-        raise ExportError(
-            "CHECKPOINT_DAMAGED", f"{path} is not JSON: {error}.", found=str(path), expected="JSON"
-        ) from error
-
-
-def safetensors_header(path: Path) -> dict[str, Any]:
-    """The file's table of tensors. Raises CHECKPOINT_DAMAGED when the file is shorter than it says."""
-    size = path.stat().st_size
-
-    def damaged(reason: str) -> ExportError:
-        return ExportError(
-            "CHECKPOINT_DAMAGED",
-            f"{path} is damaged: {reason}. Download it again.",
-            found=size,
-            expected="a whole safetensors file",
-        )
-
-    with path.open("rb") as file:
-        head = file.read(8)
-        if len(head) < 8:
-            raise damaged(f"it has {size} bytes")
-        (length,) = struct.unpack("<Q", head)
-        if length > size - 8:
-            raise damaged(f"it has {size} bytes, and its header alone says {length + 8}")
-        try:
-            header = json.loads(file.read(length))
-        except ValueError as error:
-            raise damaged("its header is no JSON") from error
-    header.pop("__metadata__", None)
-    ends = [entry["data_offsets"][1] for entry in tensors_of(header)]
-    wanted = 8 + length + max(ends, default=0)
-    if size != wanted:
-        raise damaged(f"it has {size} bytes, its header says {wanted}")
-    return header
-
-
-def tensors_of(header: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    return (entry for entry in header.values() if "data_offsets" in entry)
+def unread(module: nn.Module) -> set[str]:
+    """Weights that are still without values."""
+    named = [*module.named_parameters(), *module.named_buffers()]
+    return {name for name, tensor in named if tensor.is_meta}
 
 
 def last_line(error: BaseException) -> str:

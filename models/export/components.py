@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.export.checkpoint import DTYPES, Checkpoint
+from models.export.checkpoint import Checkpoint
+from models.export.dtypes import DTYPES
 from models.export.errors import ExportError
 from models.export.trace import Traceable
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from models.export import components
-from models.export.checkpoint import DTYPES, Checkpoint
+from models.export.checkpoint import Checkpoint
+from models.export.dtypes import DTYPES
 from models.export.family import Component, Plan, described, picture, vae_components
 from models.export.patch_embedding import make_resizable
 from models.export.scheduler import describe_scheduler

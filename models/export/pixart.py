@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from models.export import components
-from models.export.checkpoint import DTYPES, Checkpoint
+from models.export.checkpoint import Checkpoint
+from models.export.dtypes import DTYPES
 from models.export.family import (
     Component,
     Plan,

@@ -66,7 +66,11 @@ def export(
     dtype = dtype or checkpoint.stored_dtype()
     plan = family.plan(checkpoint, dtype)
     for component in plan.components:
+        # What is missing is told before hours of work.
         checkpoint.require(component.source)
+        if component.trace is not None:
+            checkpoint.tensors(component.source)
+    plan.notes.extend(checkpoint.notes(dtype))
     return write_plan(
         plan,
         out,

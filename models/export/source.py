@@ -7,7 +7,9 @@ from pathlib import Path
 
 from models.export.checkpoint import Checkpoint, last_line
 from models.export.errors import ExportError
+from models.export.json_file import read_json
 from models.export.single_file import SingleFile
+from models.export.unsupported import refuse_file, refuse_lora
 
 
 def open_source(
@@ -19,35 +21,49 @@ def open_source(
     The download is diffusers' own: only the files that the pipeline needs, into the hub's cache, with
     the token and the endpoint that huggingface_hub finds. Raises CHECKPOINT_NOT_FOUND.
     """
-    folder = Path(source).expanduser()
-    if folder.name == "model_index.json":
-        folder = folder.parent
-    if folder.is_file() and folder.suffix == ".safetensors":
+    place = Path(source).expanduser()
+    if place.name == "model_index.json":
+        place = place.parent
+    if place.is_dir():
+        refuse_other_folders(place)
+        return Checkpoint(place)
+    if place.is_file():
+        refuse_file(place)
         if config is None:
             raise ExportError(
                 "BAD_OPTION",
-                f"{folder} has weights alone; --config with a folder that has the configurations and "
+                f"{place} has weights alone; --config with a folder that has the configurations and "
                 "the tokenizers of the same model would be right.",
                 expected="--config FOLDER",
             )
-        return SingleFile(folder, open_source(str(config)).folder)
-    if folder.is_dir():
-        if not (folder / "model_index.json").is_file():
-            raise ExportError(
-                "CHECKPOINT_NOT_FOUND",
-                f"The folder {folder} has no model_index.json, so it is no checkpoint of diffusers.",
-                found=sorted(path.name for path in folder.iterdir())[:20],
-                expected="a folder as save_pretrained writes it",
-            )
-        return Checkpoint(folder)
-    if folder.exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", source) or source.startswith("."):
+        return SingleFile(place, open_source(str(config)).folder)
+    if place.exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", source) or source.startswith("."):
         raise ExportError(
             "CHECKPOINT_NOT_FOUND",
-            f"There is no folder {source}, and it is no id of the hub (owner/name) either.",
+            f"There is no folder or file {source}, and it is no id of the hub (owner/name) either.",
             found=source,
             expected="a folder with a model_index.json, a .safetensors file, or owner/name",
         )
     return Checkpoint(download(source, revision), name=source)
+
+
+def refuse_other_folders(folder: Path) -> None:
+    """Raise for a folder that is no pipeline, by what it is."""
+    if (folder / "model_index.json").is_file():
+        return
+    names = sorted(path.name for path in folder.iterdir())
+    if "adapter_config.json" in names or "pytorch_lora_weights.safetensors" in names:
+        refuse_lora([".lora_A."], str(folder))
+    what = "so it is no checkpoint of diffusers"
+    if "config.json" in names:
+        kind = read_json(folder / "config.json").get("_class_name", "one component")
+        what = f"but the {kind} of one alone; the folder of the whole pipeline would be right"
+    raise ExportError(
+        "CHECKPOINT_NOT_FOUND",
+        f"The folder {folder} has no model_index.json, {what}.",
+        found=names[:20],
+        expected="a folder as save_pretrained writes it",
+    )
 
 
 def download(repository: str, revision: str | None) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ def write_tokenizer(
     from transformers import AutoTokenizer
 
     checkpoint.require(name)
+    check_sentencepiece(checkpoint, name)
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             str(checkpoint.folder), subfolder=name, use_fast=True, local_files_only=True
@@ -32,8 +34,7 @@ def write_tokenizer(
             "CHECKPOINT_DAMAGED",
             f"The {name} of {checkpoint.name} cannot be read as a fast tokenizer: {last_line(error)}",
             found=[file.name for file in checkpoint.files(name)],
-            expected="tokenizer.json, or files that transformers converts (spiece.model needs the "
-            "Python packages sentencepiece and protobuf)",
+            expected="tokenizer.json, or files that transformers converts",
         ) from error
     refuse_unfit(checkpoint, name, tokenizer, encoder)
     # Length and padding are the caller's, as in diffusers.
@@ -49,6 +50,33 @@ def write_tokenizer(
         # transformers has a very large number where the tokenizer has no limit.
         "modelMaxLength": min(tokenizer.model_max_length, 1_000_000),
     }
+
+
+def check_sentencepiece(checkpoint: Checkpoint, name: str) -> None:
+    """Raise when spiece.model is all there is and cannot be read: transformers then tries other formats,
+    and says what went wrong with the last of them."""
+    folder = checkpoint.folder / name
+    model = folder / "spiece.model"
+    if (folder / "tokenizer.json").is_file() or not model.is_file():
+        return
+    try:
+        importlib.import_module("google.protobuf")
+        importlib.import_module("sentencepiece").SentencePieceProcessor(model_file=str(model))
+    except ImportError as error:
+        raise ExportError(
+            "EXPORT_FAILED",
+            f"{model} cannot be read without the Python packages sentencepiece and protobuf ({error}); "
+            "`pip install -r models/export/requirements.txt` installs what the exporter needs.",
+            found=str(error),
+            expected="sentencepiece and protobuf",
+        ) from error
+    except (RuntimeError, OSError) as error:
+        raise ExportError(
+            "CHECKPOINT_DAMAGED",
+            f"{model} is no model of SentencePiece ({last_line(error)}). Download it again.",
+            found=str(model),
+            expected="spiece.model as it was published",
+        ) from error
 
 
 def is_clip(encoder: Mapping[str, Any]) -> bool:

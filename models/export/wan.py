@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from models.export import components
-from models.export.checkpoint import DTYPES, Checkpoint
+from models.export.checkpoint import Checkpoint
+from models.export.dtypes import DTYPES
 from models.export.errors import ExportError
 from models.export.family import (
     Component,
