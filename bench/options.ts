@@ -54,9 +54,9 @@ export function parseOptions(args: string[]): BenchOptions | 'help' {
   });
   if (values.help) return 'help';
   const { dtype, size, device } = values;
-  if (!precisions.includes(dtype)) throw new Error(`--dtype is ${dtype}; ${precisions.join(', ')} would be right`);
-  if (!isSize(size)) throw new Error(`--size is ${size}; ${sizes.join(', ')} would be right`);
-  if (!/^(cpu|cuda(:\d+)?)$/.test(device)) throw new Error(`--device is ${device}; cpu or cuda:0 would be right`);
+  if (!precisions.includes(dtype)) throw new Error(`--dtype: expected ${precisions.join(', ')}, received ${dtype}`);
+  if (!isSize(size)) throw new Error(`--size: expected ${sizes.join(', ')}, received ${size}`);
+  if (!/^(cpu|cuda(:\d+)?)$/.test(device)) throw new Error(`--device: expected cpu or cuda:0, received ${device}`);
   return {
     rounds: count('rounds', values.rounds),
     steps: count('steps', values.steps),
@@ -73,5 +73,5 @@ const isSize = (name: string): name is Size => (sizes as readonly string[]).incl
 
 function count(name: string, text: string): number {
   if (/^[1-9]\d{0,3}$/.test(text)) return Number(text);
-  throw new Error(`--${name} is ${text}; a whole number from 1 to 9999 would be right`);
+  throw new Error(`--${name}: expected a whole number from 1 to 9999, received ${text}`);
 }

@@ -333,7 +333,7 @@ export function readBuild(): { folder: string; info: BuildInfo } {
     throw new DetailGuidanceError(
       'ADDON_NOT_BUILT',
       `The native addon is not built (${missing} is missing): ${HOW_TO_BUILD}.`,
-      { found: missing, expected: 'a built addon' },
+      { received: missing, expected: 'a built addon' },
     );
   }
   return { folder, info: JSON.parse(readFileSync(join(folder, 'build-info.json'), 'utf8')) as BuildInfo };
@@ -358,7 +358,7 @@ function findLibraries(info: BuildInfo): string {
       'LIBTORCH_MISMATCH',
       `The addon was built for libtorch ${built}, and the one found is ${found} (${libtorch.path}): ` +
         `${setup('addon').HOW_TO_BUILD}, which builds it for that one, or set LIBTORCH to a ${built}.`,
-      { found, expected: built },
+      { received: found, expected: built },
     );
   }
   throw new DetailGuidanceError(
@@ -391,7 +391,7 @@ function load(): NativeAddon {
       'LIBTORCH_NOT_FOUND',
       `libtorch in ${libraries} can not be loaded: ${failure}. Its installation may be incomplete: ` +
         'install it again, or set LIBTORCH to another.',
-      { found: failure },
+      { received: failure },
     );
   }
   return require(join(folder, 'detail_guidance.node')) as NativeAddon;

@@ -12,7 +12,8 @@ import { openBundle, type Bundle } from './bundle';
 import { Components } from './model/components';
 import { memoryStatistics, resolveDevice, resolveDtype } from './model/device';
 import { During } from './call/during';
-import { AbortError, DetailGuidanceError, wrapNative } from './validation/errors';
+import { AbortError, wrapNative } from './validation/errors';
+import { invalid } from './validation/invalid';
 import { forwardInputs, tokenGridOf, zeroInputs } from './call/forwardInputs';
 import { chooseSeeds, finishGeneration, latentsOf, nativePlan, type Maker } from './call/generation';
 import { startingPictures } from './call/imageToImage';
@@ -379,12 +380,9 @@ export class Pipeline {
     const seeds = chooseSeeds(generate.seed, planned.images);
     const model = this.#parts.transformer.loaded;
     if (!model) {
-      const expected = 'a pipeline without lowMemory';
-      throw new DetailGuidanceError(
-        'BAD_OPTION',
-        `Activations are read of a transformer that stays in memory; ${expected} would be right.`,
-        { found: 'lowMemory', expected },
-      );
+      throw invalid('This pipeline', 'one without lowMemory', 'lowMemory', {
+        note: 'activations are read of a transformer that stays in memory',
+      });
     }
     // What does not wait for the text encoders or the VAE is checked at once.
     const ready =
@@ -432,12 +430,9 @@ export class Pipeline {
 
   #refuseDisposed(): void {
     if (!this.#disposing) return;
-    throw new DetailGuidanceError(
-      'DISPOSED',
-      'This pipeline has been disposed of; one that is still loaded would be right.',
-      {
-        expected: 'a pipeline that is still loaded',
-      },
-    );
+    throw invalid('This pipeline', 'one that is loaded', undefined, {
+      code: 'DISPOSED',
+      shown: 'one that has been disposed of',
+    });
   }
 }

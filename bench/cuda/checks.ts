@@ -196,9 +196,9 @@ async function main(): Promise<void> {
   const { name } = listDevices().find(({ id }) => id === device) ?? {};
   if (name === undefined)
     throw new Error(
-      `there is no ${device}; ${listDevices()
+      `--device: expected ${listDevices()
         .map(({ id }) => id)
-        .join(', ')} would be right`,
+        .join(', ')}, received ${device}`,
     );
   console.log(`${device}: ${name}`);
   const outcomes: Outcome[] = [];

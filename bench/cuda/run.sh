@@ -34,7 +34,7 @@ while [ $# -gt 0 ]; do
 done
 case " $parts " in
   *" ${only:-checks} "*) ;;
-  *) echo "--only is $only; one of $parts would be right" >&2; exit 2 ;;
+  *) echo "--only: expected one of $parts, received $only" >&2; exit 2 ;;
 esac
 mkdir -p "$out"
 out=$(cd "$out" && pwd)

@@ -120,10 +120,10 @@ async function write(writer: ShardWriter<IndexEntry>, work: () => Promise<void>,
 
 function withKept(error: unknown, writer: ShardWriter<IndexEntry>, out: string): unknown {
   if (!(error instanceof DetailGuidanceError)) return error;
-  const { code, message, found, expected, cause } = error;
+  const { code, message, received, expected, cause } = error;
   const files = writer.shards.length;
   const kept = `${out} holds a valid dump of the first ${writer.kept} records in ${files} ${files === 1 ? 'file' : 'files'}.`;
-  return new DetailGuidanceError(code, `${message} ${kept}`, { found, ...(expected ? { expected } : {}), cause });
+  return new DetailGuidanceError(code, `${message} ${kept}`, { received, ...(expected ? { expected } : {}), cause });
 }
 
 function count({ nonFinite, ...record }: ActivationRecord, summary: Omit<DumpSummary, 'shards'>): void {

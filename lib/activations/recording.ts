@@ -1,5 +1,5 @@
 /** What a run records, from the options to the indices that the native side takes. */
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import type { NativeModel, NativeRecording, Site } from '../native';
 import type { ActivationRequest } from './options';
 import { nearest } from '../validation/vocabulary';
@@ -19,11 +19,7 @@ export function recordingOf(
   const asked = typeof statistics === 'object' ? statistics : { tokens: false, top: 0 };
   const channels = statistics !== false;
   if (!channels && !tensors) {
-    throw new DetailGuidanceError(
-      'BAD_OPTION',
-      'options.statistics is false and options.tensors is not true, so there is nothing to record; one of them would be right.',
-      { expected: 'statistics: true or tensors: true' },
-    );
+    throw invalid('options', 'statistics or tensors', undefined, { shown: 'neither, which leaves nothing to record' });
   }
   return {
     sites: findSites(request.sites, model, sites),
@@ -55,12 +51,7 @@ function findBranches(wanted: ActivationRequest['branches'], { branches }: Plan)
   const names = branches.map(({ name }) => name);
   const unknown = wanted.find((name) => !names.includes(name));
   if (unknown !== undefined) {
-    const expected = nearest(unknown, names);
-    throw new DetailGuidanceError(
-      'BAD_OPTION',
-      `options.branches has '${unknown}', which this plan does not evaluate: ${expected}.`,
-      { found: unknown, expected },
-    );
+    throw invalid('options.branches', nearest(unknown, names), unknown, { note: 'what this plan evaluates' });
   }
   return names.flatMap((name, index) => (wanted.includes(name) ? [index] : []));
 }
@@ -70,8 +61,5 @@ function checkSteps(wanted: number[] | undefined, { steps }: Plan): number[] | n
   const beyond = wanted.find((step) => step >= steps.length);
   if (beyond === undefined) return [...new Set(wanted)].sort((a, b) => a - b);
   const expected = `steps from 0 to ${steps.length - 1}`;
-  throw new DetailGuidanceError('BAD_OPTION', `options.steps has ${beyond}; ${expected} would be right.`, {
-    found: beyond,
-    expected,
-  });
+  throw invalid('options.steps', expected, beyond);
 }

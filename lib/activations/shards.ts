@@ -2,7 +2,7 @@
 import { mkdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import { unwritable, writeFileAtomic } from '../files/atomic';
 import { encodeSafetensors, type Tensor } from '../tensor';
 
@@ -48,11 +48,11 @@ export class ShardWriter<Entry extends object> {
     const { folder } = options;
     await mkdir(folder).catch((cause: NodeJS.ErrnoException) => {
       if (cause.code !== 'EEXIST') throw unwritable(folder, cause);
-      throw new DetailGuidanceError(
-        'OUTPUT_EXISTS',
-        `${folder} exists already; the path of a folder that does not exist yet would be right.`,
-        { found: folder, expected: 'the path of a folder that does not exist yet', cause },
-      );
+      throw invalid(folder, 'a folder that does not exist yet', folder, {
+        code: 'OUTPUT_EXISTS',
+        shown: 'one that exists',
+        cause,
+      });
     });
     const writer = new ShardWriter(options);
     await writer.#writeIndex('running');

@@ -1,5 +1,5 @@
 /** Two-way analysis of variance: how much of a quantity's variation each of two factors explains. */
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 
 import { mean } from './statistics';
 
@@ -29,11 +29,9 @@ export function varianceShares(values: readonly (readonly (readonly number[])[])
     values.some((row) => row.length !== columns) ||
     cells.some((cell) => cell.length !== repetitions)
   ) {
-    throw new DetailGuidanceError(
-      'BAD_OPTION',
-      `The variance of ${values.length} x ${columns} cells cannot be split: as many repetitions in every cell, at least one, would be right.`,
-      { found: [...new Set(cells.map((cell) => cell.length))], expected: 'cells of equal size' },
-    );
+    throw invalid('The cells of the analysis of variance', 'as many values in each, at least one', cells, {
+      shown: [...new Set(cells.map((cell) => cell.length))].join(' and ') || 'none',
+    });
   }
   const grand = mean(cells.flat());
   const rowMeans = values.map((row) => mean(row.flat()));

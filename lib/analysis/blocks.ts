@@ -1,5 +1,5 @@
 /** The outputs of a model's blocks: the residual stream, layer by layer. */
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import type { Site } from '../native';
 
 export interface BlockOutput {
@@ -19,20 +19,15 @@ export function blockOutputs(sites: readonly Site[], stream: string, layers?: re
   const last = Math.max(-1, ...outputs.map(({ block }) => block!));
   const beyond = layers?.find((layer) => !Number.isInteger(layer) || layer < 0 || layer > last);
   if (beyond !== undefined) {
-    throw new DetailGuidanceError(
-      'LAYER_OUT_OF_RANGE',
-      `options.layers has ${beyond}; this model's layers are numbered 0 to ${last}.`,
-      { found: beyond, expected: `0 to ${last}` },
-    );
+    throw invalid('options.layers', `layers from 0 to ${last}`, beyond, { code: 'LAYER_OUT_OF_RANGE' });
   }
   const found = outputs
     .filter((site) => site.stream === stream && (!layers || layers.includes(site.block!)))
     .map(({ path, block }) => ({ layer: block!, path, stream }));
   if (found.length > 0) return found;
   const streams = [...new Set(outputs.map((site) => site.stream).filter((name) => name !== null))];
-  throw new DetailGuidanceError(
-    'SITE_NOT_FOUND',
-    `No block has the stream '${stream}'${layers ? ` in layers ${layers.join(', ')}` : ''}; ${streams.map((name) => `'${name}'`).join(' or ')} would be right.`,
-    { found: stream, expected: streams.join(', ') },
-  );
+  throw invalid('options.stream', streams.map((name) => `'${name}'`).join(' or '), stream, {
+    code: 'SITE_NOT_FOUND',
+    note: layers && `in layers ${layers.join(', ')}`,
+  });
 }

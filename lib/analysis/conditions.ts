@@ -1,6 +1,6 @@
 /** What the model is conditioned on while it is looked at: classes, or what the caller names. */
 import type { Bundle } from '../bundle';
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import type { GenerateOptions } from '../call/generateOptions';
 
 /** The part of `GenerateOptions` that says what is drawn: a class, tensors, a prompt. */
@@ -20,15 +20,11 @@ const mostClasses = 10;
 export function chooseConditions(given: readonly Conditions[] | undefined, { conditioning }: Bundle): Conditions[] {
   if (given !== undefined && given.length > 0) return [...given];
   if (given !== undefined || conditioning.kind !== 'class') {
-    const state = given ? 'is empty' : 'is missing, and this model has no classes to choose from';
     const expected =
       conditioning.kind === 'text'
-        ? 'a list of prompts, [{ prompt }, …] (--prompt on the command line),'
-        : 'a list of what the model is conditioned on, as generate takes it,';
-    throw new DetailGuidanceError('BAD_OPTION', `options.conditions ${state}; ${expected} would be right.`, {
-      found: given,
-      expected,
-    });
+        ? 'a list of prompts, [{ prompt }, …] (--prompt on the command line)'
+        : 'a list of what the model is conditioned on, as generate takes it';
+    throw invalid('options.conditions', expected, given);
   }
   const { numClasses } = conditioning;
   const count = Math.min(numClasses, mostClasses);

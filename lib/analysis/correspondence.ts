@@ -2,7 +2,7 @@
  * How well features tell what belongs together, where the answer is known: pictures of the same class, and the same
  * part of a picture after it has been moved.
  */
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import { toFloat32, type Tensor } from '../tensor';
 
 export interface ClassCorrespondence {
@@ -22,11 +22,10 @@ export interface ClassCorrespondence {
 export function classCorrespondence(features: Tensor, classes: readonly number[]): ClassCorrespondence {
   const [images = 0, tokens = 0, width = 0] = features.shape;
   if (images !== classes.length || images < 2) {
-    throw new DetailGuidanceError(
-      'BAD_TENSOR',
-      `There are features of ${images} images for ${classes.length} classes; as many, and at least 2, would be right.`,
-      { found: images, expected: 'a class for each of at least 2 images' },
-    );
+    throw invalid('The features', `those of ${classes.length} images, at least 2`, images, {
+      code: 'BAD_TENSOR',
+      shown: `those of ${images}`,
+    });
   }
   const data = toFloat32(features);
   const pooled = Array.from({ length: images }, (_, image) => {

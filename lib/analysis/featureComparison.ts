@@ -1,5 +1,6 @@
 /** Which features are worth more: classes and moved parts of pictures that the model itself has made. */
-import { AbortError, DetailGuidanceError } from '../validation/errors';
+import { AbortError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import type { Pipeline } from '../pipeline';
 import type { Tensor } from '../tensor';
 
@@ -45,11 +46,7 @@ export async function compareFeatures(
 ): Promise<{ rows: FeatureWorth[]; chance: number; images: number; tokens: number }> {
   const { conditioning, latent, transformer } = pipeline.bundle;
   if (conditioning.kind !== 'class' || conditioning.nullClass === undefined) {
-    throw new DetailGuidanceError(
-      'BAD_OPTION',
-      `The bundle ${pipeline.bundle.name} has no classes to tell apart; a model conditioned by class, with an unconditional one, would be right.`,
-      { found: conditioning.kind, expected: 'conditioning by class, with nullClass' },
-    );
+    throw invalid(`The bundle ${pipeline.bundle.name}`, 'conditioning by class, with nullClass', conditioning.kind);
   }
   const classes = Array.from({ length: conditioning.numClasses * perClass }, (_, image) =>
     Math.floor(image / perClass),

@@ -1,7 +1,7 @@
 /** The model's inputs for a picture whose features are wanted: noised, once for each member of the ensemble. */
 import type { Bundle } from '../bundle';
 import { classIndices, conditioningTensors } from '../call/conditioning';
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import { native } from '../native';
 import type { PlanStep } from '../plan';
 import type { Tensor } from '../tensor';
@@ -34,10 +34,7 @@ export async function encodeConditions(
   const { prompt, maxSequenceLength, ...others } = conditions ?? {};
   if (prompt === undefined && (conditions?.conditioning || conditioning.kind !== 'text')) return conditions;
   if (Array.isArray(prompt)) {
-    throw new DetailGuidanceError('BAD_OPTION', 'options.conditions.prompt is a list; one text would be right.', {
-      found: prompt,
-      expected: 'one text',
-    });
+    throw invalid('options.conditions.prompt', 'one text', prompt);
   }
   // Without a prompt as classifier-free guidance without a negative one.
   const encoded = await pipeline.encodePrompt(prompt ?? '', { maxSequenceLength, signal });

@@ -9,7 +9,8 @@
  */
 import { z } from 'zod';
 
-import { AbortError, DetailGuidanceError } from '../validation/errors';
+import { AbortError, type DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import { parse } from '../validation/parse';
 import { tensorLike } from '../call/generateOptions';
 import { abortSignal, choice, either, finite, list, strictObject, whole } from '../validation/vocabulary';
@@ -115,11 +116,10 @@ export async function extractFeatures(
 async function nextModulation(pipeline: Omit<ActivationSource, 'activations'>, request: Request): Promise<string> {
   const next = pipeline.sites.some(({ tap, block }) => tap === 'output' && block === request.layer + 1);
   if (!next) {
-    throw new DetailGuidanceError(
-      'LAYER_OUT_OF_RANGE',
-      `options.layer is ${request.layer}, after which no block follows whose modulation could be applied; an earlier layer, or kind 'raw', would be right.`,
-      { found: request.layer, expected: 'a layer before the last' },
-    );
+    throw invalid('options.layer', "a layer before the last, or kind 'raw'", request.layer, {
+      code: 'LAYER_OUT_OF_RANGE',
+      note: 'no block follows whose modulation could be applied',
+    });
   }
   const blocks = blockOutputs(pipeline.sites, 'image', [request.layer + 1]);
   const shapes = await pipeline.shapes(request.signal);
@@ -192,9 +192,8 @@ function unitMap(hidden: Float32Array, width: number, channel: number): Float32A
 }
 
 function overflow(layer: number): DetailGuidanceError {
-  return new DetailGuidanceError(
-    'MODEL_FAILED',
-    `The hidden state after layer ${layer} has values that are not finite: the activations overflowed; float32 or bfloat16 would be right.`,
-    { found: NaN, expected: 'finite activations' },
-  );
+  return invalid(`The hidden state after layer ${layer}`, 'finite values', NaN, {
+    code: 'MODEL_FAILED',
+    note: 'the activations overflowed: try float32 or bfloat16',
+  });
 }

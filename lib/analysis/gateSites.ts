@@ -6,7 +6,7 @@
  *   9  the same, then of a second attention                      SD3.5 (SD35AdaLayerNormZeroX)
  *   3  shift, scale, gate of attention and MLP together          Flux' single blocks (AdaLayerNormZeroSingle)
  */
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import type { Site } from '../native';
 import type { BlockOutput } from './blocks';
 
@@ -63,21 +63,18 @@ export function findModulations(
     const candidates = wanted.map((relative) => `${block}.${relative}`);
     const index = sites.findIndex((site) => site.tap === 'output' && candidates.includes(site.path));
     if (index === -1) {
-      throw new DetailGuidanceError(
-        'SITE_NOT_FOUND',
-        `Block ${layer} has no modulation at ${candidates.join(' or ')}: its gates cannot be traced; options.modulation with the path of the module that gives them, relative to the block, would be right.`,
-        { found: block, expected: 'the path of a module whose output are the chunks of the AdaLN modulation' },
-      );
+      throw invalid('options.modulation', 'the path, in a block, of the module that gives its gates', undefined, {
+        code: 'SITE_NOT_FOUND',
+        note: `there is none at ${candidates.join(' or ')}`,
+      });
     }
     const width = modulationWidth(shapes[index] ?? [], hiddenChannels);
     const chunks = width / hiddenChannels;
     const gates = layouts[chunks];
     if (gates) return { layer, path: sites[index]!.path, chunks, gates };
-    throw new DetailGuidanceError(
-      'SITE_NOT_FOUND',
-      `${sites[index]!.path} gives ${width} values, ${chunks} times the ${hiddenChannels} hidden channels; 3, 6 or 9 chunks would be right.`,
-      { found: width, expected: '3, 6 or 9 chunks as wide as the hidden state' },
-    );
+    throw invalid(sites[index]!.path, `3, 6 or 9 times the ${hiddenChannels} hidden channels`, width, {
+      code: 'SITE_NOT_FOUND',
+    });
   });
 }
 

@@ -6,7 +6,8 @@
 import type { ActivationRecord } from '../activations';
 import { z } from 'zod';
 
-import { AbortError, DetailGuidanceError } from '../validation/errors';
+import { AbortError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import type { Edit } from '../guidance';
 import { parse } from '../validation/parse';
 import { abortSignal, finite, flag, list, strictObject, text, whole } from '../validation/vocabulary';
@@ -138,10 +139,7 @@ export async function findHighNormTokens(
  */
 export function disruptTokens(tokens: readonly number[], layer: number, operation: 'zero' | 'mean' = 'mean'): Edit[] {
   if (tokens.length === 0) {
-    throw new DetailGuidanceError('BAD_OPTION', 'There are no tokens to disrupt; at least one would be right.', {
-      found: 0,
-      expected: 'token indices',
-    });
+    throw invalid('The tokens to disrupt', 'at least one', tokens);
   }
   return [{ operation, layer, tokens: [...new Set(tokens)].sort((a, b) => a - b) }];
 }

@@ -5,7 +5,8 @@
  */
 import { z } from 'zod';
 
-import { AbortError, DetailGuidanceError } from '../validation/errors';
+import { AbortError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import { parse } from '../validation/parse';
 import { abortSignal, list, strictObject, text, whole } from '../validation/vocabulary';
 
@@ -132,17 +133,13 @@ export function chooseTracedChannels(
 ): number[] {
   const channels = given ?? massiveActivations?.channels;
   if (!channels) {
-    throw new DetailGuidanceError(
-      'BAD_OPTION',
-      'options.channels is missing, and this bundle records no massive activations; channel numbers, as findMassiveActivations gives them, would be right.',
-      { expected: 'channel numbers' },
-    );
+    throw invalid('options.channels', 'channel numbers, as findMassiveActivations gives them', undefined, {
+      note: 'this bundle records no massive activations',
+    });
   }
   const beyond = channels.find((channel) => channel >= transformer.hiddenChannels);
   if (beyond === undefined) return [...channels];
-  throw new DetailGuidanceError(
-    'CHANNEL_OUT_OF_RANGE',
-    `options.channels has ${beyond}; this model's hidden channels are numbered 0 to ${transformer.hiddenChannels - 1}.`,
-    { found: beyond, expected: `0 to ${transformer.hiddenChannels - 1}` },
-  );
+  throw invalid('options.channels', `channels from 0 to ${transformer.hiddenChannels - 1}`, beyond, {
+    code: 'CHANNEL_OUT_OF_RANGE',
+  });
 }

@@ -1,5 +1,5 @@
 /** One channel of a hidden state over the picture: as numbers, as a picture, and whether few tokens stand out. */
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import { colourAt, type ColourMap } from '../image/colourMap';
 import type { Raster } from '../image/png';
 import { toFloat32, type Tensor } from '../tensor';
@@ -31,18 +31,13 @@ export function spatialMap(
   const [height, width] = grid;
   const [tokens = 0, channels = 0] = hidden.shape.slice(-2);
   if (hidden.shape.slice(0, -2).some((size) => size !== 1) || tokens < height * width) {
-    throw new DetailGuidanceError(
-      'BAD_TENSOR',
-      `A hidden state of shape [${hidden.shape.join(', ')}] has no map of ${height} x ${width} tokens; [${height * width} tokens or more, channels] of one image would be right.`,
-      { found: hidden.shape, expected: `[tokens, channels] with at least ${height * width} tokens` },
-    );
+    throw invalid('The hidden state', `one image's, [${height * width} tokens or more, channels]`, hidden.shape, {
+      code: 'BAD_TENSOR',
+      note: `for a map of ${height} x ${width} tokens`,
+    });
   }
   if (!Number.isInteger(channel) || channel < 0 || channel >= channels) {
-    throw new DetailGuidanceError(
-      'CHANNEL_OUT_OF_RANGE',
-      `There is no channel ${channel} in a hidden state with ${channels} channels, numbered 0 to ${channels - 1}.`,
-      { found: channel, expected: `0 to ${channels - 1}` },
-    );
+    throw invalid('channel', `a channel from 0 to ${channels - 1}`, channel, { code: 'CHANNEL_OUT_OF_RANGE' });
   }
   const data = toFloat32(hidden);
   const offset = first === 'text-first' ? tokens - height * width : 0;

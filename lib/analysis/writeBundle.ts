@@ -5,7 +5,8 @@ import { copyFile, mkdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { openBundle, type Bundle } from '../bundle';
-import { AbortError, DetailGuidanceError } from '../validation/errors';
+import { AbortError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 
 import type { MassiveActivations } from './massiveActivations';
 import { writeNewFolder, writeSynced } from '../files/newFolder';
@@ -34,11 +35,7 @@ export async function writeMassiveActivations(
   { signal }: { signal?: AbortSignal } = {},
 ): Promise<Bundle> {
   if (!finding.suggested) {
-    throw new DetailGuidanceError(
-      'BAD_OPTION',
-      `There are no massive activations to write: ${finding.remarks[0] ?? 'none were found.'}`,
-      { found: 'no massive channels', expected: 'a finding with massive channels' },
-    );
+    throw invalid('The finding', 'massive activations to write', undefined, { note: finding.remarks[0] });
   }
   const place = await writeNewFolder(out, async (folder) => {
     await copyFiles(bundle, folder, signal);

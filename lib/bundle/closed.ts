@@ -1,15 +1,18 @@
 /** The words of `bundle.json`'s schema. */
 import { z } from 'zod';
 
+import { nearest } from '../validation/vocabulary';
+
 /** An object that refuses unknown keys, except those that begin with `x-`. */
 export function closed<Shape extends z.ZodRawShape>(shape: Shape) {
   return z.looseObject(shape).superRefine((value, context) => {
     for (const key of Object.keys(value)) {
       if (!Object.hasOwn(shape, key) && !key.startsWith('x-')) {
         context.addIssue({
-          code: 'custom',
-          path: [key],
-          message: `unknown key; known are ${Object.keys(shape).join(', ')}`,
+          code: 'unrecognized_keys',
+          keys: [key],
+          input: value,
+          message: nearest(key, Object.keys(shape)),
         });
       }
     }

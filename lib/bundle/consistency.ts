@@ -28,8 +28,7 @@ function checkFiles(manifest: BundleManifest): Disagreement | null {
 function checkRoles({ transformer }: BundleManifest): Disagreement | null {
   for (const role of ['latent', 'timestep'] as const) {
     const found = transformer.inputs.filter((input) => input.role === role).length;
-    if (found !== 1)
-      return ['transformer.inputs', `has ${found} inputs with the role '${role}'; exactly one would be right`];
+    if (found !== 1) return ['transformer.inputs', `has ${found} inputs with the role '${role}', not one`];
   }
   return null;
 }

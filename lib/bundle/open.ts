@@ -5,6 +5,7 @@ import { readFile, realpath, stat } from 'node:fs/promises';
 import { isAbsolute, join, posix, relative, resolve, sep, win32 } from 'node:path';
 
 import { AbortError, DetailGuidanceError } from '../validation/errors';
+import { invalid, reasonOf } from '../validation/invalid';
 import { parse } from '../validation/parse';
 import { packageRoot } from '../files/packageRoot';
 
@@ -36,14 +37,7 @@ export async function openBundle(
   beforeReading?: (manifest: BundleManifest) => void,
 ): Promise<Bundle> {
   if (typeof location !== 'string' || location === '') {
-    throw new DetailGuidanceError(
-      'BAD_OPTION',
-      `The bundle is ${String(location)}; a folder or 'embedded' would be right.`,
-      {
-        found: location,
-        expected: "the path of a folder with a bundle.json, or 'embedded'",
-      },
-    );
+    throw invalid('The bundle', "a folder with a bundle.json, or 'embedded'", location);
   }
   const folder = await findFolder(location);
   const manifest = await readManifest(folder);
@@ -59,9 +53,9 @@ async function findFolder(location: string): Promise<string> {
   const found = await stat(folder).catch(() => null);
   if (!found?.isDirectory()) {
     const state = found ? 'is not a folder' : 'does not exist';
-    throw new DetailGuidanceError('BUNDLE_NOT_FOUND', `There is no bundle at ${folder}: it ${state}.`, {
-      found: location,
-      expected: "the path of a folder with a bundle.json, or 'embedded'",
+    throw invalid('The bundle', "a folder with a bundle.json, or 'embedded'", location, {
+      code: 'BUNDLE_NOT_FOUND',
+      note: `${folder} ${state}`,
     });
   }
   return realpath(folder);
@@ -70,9 +64,10 @@ async function findFolder(location: string): Promise<string> {
 async function readManifest(folder: string): Promise<BundleManifest> {
   const path = join(folder, 'bundle.json');
   const bytes = await readFile(path, 'utf8').catch((cause: unknown) => {
-    throw new DetailGuidanceError('BUNDLE_NOT_FOUND', `The folder ${folder} has no bundle.json that can be read.`, {
-      found: folder,
-      expected: 'a folder with a bundle.json',
+    throw invalid(folder, 'a folder with a bundle.json', undefined, {
+      code: 'BUNDLE_NOT_FOUND',
+      shown: 'one without',
+      note: reasonOf(cause),
       cause,
     });
   });
@@ -80,21 +75,18 @@ async function readManifest(folder: string): Promise<BundleManifest> {
   try {
     json = JSON.parse(bytes);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new DetailGuidanceError(
-      'BUNDLE_INVALID',
-      `${path} is not JSON (${reason}); a whole bundle.json would be right.`,
-      {
-        expected: 'JSON',
-        cause,
-      },
-    );
+    throw invalid(path, 'JSON', undefined, {
+      code: 'BUNDLE_INVALID',
+      shown: 'other text',
+      note: reasonOf(cause),
+      cause,
+    });
   }
   const manifest = parse(bundleSchema, json, 'bundle.json', 'BUNDLE_INVALID');
   const disagreement = findDisagreement(manifest);
   if (disagreement) {
     const [key, sentence] = disagreement;
-    throw new DetailGuidanceError('BUNDLE_INVALID', `bundle.json.${key} ${sentence}.`, { found: key });
+    throw new DetailGuidanceError('BUNDLE_INVALID', `bundle.json.${key} ${sentence}.`, { received: key });
   }
   return manifest;
 }
@@ -108,23 +100,18 @@ async function checkFile(
   const path = await resolveInside(folder, file);
   const { size } = await stat(path);
   if (size !== bytes) {
-    const what = size < bytes ? 'is truncated' : 'has been altered';
-    throw new DetailGuidanceError(
-      'BUNDLE_CHECKSUM',
-      `The bundle's file ${file} ${what}: it has ${size} bytes, bundle.json says ${bytes}.`,
-      {
-        found: size,
-        expected: `${bytes} bytes`,
-      },
-    );
+    throw invalid(`The bundle's file ${file}`, `${bytes} bytes`, size, {
+      code: 'BUNDLE_CHECKSUM',
+      note: size < bytes ? 'it is truncated' : 'it has been altered',
+    });
   }
   const found = await hash(path, signal);
   if (found !== sha256) {
-    throw new DetailGuidanceError(
-      'BUNDLE_CHECKSUM',
-      `The bundle's file ${file} has been altered: its sha256 is ${found}, bundle.json says ${sha256}.`,
-      { found, expected: sha256 },
-    );
+    throw invalid(`The bundle's file ${file}`, `the sha256 ${sha256}`, found, {
+      code: 'BUNDLE_CHECKSUM',
+      shown: found,
+      note: 'it has been altered',
+    });
   }
 }
 
@@ -135,11 +122,7 @@ async function resolveInside(folder: string, file: string): Promise<string> {
     throw outside(file, 'its path leaves the folder');
   }
   const path = await realpath(join(folder, file)).catch((cause: unknown) => {
-    throw new DetailGuidanceError('BUNDLE_NOT_FOUND', `The bundle's file ${file} is missing from ${folder}.`, {
-      found: file,
-      expected: 'every file that bundle.json lists',
-      cause,
-    });
+    throw invalid(`The bundle's file ${file}`, `a file in ${folder}`, undefined, { code: 'BUNDLE_NOT_FOUND', cause });
   });
   const below = relative(folder, path);
   if (below.startsWith('..') || isAbsolute(below)) throw outside(file, 'it is a link to somewhere else');
@@ -148,11 +131,7 @@ async function resolveInside(folder: string, file: string): Promise<string> {
 }
 
 function outside(file: string, why: string): DetailGuidanceError {
-  return new DetailGuidanceError(
-    'BUNDLE_INVALID',
-    `bundle.json lists the file '${file}', but ${why}; a file inside the bundle's folder would be right.`,
-    { found: file, expected: "a relative path inside the bundle's folder" },
-  );
+  return invalid('bundle.json.files', "files inside the bundle's folder", file, { code: 'BUNDLE_INVALID', note: why });
 }
 
 async function hash(path: string, signal?: AbortSignal): Promise<string> {

@@ -14,7 +14,7 @@ import { vaeSchema } from './vae';
 
 const bundleFileSchema = closed({
   /** SHA-256 of the file, 64 lower-case hexadecimal digits. */
-  sha256: z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hexadecimal digits'),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/, '64 lower-case hexadecimal digits'),
   /** Size of the file in bytes. */
   bytes: index,
 });

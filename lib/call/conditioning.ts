@@ -1,9 +1,9 @@
 /** What the model is conditioned on, from the options to the tensors of its inputs. */
 import type { Bundle, BundleInput, BundleManifest } from '../bundle';
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid, unknownName } from '../validation/invalid';
 import type { Conditioning } from '../guidance';
 import type { GenerateRequest } from './generateOptions';
-import { nearest } from '../validation/vocabulary';
+import { nearestName } from '../validation/vocabulary';
 import { pictureSize, type PictureSize } from './size';
 import { checkTensor, type Tensor } from '../tensor';
 import { positions } from '../text';
@@ -21,19 +21,20 @@ export function classIndices(
 ): number[] | null {
   if (conditioning.kind !== 'class') {
     if (classLabel === undefined) return null;
-    throw badOption(
-      'classLabel',
-      'is given, but this model is not conditioned by class',
-      conditioning.kind === 'text' ? "'prompt'" : "'conditioning' with tensors",
-    );
+    const instead = conditioning.kind === 'text' ? "'prompt'" : "'conditioning' with tensors";
+    throw invalid('options.classLabel', 'nothing', classLabel, {
+      note: `this model is not conditioned by class, but by ${instead}`,
+    });
   }
-  if (classLabel === undefined) throw badOption('classLabel', 'is missing', describeClasses(conditioning));
+  if (classLabel === undefined) throw invalid('options.classLabel', describeClasses(conditioning), classLabel);
   const indices = (Array.isArray(classLabel) ? classLabel : [classLabel]).map((label) =>
     classIndex(label, conditioning),
   );
   if (!Array.isArray(classLabel)) return Array.from({ length: images }, () => indices[0]!);
   if (indices.length === images) return indices;
-  throw badOption('classLabel', `has ${indices.length} classes for ${images} images`, 'one class for each image');
+  throw invalid('options.classLabel', `one class, or one for each of ${images} images`, classLabel, {
+    shown: `${indices.length} classes`,
+  });
 }
 
 type ByClass = Extract<BundleManifest['conditioning'], { kind: 'class' }>;
@@ -43,14 +44,11 @@ function classIndex(label: number | string, conditioning: ByClass): number {
   const index =
     typeof label === 'number' ? label : labels.findIndex((name) => name.toLowerCase() === label.toLowerCase());
   if (index >= 0 && index < numClasses) return index;
-  const shown = typeof label === 'number' ? String(label) : `'${label}'`;
-  const near = typeof label === 'string' && labels.length > 0 ? ` (${nearest(label, labels)})` : '';
-  const expected = describeClasses(conditioning);
-  throw new DetailGuidanceError(
-    'CLASS_OUT_OF_RANGE',
-    `options.classLabel is ${shown}, which this model has not${near}; ${expected} would be right.`,
-    { found: label, expected },
-  );
+  const near = typeof label === 'string' ? nearestName(label, labels) : undefined;
+  throw invalid('options.classLabel', describeClasses(conditioning), label, {
+    code: 'CLASS_OUT_OF_RANGE',
+    note: near && `did you mean ${near}?`,
+  });
 }
 
 function describeClasses({ numClasses, labels }: ByClass): string {
@@ -88,10 +86,10 @@ export function conditioningTensors(
   const given = request.conditioning ?? {};
   const negative = request.negativeConditioning;
   if (which === 'unconditional' && classes === null && negative === undefined) {
-    throw badOption(
-      'negativeConditioning',
-      'is missing',
-      'the tensors of the unconditional branch, which this guidance evaluates,',
+    throw invalid(
+      'options.negativeConditioning',
+      'the tensors of the unconditional branch, which this guidance evaluates',
+      negative,
     );
   }
   checkNames(inputs, { ...given, ...negative });
@@ -106,7 +104,8 @@ export function conditioningTensors(
       if (made) return made;
     }
     const option = `${source === given ? 'conditioning' : 'negativeConditioning'}.${name}`;
-    if (!Object.hasOwn(source, name)) throw badOption(option, 'is missing', `the tensor of the model's ${role} input`);
+    if (!Object.hasOwn(source, name))
+      throw invalid(`options.${option}`, `the tensor of the model's ${role} input`, undefined);
     return checkInput(option, source[name]!, input, images);
   });
 }
@@ -132,15 +131,7 @@ function checkNames(inputs: BundleInput[], given: Record<string, Tensor>): void 
   const known = inputs.filter(({ role }) => role !== 'class').map(({ name }) => name);
   const unknown = Object.keys(given).find((name) => !known.includes(name));
   if (unknown === undefined) return;
-  const expected = known.length > 0 ? nearest(unknown, known) : 'this model takes no conditioning tensors';
-  throw new DetailGuidanceError(
-    'BAD_OPTION',
-    `options.conditioning.${unknown} is not an input of this model: ${expected}.`,
-    {
-      found: unknown,
-      expected,
-    },
-  );
+  throw unknownName(`options.conditioning.${unknown}`, unknown, known);
 }
 
 function checkInput(option: string, tensor: Tensor, input: BundleInput, images: number): Tensor {
@@ -154,14 +145,7 @@ function checkInput(option: string, tensor: Tensor, input: BundleInput, images: 
   });
   const rows = tensor.shape[0];
   if (batched && rows !== 1 && rows !== images) {
-    throw new DetailGuidanceError(
-      'BAD_TENSOR',
-      `options.${option} has ${rows} rows for ${images} images; 1 or ${images} would be right.`,
-      {
-        found: rows,
-        expected: `1 or ${images} rows`,
-      },
-    );
+    throw invalid(`options.${option}`, `1 or ${images} rows`, rows, { code: 'BAD_TENSOR', shown: `${rows} rows` });
   }
   return tensor;
 }
@@ -171,19 +155,14 @@ function classTensor(which: Conditioning, classes: number[], { conditioning }: B
   if (which === 'unconditional') {
     const nullClass = conditioning.kind === 'class' ? conditioning.nullClass : undefined;
     if (nullClass === undefined) {
-      throw badOption(
-        'guidance',
-        'needs the unconditional prediction, but this model has no null class',
-        'guidance without it',
-      );
+      throw invalid('options.guidance', 'guidance without the unconditional prediction', conditioning, {
+        shown: 'one that needs it',
+        note: 'this model has no null class',
+      });
     }
     indices = classes.map(() => nullClass);
   }
   const shape = [indices.length];
   if (dtype === 'int32') return { data: Int32Array.from(indices), shape, dtype };
   return { data: BigInt64Array.from(indices, BigInt), shape, dtype: 'int64' };
-}
-
-function badOption(option: string, state: string, expected: string): DetailGuidanceError {
-  return new DetailGuidanceError('BAD_OPTION', `options.${option} ${state}; ${expected} would be right.`, { expected });
 }

@@ -1,6 +1,6 @@
 /** The inputs of a single run of the transformer. */
 import type { Bundle } from '../bundle';
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import { nearest } from '../validation/vocabulary';
 import { checkTensor, dtypes, elementCount, type Tensor } from '../tensor';
 
@@ -13,18 +13,11 @@ export function forwardInputs(inputs: Record<string, Tensor>, { transformer }: B
   const names = transformer.inputs.map(({ name }) => name);
   const unknown = Object.keys(inputs).find((name) => !names.includes(name));
   if (unknown !== undefined) {
-    const expected = nearest(unknown, names);
-    throw new DetailGuidanceError('BAD_OPTION', `inputs.${unknown} is not an input of this model: ${expected}.`, {
-      found: unknown,
-      expected,
-    });
+    throw invalid(`inputs.${unknown}`, nearest(unknown, names), unknown);
   }
   return transformer.inputs.map(({ name, dtype, shape }) => {
     if (!Object.hasOwn(inputs, name)) {
-      const expected = `all of ${names.join(', ')}`;
-      throw new DetailGuidanceError('BAD_OPTION', `inputs.${name} is missing; ${expected} would be right.`, {
-        expected,
-      });
+      throw invalid(`inputs.${name}`, `a tensor for each of ${names.join(', ')}`, undefined);
     }
     return checkTensor(inputs[name], {
       name: `inputs.${name}`,

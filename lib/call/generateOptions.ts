@@ -20,7 +20,7 @@ export const tensorLike = z.custom<Tensor>(
 const prompts = () =>
   either(
     [z.string(), list(z.string({ error: 'a text' }), 'a list of texts')],
-    'a text, or a list of texts with one for each picture,',
+    'a text, or a list of texts with one for each picture',
   );
 
 const picture = z.custom<Picture>(
@@ -61,7 +61,7 @@ export const generateSchema = strictObject({
   /** Class index, class name, or a list with one for each image. For models conditioned by class. */
   classLabel: either(
     [oneClass, list(oneClass, 'a list of classes')],
-    'a class index, a class name, or a list of them,',
+    'a class index, a class name, or a list of them',
   ).optional(),
   /**
    * Conditioning tensors by the name of the model's input, for models conditioned by tensors. A first size of 1 is the
@@ -87,7 +87,7 @@ export const generateSchema = strictObject({
    */
   guidance: either(
     [guidanceSchema, choice(presetNames)],
-    `an object of techniques, or one of ${presetNames.map((name) => `'${name}'`).join(', ')},`,
+    `an object of techniques, or one of ${presetNames.map((name) => `'${name}'`).join(', ')}`,
   ).optional(),
   /** Options of the sampler that differ from the bundle's; another `kind` keeps what the two have in common. */
   scheduler: z.record(z.string(), z.unknown(), { error: 'an object of scheduler options' }).optional(),

@@ -1,7 +1,7 @@
 /** What a picture's PNG says about how it was made, and the way back from it to the options that make it again. */
 import { createHash } from 'node:crypto';
 
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid, reasonOf } from '../validation/invalid';
 import { asciiJson, decodePng } from '../image/png';
 import type { GenerateOptions } from './generateOptions';
 import type { Plan } from '../plan';
@@ -49,15 +49,12 @@ export function readMetadata(png: Uint8Array): PictureMetadata {
     if (metadata.format !== 1) throw new Error(`its metadata has the format ${String(metadata.format)}, not 1`);
     return metadata;
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new DetailGuidanceError(
-      'BAD_TENSOR',
-      `This PNG does not say how it was made: ${reason}; one saved by generate would be right.`,
-      {
-        expected: 'a PNG saved by generate',
-        cause,
-      },
-    );
+    throw invalid('This PNG', 'one saved by generate', undefined, {
+      code: 'BAD_TENSOR',
+      shown: 'another',
+      note: reasonOf(cause),
+      cause,
+    });
   }
 }
 

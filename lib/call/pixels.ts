@@ -1,5 +1,6 @@
 /** From latents to pixels. */
-import { DetailGuidanceError } from '../validation/errors';
+import { type DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 
 /**
  * The pixels of one image: the range of the bundle becomes 0 to 255, halves away from zero, beyond it clamped.
@@ -27,9 +28,8 @@ export function toPixels(
 }
 
 function overflow(): DetailGuidanceError {
-  return new DetailGuidanceError(
-    'MODEL_FAILED',
-    'The picture has values that are not numbers: the activations overflowed, or the guidance is too strong; float32 or bfloat16, or smaller scales, would be right.',
-    { found: NaN, expected: 'finite activations' },
-  );
+  return invalid('The picture', 'finite values', NaN, {
+    code: 'MODEL_FAILED',
+    note: 'the activations overflowed, or the guidance is too strong: try float32 or bfloat16, or smaller scales',
+  });
 }

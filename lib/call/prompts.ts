@@ -1,7 +1,7 @@
 /** The prompts of a call become the conditioning tensors of its branches. */
 import type { Bundle, TextConditioning } from '../bundle';
 import type { Components } from '../model/components';
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import { textOf } from './generation';
 import type { GenerateRequest } from './generateOptions';
 import type { Plan } from '../plan';
@@ -17,26 +17,30 @@ export function checkPrompts(request: GenerateRequest, { conditioning }: Bundle)
   const { prompt, negativePrompt, maxSequenceLength, numImagesPerPrompt } = request;
   if (conditioning.kind !== 'text') {
     const given = Object.entries({ prompt, negativePrompt, maxSequenceLength, numImagesPerPrompt });
-    const [option] = given.find(([, value]) => value !== undefined) ?? [];
+    const [option, value] = given.find(([, value]) => value !== undefined) ?? [];
     if (option === undefined) return;
-    const expected = conditioning.kind === 'class' ? "'classLabel'" : "'conditioning' with tensors";
-    throw refuse(option, 'is given, but this model has no text encoders', expected);
+    const instead = conditioning.kind === 'class' ? "'classLabel'" : "'conditioning' with tensors";
+    throw invalid(`options.${option}`, 'nothing', value, {
+      note: `this model has no text encoders; it takes ${instead}`,
+    });
   }
   if (prompt === undefined) {
     if (request.conditioning) return;
-    throw refuse('prompt', 'is missing', 'a text');
+    throw invalid('options.prompt', 'a text', prompt);
   }
-  if (request.conditioning) throw refuse('conditioning', 'is given beside a prompt', 'one of them');
+  if (request.conditioning) throw invalid('options.conditioning', 'nothing beside a prompt', request.conditioning);
   if (Array.isArray(negativePrompt)) {
     const prompts = Array.isArray(prompt) ? prompt.length : 1;
     if (negativePrompt.length !== prompts) {
-      throw refuse('negativePrompt', `has ${negativePrompt.length} texts for ${prompts} prompts`, 'as many');
+      throw invalid('options.negativePrompt', `one text, or one for each of ${prompts} prompts`, negativePrompt, {
+        shown: `${negativePrompt.length} texts`,
+      });
     }
   }
   const most = conditioning.maxSequenceLength?.maximum;
   if (maxSequenceLength !== undefined && (most === undefined || maxSequenceLength > most)) {
-    const expected = most === undefined ? 'leaving it out' : `at most ${most}`;
-    throw refuse('maxSequenceLength', `is ${maxSequenceLength}`, expected);
+    const expected = most === undefined ? 'nothing' : `at most ${most}`;
+    throw invalid('options.maxSequenceLength', expected, maxSequenceLength);
   }
 }
 
@@ -109,8 +113,4 @@ function stack(rows: Tensor[]): Tensor {
   const data = new Float32Array(size * rows.length);
   rows.forEach((row, index) => data.set(row.data as Float32Array, index * size));
   return { data, shape, dtype: first.dtype };
-}
-
-function refuse(option: string, state: string, expected: string): DetailGuidanceError {
-  return new DetailGuidanceError('BAD_OPTION', `options.${option} ${state}; ${expected} would be right.`, { expected });
 }

@@ -1,7 +1,7 @@
 /** What `generate` gives back. */
 import { join } from 'node:path';
 
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import { writeFileAtomic } from '../files/atomic';
 import { encodePng } from '../image/png';
 import { encodeMetadata, metadataKeyword, type PictureMetadata } from './metadata';
@@ -53,11 +53,7 @@ export class GeneratedImage {
     const { width, height, channels, metadata } = this;
     const pixels = this.frames[frame];
     if (!pixels) {
-      const expected = `a frame from 0 to ${this.frames.length - 1}`;
-      throw new DetailGuidanceError('BAD_OPTION', `frame is ${frame}; ${expected} would be right.`, {
-        found: frame,
-        expected,
-      });
+      throw invalid('frame', `a whole number from 0 to ${this.frames.length - 1}`, frame);
     }
     return encodePng({ width, height, channels, pixels, text: { [metadataKeyword]: encodeMetadata(metadata) } });
   }

@@ -1,6 +1,6 @@
 /** The size of a picture, in pixels, latent cells and tokens. */
 import type { BundleManifest } from '../bundle';
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import type { GenerateRequest } from './generateOptions';
 import { readRaster } from '../vae';
 
@@ -47,7 +47,7 @@ export function pictureSize(asked: Asked, manifest: BundleManifest): PictureSize
   });
   const frames = latent.frames === undefined ? null : latentFrames(asked.numFrames, shaped.at(-3), manifest);
   if (frames === null && asked.numFrames !== undefined) {
-    throw refuse('numFrames', `is ${asked.numFrames}, but this model makes single pictures`, 'leaving it out');
+    throw invalid('options.numFrames', 'nothing', asked.numFrames, { note: 'this model makes single pictures' });
   }
   return {
     latent: [latent.channels, ...(frames === null ? [] : [frames]), height, width],
@@ -90,16 +90,18 @@ function side(
   const wanted = pixels ?? ((free ? cells : undefined) ?? standard) * scale;
   if (wanted === standard * scale) return standard;
   if (!free) {
-    throw refuse(option, `is ${wanted}, but this model makes one size`, `${standard * scale}`);
+    throw invalid(`options.${option}`, `${standard * scale}`, wanted, { note: 'this model makes one size' });
   }
   const step = patch * scale;
   if (most !== undefined && wanted > most * scale) {
-    throw refuse(option, `is ${wanted}, more than this model has positions for`, `at most ${most * scale}`);
+    throw invalid(`options.${option}`, `at most ${most * scale}`, wanted, {
+      note: 'this model has no positions for more',
+    });
   }
   if (wanted > 0 && wanted % step === 0) return wanted / scale;
   const below = Math.floor(wanted / step) * step;
   const near = [below, below + step].filter((size) => size > 0 && size <= (most ?? Infinity) * scale);
-  throw refuse(option, `is ${wanted}, which is not a multiple of ${step}`, near.join(' or '));
+  throw invalid(`options.${option}`, `a multiple of ${step}`, wanted, { note: `near it: ${near.join(', ')}` });
 }
 
 function latentFrames(
@@ -112,17 +114,13 @@ function latentFrames(
   const wanted = frames ?? 1 + ((given ?? standard) - 1) * scale;
   const found = 1 + (wanted - 1) / scale;
   if (found !== standard && !isFree({ latent, ...manifest } as BundleManifest, -3)) {
-    throw refuse('numFrames', `is ${wanted}, but this model makes one length`, `${1 + (standard - 1) * scale}`);
+    throw invalid('options.numFrames', `${1 + (standard - 1) * scale}`, wanted, {
+      note: 'this model makes one length',
+    });
   }
   if (Number.isInteger(found)) return found;
   const below = 1 + Math.floor((wanted - 1) / scale) * scale;
-  throw refuse(
-    'numFrames',
-    `is ${wanted}, which is not one more than a multiple of ${scale}`,
-    `${below} or ${below + scale}`,
-  );
-}
-
-function refuse(option: string, state: string, expected: string): DetailGuidanceError {
-  return new DetailGuidanceError('BAD_OPTION', `options.${option} ${state}; ${expected} would be right.`, { expected });
+  throw invalid('options.numFrames', `one more than a multiple of ${scale}`, wanted, {
+    note: `near it: ${below}, ${below + scale}`,
+  });
 }

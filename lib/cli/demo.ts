@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { Command } from 'commander';
 
 import type { Bundle } from '../bundle';
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import { checkWritable, writeFileAtomic } from '../files/atomic';
 import { asciiJson, encodePng, type Raster } from '../image/png';
 import { rasterise } from '../image/rasterise';
@@ -153,14 +153,9 @@ function layOut(pipeline: Pipeline, columns: Column[], classes: string[], seeds:
 
 function classNames({ name, conditioning }: Bundle): string[] {
   if (conditioning.kind !== 'class') {
-    throw new DetailGuidanceError(
-      'BAD_OPTION',
-      `The bundle ${name} is not conditioned by class, so the demo has no rows.`,
-      {
-        found: conditioning.kind,
-        expected: 'a bundle whose conditioning is by class',
-      },
-    );
+    throw invalid(`The bundle ${name}`, 'conditioning by class', conditioning.kind, {
+      note: 'its classes are the rows',
+    });
   }
   const { labels, numClasses } = conditioning;
   return Array.from({ length: numClasses }, (_, index) => labels?.[index] ?? `class ${index}`);

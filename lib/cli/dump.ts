@@ -2,7 +2,7 @@
 import { Command, Option } from 'commander';
 
 import { QuantisationCollector, type ActivationRecord, type DumpSummary } from '../activations';
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import { presetNames } from '../guidance';
 import { checkWritable, writeFileAtomic } from '../files/atomic';
 import type { ActivationOptions } from '../activations/options';
@@ -81,11 +81,7 @@ export function dumpCommand(): Command {
 async function runDump(location: string, flags: DumpFlags, signal: AbortSignal): Promise<void> {
   const { out, quantisation } = flags;
   if (out === undefined && quantisation === undefined) {
-    throw new DetailGuidanceError(
-      'BAD_OPTION',
-      'Neither --out nor --quantisation is given; one of them would be right.',
-      { expected: '--out <folder> or --quantisation <file>' },
-    );
+    throw invalid('dump', '--out <folder> or --quantisation <file>', undefined, { shown: 'neither' });
   }
   if (quantisation !== undefined) await checkWritable(quantisation);
   const pipeline = await loadPipeline(location, { device: flags.device, dtype: flags.dtype, signal });

@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 
 import { Command, Option } from 'commander';
 
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid, reasonOf } from '../validation/invalid';
 import {
   distanceNames,
   evaluate,
@@ -127,22 +127,10 @@ function showProgress(bar: { progress?: Progress }, { stage, setting, done, tota
 }
 
 async function readSettings(file: string): Promise<EvaluateOptions['settings']> {
-  const refuse = (why: string, cause?: unknown): never => {
-    throw new DetailGuidanceError(
-      'BAD_OPTION',
-      `The settings ${file} ${why}; a JSON list of { "name", "guidance" } would be right.`,
-      {
-        found: file,
-        expected: 'a JSON list of { "name", "guidance" }',
-        cause,
-      },
-    );
-  };
-  const content = await readFile(file, 'utf8').catch((cause: unknown) => refuse('cannot be read', cause));
   try {
-    return JSON.parse(content) as EvaluateOptions['settings'];
+    return JSON.parse(await readFile(file, 'utf8')) as EvaluateOptions['settings'];
   } catch (cause) {
-    return refuse('are not JSON', cause);
+    throw invalid('--settings', 'a JSON list of { "name", "guidance" }', file, { note: reasonOf(cause), cause });
   }
 }
 

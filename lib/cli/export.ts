@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline';
 import { Command, Option } from 'commander';
 
 import { DetailGuidanceError, errorCodes, type ErrorCode } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import { packageRoot } from '../files/packageRoot';
 import { setup } from '../files/setup';
 
@@ -64,11 +65,7 @@ export function exportCommand(): Command {
 
 async function runExport(flags: ExportFlags, signal: AbortSignal): Promise<void> {
   if (flags.from === undefined && flags.adapter === undefined) {
-    throw new DetailGuidanceError(
-      'BAD_OPTION',
-      'Neither --from nor --adapter is given; a checkpoint or an adapter would be right.',
-      { expected: '--from <checkpoint> or --adapter <file>' },
-    );
+    throw invalid('export', '--from <checkpoint> or --adapter <file>', undefined, { shown: 'neither' });
   }
   const python = await setup('exporter').ensureExportPython();
   signal.throwIfAborted();
@@ -130,7 +127,7 @@ async function runExporter(python: string, args: string[], signal: AbortSignal):
       throw new DetailGuidanceError(
         'EXPORT_FAILED',
         `The exporter ended with status ${status ?? 'of a signal'}: ${noise.slice(-3).join(' ') || 'it said nothing'}`,
-        { found: status },
+        { received: status },
       );
     }
   } finally {
@@ -150,10 +147,10 @@ function parseEvent(line: string): ExportEvent | null {
   }
 }
 
-function errorOf({ code, message, found, expected }: ExportEvent & { event: 'error' }): DetailGuidanceError {
+function errorOf({ code, message, found: received, expected }: ExportEvent & { event: 'error' }): DetailGuidanceError {
   const known = errorCodes.find((each) => each === code) ?? ('EXPORT_FAILED' satisfies ErrorCode);
   return new DetailGuidanceError(known, message, {
-    ...(found === undefined ? {} : { found }),
+    ...(received === undefined ? {} : { received }),
     ...(expected === undefined ? {} : { expected }),
   });
 }

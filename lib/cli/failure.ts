@@ -12,10 +12,10 @@ import { Interrupted } from './interrupt';
  */
 export function reportError(error: unknown, json: boolean): number {
   if (error instanceof CommanderError && error.exitCode === 0) return 0;
-  const { code, message, exitCode, found, expected } = describe(error);
+  const { code, message, exitCode, received, expected } = describe(error);
   process.stderr.write(`${code}: ${message}\n`);
   if (process.env['DEBUG'] && error instanceof Error) process.stderr.write(`${error.stack}\n`);
-  if (json) printJson({ error: { code, message, found, expected } });
+  if (json) printJson({ error: { code, message, received, expected } });
   return exitCode;
 }
 
@@ -33,7 +33,7 @@ interface Failure {
   code: string;
   message: string;
   exitCode: number;
-  found?: unknown;
+  received?: unknown;
   expected?: string;
 }
 
@@ -41,11 +41,23 @@ function describe(error: unknown): Failure {
   const interrupt = interruptOf(error);
   if (interrupt) return { code: 'ABORT_ERR', message: interrupt.message, exitCode: interrupt.exitCode };
   if (error instanceof DetailGuidanceError) {
-    return { code: error.code, message: error.message, exitCode: 1, found: error.found, expected: error.expected };
+    return {
+      code: error.code,
+      message: error.message,
+      exitCode: 1,
+      received: error.received,
+      expected: error.expected,
+    };
   }
   if (error instanceof CommanderError) {
     // A command group called without a command prints its help and has no message.
-    const message = error.message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ');
+    const message = error.message
+      .replace(/^error: /, '')
+      .replace(
+        /^option '(?:-\w, )?(--[\w-]+).*?' argument '(.*)' is invalid\. (expected .*)\.$/s,
+        "$1: $3, received '$2'",
+      )
+      .replace(/\s*\n\s*/g, ' ');
     return { code: 'BAD_OPTION', message: `${message} (see --help)`, exitCode: 1 };
   }
   const message = error instanceof Error ? error.message : String(error);

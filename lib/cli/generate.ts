@@ -4,7 +4,7 @@ import { parse as parsePath, join, resolve } from 'node:path';
 
 import { Command, Option } from 'commander';
 
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid, reasonOf } from '../validation/invalid';
 import { presetNames } from '../guidance';
 import { checkWritable } from '../files/atomic';
 import type { GenerateOptions } from '../call/generateOptions';
@@ -192,9 +192,8 @@ async function readLatents(file: string): Promise<Tensor> {
   const { tensors } = decodeSafetensors(bytes);
   const latents = tensors['latents'];
   if (!latents) {
-    throw new DetailGuidanceError('BAD_TENSOR', `${file} has no tensor named 'latents'.`, {
-      found: Object.keys(tensors),
-      expected: "a tensor 'latents' [images, channels, height, width]",
+    throw invalid(file, "a tensor 'latents' [images, channels, height, width]", Object.keys(tensors), {
+      code: 'BAD_TENSOR',
     });
   }
   return latents;
@@ -202,10 +201,6 @@ async function readLatents(file: string): Promise<Tensor> {
 
 async function readInput(file: string, what: string, expected: string): Promise<Buffer> {
   return readFile(file).catch((cause: unknown) => {
-    throw new DetailGuidanceError('BAD_OPTION', `The ${what} ${file} cannot be read.`, {
-      found: file,
-      expected,
-      cause,
-    });
+    throw invalid(file, expected, file, { shown: 'a file that cannot be read', note: reasonOf(cause), cause });
   });
 }

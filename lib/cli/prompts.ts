@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 
 import { InvalidArgumentError, type Command } from 'commander';
 
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid, reasonOf } from '../validation/invalid';
 
 export interface PromptFlags {
   prompt?: string[];
@@ -17,7 +17,7 @@ export function addPromptOptions(command: Command): Command {
 }
 
 function collect(text: string, before: string[] | undefined): string[] {
-  if (text.trim() === '') throw new InvalidArgumentError('a prompt with words would be right.');
+  if (text.trim() === '') throw new InvalidArgumentError('expected a prompt with words.');
   return [...(before ?? []), text];
 }
 
@@ -28,18 +28,13 @@ function collect(text: string, before: string[] | undefined): string[] {
  */
 export async function readPrompts({ prompt = [], prompts }: PromptFlags): Promise<string[] | undefined> {
   if (prompts === undefined) return prompt.length > 0 ? prompt : undefined;
-  const refuse = (why: string, cause?: unknown): never => {
-    const expected = 'a text file with a prompt on each line';
-    throw new DetailGuidanceError('BAD_OPTION', `--prompts ${prompts} ${why}; ${expected} would be right.`, {
-      found: prompts,
-      expected,
-      cause,
-    });
-  };
-  const text = await readFile(prompts, 'utf8').catch((cause: unknown) => refuse('cannot be read', cause));
+  const expected = 'a text file with a prompt on each line';
+  const text = await readFile(prompts, 'utf8').catch((cause: unknown) => {
+    throw invalid('--prompts', expected, prompts, { note: reasonOf(cause), cause });
+  });
   const lines = text.split(/\r?\n/).map((line) => line.trim());
   const found = lines.filter((line) => line !== '');
-  if (found.length === 0) refuse('has no prompt in it');
+  if (found.length === 0) throw invalid('--prompts', expected, prompts, { note: 'it has none' });
   return [...prompt, ...found];
 }
 

@@ -3,13 +3,13 @@ import { InvalidArgumentError } from 'commander';
 
 export function parseNumber(text: string): number {
   const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('A finite number would be right.');
+  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('expected a finite number.');
   return value;
 }
 
 export function parseWhole(text: string): number {
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(Number(text))) {
-    throw new InvalidArgumentError('A whole number from 0 would be right.');
+    throw new InvalidArgumentError('expected a whole number from 0.');
   }
   return Number(text);
 }
@@ -19,7 +19,7 @@ export function parseChannels(text: string): number[] | 'auto' {
   if (text === 'auto') return 'auto';
   return text.split(',').map((part) => {
     if (!/^\s*\d+\s*$/.test(part))
-      throw new InvalidArgumentError("'auto' or channel numbers such as 12,49,32 would be right.");
+      throw new InvalidArgumentError("expected 'auto' or channel numbers such as 12,49,32.");
     return Number(part);
   });
 }
@@ -37,7 +37,7 @@ export function parseNumbers(text: string): number[] {
 /** `blocks.*`, `blocks.3:attention`, `blocks.3:output:text`. */
 export function parseSite(text: string): { path: string; tap?: string; stream?: string } {
   const [path, tap, stream, ...more] = text.split(':');
-  if (!path || more.length > 0) throw new InvalidArgumentError('path, path:tap or path:tap:stream would be right.');
+  if (!path || more.length > 0) throw new InvalidArgumentError('expected path, path:tap or path:tap:stream.');
   return { path, ...(tap ? { tap } : {}), ...(stream ? { stream } : {}) };
 }
 

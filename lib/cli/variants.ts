@@ -1,6 +1,6 @@
 /** The demo's five columns: the same model and noise under five guidances, with what the sheet prints about each. */
 import type { Bundle } from '../bundle';
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import type { GuidanceOptions } from '../guidance';
 import type { SheetColumn } from '../image/sheet';
 
@@ -23,9 +23,7 @@ export function demoVariants(guidance: GuidanceOptions, bundle: Bundle): Variant
   const { classifierFree, detail } = guidance;
   if (!classifierFree || !detail) {
     const missing = classifierFree ? 'Detail Guidance (--detail-scale)' : 'classifier-free guidance (--cfg-scale)';
-    throw new DetailGuidanceError('BAD_OPTION', `The demo compares guidances and needs a scale for ${missing}.`, {
-      expected: 'a --cfg-scale other than 1 and a --detail-scale other than 0',
-    });
+    throw invalid('The guidance of the demo', `a scale for ${missing}`, undefined);
   }
   if (Array.isArray(detail)) throw new TypeError('Flags describe one degraded branch.');
   const disrupt = Object.fromEntries(Object.entries(detail).filter(([option]) => !guidanceOnly.includes(option)));

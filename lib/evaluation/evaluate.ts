@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { AbortError } from '../validation/errors';
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import type { GuidanceOptions } from '../guidance';
 import { writeFileAtomic } from '../files/atomic';
 import { parse } from '../validation/parse';
@@ -141,12 +141,7 @@ async function chooseSettings(pipeline: Pipeline, request: EvaluateRequest): Pro
   const names = asked.map(({ name }) => name);
   const wrong = names.find((name, index) => names.indexOf(name) !== index || name === 'reference');
   if (wrong !== undefined) {
-    throw new DetailGuidanceError(
-      'BAD_OPTION',
-      `options.settings has the name '${wrong}' ${wrong === 'reference' ? 'which is taken' : 'twice'}; names that differ ` +
-        'would be right.',
-      { found: wrong, expected: "names that differ, other than 'reference'" },
-    );
+    throw invalid('options.settings', "names that differ, other than 'reference'", wrong);
   }
   // Planning finds what is wrong with a guidance before hours of sampling.
   const contents = await pictureRequest(pipeline, request, 0, 1);
@@ -161,11 +156,9 @@ async function loadNetworks(pipeline: Pipeline, request: EvaluateRequest): Promi
   const { bundle, device } = pipeline;
   const features = request.features ?? bundleNetwork('features', bundle);
   if (!features) {
-    throw new DetailGuidanceError(
-      'BAD_OPTION',
-      `options.features is missing, and the bundle ${bundle.name} brings no feature network; a TorchScript file would be right.`,
-      { expected: 'the path of a TorchScript file' },
-    );
+    throw invalid('options.features', 'the path of a TorchScript file', undefined, {
+      note: `the bundle ${bundle.name} brings no feature network`,
+    });
   }
   const classifier = request.classifier === undefined ? bundleNetwork('file', bundle) : request.classifier;
   const loaded = await PictureNetwork.load(features, device, request.signal);
@@ -187,12 +180,10 @@ async function checkNetworks({ bundle }: Pipeline, set: PictureSet, { features, 
   const scores = await classifier?.run(few, set);
   const { conditioning } = bundle;
   if (!scores || conditioning.kind !== 'class' || scores.width === conditioning.numClasses) return;
-  throw new DetailGuidanceError(
-    'BAD_TENSOR',
-    `The classifier '${classifier!.record.name}' knows ${scores.width} classes, and the bundle ${bundle.name} has ` +
-      `${conditioning.numClasses}; a classifier of the bundle's classes, or none (null), would be right.`,
-    { found: scores.width, expected: `${conditioning.numClasses} classes` },
-  );
+  throw invalid(`The classifier '${classifier!.record.name}'`, `${conditioning.numClasses} classes`, scores.width, {
+    code: 'BAD_TENSOR',
+    note: `those of the bundle ${bundle.name}; null for no classifier`,
+  });
 }
 
 /** What the figures depend on. */
@@ -254,7 +245,7 @@ function resultOf(
       Number(images) <= width
         ? [
             `${images} ${which} images are too few for a covariance of ${width} features: it is singular, and the Fréchet ` +
-              `distance says little. More than ${width} would be right, better ten times as many.`,
+              `distance says little; take more than ${width}, better ten times as many.`,
           ]
         : [],
     ),

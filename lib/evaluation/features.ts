@@ -1,5 +1,5 @@
 /** A set of feature vectors: what every metric of a distribution works on. */
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 
 export interface Features {
   /** Row-major [count, width]. */
@@ -41,9 +41,5 @@ export function joinFeatures(parts: readonly Features[], width: number): Feature
 /** @throws BAD_TENSOR when two sets come from different networks */
 export function checkSameWidth(a: Features, b: Features): void {
   if (a.width === b.width) return;
-  throw new DetailGuidanceError(
-    'BAD_TENSOR',
-    `The two sets have ${a.width} and ${b.width} features an image; features of one network would be right.`,
-    { found: [a.width, b.width], expected: 'sets with as many features an image' },
-  );
+  throw invalid('The second set', `${a.width} features an image, as in the first`, b.width, { code: 'BAD_TENSOR' });
 }

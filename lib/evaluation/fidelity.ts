@@ -3,7 +3,7 @@
  * the picture as a whole and for its low and its high frequencies apart. The low band is the picture under a Gaussian
  * whose transfer falls to one half at the cutoff; the high band is the rest, so the two add up to the picture.
  */
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 
 import type { Luminance } from './luminance';
 
@@ -44,11 +44,14 @@ export function splitBands(picture: Luminance, cutoff: number): Record<Band, Lum
 /** @throws BAD_TENSOR for pictures of different sizes, or under 11 x 11, the window of SSIM */
 export function fidelity(picture: Luminance, reference: Luminance): Fidelity {
   if (picture.height !== reference.height || picture.width !== reference.width) {
-    throw new DetailGuidanceError(
-      'BAD_TENSOR',
-      `A picture of ${picture.width} x ${picture.height} is compared with one of ${reference.width} x ${reference.height}; ` +
-        'pictures of one size would be right.',
-      { found: [picture.height, picture.width], expected: 'pictures of one size' },
+    throw invalid(
+      'The picture',
+      `${reference.width} x ${reference.height}, as its reference`,
+      [picture.height, picture.width],
+      {
+        code: 'BAD_TENSOR',
+        shown: `${picture.width} x ${picture.height}`,
+      },
     );
   }
   const count = reference.values.length;
@@ -77,11 +80,10 @@ export function structuralSimilarity(a: Luminance, b: Luminance): number {
   const { height, width } = a;
   const side = 2 * windowReach + 1;
   if (height < side || width < side) {
-    throw new DetailGuidanceError(
-      'BAD_TENSOR',
-      `SSIM compares windows of ${side} x ${side}; a picture of ${width} x ${height} is too small for it.`,
-      { found: [height, width], expected: `at least ${side} x ${side} pixels` },
-    );
+    throw invalid('The picture', `at least ${side} x ${side}, the window of SSIM`, [height, width], {
+      code: 'BAD_TENSOR',
+      shown: `${width} x ${height}`,
+    });
   }
   const smooth = (values: Float64Array) => blurred({ values, height, width }, windowSigma, windowReach / windowSigma);
   const product = (x: Luminance, y: Luminance) => x.values.map((value, place) => value * y.values[place]!);

@@ -9,7 +9,7 @@
  */
 import { EigenvalueDecomposition, Matrix } from 'ml-matrix';
 
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 
 import { covariance, type Moments } from './moments';
 
@@ -42,11 +42,7 @@ export function frechetDistance(reference: Gaussian, generated: Moments): number
 function covarianceMatrix(moments: Moments): Matrix {
   const values = covariance(moments);
   if (!values.every(Number.isFinite)) {
-    throw new DetailGuidanceError(
-      'BAD_TENSOR',
-      'The features have values that are not finite; pictures and a network that give finite features would be right.',
-      { found: 'NaN or infinite', expected: 'finite features' },
-    );
+    throw invalid('The features', 'finite values', undefined, { code: 'BAD_TENSOR', shown: 'NaN or infinities' });
   }
   return Matrix.from1DArray(moments.width, moments.width, values);
 }

@@ -1,7 +1,7 @@
 /** The options of `runInterventions`, and the interventions that it makes by default. */
 import { z } from 'zod';
 
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import { guidanceSchema, type GuidanceOptions } from '../guidance';
 import { channelsSchema } from '../guidance/channels';
 import { abortSignal, either, finite, list, strictObject, text, whole } from '../validation/vocabulary';
@@ -92,9 +92,7 @@ export function defaultInterventions(
 /** The block that 'auto' means. @throws BAD_OPTION for a bundle that records none */
 function recordedLayer({ massiveActivations, name }: Pipeline['bundle']): number {
   if (massiveActivations) return massiveActivations.layer;
-  throw new DetailGuidanceError(
-    'BAD_OPTION',
-    `options.layer is 'auto', but the bundle ${name} records no massive activations; a block index would be right.`,
-    { found: 'auto', expected: 'a block index from 0' },
-  );
+  throw invalid('options.layer', 'a block index from 0', 'auto', {
+    note: `the bundle ${name} records no massive activations`,
+  });
 }

@@ -2,7 +2,8 @@
  * What disrupting hidden states does to the picture: disruption of the massive activations against its controls, every
  * picture beside the undisturbed one of the same seed.
  */
-import { AbortError, DetailGuidanceError } from '../validation/errors';
+import { AbortError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import type { GuidanceOptions } from '../guidance';
 import { parse } from '../validation/parse';
 import type { Pipeline } from '../pipeline';
@@ -36,11 +37,7 @@ export async function runInterventions(
   const asked = request.interventions ?? defaultInterventions(request, pipeline.bundle);
   const twice = asked.find(({ name }, index) => asked.findIndex((other) => other.name === name) !== index);
   if (twice) {
-    throw new DetailGuidanceError(
-      'BAD_OPTION',
-      `options.interventions has the name '${twice.name}' twice; names that differ would be right.`,
-      { found: twice.name, expected: 'names that differ' },
-    );
+    throw invalid('options.interventions', 'names that differ', twice.name, { shown: `'${twice.name}' twice` });
   }
   const contents = await pictureRequest(pipeline, request, 0, 1);
   const planned = asked.map(({ name, guidance }) => ({

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import { writeFileAtomic } from '../files/atomic';
 import { decodeSafetensors, encodeSafetensors, type Tensor } from '../tensor';
 
@@ -130,12 +130,11 @@ async function readMeasurement(file: string, count: number): Promise<Measurement
   const read = (name: string): Features => {
     const { data, shape, dtype } = tensors[name] ?? { shape: [], dtype: 'nothing' };
     if (dtype !== 'float32' || shape[0] !== count) {
-      throw new DetailGuidanceError(
-        'BAD_TENSOR',
-        `${file} has '${name}' as ${dtype} [${shape.join(', ')}]; float32 with ${count} rows would be right. Remove the ` +
-          'file, and the evaluation makes it again.',
-        { found: shape, expected: `float32 [${count}, …]` },
-      );
+      throw invalid(`'${name}' in ${file}`, `float32 with ${count} rows`, shape, {
+        code: 'BAD_TENSOR',
+        shown: `${dtype} [${shape.join(', ')}]`,
+        note: 'remove the file, and the evaluation makes it again',
+      });
     }
     return { values: data as Float32Array, count, width: shape[1] ?? 1 };
   };

@@ -3,7 +3,7 @@
  * and LeVeque ("Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979) where sets are
  * joined: sums of raw squares would cancel.
  */
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 
 import type { Features } from './features';
 import type { Pace } from './pace';
@@ -66,11 +66,7 @@ export function joinMoments(one: Moments, other: Moments): Moments {
  */
 export function covariance({ count, scatter }: Moments): Float64Array {
   if (count < 2) {
-    throw new DetailGuidanceError(
-      'BAD_OPTION',
-      `A covariance needs at least 2 images; this set has ${count}. More than there are features would be right.`,
-      { found: count, expected: 'at least 2 images, better more than features' },
-    );
+    throw invalid('A covariance', 'at least 2 images, better more than features', count);
   }
   return scatter.map((value) => value / (count - 1));
 }

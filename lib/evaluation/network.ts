@@ -6,6 +6,7 @@ import { z } from 'zod';
 import type { Bundle } from '../bundle';
 import { loadComponent, type Component } from '../model/component';
 import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import { resize } from '../image/resize';
 import { choice, either, finite, flag, list, strictObject, text, whole } from '../validation/vocabulary';
 import { elementCount, toFloat32, type Tensor } from '../tensor';
@@ -117,25 +118,21 @@ export class PictureNetwork {
   }
 
   #features(output: Tensor | undefined, [count = 0, ...picture]: number[]): Features {
-    const given = `The network '${this.record.name}', given pictures [${[count, ...picture].join(', ')}],`;
+    const given = `The network '${this.record.name}', given pictures [${[count, ...picture].join(', ')}]`;
     // Networks that end in a pooling leave [N, width, 1, 1].
     const sizes = output?.shape.filter((size, axis) => axis < 2 || size !== 1);
     if (!output || !sizes || sizes.length !== 2 || sizes[0] !== count || !/float/.test(output.dtype)) {
       const found = output ? `${output.dtype} [${output.shape.join(', ')}]` : 'nothing';
       const expected = `floating-point [${count}, features]`;
-      throw new DetailGuidanceError('BAD_TENSOR', `${given} returns ${found}; ${expected} would be right.`, {
-        found,
-        expected,
-      });
+      throw invalid(`The output of ${given}`, expected, found, { code: 'BAD_TENSOR', shown: found });
     }
     const values = toFloat32(output);
     const wrong = values.findIndex((value) => !Number.isFinite(value));
     if (wrong >= 0) {
-      throw new DetailGuidanceError(
-        'BAD_TENSOR',
-        `${given} returns ${values[wrong]}; finite numbers would be right. Its range of input values may be another.`,
-        { found: values[wrong], expected: 'finite features' },
-      );
+      throw invalid(`The output of ${given}`, 'finite numbers', values[wrong], {
+        code: 'BAD_TENSOR',
+        note: 'its range of input values may be another',
+      });
     }
     return { values, count, width: elementCount(sizes.slice(1)) };
   }
@@ -143,11 +140,15 @@ export class PictureNetwork {
   /** libtorch's own message speaks of matrices; what was put in says more. */
   #explained(error: unknown, shape: number[]): unknown {
     if (!(error instanceof DetailGuidanceError) || error.code !== 'MODEL_FAILED') return error;
-    return new DetailGuidanceError(
-      'MODEL_FAILED',
-      `The network '${this.record.name}' cannot take pictures [${shape.join(', ')}]: the size and channels that it was made ` +
-        `for would be right. ${error.message}`,
-      { found: shape, expected: 'the input size and channels of the network', cause: error },
+    return invalid(
+      `The network '${this.record.name}'`,
+      'pictures of the size and channels that it was made for',
+      shape,
+      {
+        code: 'MODEL_FAILED',
+        note: error.message,
+        cause: error,
+      },
     );
   }
 }

@@ -27,7 +27,7 @@ const settingSchema = strictObject({
   /** As `generate` takes it. Default: the bundle's. */
   guidance: either(
     [guidanceSchema, choice(presetNames)],
-    'an object of techniques, or the name of a preset,',
+    'an object of techniques, or the name of a preset',
   ).optional(),
 });
 

@@ -2,7 +2,8 @@
 import { open, readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
 
-import { DetailGuidanceError } from '../validation/errors';
+import { type DetailGuidanceError } from '../validation/errors';
+import { invalid, reasonOf } from '../validation/invalid';
 import { decodeSafetensors, type Tensor } from '../tensor';
 
 import { readNpyHeader } from './npy';
@@ -19,21 +20,13 @@ async function openNpy(file: string): Promise<PictureSet> {
   try {
     const { dtype, fortranOrder, shape, offset } = await readNpyHeader(handle, file);
     if (dtype !== '|u1' || fortranOrder) {
-      throw unfit(
-        file,
-        fortranOrder ? 'is in Fortran order' : `has the dtype ${dtype}`,
-        'uint8 in C order (dtype |u1)',
-      );
+      throw unfit(file, 'uint8 in C order (dtype |u1)', fortranOrder ? 'Fortran order' : `the dtype ${dtype}`);
     }
     const sizes = pictureSizes(file, shape);
     const each = sizes.height * sizes.width * sizes.channels;
     const { size } = await handle.stat();
     if (size !== offset + sizes.count * each) {
-      throw unfit(
-        file,
-        `has ${size} bytes for the shape [${shape.join(', ')}]`,
-        `${offset + sizes.count * each} bytes`,
-      );
+      throw unfit(file, `${offset + sizes.count * each} bytes for the shape [${shape.join(', ')}]`, `${size}`);
     }
     return {
       ...sizes,
@@ -69,17 +62,16 @@ async function openSafetensors(file: string): Promise<PictureSet> {
 /** The tensors `images` (uint8) and `labels` of a safetensors file. @throws BAD_TENSOR */
 export async function readPictureTensors(file: string): Promise<{ images: Tensor; labels: Int32Array | null }> {
   const bytes = await readFile(file).catch((cause: unknown) => {
-    throw new DetailGuidanceError('BAD_OPTION', `The file ${file} cannot be read.`, { found: file, cause });
+    throw invalid(file, 'a file that can be read', file, { shown: 'another', note: reasonOf(cause), cause });
   });
   const { tensors } = decodeSafetensors(bytes);
   const { images, labels } = tensors;
   if (images?.dtype !== 'uint8') {
-    const found = images ? `has the tensor 'images' in ${images.dtype}` : "has no tensor 'images'";
-    throw unfit(file, found, "a tensor 'images' of uint8 [N, H, W, 1 or 3], 0 black to 255 white,");
+    throw unfit(file, "a tensor 'images' of uint8 [N, H, W, 1 or 3]", images?.dtype ?? 'no tensor of that name');
   }
   if (labels === undefined) return { images, labels: null };
   if ((labels.dtype !== 'int64' && labels.dtype !== 'int32') || labels.data.length !== images.shape[0]) {
-    throw unfit(file, `has 'labels' as ${labels.dtype} [${labels.shape.join(', ')}]`, `int64 [${images.shape[0]}]`);
+    throw unfit(file, `'labels' as int64 [${images.shape[0]}]`, `${labels.dtype} [${labels.shape.join(', ')}]`);
   }
   return { images, labels: Int32Array.from(labels.data as BigInt64Array | Int32Array, Number) };
 }
@@ -92,9 +84,9 @@ export function pictureSizes(
   const [count = 0, height = 0, width = 0, channels = 1] = shape;
   const known = (shape.length === 3 || shape.length === 4) && (channels === 1 || channels === 3);
   if (known && count > 0 && height > 0 && width > 0) return { count, height, width, channels };
-  throw unfit(file, `has the shape [${shape.join(', ')}]`, '[N, H, W] or [N, H, W, 1 or 3], pictures first,');
+  throw unfit(file, 'pictures [N, H, W] or [N, H, W, 1 or 3]', `[${shape.join(', ')}]`);
 }
 
-function unfit(file: string, found: string, expected: string): DetailGuidanceError {
-  return new DetailGuidanceError('BAD_TENSOR', `${file} ${found}; ${expected} would be right.`, { found, expected });
+function unfit(file: string, expected: string, received: string): DetailGuidanceError {
+  return invalid(file, expected, received, { code: 'BAD_TENSOR', shown: received });
 }

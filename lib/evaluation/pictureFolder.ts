@@ -2,7 +2,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid, reasonOf } from '../validation/invalid';
 import { decodeJpeg } from '../image/jpeg';
 import { decodePng, type Raster } from '../image/png';
 
@@ -36,14 +36,11 @@ export async function openPictureFolder(folder: string, files: string[]): Promis
         const picture = await readPicture(file);
         if (picture.height !== height || picture.width !== width || picture.channels > channels) {
           const describe = (each: PixelRaster) => `${each.width} x ${each.height} with ${each.channels} channels`;
-          throw new DetailGuidanceError(
-            'BAD_TENSOR',
-            `${file} is ${describe(picture)}, but the first picture of ${folder} is ` +
-              `${describe({ height, width, channels, pixels })}; pictures of one size would be right.`,
-            {
-              found: [picture.height, picture.width, picture.channels],
-              expected: `[${height}, ${width}, ${channels}]`,
-            },
+          throw invalid(
+            file,
+            `${describe({ height, width, channels, pixels })}, as the first picture of ${folder}`,
+            [picture.height, picture.width, picture.channels],
+            { code: 'BAD_TENSOR', shown: describe(picture) },
           );
         }
         pixels.set(withChannels(picture, channels), (index - from) * size);
@@ -67,15 +64,15 @@ interface PixelRaster {
  */
 export async function readPicture(file: string): Promise<PixelRaster> {
   const bytes = await readFile(file).catch((cause: unknown) => {
-    throw new DetailGuidanceError('BAD_OPTION', `The picture ${file} cannot be read.`, { found: file, cause });
+    throw invalid(file, 'a picture that can be read', file, { shown: 'another', note: reasonOf(cause), cause });
   });
   try {
     return extname(file).toLowerCase() === '.png' ? opaque(decodePng(bytes)) : decodeJpeg(bytes);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new DetailGuidanceError('BAD_TENSOR', `The picture ${file} cannot be used: ${reason}`, {
-      found: file,
-      expected: 'a whole PNG or JPEG file without transparency',
+    throw invalid(file, 'a whole PNG or JPEG without transparency', file, {
+      code: 'BAD_TENSOR',
+      shown: 'another',
+      note: reasonOf(cause),
       cause,
     });
   }

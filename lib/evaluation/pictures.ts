@@ -4,7 +4,8 @@ import { createReadStream } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 
-import { AbortError, DetailGuidanceError } from '../validation/errors';
+import { AbortError, type DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 
 import { openPictureFolder, pictureFiles } from './pictureFolder';
 import { openPictureArray } from './pictureArray';
@@ -23,16 +24,16 @@ const expected =
  */
 export async function openPictures(path: string): Promise<PictureSet> {
   const found = await stat(path).catch((cause: unknown) => {
-    throw refused(path, 'there is nothing there', cause);
+    throw refused(path, 'nothing', cause);
   });
   if (!found.isDirectory()) {
     const kind = extname(path).toLowerCase();
     if (kind === '.npy' || kind === '.safetensors') return openPictureArray(path);
-    throw refused(path, `its name ends in '${kind}'`);
+    throw refused(path, kind === '' ? 'a file without suffix' : `a ${kind} file`);
   }
   if ((await readdir(path)).some((name) => shardPattern.test(name))) return openShards(path);
   const files = await pictureFiles(path);
-  if (files.length === 0) throw refused(path, 'the folder has no PNG or JPEG files');
+  if (files.length === 0) throw refused(path, 'a folder without any');
   return openPictureFolder(path, files);
 }
 
@@ -44,7 +45,7 @@ export async function openPictures(path: string): Promise<PictureSet> {
 export async function fingerprintOf(path: string, signal?: AbortSignal): Promise<string> {
   const digest = createHash('sha256');
   const found = await stat(path).catch((cause: unknown) => {
-    throw refused(path, 'there is nothing there', cause);
+    throw refused(path, 'nothing', cause);
   });
   if (found.isDirectory()) {
     const names = (await readdir(path, { recursive: true })).sort();
@@ -62,10 +63,6 @@ export async function fingerprintOf(path: string, signal?: AbortSignal): Promise
   return digest.digest('hex');
 }
 
-function refused(path: string, why: string, cause?: unknown): DetailGuidanceError {
-  return new DetailGuidanceError('BAD_OPTION', `${path} is no set of pictures: ${why}; ${expected} would be right.`, {
-    found: path,
-    expected,
-    cause,
-  });
+function refused(path: string, shown: string, cause?: unknown): DetailGuidanceError {
+  return invalid(path, expected, path, { shown, cause });
 }

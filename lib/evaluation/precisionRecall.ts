@@ -4,7 +4,7 @@
  * the manifold of the reference (fidelity). Recall: the share of reference images on the manifold of the generated ones
  * (coverage).
  */
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 
 import { checkSameWidth, firstRows, type Features } from './features';
 import type { Pace } from './pace';
@@ -32,11 +32,7 @@ export async function manifoldOf(
   const features = firstRows(all, images);
   const { count } = features;
   if (count <= neighbours) {
-    throw new DetailGuidanceError(
-      'BAD_OPTION',
-      `Precision and recall with ${neighbours} neighbours need at least ${neighbours + 1} images; there are ${count}.`,
-      { found: count, expected: `at least ${neighbours + 1} images` },
-    );
+    throw invalid('Precision and recall', `at least ${neighbours + 1} images, for ${neighbours} neighbours`, count);
   }
   // Per image the k smallest distances so far, ascending.
   const nearest = new Float64Array(count * neighbours).fill(Infinity);

@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import type { GuidanceOptions } from '../guidance';
 import type { Pipeline } from '../pipeline';
 
@@ -67,11 +67,9 @@ export async function pictureRequest(
   if (request) return request(first, count);
   const { conditioning } = bundle;
   if (conditioning.kind !== 'class') {
-    throw new DetailGuidanceError(
-      'BAD_OPTION',
-      `options.request is missing: ${bundle.name} is not conditioned by class, so what is in the pictures has to be said.`,
-      { found: conditioning.kind, expected: 'a function (first, count) that gives prompts or conditioning' },
-    );
+    throw invalid('options.request', 'a function (first, count) that gives prompts or conditioning', undefined, {
+      note: `${bundle.name} is not conditioned by class`,
+    });
   }
   return { classLabel: Array.from({ length: count }, (_, index) => (first + index) % conditioning.numClasses) };
 }

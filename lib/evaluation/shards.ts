@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import { writeFileAtomic } from '../files/atomic';
 import { encodeSafetensors } from '../tensor';
 
@@ -75,9 +75,5 @@ export async function openShards(folder: string): Promise<PictureSet> {
 function checkShard(file: string, found: number[], wanted: number[]): void {
   const { count, height, width, channels } = pictureSizes(file, found);
   if ([count, height, width, channels].every((size, axis) => size === wanted[axis])) return;
-  throw new DetailGuidanceError(
-    'BAD_TENSOR',
-    `The shard ${file} has the shape [${found.join(', ')}]; [${wanted.join(', ')}], as its neighbours, would be right.`,
-    { found, expected: `[${wanted.join(', ')}]` },
-  );
+  throw invalid(file, `[${wanted.join(', ')}], as its neighbours`, found, { code: 'BAD_TENSOR' });
 }

@@ -3,6 +3,7 @@ import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { DetailGuidanceError } from '../validation/errors';
+import { invalid, reasonOf } from '../validation/invalid';
 import { writeFileAtomic } from '../files/atomic';
 
 /** Facts that decide what the files in a folder hold, as plain JSON. */
@@ -19,21 +20,20 @@ export async function claimFolder(folder: string, file: string, state: State, re
   const names = await readdir(folder).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code === 'ENOENT') return [];
     throw new DetailGuidanceError('OUTPUT_UNWRITABLE', `${folder} cannot be used: ${cause.message}.`, {
-      found: cause.code,
+      received: cause.code,
       expected: 'a folder, or a name that is free',
       cause,
     });
   });
   if (names.length > 0 && !resume) {
-    throw new DetailGuidanceError(
-      'OUTPUT_EXISTS',
-      `${folder} has files in it; a new folder would be right, or \`resume\` to go on with an evaluation that is there.`,
-      { found: names.slice(0, 5), expected: 'a folder that does not exist or is empty' },
-    );
+    throw invalid(folder, 'a folder that does not exist or is empty', names.slice(0, 5), {
+      code: 'OUTPUT_EXISTS',
+      note: '`resume` goes on with an evaluation that is there',
+    });
   }
   await mkdir(folder, { recursive: true }).catch((cause: Error) => {
     throw new DetailGuidanceError('OUTPUT_UNWRITABLE', `The folder ${folder} cannot be made: ${cause.message}.`, {
-      found: folder,
+      received: folder,
       expected: 'a folder that this user may write to',
       cause,
     });
@@ -42,9 +42,8 @@ export async function claimFolder(folder: string, file: string, state: State, re
   const kept = await readState(path);
   if (kept) return refuseChanges(folder, kept, state);
   if (names.length > 0) {
-    throw new DetailGuidanceError('BAD_OPTION', `${folder} has no ${file}: there is no evaluation to resume.`, {
-      found: names.slice(0, 5),
-      expected: 'the folder of an evaluation that was interrupted',
+    throw invalid(folder, 'the folder of an evaluation that was interrupted', names.slice(0, 5), {
+      note: `it has no ${file}`,
     });
   }
   await writeFileAtomic(path, jsonBytes(state));
@@ -60,9 +59,9 @@ async function readState(path: string): Promise<State | null> {
   try {
     return JSON.parse(text) as State;
   } catch (cause) {
-    throw new DetailGuidanceError('BAD_OPTION', `${path} is not JSON; the folder of an evaluation would be right.`, {
-      found: path,
-      expected: 'the folder of an evaluation that was interrupted',
+    throw invalid(path, 'JSON of an evaluation that was interrupted', path, {
+      shown: 'other text',
+      note: reasonOf(cause),
       cause,
     });
   }
@@ -75,10 +74,5 @@ function refuseChanges(folder: string, kept: State, state: State): void {
   );
   if (changed === undefined) return;
   const [before, asked] = [kept[changed], now[changed]].map((value) => JSON.stringify(value) ?? 'nothing');
-  throw new DetailGuidanceError(
-    'BAD_OPTION',
-    `The evaluation in ${folder} was begun with ${changed} ${before}, and is asked to go on with ${asked}; the same, or ` +
-      'another folder, would be right.',
-    { found: now[changed], expected: `${changed} ${before}` },
-  );
+  throw invalid(folder, `${changed} ${before}, with which this evaluation was begun`, now[changed], { shown: asked! });
 }

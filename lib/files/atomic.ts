@@ -77,7 +77,7 @@ export function unwritable(path: string, cause: unknown): DetailGuidanceError {
   const known = code === undefined ? undefined : reasons[code];
   const reason = known?.[0] ?? (cause instanceof Error ? cause.message : String(cause));
   return new DetailGuidanceError('OUTPUT_UNWRITABLE', `${path} cannot be written: ${reason}.`, {
-    found: code,
+    received: code,
     expected: known?.[1] ?? 'a file name in a folder that this user may write to',
     cause,
   });

@@ -69,7 +69,7 @@ function unwritable(out: string, cause: unknown): DetailGuidanceError {
   };
   const reason = (code && reasons[code]) ?? (cause instanceof Error ? cause.message : String(cause));
   return new DetailGuidanceError('OUTPUT_UNWRITABLE', `The folder ${out} cannot be written: ${reason}.`, {
-    found: code,
+    received: code,
     expected: 'a folder that does not exist, in one that does',
     cause,
   });

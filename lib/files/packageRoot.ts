@@ -41,7 +41,7 @@ function findRoot(): string {
       'ADDON_NOT_BUILT',
       `${NAME} was bundled into ${start}, and its own files (the native addon, the embedded model) are not to be found ` +
         `from there: mark '${NAME}' as external in the bundler and install it beside the bundle.`,
-      { found: start, expected: `${NAME} in a node_modules folder at or above it`, cause },
+      { received: start, expected: `${NAME} in a node_modules folder at or above it`, cause },
     );
   }
 }
@@ -64,6 +64,6 @@ function unpacked(folder: string): string {
     'ADDON_NOT_BUILT',
     `${NAME} is packed inside ${folder}, where neither the addon nor a model can be read: unpack it (electron-builder: ` +
       `asarUnpack: '**/node_modules/${NAME}/**'; Electron Forge: the auto-unpack-natives plugin and unpackDir).`,
-    { found: folder, expected: beside },
+    { received: folder, expected: beside },
   );
 }

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 import { describedBy } from '../validation/describedBy';
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import { either, list, whole } from '../validation/vocabulary';
 
 import type { GuidanceContext } from './term';
@@ -32,12 +32,7 @@ export function chooseChannels(
   if (channels === 'auto') return [...recorded(option, context).channels];
   const beyond = isBlock ? channels.find((channel) => channel >= context.hiddenChannels) : undefined;
   if (beyond === undefined) return [...new Set(channels)];
-  const expected = `0 to ${context.hiddenChannels - 1}`;
-  throw new DetailGuidanceError(
-    'CHANNEL_OUT_OF_RANGE',
-    `${option} has channel ${beyond}; this model's hidden state has the channels ${expected}.`,
-    { found: beyond, expected },
-  );
+  throw invalid(option, `channels from 0 to ${context.hiddenChannels - 1}`, beyond, { code: 'CHANNEL_OUT_OF_RANGE' });
 }
 
 /** The layer to disrupt by default: the one the bundle records. */
@@ -47,9 +42,5 @@ export function recordedLayer(option: string, context: Pick<GuidanceContext, 'ma
 
 function recorded(option: string, { massiveActivations }: Pick<GuidanceContext, 'massiveActivations'>) {
   if (massiveActivations) return massiveActivations;
-  throw new DetailGuidanceError(
-    'BAD_OPTION',
-    `${option} is 'auto', but this bundle records no massive activations; an explicit choice would be right.`,
-    { found: 'auto', expected: 'an explicit choice, or a bundle with massiveActivations' },
-  );
+  throw invalid(option, 'an explicit choice', 'auto', { note: 'this bundle records no massive activations' });
 }

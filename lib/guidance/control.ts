@@ -8,7 +8,7 @@
 import { z } from 'zod';
 
 import { describedBy } from '../validation/describedBy';
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import type { PlanEdit } from '../native';
 import { either, finite, strictObject, whole } from '../validation/vocabulary';
 
@@ -71,11 +71,9 @@ export function controlledEdit(
   const excluded = new Set([...disrupted, ...(massiveActivations?.channels ?? [])]);
   const others = middleRanks(layer, context).filter((channel) => !excluded.has(channel));
   if (others.length < disrupted.length) {
-    throw new DetailGuidanceError(
-      'BAD_OPTION',
-      `${option}.control needs ${disrupted.length} channels that are not massive, but only ${others.length} are left; fewer channels would be right.`,
-      { found: disrupted.length, expected: `at most ${others.length} channels` },
-    );
+    throw invalid(`${option}.control`, `at most ${others.length} channels`, disrupted.length, {
+      note: 'as many as are left that are not massive',
+    });
   }
   const channels = draw(control.seed, others, disrupted.length);
   return { ...edit, operation: 'match', channels, reference: disrupted };

@@ -6,7 +6,7 @@
 import { z } from 'zod';
 
 import { describedBy } from '../validation/describedBy';
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import type { PlanEdit, Tap } from '../native';
 import { choice, nearest, text } from '../validation/vocabulary';
 import { checkTensor, type Tensor } from '../tensor';
@@ -147,7 +147,7 @@ function member<Name extends Operation>(name: Name) {
       if (issue.code !== 'unrecognized_keys') return 'an edit { operation, layer or path, … }';
       const unknown = (issue as unknown as { keys: string[] }).keys[0]!;
       const owners = operationsWith(unknown).map((owner) => `'${owner}'`);
-      if (owners.length > 0) return `'${name}' does not use it, ${owners.join(' and ')} would`;
+      if (owners.length > 0) return `nothing, since ${owners.join(' and ')} alone use it`;
       return nearest(unknown, Object.keys(shape));
     },
   });
@@ -226,12 +226,12 @@ function placeOf(option: string, edit: EditRequest, place: EditPlace = {}): Wher
 /** @throws BAD_OPTION for neither or both of `layer` and `path` */
 export function checkPlace(option: string, { layer, path }: EditPlace): void {
   if ((layer === undefined) !== (path === undefined)) return;
-  const problem = layer === undefined ? 'says not where it acts' : 'has both a layer and a path';
-  const expected = "either 'layer' or 'path'";
-  throw new DetailGuidanceError('BAD_OPTION', `${option} ${problem}; ${expected} would be right.`, {
-    found: problem,
-    expected,
-  });
+  throw invalid(
+    option,
+    "either 'layer' or 'path'",
+    { layer, path },
+    { shown: layer === undefined ? 'neither' : 'both' },
+  );
 }
 
 /**
@@ -307,10 +307,7 @@ export function sitesOf(
 function oneEach(option: string, value: number | number[], count: number | null): number[] {
   if (typeof value === 'number') return new Array<number>(count ?? 1).fill(value);
   if (value.length === count) return value;
-  const expected = count === null ? "a number, or 'channels' beside the list," : 'one for each channel';
-  throw new DetailGuidanceError(
-    'BAD_OPTION',
-    `${option} has ${value.length} numbers for ${count ?? 'unnamed'} channels; ${expected} would be right.`,
-    { found: value.length, expected },
-  );
+  const expected =
+    count === null ? "a number, or 'channels' beside the list" : `one number, or one for each of ${count} channels`;
+  throw invalid(option, expected, value, { shown: `${value.length} numbers` });
 }

@@ -1,5 +1,5 @@
 /** Guidance techniques, one a file; this one lists them. */
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 
 import { apg } from './apg';
 import { blur } from './blur';
@@ -111,21 +111,14 @@ function checkCombination({
 }: GuidanceRequest): void {
   const changes = Object.entries({ apg: projected, cfgZeroStar: zero }).filter(([, value]) => value !== undefined);
   const [change] = changes[0] ?? [];
-  if (change !== undefined && !cfg) throw conflict(`${change} changes classifierFree, which is not given`, 'both');
-  if (changes.length > 1) throw conflict('apg and cfgZeroStar both change classifierFree', 'one of them');
+  if (change !== undefined && !cfg)
+    throw invalid('options.guidance', 'classifierFree', undefined, { note: `${change} changes it` });
+  if (changes.length > 1) throw invalid('options.guidance', 'one change of classifierFree', changes);
   const reference = change ?? (factor ? 'rescale' : undefined);
   if (disrupted && reference !== undefined) {
-    throw conflict(`${reference} needs the conditional prediction, which disrupt replaces`, 'one of them');
+    throw invalid('options.guidance', `disrupt or ${reference}`, undefined, {
+      shown: 'both',
+      note: `${reference} needs the conditional prediction, which disrupt replaces`,
+    });
   }
-}
-
-function conflict(problem: string, expected: string): DetailGuidanceError {
-  return new DetailGuidanceError(
-    'BAD_OPTION',
-    `options.guidance does not go together: ${problem}; ${expected} would be right.`,
-    {
-      found: problem,
-      expected,
-    },
-  );
 }

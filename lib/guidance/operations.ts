@@ -10,7 +10,7 @@ import { retentionSchema } from './retention';
 
 const perChannel = either(
   [finite(), list(finite(), 'a list of numbers')],
-  'a number, or a list with one for each channel,',
+  'a number, or a list with one for each channel',
 );
 
 const hiddenStates = z.custom<Tensor>((value) => typeof value === 'object' && value !== null && 'data' in value, {

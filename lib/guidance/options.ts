@@ -70,7 +70,7 @@ export const guidanceSchema = describedBy<GuidanceOptions>()(
     embedded: embeddedSchema.optional(),
     detail: either(
       [detailSchema, list(detailSchema, 'a list of objects')],
-      'an object of options for Detail Guidance, or a list of them,',
+      'an object of options for Detail Guidance, or a list of them',
     ).optional(),
     disrupt: disruptSchema.optional(),
     slg: slgSchema.optional(),

@@ -6,7 +6,7 @@
 import { z } from 'zod';
 
 import { describedBy } from '../validation/describedBy';
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import { either, finite, list, strictObject } from '../validation/vocabulary';
 
 import type { Evaluation } from './term';
@@ -65,12 +65,10 @@ export function retentionPerEvaluation(
 ): number[] {
   if (!evaluations) {
     if (typeof retention === 'number') return [retention];
-    const expected = 'a number';
-    throw new DetailGuidanceError(
-      'BAD_OPTION',
-      `${option} is a schedule over the time, which a single run of the model has not; ${expected} would be right.`,
-      { found: retention, expected },
-    );
+    throw invalid(option, 'a number', retention, {
+      shown: 'a schedule over the time',
+      note: 'a single run of the model has no time',
+    });
   }
   const times = evaluations.map((evaluation) => evaluation.time);
   if (typeof retention === 'number') return times.map(() => retention);
@@ -86,13 +84,15 @@ export function retentionPerEvaluation(
 }
 
 function checkTable(option: string, { times, values }: { times: number[]; values: number[] }): void {
-  const expected = 'as many values as times, the times in ascending order';
   const ascending = times.every((at, index) => index === 0 || at > times[index - 1]!);
   if (times.length === values.length && ascending) return;
-  throw new DetailGuidanceError(
-    'BAD_OPTION',
-    `${option} is a table of ${times.length} times${ascending ? '' : ' out of order'} and ${values.length} values; ${expected} would be right.`,
-    { found: { times, values }, expected },
+  throw invalid(
+    option,
+    'as many values as times, the times in ascending order',
+    { times, values },
+    {
+      shown: `${times.length} times${ascending ? '' : ' out of order'} and ${values.length} values`,
+    },
   );
 }
 

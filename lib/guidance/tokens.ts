@@ -5,7 +5,7 @@
 import { z } from 'zod';
 
 import { describedBy } from '../validation/describedBy';
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import type { PlanEdit } from '../native';
 import { either, list, whole } from '../validation/vocabulary';
 import { checkTensor, toFloat32, type Tensor } from '../tensor';
@@ -25,7 +25,7 @@ export const tokensSchema = describedBy<Tokens>()(
       z.array(z.array(z.union([z.number().min(0).max(1), z.boolean()])).min(1)).min(1),
       z.custom<Tensor>((value) => typeof value === 'object' && value !== null && 'data' in value && 'shape' in value),
     ],
-    'a list of token indices from 0, or a mask of numbers from 0 to 1: rows of equal length, or a tensor [height, width],',
+    'a list of token indices from 0, or a mask of numbers from 0 to 1: rows of equal length, or a tensor [height, width]',
   ),
 );
 
@@ -49,19 +49,16 @@ export function chooseTokens(
     const indices = [...new Set(tokens as number[])].sort((a, b) => a - b);
     const beyond = isImage ? indices.find((index) => index >= rows * columns) : undefined;
     if (beyond === undefined) return indices;
-    throw new DetailGuidanceError(
-      'TOKEN_OUT_OF_RANGE',
-      `${option} has token ${beyond}; this model's ${rows} x ${columns} image tokens are numbered 0 to ${rows * columns - 1}.`,
-      { found: beyond, expected: `0 to ${rows * columns - 1}` },
-    );
+    throw invalid(option, `tokens from 0 to ${rows * columns - 1}`, beyond, {
+      code: 'TOKEN_OUT_OF_RANGE',
+      note: `this model has ${rows} x ${columns} image tokens`,
+    });
   }
   const chosen = resize(option, readMask(option, tokens as Tensor | (number | boolean)[][]), rows, columns);
   if (chosen.length > 0) return chosen;
-  throw new DetailGuidanceError(
-    'BAD_OPTION',
-    `${option} is a mask that covers at least half of none of the ${rows} x ${columns} tokens; a mask that covers some would be right.`,
-    { expected: 'a mask that covers at least half of some token' },
-  );
+  throw invalid(option, `a mask that covers at least half of one of ${rows} x ${columns} tokens`, tokens, {
+    shown: 'one that covers less',
+  });
 }
 
 /**
@@ -87,19 +84,19 @@ function readMask(option: string, mask: Tensor | (number | boolean)[][]): number
   const width = mask[0]!.length;
   const odd = mask.findIndex((row) => row.length !== width);
   if (odd === -1) return mask.map((row) => row.map(Number));
-  throw new DetailGuidanceError(
-    'BAD_TENSOR',
-    `${option} is a mask whose row ${odd} has ${mask[odd]!.length} numbers and row 0 has ${width}; rows of equal length would be right.`,
-    { found: mask[odd]!.length, expected: `${width} numbers in every row` },
-  );
+  throw invalid(option, `${width} numbers in every row of the mask`, mask[odd]!.length, {
+    code: 'BAD_TENSOR',
+    shown: `${mask[odd]!.length} in row ${odd}`,
+  });
 }
 
 function resize(option: string, mask: number[][], rows: number, columns: number): number[] {
   const height = mask.length;
   const width = mask[0]?.length ?? 0;
   if (height === 0 || width === 0) {
-    throw new DetailGuidanceError('BAD_TENSOR', `${option} is an empty mask; at least one number would be right.`, {
-      expected: 'a mask with at least one number',
+    throw invalid(option, 'a mask with at least one number', mask, {
+      code: 'BAD_TENSOR',
+      shown: 'an empty one',
     });
   }
   const chosen: number[] = [];

@@ -1,7 +1,8 @@
 /** JPEG in. */
 import { decode } from 'jpeg-js';
 
-import { DetailGuidanceError } from '../validation/errors';
+import { type DetailGuidanceError } from '../validation/errors';
+import { invalid, reasonOf } from '../validation/invalid';
 
 import type { Raster } from './png';
 
@@ -15,7 +16,7 @@ export const isJpeg = (bytes: Uint8Array): boolean => bytes[0] === 0xff && bytes
  */
 export function decodeJpeg(bytes: Uint8Array): Raster & { channels: 3 } {
   // The decoder fills what is missing with grey; a file without its end marker is not whole.
-  if (lastMarker(bytes) !== 0xffd9) throw refuse('it has no end: it is truncated');
+  if (lastMarker(bytes) !== 0xffd9) throw refuse('a truncated one');
   try {
     const { width, height, data } = decode(bytes, {
       useTArray: true,
@@ -25,16 +26,13 @@ export function decodeJpeg(bytes: Uint8Array): Raster & { channels: 3 } {
     });
     return { width, height, channels: 3, pixels: data };
   } catch (cause) {
-    throw refuse(cause instanceof Error ? cause.message : String(cause), cause);
+    throw refuse('another', cause);
   }
 }
 
-function refuse(why: string, cause?: unknown): DetailGuidanceError {
-  const expected = 'a whole JPEG';
-  return new DetailGuidanceError('BAD_TENSOR', `This JPEG cannot be read, ${why}; ${expected} would be right.`, {
-    expected,
-    cause,
-  });
+function refuse(shown: string, cause?: unknown): DetailGuidanceError {
+  const note = cause === undefined ? undefined : reasonOf(cause);
+  return invalid('This picture', 'a whole JPEG', undefined, { code: 'BAD_TENSOR', shown, note, cause });
 }
 
 /** Some writers pad the file with zeros. */

@@ -1,7 +1,7 @@
 /** PNG in and out, 8 bits a sample, with text chunks (tEXt); the same picture and text always give the same bytes. */
 import { decode, encode } from 'fast-png';
 
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid, reasonOf } from '../validation/invalid';
 
 export interface Raster {
   width: number;
@@ -39,10 +39,14 @@ export function decodePng(bytes: Uint8Array): Required<PngPicture> {
   const decoded = decodeChecked(bytes);
   const { width, height, channels, depth, data, palette, text } = decoded;
   if (depth !== 8 || palette || (channels !== 1 && channels !== 3 && channels !== 4)) {
-    throw new DetailGuidanceError(
-      'BAD_TENSOR',
-      `This PNG has ${palette ? 'a palette' : `${channels} channels of ${depth} bits`}; 1, 3 or 4 channels of 8 bits are read.`,
-      { found: { channels, depth, palette: palette !== undefined }, expected: 'grey, RGB or RGBA, 8 bits a sample' },
+    throw invalid(
+      'This PNG',
+      '1, 3 or 4 channels of 8 bits',
+      { channels, depth, palette: palette !== undefined },
+      {
+        code: 'BAD_TENSOR',
+        shown: palette ? 'a palette' : `${channels} channels of ${depth} bits`,
+      },
     );
   }
   return { width, height, channels, pixels: new Uint8Array(data.buffer, data.byteOffset, data.byteLength), text };
@@ -60,9 +64,10 @@ function decodeChecked(bytes: Uint8Array): ReturnType<typeof decode> {
   try {
     return decode(bytes, { checkCrc: true });
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new DetailGuidanceError('BAD_TENSOR', `These ${bytes.length} bytes are not a complete PNG: ${reason}.`, {
-      expected: 'the bytes of a PNG file',
+    throw invalid('This picture', 'a whole PNG', undefined, {
+      code: 'BAD_TENSOR',
+      shown: `${bytes.length} bytes`,
+      note: reasonOf(cause),
       cause,
     });
   }
@@ -71,25 +76,23 @@ function decodeChecked(bytes: Uint8Array): ReturnType<typeof decode> {
 function checkRaster({ width, height, channels, pixels }: Raster): void {
   for (const [name, value] of Object.entries({ width, height })) {
     if (!Number.isInteger(value) || value < 1 || value > 0x7fffffff) {
-      throw new DetailGuidanceError('BAD_TENSOR', `A picture's ${name} is a whole number from 1, not ${value}.`, {
-        found: value,
-        expected: 'a whole number from 1',
-      });
+      throw invalid(`The picture's ${name}`, 'a whole number from 1', value, { code: 'BAD_TENSOR' });
     }
   }
   if (channels !== 1 && channels !== 3 && channels !== 4) {
-    throw new DetailGuidanceError('BAD_TENSOR', `A picture has 1, 3 or 4 channels, not ${String(channels)}.`, {
-      found: channels,
-      expected: '1 (grey), 3 (RGB) or 4 (RGBA)',
-    });
+    throw invalid("The picture's channels", '1 (grey), 3 (RGB) or 4 (RGBA)', channels, { code: 'BAD_TENSOR' });
   }
   const expected = width * height * channels;
   if (!(pixels instanceof Uint8Array) || pixels.length !== expected) {
     const found = pixels instanceof Uint8Array ? `${pixels.length} bytes` : typeof pixels;
-    throw new DetailGuidanceError(
-      'BAD_TENSOR',
-      `A picture of ${width} x ${height} with ${channels} channels has ${expected} bytes of pixels, not ${found}.`,
-      { found, expected: `Uint8Array of ${expected}` },
+    throw invalid(
+      `A picture of ${width} x ${height} with ${channels} channels`,
+      `a Uint8Array of ${expected}`,
+      pixels,
+      {
+        code: 'BAD_TENSOR',
+        shown: found,
+      },
     );
   }
 }
@@ -97,22 +100,11 @@ function checkRaster({ width, height, channels, pixels }: Raster): void {
 function checkText(keyword: string, value: string): void {
   // Keywords: Latin-1 by the PNG specification; ASCII without outer spaces is what every reader agrees on.
   if (!/^[!-~]([ -~]{0,77}[!-~])?$/.test(keyword)) {
-    throw new DetailGuidanceError(
-      'BAD_OPTION',
-      `A PNG text keyword has 1 to 79 ASCII characters: '${keyword}' does not fit.`,
-      {
-        found: keyword,
-        expected: '1 to 79 printable ASCII characters, no space at either end',
-      },
-    );
+    throw invalid('The keyword of a PNG text', '1 to 79 printable ASCII characters without space at the ends', keyword);
   }
   if (!/^[\n -~]*$/.test(value)) {
-    throw new DetailGuidanceError(
-      'BAD_OPTION',
-      `The PNG text '${keyword}' has characters outside ASCII; escape them first.`,
-      {
-        expected: 'printable ASCII and newlines; asciiJson() writes JSON that way',
-      },
-    );
+    throw invalid(`The PNG text '${keyword}'`, 'printable ASCII and newlines', value, {
+      note: 'asciiJson() writes JSON so',
+    });
   }
 }

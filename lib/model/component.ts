@@ -2,7 +2,8 @@
 import { z } from 'zod';
 
 import { resolveDevice } from './device';
-import { AbortError, DetailGuidanceError, wrapNative } from '../validation/errors';
+import { AbortError, type DetailGuidanceError, wrapNative } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import { native, type NativeComponent } from '../native';
 import { parse } from '../validation/parse';
 import { abortSignal, choice, flag, strictObject } from '../validation/vocabulary';
@@ -123,9 +124,8 @@ export class Component {
 }
 
 function disposed(): DetailGuidanceError {
-  return new DetailGuidanceError(
-    'DISPOSED',
-    'This component has been disposed of; one that is still loaded would be right.',
-    { expected: 'a component that is still loaded' },
-  );
+  return invalid('This component', 'one that is loaded', undefined, {
+    code: 'DISPOSED',
+    shown: 'one that has been disposed of',
+  });
 }

@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 
 import type { BundleManifest } from '../bundle';
-import { DetailGuidanceError, wrapNative } from '../validation/errors';
+import { wrapNative } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import { native, type MemoryStatistics, type NativeAddon, type NativeLoadOptions } from '../native';
 
 /**
@@ -18,18 +19,14 @@ export function resolveDevice(wanted: string, addon: Pick<NativeAddon, 'cuda'>):
   if (wanted === 'auto') return available ? 'cuda:0' : 'cpu';
   const index = wanted === 'cuda' ? 0 : Number(wanted.slice('cuda:'.length));
   if (!available) {
-    throw new DetailGuidanceError(
-      'DEVICE_UNAVAILABLE',
-      `options.device is '${wanted}', but CUDA cannot be used: ${reason ?? 'no reason is known'}; 'cpu' or 'auto' would be right.`,
-      { found: wanted, expected: "'cpu' or 'auto'" },
-    );
+    throw invalid('options.device', "'cpu' or 'auto'", wanted, {
+      code: 'DEVICE_UNAVAILABLE',
+      note: `CUDA cannot be used: ${reason ?? 'no reason is known'}`,
+    });
   }
   if (index < devices.length) return `cuda:${index}`;
   const expected = devices.map(({ name }, number) => `'cuda:${number}' (${name})`).join(', ');
-  throw new DetailGuidanceError('DEVICE_UNAVAILABLE', `options.device is '${wanted}'; ${expected} would be right.`, {
-    found: wanted,
-    expected,
-  });
+  throw invalid('options.device', expected, wanted, { code: 'DEVICE_UNAVAILABLE' });
 }
 
 export interface ChosenDtype {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { freemem } from 'node:os';
 
 import type { BundleManifest } from '../bundle';
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import type { NativeAddon, NativeLoadOptions } from '../native';
 import type { PictureSize } from '../call/size';
 
@@ -98,11 +98,12 @@ export function refuseTooLarge(
       .map(({ bytes, fileBytes }) => (device === 'cpu' ? Math.max(bytes, fileBytes) : bytes));
     const needed = lowMemory ? Math.max(0, ...needs) : sum(needs);
     if (needed <= free) continue;
-    const ways = lowMemory ? 'a smaller bundle, or a 16 bit dtype,' : 'lowMemory, a 16 bit dtype, or another device';
-    throw new DetailGuidanceError(
-      'BUNDLE_TOO_LARGE',
-      `The bundle ${manifest.name} takes ${gigabytes(needed)} as ${dtype} on ${device}, where ${gigabytes(free)} are free; ${ways} would be right.`,
-      { found: needed, expected: `at most ${free} bytes` },
+    const ways = lowMemory ? 'a smaller bundle or a 16 bit dtype' : 'lowMemory, a 16 bit dtype or another device';
+    throw invalid(
+      `The bundle ${manifest.name} as ${dtype} on ${device}`,
+      `at most ${gigabytes(free)}, which are free`,
+      needed,
+      { code: 'BUNDLE_TOO_LARGE', shown: gigabytes(needed), note: `${ways} may help` },
     );
   }
 }

@@ -1,5 +1,5 @@
 /** Adds up guidance terms: equal branches become one, with one weight in each step. */
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import type { AdaptiveReuse, Branch, GuidanceTerm } from '../guidance';
 import type { PlanEdit } from '../native';
 import type { PlanBranch } from './types';
@@ -144,9 +144,5 @@ function isWeight(weight: number): boolean {
 function checkSum(weights: readonly number[], step: number): void {
   const sum = weights.reduce((total, weight) => total + weight, 0);
   if (Math.abs(sum - 1) <= 1e-9) return;
-  throw new DetailGuidanceError(
-    'BAD_OPTION',
-    `The weights of the guidance add up to ${sum} in step ${step}; weights that add up to 1 in every step would be right.`,
-    { found: sum, expected: 'weights that add up to 1 in every step' },
-  );
+  throw invalid('options.guidance', 'weights that add up to 1 in every step', sum, { note: `in step ${step}` });
 }

@@ -1,5 +1,5 @@
 /** Edits of one branch that touch the same values have no order that the caller could know. */
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import type { PlanEdit } from '../native';
 
 /** @throws BAD_OPTION when two edits at one site share channels and tokens */
@@ -9,11 +9,9 @@ export function checkConflicts(branch: string, edits: readonly PlanEdit[]): void
     if (!other) return;
     const what =
       other.operation === edit.operation ? `two '${edit.operation}'` : `'${other.operation}' and '${edit.operation}'`;
-    throw new DetailGuidanceError(
-      'BAD_OPTION',
-      `The branch '${branch}' has ${what} edits for the same channels and tokens at ${edit.path} (${edit.tap}); one edit, or edits of different channels or tokens, would be right.`,
-      { found: edit.path, expected: 'one edit, or edits of different channels or tokens' },
-    );
+    throw invalid(`The branch '${branch}'`, 'one edit for the same channels and tokens', edit.path, {
+      shown: `${what} at ${edit.path} (${edit.tap})`,
+    });
   });
 }
 

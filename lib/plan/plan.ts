@@ -4,7 +4,7 @@
  */
 import type { BundleManifest } from '../bundle';
 import { classIndices } from '../call/conditioning';
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import {
   conditional,
   contributions,
@@ -107,12 +107,8 @@ function countImages(request: GenerateRequest): number {
     const prompts = Array.isArray(prompt) ? prompt.length : 1;
     const images = numImagesPerPrompt === undefined ? (numImages ?? prompts) : prompts * numImagesPerPrompt;
     if (images % prompts === 0 && (numImages ?? images) === images) return images;
-    const expected = numImagesPerPrompt === undefined ? `a multiple of ${prompts}` : `${images}, or leaving it out,`;
-    throw new DetailGuidanceError(
-      'BAD_OPTION',
-      `options.numImages is ${numImages} for ${prompts} prompts; ${expected} would be right.`,
-      { found: numImages, expected },
-    );
+    const expected = numImagesPerPrompt === undefined ? `a multiple of ${prompts}` : `${images} or nothing`;
+    throw invalid('options.numImages', expected, numImages, { note: `for ${prompts} prompts` });
   }
   if (numImages !== undefined) return numImages;
   if (Array.isArray(classLabel)) return classLabel.length;
@@ -143,11 +139,9 @@ function chooseGuidance(given: GenerateRequest['guidance'], bundle: BundleManife
     return { ...chosen, embedded };
   }
   if (!chosen.embedded) return chosen;
-  throw new DetailGuidanceError(
-    'BAD_OPTION',
-    'options.guidance.embedded is given, but this model does not take its guidance as an input; classifierFree would be right.',
-    { expected: 'classifierFree' },
-  );
+  throw invalid('options.guidance.embedded', 'nothing', chosen.embedded, {
+    note: 'this model does not take its guidance as an input; classifierFree is the other way',
+  });
 }
 
 function adjustmentsAt(

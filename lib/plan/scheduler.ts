@@ -1,5 +1,5 @@
 /** The sampler of a call: the bundle's, with what the caller changes. */
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import { parse } from '../validation/parse';
 import { schedulerSchema, type SchedulerOptions } from '../schedule';
 
@@ -19,14 +19,7 @@ export function chooseScheduler(
   const known = schedulerSchema.options.find((schema) => schema.shape.kind.value === kind)?.shape;
   if (!known) {
     const kinds = schedulerSchema.options.map((schema) => `'${schema.shape.kind.value}'`).join(', ');
-    throw new DetailGuidanceError(
-      'BAD_OPTION',
-      `options.scheduler.kind is ${String(kind)}; one of ${kinds} would be right.`,
-      {
-        found: kind,
-        expected: kinds,
-      },
-    );
+    throw invalid('options.scheduler.kind', `one of ${kinds}`, kind);
   }
   const kept = Object.entries(bundled).filter(
     ([key]) => Object.hasOwn(known, key) && key !== 'kind' && key !== 'timestepSpacing',

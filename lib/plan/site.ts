@@ -1,5 +1,5 @@
 /** Where in the model an edit sits. */
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import type { SiteReference } from '../guidance';
 import type { Site } from '../native';
 import type { PlannedModel } from './types';
@@ -14,11 +14,10 @@ export function findOutput(option: string, layer: number, stream: string, model:
   const streams = outputs.map((site) => site.stream).filter((name) => name !== null);
   const output = outputs.find((site) => site.stream === stream);
   if (output) return { path: output.path, tap: 'output', stream };
-  throw new DetailGuidanceError(
-    'SITE_NOT_FOUND',
-    `${option} is ${layer}, which has no stream '${stream}'; ${streams.map((name) => `'${name}'`).join(' or ')} would be right.`,
-    { found: stream, expected: streams.join(', ') },
-  );
+  throw invalid(option, `a layer with the stream '${stream}'`, layer, {
+    code: 'SITE_NOT_FOUND',
+    note: `that layer has ${streams.map((name) => `'${name}'`).join(' and ')}`,
+  });
 }
 
 /** The outputs of a block in all its streams. @throws LAYER_OUT_OF_RANGE */
@@ -37,19 +36,14 @@ export function findAttentions(option: string, layer: number, model: PlannedMode
     .filter(({ tap, path }) => tap === 'attention' && (path === block || path.startsWith(`${block}.`)))
     .map(({ path }) => path);
   if (paths.length > 0) return [...new Set(paths)].map((path) => ({ path, tap: 'attention', stream: null }));
-  throw new DetailGuidanceError(
-    'SITE_NOT_FOUND',
-    `${option} is ${layer}, but ${block} has no attention that can be tapped; a block that calls scaled_dot_product_attention would be right.`,
-    { found: block, expected: 'a block that calls scaled_dot_product_attention' },
-  );
+  throw invalid(option, 'a layer that calls scaled_dot_product_attention', layer, {
+    code: 'SITE_NOT_FOUND',
+    note: `no attention can be tapped in ${block}`,
+  });
 }
 
 function blockOutputs(option: string, layer: number, { sites, layers }: PlannedModel): [Site, ...Site[]] {
   const [first, ...others] = sites.filter((site) => site.block === layer && site.tap === 'output');
   if (layer < layers && first) return [first, ...others];
-  throw new DetailGuidanceError(
-    'LAYER_OUT_OF_RANGE',
-    `${option} is ${layer}; this model's layers are numbered 0 to ${layers - 1}.`,
-    { found: layer, expected: `0 to ${layers - 1}` },
-  );
+  throw invalid(option, `a layer from 0 to ${layers - 1}`, layer, { code: 'LAYER_OUT_OF_RANGE' });
 }

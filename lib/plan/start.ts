@@ -1,6 +1,6 @@
 /** Where the sampler starts: from noise, or, for image to image, part of the way along with an image in it. */
 import type { BundleManifest } from '../bundle';
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import type { GenerateRequest } from '../call/generateOptions';
 import type { Schedule } from '../schedule';
 
@@ -26,18 +26,19 @@ export function startFromImage(
   { vae }: BundleManifest,
 ): Start {
   if (image === undefined) {
-    if (maskImage !== undefined) throw refuse('maskImage is given without an image', 'both');
+    if (maskImage !== undefined) throw invalid('options.image', 'a picture, beside maskImage', image);
     return { table, start: null, keep: null };
   }
-  if (!vae?.encoder) throw refuse('image is given, but this bundle has no VAE encoder', 'leaving it out');
+  if (!vae?.encoder)
+    throw invalid('options.image', 'nothing', image, { shown: 'a picture', note: 'this bundle has no VAE encoder' });
   if (scheduler !== 'flow-match-euler') {
-    throw refuse(`image is given, and the scheduler is '${scheduler}'`, "'flow-match-euler'");
+    throw invalid('options.scheduler', "'flow-match-euler', with an image", scheduler);
   }
   const all = table.steps.length;
   const first = Math.floor(Math.max(all - Math.min(all * strength, all), 0));
   const steps = table.steps.slice(first);
   if (steps.length === 0) {
-    throw refuse(`strength ${strength} leaves none of ${all} steps`, `at least ${1 / all}`);
+    throw invalid('options.strength', `at least ${1 / all}, one of ${all} steps`, strength);
   }
   const mixed = (sigma: number): [number, number] => [1 - sigma, sigma];
   return {
@@ -45,8 +46,4 @@ export function startFromImage(
     start: mixed(steps[0]!.sigma),
     keep: maskImage === undefined ? null : steps.map((_, index) => mixed(steps[index + 1]?.sigma ?? 0)),
   };
-}
-
-function refuse(found: string, expected: string): DetailGuidanceError {
-  return new DetailGuidanceError('BAD_OPTION', `options.${found}; ${expected} would be right.`, { expected });
 }

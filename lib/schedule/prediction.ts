@@ -1,16 +1,12 @@
 /** How a model's output D becomes an estimate of the data: x0 = a · x + b · D. */
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 
 import type { Prediction } from './step';
 
 /** @throws BAD_OPTION when a sampler is not defined for what the model predicts */
 export function requirePrediction(kind: string, found: Prediction, allowed: readonly Prediction[]): void {
   if (allowed.includes(found)) return;
-  throw new DetailGuidanceError(
-    'BAD_OPTION',
-    `The scheduler '${kind}' cannot sample a model that predicts '${found}'; a model that predicts ${allowed.join(' or ')} would be right.`,
-    { found, expected: allowed.join(' or ') },
-  );
+  throw invalid(`The scheduler '${kind}'`, `a model that predicts ${allowed.join(' or ')}`, found);
 }
 
 /**

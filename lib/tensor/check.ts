@@ -1,5 +1,5 @@
 /** Whether a value is the tensor that is wanted. */
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 
 import { dtypes, elementCount, type Dtype, type Tensor } from './dtype';
 import { toFloat32 } from './half';
@@ -22,34 +22,31 @@ export interface TensorExpectation {
  */
 export function checkTensor(value: unknown, expectation: TensorExpectation): Tensor {
   const { name, dtype, shape, finite = false } = expectation;
-  const refuse = (found: string, expected: string): never => {
-    throw new DetailGuidanceError('BAD_TENSOR', `${name} ${found}; ${expected} would be right.`, { found, expected });
+  const refuse = (expected: string, received: unknown, shown?: string): never => {
+    throw invalid(name, expected, received, { code: 'BAD_TENSOR', ...(shown === undefined ? {} : { shown }) });
   };
   if (typeof value !== 'object' || value === null || !('data' in value) || !('shape' in value) || !('dtype' in value)) {
-    return refuse(`is ${value === null ? 'null' : typeof value}, not a tensor`, 'an object { data, shape, dtype }');
+    return refuse('a tensor { data, shape, dtype }', value);
   }
   const tensor = value as Tensor;
   if (typeof tensor.dtype !== 'string' || !Object.hasOwn(dtypes, tensor.dtype)) {
-    return refuse(`has dtype ${String(tensor.dtype)}`, `one of ${Object.keys(dtypes).join(', ')}`);
+    return refuse(`the dtype ${Object.keys(dtypes).join(' or ')}`, tensor.dtype);
   }
   if (!Array.isArray(tensor.shape) || !tensor.shape.every((size) => Number.isInteger(size) && size >= 0)) {
-    return refuse(`has shape ${JSON.stringify(tensor.shape)}`, 'an array of whole numbers from 0');
+    return refuse('a shape of whole numbers from 0', tensor.shape);
   }
   const facts = dtypes[tensor.dtype];
   // By name: `instanceof` fails for arrays of another realm (a vm context, a worker of a test runner).
   if (!ArrayBuffer.isView(tensor.data) || tensor.data[Symbol.toStringTag] !== facts.arrayName) {
-    return refuse(`has the dtype ${tensor.dtype} but its data is not a ${facts.arrayName}`, `a ${facts.arrayName}`);
+    return refuse(`a ${facts.arrayName} as the data of ${tensor.dtype}`, tensor.data);
   }
   const count = elementCount(tensor.shape);
   if (tensor.data.length !== count) {
-    return refuse(
-      `has ${tensor.data.length} elements but the shape [${tensor.shape.join(', ')}]`,
-      `${count} elements, the product of the shape,`,
-    );
+    return refuse(`${count} elements in [${tensor.shape.join(', ')}]`, tensor.data.length);
   }
-  if (dtype && !dtype.includes(tensor.dtype)) return refuse(`has the dtype ${tensor.dtype}`, dtype.join(' or '));
+  if (dtype && !dtype.includes(tensor.dtype)) return refuse(`the dtype ${dtype.join(' or ')}`, tensor.dtype);
   if (shape && !sameShape(tensor.shape, shape)) {
-    return refuse(`has the shape [${tensor.shape.join(', ')}]`, `[${shape.map((size) => size ?? 'any').join(', ')}]`);
+    return refuse(`the shape [${shape.map((size) => size ?? 'any').join(', ')}]`, tensor.shape);
   }
   if (finite) checkFinite(tensor, refuse);
   return tensor;
@@ -59,9 +56,9 @@ function sameShape(found: readonly number[], wanted: readonly (number | null)[])
   return found.length === wanted.length && wanted.every((size, axis) => size === null || size === found[axis]);
 }
 
-function checkFinite(tensor: Tensor, refuse: (found: string, expected: string) => never): void {
+function checkFinite(tensor: Tensor, refuse: (expected: string, received: unknown, shown: string) => never): void {
   if (!['float64', 'float32', 'float16', 'bfloat16'].includes(tensor.dtype)) return;
   const values = tensor.dtype === 'float64' ? (tensor.data as Float64Array) : toFloat32(tensor);
   const index = values.findIndex((element) => !Number.isFinite(element));
-  if (index >= 0) refuse(`has ${values[index]} at element ${index}`, 'a tensor of finite numbers');
+  if (index >= 0) refuse('finite numbers', values[index], `${values[index]} at element ${index}`);
 }

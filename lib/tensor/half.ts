@@ -1,5 +1,5 @@
 /** Conversions between float32 and the two 16-bit floats, which cross as their bits in a Uint16Array. */
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 
 import type { Tensor } from './dtype';
 
@@ -62,9 +62,8 @@ export function toFloat32(tensor: Tensor): Float32Array {
     case 'bfloat16':
       return Float32Array.from(tensor.data as Uint16Array, fromBfloat16Bits);
     default:
-      throw new DetailGuidanceError('BAD_TENSOR', `A ${tensor.dtype} tensor has no floating-point elements.`, {
-        found: tensor.dtype,
-        expected: 'float32, float64, float16 or bfloat16',
+      throw invalid('The tensor', 'the dtype float32, float64, float16 or bfloat16', tensor.dtype, {
+        code: 'BAD_TENSOR',
       });
   }
 }

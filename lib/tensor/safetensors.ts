@@ -3,7 +3,8 @@
  * little-endian data of the tensors. Reading trusts nothing: a truncated or altered header is refused before any
  * tensor is made.
  */
-import { DetailGuidanceError } from '../validation/errors';
+import { type DetailGuidanceError } from '../validation/errors';
+import { invalid, show } from '../validation/invalid';
 
 import { dtypes, elementCount, type Dtype, type Tensor } from './dtype';
 
@@ -82,23 +83,23 @@ export function decodeSafetensors(bytes: Uint8Array): Safetensors {
 }
 
 function split(bytes: Uint8Array): { header: Record<string, unknown>; data: Uint8Array } {
-  if (bytes.length < 8) throw bad(`has ${bytes.length} bytes`, 'at least the 8 bytes of the header length');
+  if (bytes.length < 8) throw bad('at least the 8 bytes of the header length', `${bytes.length} bytes`);
   const length = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);
   if (length > BigInt(maximumHeader)) {
-    throw bad(`says that its header has ${length} bytes`, `a header of at most ${maximumHeader} bytes`);
+    throw bad(`a header of at most ${maximumHeader} bytes`, `one of ${length}`);
   }
   const start = 8 + Number(length);
   if (start > bytes.length) {
-    throw bad(`is truncated: its header ends at byte ${start} and the file at byte ${bytes.length}`, 'the whole file');
+    throw bad(`${start} bytes or more`, `${bytes.length}: it is truncated`);
   }
   let header: unknown;
   try {
     header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(8, start)));
   } catch (cause) {
-    throw bad('has a header that is not JSON', 'a JSON object in UTF-8', cause);
+    throw bad('a header of JSON in UTF-8', 'one that cannot be read', cause);
   }
   if (typeof header !== 'object' || header === null || Array.isArray(header)) {
-    throw bad('has a header that is not a JSON object', 'a JSON object');
+    throw bad('a header that is a JSON object', show(header));
   }
   return { header: header as Record<string, unknown>, data: bytes.subarray(start) };
 }
@@ -107,7 +108,7 @@ function readMetadata(value: unknown): Record<string, string> {
   if (value === undefined) return {};
   const plain = typeof value === 'object' && value !== null && !Array.isArray(value);
   if (!plain || !Object.values(value).every((text) => typeof text === 'string')) {
-    throw bad('has a __metadata__ that is not an object of texts', 'an object of texts');
+    throw bad('a __metadata__ that is an object of texts', show(value));
   }
   return { ...(value as Record<string, string>) };
 }
@@ -116,27 +117,21 @@ function readEntry(name: string, entry: unknown, available: number) {
   const { dtype: dtypeName, shape, data_offsets: offsets } = (entry ?? {}) as Record<string, unknown>;
   const dtype = typeof dtypeName === 'string' ? dtypeByName.get(dtypeName) : undefined;
   if (dtype === undefined) {
-    throw bad(
-      `has the tensor '${name}' with dtype ${String(dtypeName)}`,
-      `one of ${[...dtypeByName.keys()].join(', ')}`,
-    );
+    throw bad(`one of the dtypes ${[...dtypeByName.keys()].join(', ')} for tensor '${name}'`, show(dtypeName));
   }
   const sizes = wholeNumbers(shape);
-  if (!sizes) throw bad(`has the tensor '${name}' with shape ${JSON.stringify(shape)}`, 'whole numbers from 0');
+  if (!sizes) throw bad(`a shape of whole numbers from 0 for tensor '${name}'`, show(shape));
   const span = wholeNumbers(offsets);
   if (!span || span.length !== 2 || span[0]! > span[1]!) {
-    throw bad(
-      `has the tensor '${name}' with data_offsets ${JSON.stringify(offsets)}`,
-      'two whole numbers [begin, end]',
-    );
+    throw bad(`data_offsets [begin, end] for tensor '${name}'`, show(offsets));
   }
   const [begin, end] = span as [number, number];
   if (end > available) {
-    throw bad(`is truncated: tensor '${name}' ends at data byte ${end} of ${available}`, 'the whole file');
+    throw bad(`${end} bytes of data or more, where tensor '${name}' ends`, `${available}: it is truncated`);
   }
   const wanted = elementCount(sizes) * dtypes[dtype].bytes;
   if (end - begin !== wanted) {
-    throw bad(`has ${end - begin} bytes for tensor '${name}' of ${dtype} [${sizes.join(', ')}]`, `${wanted} bytes`);
+    throw bad(`${wanted} bytes for tensor '${name}' of ${dtype} [${sizes.join(', ')}]`, `${end - begin}`);
   }
   return { dtype, shape: sizes, begin, end };
 }
@@ -146,15 +141,12 @@ function checkSpans(spans: { name: string; begin: number; end: number }[], avail
   let position = 0;
   for (const { name, begin, end } of spans) {
     if (begin !== position) {
-      throw bad(
-        `has a gap or an overlap before tensor '${name}', at data byte ${position}`,
-        'tensors one after the other',
-      );
+      throw bad('tensors one after the other', `a gap or an overlap before tensor '${name}', at data byte ${position}`);
     }
     position = end;
   }
   if (position !== available) {
-    throw bad(`has ${available - position} bytes after its last tensor`, 'no bytes that belong to no tensor');
+    throw bad('no bytes after the last tensor', `${available - position}`);
   }
 }
 
@@ -164,10 +156,6 @@ function wholeNumbers(value: unknown): number[] | null {
     : null;
 }
 
-function bad(found: string, expected: string, cause?: unknown): DetailGuidanceError {
-  return new DetailGuidanceError('BAD_TENSOR', `The safetensors file ${found}; ${expected} would be right.`, {
-    found,
-    expected,
-    cause,
-  });
+function bad(expected: string, received: string, cause?: unknown): DetailGuidanceError {
+  return invalid('The safetensors file', expected, received, { code: 'BAD_TENSOR', shown: received, cause });
 }

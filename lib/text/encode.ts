@@ -1,7 +1,8 @@
 /** Prompts to embeddings: every encoder of the bundle, one after the other, over the prompts of a call. */
 import type { Bundle, TextEncoderManifest } from '../bundle';
 import type { Component } from '../model/component';
-import { AbortError, DetailGuidanceError } from '../validation/errors';
+import { AbortError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import type { Tensor } from '../tensor';
 
 import type { EncodedText } from './join';
@@ -79,11 +80,11 @@ function named(
       const found = tensors[index]?.shape.join(', ') ?? 'nothing';
       const expected = wanted[output].join(', ');
       if (found === expected) return [output, tensors[index]!];
-      throw new DetailGuidanceError(
-        'BUNDLE_INVALID',
-        `The text encoder ${name} gives [${found}] for '${output}'; [${expected}], as bundle.json says, would be right.`,
-        { found, expected },
-      );
+      throw invalid(`The output '${output}' of the text encoder ${name}`, `[${expected}]`, found, {
+        code: 'BUNDLE_INVALID',
+        shown: `[${found}]`,
+        note: 'what bundle.json says',
+      });
     }),
   );
 }

@@ -1,6 +1,7 @@
 /** Joins what the text encoders give into one input of the transformer. Tensors of one row. */
 import type { Expression } from '../bundle';
-import { DetailGuidanceError } from '../validation/errors';
+import { type DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import { toFloat32, type Tensor } from '../tensor';
 
 /** What one encoder makes of one prompt. */
@@ -37,7 +38,7 @@ export function joinText(expression: Expression, context: JoinContext): Tensor |
   }
   const parts = expression.of.map((part) => {
     const tensor = joinText(part, context);
-    if (!tensor || tensor.dtype === 'int64') throw unfit('joins something that is not an embedding');
+    if (!tensor || tensor.dtype === 'int64') throw unfit('embeddings to join', 'something else');
     return { data: toFloat32(tensor), shape: tensor.shape };
   });
   return expression.join === 'tokens' ? joinTokens(parts) : joinChannels(parts, expression.padTo);
@@ -48,7 +49,7 @@ function encoderOutput(
   { encoded }: JoinContext,
 ): Tensor {
   const { mask, [output]: tensor } = encoded[from]!;
-  if (!tensor) throw unfit(`takes the output '${output}' of '${from}', which did not give it`);
+  if (!tensor) throw unfit(`the output '${output}' of '${from}'`, undefined);
   if (output === 'mask') return tensor;
   const data = Float32Array.from(toFloat32(tensor));
   if (zeroPadding) {
@@ -69,7 +70,7 @@ interface Part {
 function joinTokens(parts: Part[]): Tensor {
   const width = parts[0]!.shape[2];
   const other = parts.find(({ shape }) => shape.length !== 3 || shape[2] !== width);
-  if (other) throw unfit(`joins tokens of ${other.shape.at(-1)} channels to tokens of ${width}`);
+  if (other) throw unfit(`tokens of ${width} channels to join`, other.shape.at(-1));
   const tokens = parts.reduce((sum, { shape }) => sum + shape[1]!, 0);
   const data = new Float32Array(tokens * width!);
   let offset = 0;
@@ -85,10 +86,10 @@ function joinChannels(parts: Part[], padTo: number | undefined): Tensor {
   const outer = parts[0]!.shape.slice(0, -1);
   const rows = outer.reduce((product, size) => product * size, 1);
   const other = parts.find(({ shape, data }) => data.length !== rows * shape.at(-1)!);
-  if (other) throw unfit(`joins channels of [${other.shape.join(', ')}] to [${parts[0]!.shape.join(', ')}]`);
+  if (other) throw unfit(`channels of [${parts[0]!.shape.join(', ')}] to join`, other.shape);
   const joined = parts.reduce((sum, { shape }) => sum + shape.at(-1)!, 0);
   const width = padTo ?? joined;
-  if (joined > width) throw unfit(`joins ${joined} channels and pads them to ${width}`);
+  if (joined > width) throw unfit(`at most ${width} channels, to which they are padded`, joined);
   const data = new Float32Array(rows * width);
   for (let row = 0; row < rows; row++) {
     let offset = row * width;
@@ -101,6 +102,6 @@ function joinChannels(parts: Part[], padTo: number | undefined): Tensor {
   return { data, shape: [...outer, width], dtype: 'float32' };
 }
 
-function unfit(found: string): DetailGuidanceError {
-  return new DetailGuidanceError('BUNDLE_INVALID', `bundle.json.conditioning.inputs ${found}.`, { found });
+function unfit(expected: string, received: unknown): DetailGuidanceError {
+  return invalid('bundle.json.conditioning.inputs', expected, received, { code: 'BUNDLE_INVALID' });
 }

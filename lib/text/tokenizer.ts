@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { Tokenizer } from '@huggingface/tokenizers';
 
 import type { TextEncoderManifest } from '../bundle';
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid, reasonOf } from '../validation/invalid';
 
 import { cleanPrompt } from './cleaning';
 import { surround, type TokenIds } from './surround';
@@ -50,12 +50,10 @@ export async function loadTokenizer(
   for (const id of tokenizer.get_vocab(true).values()) ids.push(id);
   const largest = ids.reduce((most, id) => Math.max(most, id), 0);
   if (largest >= encoder.vocabularySize) {
-    const expected = `token numbers below ${encoder.vocabularySize}`;
-    throw new DetailGuidanceError(
-      'BUNDLE_INVALID',
-      `The tokenizer of ${name} (${encoder.tokenizer.file}) does not fit its encoder: it gives token numbers up to ${largest}, and the encoder has ${encoder.vocabularySize} embeddings; ${expected} would be right.`,
-      { found: largest, expected },
-    );
+    throw invalid(`The tokenizer of ${name}`, `token numbers below ${encoder.vocabularySize}`, largest, {
+      code: 'BUNDLE_INVALID',
+      note: `the encoder has as many embeddings, so ${encoder.tokenizer.file} belongs to another`,
+    });
   }
   return new PromptTokenizer(tokenizer, encoder.tokenizer);
 }
@@ -64,11 +62,10 @@ async function read(file: string, name: string): Promise<Tokenizer> {
   try {
     return new Tokenizer(JSON.parse(await readFile(file, 'utf8')) as object, {});
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new DetailGuidanceError(
-      'BUNDLE_INVALID',
-      `The tokenizer of ${name} cannot be read (${reason}); a tokenizer.json of the tokenizers library would be right.`,
-      { found: file, expected: 'a tokenizer.json', cause },
-    );
+    throw invalid(`The tokenizer of ${name}`, 'a tokenizer.json of the tokenizers library', file, {
+      code: 'BUNDLE_INVALID',
+      note: reasonOf(cause),
+      cause,
+    });
   }
 }

@@ -1,7 +1,7 @@
 /** Latents to pixels by the VAE's decoder. */
 import type { VaeManifest } from '../bundle';
 import type { Component } from '../model/component';
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import { toFloat32, type Tensor } from '../tensor';
 
 import type { Planes } from './planes';
@@ -64,9 +64,8 @@ function checked(tensor: Tensor | undefined, expected: (number | null)[]): Tenso
     found.length === expected.length && expected.every((size, axis) => size === null || size === found[axis]);
   if (tensor && fits) return { ...tensor, data: toFloat32(tensor), dtype: 'float32' };
   const wanted = `[${expected.map((size) => size ?? 'any').join(', ')}]`;
-  throw new DetailGuidanceError(
-    'BUNDLE_INVALID',
-    `The VAE's decoder gives [${found.join(', ')}]; ${wanted} would be right.`,
-    { found, expected: wanted },
-  );
+  throw invalid("The output of the VAE's decoder", wanted, found, {
+    code: 'BUNDLE_INVALID',
+    shown: `[${found.join(', ')}]`,
+  });
 }

@@ -1,7 +1,7 @@
 /** Pixels to latents by the VAE's encoder. */
 import type { VaeManifest } from '../bundle';
 import type { Component } from '../model/component';
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import { toFloat32, type Tensor } from '../tensor';
 
 import { fromVae } from './scaling';
@@ -27,11 +27,7 @@ export async function encodePicture(
   const channels = latent[0]!;
   const expected = [1, 2 * channels, ...latent.slice(1)].join(', ');
   if (found?.shape.join(', ') !== expected) {
-    throw new DetailGuidanceError(
-      'BUNDLE_INVALID',
-      `The VAE's encoder gives [${found?.shape.join(', ') ?? ''}]; [${expected}] would be right.`,
-      { found: found?.shape, expected: `[${expected}]` },
-    );
+    throw invalid("The output of the VAE's encoder", `[${expected}]`, found?.shape, { code: 'BUNDLE_INVALID' });
   }
   const moments = toFloat32(found);
   const half = moments.length / 2;

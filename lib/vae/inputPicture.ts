@@ -1,5 +1,5 @@
 /** Pictures that are given to `generate`: to start from, and as a mask. */
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import { decodeJpeg, isJpeg } from '../image/jpeg';
 import { decodePng, type Raster } from '../image/png';
 import { resizeRaster } from '../image/resize';
@@ -15,12 +15,10 @@ export function readRaster(picture: Picture, option: string): Raster {
   const sized = [width, height].every((side) => Number.isInteger(side) && side >= 1);
   const isBytes = pixels instanceof Uint8Array || (pixels as unknown) instanceof Uint8ClampedArray;
   if (sized && isBytes && [1, 3, 4].includes(channels) && pixels.length === width * height * channels) return picture;
-  const expected = 'width * height * channels bytes, with 1, 3 or 4 channels,';
-  throw new DetailGuidanceError(
-    'BAD_TENSOR',
-    `options.${option} has ${isBytes ? `${pixels.length} bytes` : 'no bytes'} for ${width} x ${height} pixels of ${channels} channels; ${expected} would be right.`,
-    { found: isBytes ? pixels.length : typeof pixels, expected },
-  );
+  throw invalid(`options.${option}`, 'width * height * channels bytes of 1, 3 or 4 channels', pixels, {
+    code: 'BAD_TENSOR',
+    shown: `${isBytes ? `${pixels.length} bytes` : 'no bytes'} for ${width} x ${height} pixels of ${channels} channels`,
+  });
 }
 
 /**

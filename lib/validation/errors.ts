@@ -1,4 +1,4 @@
-/** The one family of errors this package throws: a stable `code`, and a sentence that says what would be right. */
+/** The one family of errors this package throws: a stable `code`, and a sentence: what was expected, what was received. */
 
 export const errorCodes = [
   'BAD_OPTION',
@@ -37,9 +37,9 @@ export const errorCodes = [
 export type ErrorCode = (typeof errorCodes)[number];
 
 export interface ErrorDetails {
-  /** The offending value, or what there was in its place. */
-  found?: unknown;
-  /** What would be right, in words. */
+  /** The value that does not fit, or what there was in its place. */
+  received?: unknown;
+  /** What fits, in words. */
   expected?: string;
   cause?: unknown;
 }
@@ -48,13 +48,13 @@ export interface ErrorDetails {
 export class DetailGuidanceError extends Error {
   override name = 'DetailGuidanceError';
   readonly code: ErrorCode;
-  readonly found?: unknown;
+  readonly received?: unknown;
   readonly expected?: string;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, 'cause' in details ? { cause: details.cause } : undefined);
     this.code = code;
-    if ('found' in details) this.found = details.found;
+    if ('received' in details) this.received = details.received;
     if (details.expected !== undefined) this.expected = details.expected;
   }
 }
@@ -79,11 +79,11 @@ const known: ReadonlySet<string> = new Set(errorCodes);
  */
 export function wrapNative(error: unknown): unknown {
   if (error instanceof DetailGuidanceError || !(error instanceof Error)) return error;
-  const { code, found, expected } = error as Error & { code?: unknown; found?: unknown; expected?: unknown };
+  const { code, received, expected } = error as Error & { code?: unknown; received?: unknown; expected?: unknown };
   if (typeof code !== 'string' || !known.has(code)) return error;
   if (code === 'ABORT_ERR') return new AbortError(error.cause);
   const details: ErrorDetails = { cause: error };
-  if (found !== undefined) details.found = found;
+  if (received !== undefined) details.received = received;
   if (typeof expected === 'string') details.expected = expected;
   return new DetailGuidanceError(code as ErrorCode, error.message, details);
 }

@@ -1,13 +1,14 @@
-/** Runs a schema over what the caller gave and turns its complaint into one sentence. */
+/** Runs a schema over what the caller gave and turns its complaint into one error. */
 import type { z } from 'zod';
 
-import { DetailGuidanceError, type ErrorCode } from './errors';
+import type { ErrorCode } from './errors';
+import { invalid } from './invalid';
 
 /**
  * Validates `value` and fills in defaults.
  *
  * @param name what the value is called in messages: `options`
- * @throws BAD_OPTION (or `code`): what was wrong, what was found, what would be right
+ * @throws BAD_OPTION (or `code`)
  */
 export function parse<Schema extends z.ZodType>(
   schema: Schema,
@@ -20,18 +21,27 @@ export function parse<Schema extends z.ZodType>(
   const issue = deepest(result.error.issues[0]!);
   const path = [name, ...issue.path.map(String)].join('.').replaceAll(/\.(\d+)(?=\.|$)/g, '[$1]');
   if (issue.code === 'unrecognized_keys') {
-    const unknown = `${path}.${issue.keys[0]!}`;
-    throw new DetailGuidanceError(code, `${unknown} is not known: ${issue.message}.`, {
-      found: issue.keys[0],
-      expected: issue.message,
-    });
+    const name = issue.keys[0]!;
+    throw invalid(`${path}.${name}`, issue.message, name, { code });
   }
-  const found = lookUp(value, issue.path);
-  const expected = issue.message;
-  const state = found === undefined ? 'is missing' : `is ${show(found)}`;
-  // A bundle's schema speaks in zod's own sentences, an option's in the phrases of vocabulary.ts.
-  const sentence = code === 'BAD_OPTION' ? `; ${expected} would be right.` : ` (${expected}).`;
-  throw new DetailGuidanceError(code, `${path} ${state}${sentence}`, { found, expected });
+  throw invalid(path, expectation(issue.message), lookUp(value, issue.path), { code });
+}
+
+const types: Record<string, string> = {
+  number: 'a number',
+  int: 'a whole number',
+  string: 'a text',
+  boolean: 'true or false',
+  array: 'a list',
+  tuple: 'a list',
+  object: 'an object',
+  record: 'an object',
+};
+
+/** zod's own sentences say the same in other words: `Too small: expected number to be >=1`. */
+function expectation(message: string): string {
+  const expected = message.replace(/^[^:]+: (expected |must match )?/, '').replace(/, received .*$/s, '');
+  return expected.replace(/^(\w+)$/, (type) => types[type] ?? type);
 }
 
 type Issue = z.core.$ZodIssue;
@@ -56,16 +66,4 @@ function lookUp(value: unknown, path: readonly PropertyKey[]): unknown {
     current = (current as Record<PropertyKey, unknown>)[key];
   }
   return current;
-}
-
-/** A value as it reads in a sentence: short, and never throwing. */
-export function show(value: unknown): string {
-  if (typeof value === 'string') return value.length > 60 ? `'${value.slice(0, 57)}…'` : `'${value}'`;
-  if (typeof value === 'bigint') return `${value}n`;
-  if (typeof value === 'function') return 'a function';
-  if (ArrayBuffer.isView(value)) return `a ${value.constructor.name}`;
-  if (Array.isArray(value)) return value.length > 8 ? `a list of ${value.length}` : `[${value.map(show).join(', ')}]`;
-  if (typeof value === 'object' && value !== null)
-    return `an object with ${Object.keys(value).join(', ') || 'no keys'}`;
-  return String(value);
 }

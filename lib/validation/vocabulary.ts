@@ -1,6 +1,6 @@
 /**
- * The words in which options are described. Each schema carries the sentence part that says what would be right; the
- * error that the caller sees is built from it in parse.ts, so every bad option is phrased one way.
+ * The words in which options are described. Each schema carries what it expects, as a noun; the error that the caller
+ * sees is made of it in invalid.ts.
  */
 import { distance } from 'fastest-levenshtein';
 import { z } from 'zod';
@@ -65,16 +65,21 @@ export function strictObject<Shape extends z.ZodRawShape>(shape: Shape) {
   });
 }
 
-/** `did you mean 'x'? known are …`: the known names nearest to a misspelt one. */
+/** What is expected in the place of an unknown name: the nearest known ones first, then all. */
 export function nearest(unknown: string, known: readonly string[]): string {
-  const all = `known are ${known.join(', ')}`;
+  const near = nearestName(unknown, known);
+  return near === undefined ? `one of ${known.join(', ')}` : `${near} (known: ${known.join(', ')})`;
+}
+
+/** `'seed'` for `sed`: the known names nearest to a misspelt one; undefined where none is near. */
+export function nearestName(unknown: string, known: readonly string[]): string | undefined {
   const near = known
     .map((name) => ({ name, edits: distance(unknown.toLowerCase(), name.toLowerCase()) }))
     .filter(({ name, edits }) => edits <= Math.max(2, Math.floor(name.length / 3)))
     .sort((a, b) => a.edits - b.edits)
     .slice(0, 3)
     .map(({ name }) => `'${name}'`);
-  return near.length > 0 ? `${near.join(' or ')} is near; ${all}` : all;
+  return near.length > 0 ? near.join(' or ') : undefined;
 }
 
 function describeRange(minimum: number, maximum: number): string {

@@ -196,10 +196,10 @@ describe('report', () => {
 });
 
 test.each([
-  [['--rounds', '0'], /--rounds is 0; a whole number/],
-  [['--dtype', 'int8'], /--dtype is int8; float32, bfloat16, float16 would be right/],
-  [['--device', 'tpu'], /--device is tpu/],
-  [['--size', 'huge'], /--size is huge/],
+  [['--rounds', '0'], /--rounds: expected a whole number from 1 to 9999, received 0/],
+  [['--dtype', 'int8'], /--dtype: expected float32, bfloat16, float16, received int8/],
+  [['--device', 'tpu'], /--device: expected .* received tpu/],
+  [['--size', 'huge'], /--size: expected .* received huge/],
 ])('options %j are refused', (args, message) => {
   expect(() => parseOptions(args)).toThrow(message);
 });

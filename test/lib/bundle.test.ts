@@ -49,24 +49,36 @@ describe('openBundle', () => {
   test('1. a folder that does not exist, or has no bundle.json', async () => {
     await expect(openBundle(join(folder, 'nowhere'))).rejects.toEqual(fails('BUNDLE_NOT_FOUND', /does not exist/));
     await rm(join(folder, 'bundle.json'));
-    await expect(openBundle(folder)).rejects.toEqual(fails('BUNDLE_NOT_FOUND', /no bundle\.json/));
-    await expect(openBundle('')).rejects.toEqual(fails('BAD_OPTION', /folder or 'embedded'/));
+    await expect(openBundle(folder)).rejects.toEqual(
+      fails('BUNDLE_NOT_FOUND', /expected a folder with a bundle\.json, received one without/),
+    );
+    await expect(openBundle('')).rejects.toEqual(
+      fails('BAD_OPTION', /expected a folder with a bundle.json, or 'embedded'/),
+    );
   });
 
   test('2. a bundle.json that is cut, or says something else than the schema', async () => {
     await truncate(join(folder, 'bundle.json'), 100);
-    await expect(openBundle(folder)).rejects.toEqual(fails('BUNDLE_INVALID', /is not JSON/));
+    await expect(openBundle(folder)).rejects.toEqual(fails('BUNDLE_INVALID', /expected JSON, received other text/));
   });
 
   test.each<[string, (manifest: any) => void, RegExp]>([
-    ['a missing key', (manifest) => delete manifest.latent.width, /bundle\.json\.latent\.width is missing/],
+    [
+      'a missing key',
+      (manifest) => delete manifest.latent.width,
+      /bundle\.json\.latent\.width: expected a number, received nothing/,
+    ],
     [
       'a wrong type',
       (manifest) => (manifest.transformer.hiddenChannels = 'many'),
-      /transformer\.hiddenChannels is 'many'/,
+      /transformer\.hiddenChannels: expected a number, received 'many'/,
     ],
-    ['another format', (manifest) => (manifest.format = 2), /bundle\.json\.format is 2/],
-    ['an unknown key', (manifest) => (manifest.transformer.block = []), /transformer\.block .*unknown key/],
+    ['another format', (manifest) => (manifest.format = 2), /bundle\.json\.format: expected 1, received 2/],
+    [
+      'an unknown key',
+      (manifest) => (manifest.transformer.block = []),
+      /transformer\.block: expected 'blocks' \(known: file, .*\), received 'block'/,
+    ],
     ['an unknown scheduler', (manifest) => (manifest.scheduler.kind = 'euler'), /scheduler/],
     ['a file that is not listed', (manifest) => (manifest.transformer.file = 'other.pt'), /names 'other\.pt'/],
     ['two latents', (manifest) => (manifest.transformer.inputs[1].role = 'latent'), /2 inputs with the role 'latent'/],
@@ -110,14 +122,18 @@ describe('openBundle', () => {
     const path = join(folder, 'transformer.pt');
     const bytes = await readFile(path);
     await rm(path);
-    await expect(openBundle(folder)).rejects.toEqual(fails('BUNDLE_NOT_FOUND', /transformer\.pt is missing/));
+    await expect(openBundle(folder)).rejects.toEqual(
+      fails('BUNDLE_NOT_FOUND', /transformer\.pt: expected a file in .*, received nothing/),
+    );
     await writeFile(path, bytes.subarray(0, 1000));
     await expect(openBundle(folder)).rejects.toEqual(
-      fails('BUNDLE_CHECKSUM', /transformer\.pt is truncated: it has 1000/),
+      fails('BUNDLE_CHECKSUM', /transformer\.pt: expected \d+ bytes, received 1000 \(it is truncated/),
     );
     bytes[5000] = bytes[5000]! ^ 1;
     await writeFile(path, bytes);
-    await expect(openBundle(folder)).rejects.toEqual(fails('BUNDLE_CHECKSUM', /has been altered: its sha256/));
+    await expect(openBundle(folder)).rejects.toEqual(
+      fails('BUNDLE_CHECKSUM', /expected the sha256 .*\(it has been altered\)/),
+    );
   });
 
   test('7. a signal ends it', async () => {

@@ -57,6 +57,6 @@ describe('bench/cuda/run.sh --dry-run', () => {
       encoding: 'utf8',
     });
     expect(status).toBe(2);
-    expect(stderr).toMatch(/--only is sd4; one of checks small dit .*flux-compile would be right/);
+    expect(stderr).toMatch(/--only: expected one of checks small dit .*flux-compile.*, received sd4/);
   });
 });

@@ -27,13 +27,13 @@ describe('device', () => {
     expect(resolveDevice(wanted, addon)).toBe(found);
   });
 
-  test('where there is none, or not so many, says why and what would be right', () => {
+  test('where there is none, or not so many, says why and what is expected', () => {
     expect(errorOf(() => resolveDevice('cuda', none))).toMatchObject({
       code: 'DEVICE_UNAVAILABLE',
-      message: expect.stringMatching(/no NVIDIA driver was found; 'cpu' or 'auto' would be right/),
+      message: expect.stringMatching(/expected 'cpu' or 'auto', received 'cuda'.*no NVIDIA driver was found/),
     });
     expect(errorOf(() => resolveDevice('cuda:2', two)).message).toMatch(
-      /'cuda:0' \(A\), 'cuda:1' \(B\) would be right/,
+      /expected 'cuda:0' \(A\), 'cuda:1' \(B\), received 'cuda:2'/,
     );
   });
 });

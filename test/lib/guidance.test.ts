@@ -43,27 +43,37 @@ describe('edits', () => {
   });
 
   test.each<[string, Edit, string, RegExp]>([
-    ['no place', { operation: 'zero' }, 'BAD_OPTION', /either 'layer' or 'path'/],
-    ['two places', { operation: 'zero', layer: 1, path: 'blocks.1' }, 'BAD_OPTION', /both a layer and a path/],
+    ['no place', { operation: 'zero' }, 'BAD_OPTION', /expected either 'layer' or 'path', received neither/],
+    [
+      'two places',
+      { operation: 'zero', layer: 1, path: 'blocks.1' },
+      'BAD_OPTION',
+      /expected either 'layer' or 'path', received both/,
+    ],
     [
       'what belongs to another operation',
       { operation: 'zero', layer: 1, sigma: 1 } as Edit,
       'BAD_OPTION',
-      /^options\.guidance\.branches\[0\]\.edits\[0\]\.sigma .*'blur' would/,
+      /^options\.guidance\.branches\[0\]\.edits\[0\]\.sigma: expected nothing, since 'blur' alone/,
     ],
     [
       'no source',
       { operation: 'transplant', layer: 1 } as Edit,
       'BAD_OPTION',
-      /^options\.guidance\.branches\[0\]\.edits\[0\]\.source is missing/,
+      /^options\.guidance\.branches\[0\]\.edits\[0\]\.source: expected a tensor .*, received nothing/,
     ],
     [
       'no reference',
       { operation: 'match', layer: 1 } as Edit,
       'BAD_OPTION',
-      /^options\.guidance\.branches\[0\]\.edits\[0\]\.reference is missing/,
+      /^options\.guidance\.branches\[0\]\.edits\[0\]\.reference: expected .*, received nothing/,
     ],
-    ['a misspelt field', { operation: 'zero', layer: 1, chanels: [1] } as Edit, 'BAD_OPTION', /'channels' is near/],
+    [
+      'a misspelt field',
+      { operation: 'zero', layer: 1, chanels: [1] } as Edit,
+      'BAD_OPTION',
+      /chanels: expected 'channels'/,
+    ],
     [
       'a source of another rank',
       { operation: 'transplant', layer: 1, source: { ...source, shape: [49, 128] } },
@@ -74,14 +84,14 @@ describe('edits', () => {
       'a scale too few',
       { operation: 'affine', layer: 1, channels: [1, 2], scale: [1] },
       'BAD_OPTION',
-      /1 numbers for 2/,
+      /one for each of 2 channels, received 1 numbers/,
     ],
     ['a layer beyond', { operation: 'zero', layer: [1, 8] }, 'LAYER_OUT_OF_RANGE', /0 to 7/],
     [
       'an unknown operation',
       { operation: 'erase' as 'zero', layer: 1 },
       'BAD_OPTION',
-      /operation is 'erase'; one of 'zero'/,
+      /operation: expected one of 'zero'.*, received 'erase'/,
     ],
   ])('refuses %s', (_name, edit, code, message) => {
     expect(errorOf(() => edited(edit))).toMatchObject({ code, message: expect.stringMatching(message) });
@@ -91,7 +101,10 @@ describe('edits', () => {
     const conflict = errorOf(() =>
       edited({ operation: 'zero', layer: 1, channels: [1, 2] }, { operation: 'mean', layer: 1 }),
     );
-    expect(conflict).toMatchObject({ code: 'BAD_OPTION', message: expect.stringMatching(/'retain' and 'mean' edits/) });
+    expect(conflict).toMatchObject({
+      code: 'BAD_OPTION',
+      message: expect.stringMatching(/received 'retain' and 'mean' at/),
+    });
     expect(
       edited({ operation: 'zero', layer: 1, channels: [1] }, { operation: 'mean', layer: 1, channels: [2] }),
     ).toHaveLength(2);
@@ -106,7 +119,7 @@ describe("branches of one's own", () => {
     const guidance: GuidanceOptions = { branches: [{ weight: 1.5 }, { conditioning: 'unconditional', weight: -0.4 }] };
     expect(errorOf(() => planWith({ guidance }))).toMatchObject({
       code: 'BAD_OPTION',
-      message: expect.stringMatching(/add up to 1\.1 in step 0/),
+      message: expect.stringMatching(/add up to 1 in every step, received 1\.1 \(in step 0\)/),
     });
   });
 

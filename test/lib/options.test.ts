@@ -11,43 +11,67 @@ const load = (options: unknown) => errorOf(() => parse(loadSchema, options, 'opt
 
 describe('bad options of generate', () => {
   test.each<[string, unknown, RegExp]>([
-    ['an unknown option', { sed: 1 }, /^options\.sed is not known: 'seed' is near; known are prompt, /],
-    ['an unknown technique', { guidance: { detial: {} } }, /^options\.guidance\.detial is not known: 'detail'/],
+    ['an unknown option', { sed: 1 }, /^options\.sed: expected 'seed' \(known: prompt, /],
+    ['an unknown technique', { guidance: { detial: {} } }, /^options\.guidance\.detial: expected 'detail'/],
     [
       'an unknown option of a technique',
       { guidance: { classifierFree: { scal: 2 } } },
-      /^options\.guidance\.classifierFree\.scal is not known: 'scale'/,
+      /^options\.guidance\.classifierFree\.scal: expected 'scale'/,
     ],
     [
       'an unknown option in a union',
       { guidance: { detail: { chanels: [1] } } },
-      /detail\.chanels is not known: 'channels'/,
+      /detail\.chanels: expected 'channels'/,
     ],
     [
       'an option in a list',
       { guidance: { detail: [{ scale: 'x' }] } },
-      /^options\.guidance\.detail\[0\]\.scale is 'x'/,
+      /^options\.guidance\.detail\[0\]\.scale: expected .*, received 'x'/,
     ],
-    ['a wrong type', { numInferenceSteps: '30' }, /^options\.numInferenceSteps is '30'; a whole number from 1 to 1000/],
-    ['a fraction for a count', { numImages: 1.5 }, /^options\.numImages is 1\.5; a whole number from 1/],
+    [
+      'a wrong type',
+      { numInferenceSteps: '30' },
+      /^options\.numInferenceSteps: expected a whole number from 1 to 1000.*, received '30'/,
+    ],
+    [
+      'a fraction for a count',
+      { numImages: 1.5 },
+      /^options\.numImages: expected a whole number from 1.*, received 1\.5/,
+    ],
     [
       'NaN for a scale',
       { guidance: { detail: { scale: NaN } } },
-      /detail\.scale is NaN; a finite number from 0 to 100/,
+      /detail\.scale: expected a finite number from 0 to 100.*, received NaN/,
     ],
-    ['an infinite scale', { guidance: { classifierFree: { scale: Infinity } } }, /scale is Infinity; a finite number/],
-    ['a negative scale', { guidance: { classifierFree: { scale: -1 } } }, /scale is -1; a finite number from 0 to 100/],
-    ['a window beyond 1', { guidance: { detail: { stop: 1.1 } } }, /stop is 1\.1; a finite number from 0 to 1/],
-    ['a negative seed', { seed: -1 }, /^options\.seed is -1; a whole number from 0/],
-    ['a seed that is no number', { seed: 12n }, /^options\.seed is 12n/],
-    ['a negative layer', { guidance: { detail: { layer: -1 } } }, /layer is -1/],
-    ['channels by another name', { guidance: { detail: { channels: 'all' } } }, /channels is 'all'; 'auto' or a list/],
-    ['no channels', { guidance: { detail: { channels: [] } } }, /channels is \[\]/],
-    ['latents that are no tensor', { latents: [1, 2] }, /^options\.latents is \[1, 2\]; a tensor/],
-    ['a callback that is none', { onStep: 'log' }, /^options\.onStep is 'log'; a function/],
-    ['a signal that is none', { signal: {} }, /^options\.signal is .*; an AbortSignal/],
-    ['null', null, /^options is null/],
-    ['a list', [], /^options is \[\]/],
+    [
+      'an infinite scale',
+      { guidance: { classifierFree: { scale: Infinity } } },
+      /scale: expected a finite number.*, received Infinity/,
+    ],
+    [
+      'a negative scale',
+      { guidance: { classifierFree: { scale: -1 } } },
+      /scale: expected a finite number from 0 to 100.*, received -1/,
+    ],
+    [
+      'a window beyond 1',
+      { guidance: { detail: { stop: 1.1 } } },
+      /stop: expected a finite number from 0 to 1.*, received 1\.1/,
+    ],
+    ['a negative seed', { seed: -1 }, /^options\.seed: expected a whole number from 0.*, received -1/],
+    ['a seed that is no number', { seed: 12n }, /^options\.seed: expected .*, received 12n/],
+    ['a negative layer', { guidance: { detail: { layer: -1 } } }, /layer: expected .*, received -1/],
+    [
+      'channels by another name',
+      { guidance: { detail: { channels: 'all' } } },
+      /channels: expected 'auto' or a list.*, received 'all'/,
+    ],
+    ['no channels', { guidance: { detail: { channels: [] } } }, /channels: expected .*, received \[\]/],
+    ['latents that are no tensor', { latents: [1, 2] }, /^options\.latents: expected a tensor.*, received \[1, 2\]/],
+    ['a callback that is none', { onStep: 'log' }, /^options\.onStep: expected a function.*, received 'log'/],
+    ['a signal that is none', { signal: {} }, /^options\.signal: expected an AbortSignal.*, received .*/],
+    ['null', null, /^options: expected .*, received null/],
+    ['a list', [], /^options: expected .*, received \[\]/],
   ])('%s', (_name, options, message) => {
     expect(generate(options)).toMatchObject({ code: 'BAD_OPTION', message: expect.stringMatching(message) });
   });
@@ -55,9 +79,13 @@ describe('bad options of generate', () => {
 
 describe('bad options of loadPipeline', () => {
   test.each<[string, unknown, RegExp]>([
-    ['another device', { device: 'gpu' }, /^options\.device is 'gpu'; 'auto', 'cpu', 'cuda' or 'cuda:N'/],
-    ['another dtype', { dtype: 'float64' }, /^options\.dtype is 'float64'; one of 'auto', 'float32'/],
-    ['an unknown option', { devise: 'cpu' }, /^options\.devise is not known: 'device'.* is near/],
+    [
+      'another device',
+      { device: 'gpu' },
+      /^options\.device: expected 'auto', 'cpu', 'cuda' or 'cuda:N'.*, received 'gpu'/,
+    ],
+    ['another dtype', { dtype: 'float64' }, /^options\.dtype: expected one of 'auto', 'float32'.*, received 'float64'/],
+    ['an unknown option', { devise: 'cpu' }, /^options\.devise: expected 'device'/],
   ])('%s', (_name, options, message) => {
     expect(load(options)).toMatchObject({ code: 'BAD_OPTION', message: expect.stringMatching(message) });
   });

@@ -461,26 +461,30 @@ describe('forward', () => {
     [
       'an unknown operation',
       { hooks: [{ path: 'blocks.3', edits: [{ operation: 'zap' as 'mean' }] }] },
-      /operation is 'zap'/,
+      /operation: expected .*, received 'zap'/,
     ],
-    ['an unknown tap', { hooks: [{ path: 'blocks.3', tap: 'weights' as 'input' }] }, /tap is 'weights'/],
-    ['no place', { hooks: [{}] }, /hooks\[0\] says not where it acts/],
+    [
+      'an unknown tap',
+      { hooks: [{ path: 'blocks.3', tap: 'weights' as 'input' }] },
+      /tap: expected .*, received 'weights'/,
+    ],
+    ['no place', { hooks: [{}] }, /hooks\[0\]: expected either 'layer' or 'path', received neither/],
     [
       'a parameter of another operation',
       { hooks: [{ layer: 3, edits: [{ operation: 'mean', sigma: 1 } as never] }] },
-      /^options\.hooks\[0\]\.edits\[0\]\.sigma .*'blur' would/,
+      /^options\.hooks\[0\]\.edits\[0\]\.sigma: expected nothing, since 'blur' alone/,
     ],
     [
       'a match without reference',
       { hooks: [{ layer: 3, edits: [{ operation: 'match', channels: [1] } as never] }] },
-      /^options\.hooks\[0\]\.edits\[0\]\.reference is missing/,
+      /^options\.hooks\[0\]\.edits\[0\]\.reference: expected .*, received nothing/,
     ],
     [
       'a schedule in a single run',
       { hooks: [{ layer: 3, edits: [{ operation: 'retain', retention: { kind: 'linear', data: 0, noise: 1 } }] }] },
-      /^options\.hooks\[0\]\.edits\[0\]\.retention is a schedule/,
+      /^options\.hooks\[0\]\.edits\[0\]\.retention: expected a number, received a schedule/,
     ],
-    ['another option', { hook: [] } as ForwardOptions, /'hooks' is near/],
+    ['another option', { hook: [] } as ForwardOptions, /hook: expected 'hooks'/],
   ])('6. refuses %s', async (_name, options, message) => {
     const run = pipeline.forward(inputs(), options);
     await expect(run).rejects.toMatchObject({ code: 'BAD_OPTION', message: expect.stringMatching(message) });
@@ -554,7 +558,7 @@ describe('bad input', () => {
     const device = available ? 'cuda:99' : 'cuda';
     await expect(loadPipeline('embedded', { device })).rejects.toMatchObject({
       code: 'DEVICE_UNAVAILABLE',
-      message: expect.stringMatching(/would be right/),
+      message: expect.stringMatching(/^options\.device: expected /),
     });
   });
 });

@@ -235,13 +235,18 @@ describe('tokens', () => {
 
 describe('what the model has not', () => {
   test.each<[string, Parameters<typeof planWith>[0], string, RegExp]>([
-    ['a layer', { guidance: { detail: { layer: 8 } } }, 'LAYER_OUT_OF_RANGE', /numbered 0 to 7/],
+    ['a layer', { guidance: { detail: { layer: 8 } } }, 'LAYER_OUT_OF_RANGE', /a layer from 0 to 7/],
     ['a channel', { guidance: { detail: { channels: [128] } } }, 'CHANNEL_OUT_OF_RANGE', /0 to 127/],
     ['a stream', { guidance: { detail: { stream: 'text' } } }, 'SITE_NOT_FOUND', /'image'/],
     ['a class index', { classLabel: 10 }, 'CLASS_OUT_OF_RANGE', /from 0 to 9 .*'Ankle boot'/],
-    ['a class name', { classLabel: 'Sneakers' }, 'CLASS_OUT_OF_RANGE', /'Sneaker' is near/],
-    ['no class', { classLabel: undefined }, 'BAD_OPTION', /classLabel is missing/],
-    ['a class too few', { classLabel: [1, 2], numImages: 3 }, 'BAD_OPTION', /one class for each image/],
+    ['a class name', { classLabel: 'Sneakers' }, 'CLASS_OUT_OF_RANGE', /did you mean 'Sneaker'/],
+    [
+      'no class',
+      { classLabel: undefined },
+      'BAD_OPTION',
+      /classLabel: expected a class index from 0 to 9.*, received nothing/,
+    ],
+    ['a class too few', { classLabel: [1, 2], numImages: 3 }, 'BAD_OPTION', /one for each of \d images/],
     ['a sampler of another prediction', { scheduler: { kind: 'ddim', eta: 1 } }, 'BAD_OPTION', /flow/],
     ['an unknown sampler', { scheduler: { kind: 'euler' } }, 'BAD_OPTION', /'flow-match-euler'/],
     ['an unknown sampler option', { scheduler: { shifts: 3 } }, 'BAD_OPTION', /'shift'/],

@@ -49,11 +49,11 @@ test('latents without cells ask for no picture', () => {
 });
 
 test.each([
-  [free, { width: 100 }, /width is 100, which is not a multiple of 16; 96 or 112 would be right/],
-  [free, { height: 400 }, /height is 400, more than .* positions for; at most 320 would be right/],
-  [free, { width: 7 }, /not a multiple of 16; 16 would be right/],
-  [embedded, { width: 56 }, /width is 56, but this model makes one size; 28 would be right/],
-  [embedded, { numFrames: 5 }, /numFrames is 5, but this model makes single pictures/],
+  [free, { width: 100 }, /width: expected a multiple of 16, received 100 \(near it: 96, 112\)/],
+  [free, { height: 400 }, /height: expected at most 320, received 400/],
+  [free, { width: 7 }, /expected a multiple of 16, received 7 \(near it: 16\)/],
+  [embedded, { width: 56 }, /width: expected 28, received 56 \(this model makes one size\)/],
+  [embedded, { numFrames: 5 }, /numFrames: expected nothing, received 5/],
 ])('refuses other sizes with the nearest ones %#', (manifest, asked, message) => {
   expect(errorOf(() => pictureSize(asked, manifest))).toMatchObject({
     code: 'BAD_OPTION',

@@ -80,7 +80,7 @@ describe('generate', () => {
     ['a class that does not exist', ['--class', 'Sneakers'], /^CLASS_OUT_OF_RANGE: .*Sneaker/m],
     ['a layer that does not exist', ['--detail-layer', '99'], /^LAYER_OUT_OF_RANGE: /m],
     ['a channel that does not exist', ['--detail-channels', '100000'], /^CHANNEL_OUT_OF_RANGE: /m],
-    ['a scale out of range', ['--cfg-scale', '-3'], /^BAD_OPTION: .*scale is -3/m],
+    ['a scale out of range', ['--cfg-scale', '-3'], /^BAD_OPTION: .*scale: expected .*, received -3/m],
   ])('%s leaves no file', async (_, args, message) => {
     const { code, stdout, stderr } = await run([...base, ...args, '--out', join(folder, 'd.png')]);
     expect(stderr).toMatch(message);

@@ -132,7 +132,7 @@ describe('an evaluation', () => {
     });
     await expect(evaluate(pipeline, options('later', { resume: true, samples: 30 }))).rejects.toMatchObject({
       code: 'BAD_OPTION',
-      expected: 'samples 24',
+      expected: 'samples 24, with which this evaluation was begun',
     });
   });
 
@@ -165,7 +165,7 @@ describe('is refused:', () => {
 
   test('a classifier of other classes', async () => {
     const classifier = pipeline.bundle.path('classifier-features.pt');
-    await refused('a', { classifier }).toMatchObject({ code: 'BAD_TENSOR', found: 128, expected: '10 classes' });
+    await refused('a', { classifier }).toMatchObject({ code: 'BAD_TENSOR', received: 128, expected: '10 classes' });
   });
 
   test('a feature network made for another size, and one that is no TorchScript', async () => {
@@ -188,7 +188,7 @@ describe('is refused:', () => {
   test('a reference with one picture', async () => {
     const one = { data: new Uint8Array(784), shape: [1, 28, 28, 1], dtype: 'uint8' as const };
     writeFileSync(at('one.safetensors'), encodeSafetensors({ images: one }));
-    await refused('d', { reference: at('one.safetensors') }).toMatchObject({ code: 'BAD_OPTION', found: 1 });
+    await refused('d', { reference: at('one.safetensors') }).toMatchObject({ code: 'BAD_OPTION', received: 1 });
   });
 
   test('a damaged shard', async () => {

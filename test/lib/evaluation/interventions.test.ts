@@ -64,7 +64,7 @@ test('what cannot be is refused', async () => {
   const refused = (options: Parameters<typeof runInterventions>[1]) =>
     expect(runInterventions(pipeline, options)).rejects;
   const none = { name: 'a', guidance: {} };
-  await refused({ ...few, interventions: [none, none] }).toMatchObject({ code: 'BAD_OPTION', found: 'a' });
+  await refused({ ...few, interventions: [none, none] }).toMatchObject({ code: 'BAD_OPTION', received: 'a' });
   await refused({ ...few, layer: 8 }).toMatchObject({ code: 'LAYER_OUT_OF_RANGE' });
   await refused({ ...few, channels: [128] }).toMatchObject({ code: 'CHANNEL_OUT_OF_RANGE' });
   await refused({ samples: 1 }).toMatchObject({ code: 'BAD_OPTION' });

@@ -83,7 +83,7 @@ describe('answers', () => {
   });
 
   test('none: refused', async () => {
-    await expect(answering().run(pixels, grey)).rejects.toMatchObject({ code: 'BAD_TENSOR', found: 'nothing' });
+    await expect(answering().run(pixels, grey)).rejects.toMatchObject({ code: 'BAD_TENSOR', received: 'nothing' });
   });
 
   test('a network made for another size says what it was given', async () => {
@@ -94,6 +94,6 @@ describe('answers', () => {
       },
       record,
     );
-    await expect(failing.run(pixels, grey)).rejects.toMatchObject({ code: 'MODEL_FAILED', found: [2, 1, 2, 2] });
+    await expect(failing.run(pixels, grey)).rejects.toMatchObject({ code: 'MODEL_FAILED', received: [2, 1, 2, 2] });
   });
 });

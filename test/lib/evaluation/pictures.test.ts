@@ -78,7 +78,7 @@ describe('a folder', () => {
       code: 'BAD_TENSOR',
       message: expect.stringContaining('b.png') as unknown,
     });
-    await expect(set.read(2, 3)).rejects.toMatchObject({ code: 'BAD_TENSOR', found: [6, 4, 3] });
+    await expect(set.read(2, 3)).rejects.toMatchObject({ code: 'BAD_TENSOR', received: [6, 4, 3] });
   });
 
   test('refuses transparency, which has no colour', async () => {
@@ -94,7 +94,7 @@ describe('a folder', () => {
     mkdirSync(at('empty'));
     writeFileSync(at('a.gif'), 'GIF89a');
     for (const path of [at('empty'), at('nothing'), at('a.gif')]) {
-      await expect(openPictures(path)).rejects.toMatchObject({ code: 'BAD_OPTION', found: path });
+      await expect(openPictures(path)).rejects.toMatchObject({ code: 'BAD_OPTION', received: path });
     }
   });
 });
@@ -114,7 +114,7 @@ describe('a NumPy file', () => {
     ['Fortran order', npy('|u1', '3, 5, 4', bytes(60), 'True'), 'Fortran'],
     ['two axes', npy('|u1', '5, 4', bytes(20)), '[5, 4]'],
     ['too few bytes', npy('|u1', '3, 5, 4', bytes(59)), 'bytes'],
-    ['something else', bytes(300), 'does not begin'],
+    ['something else', bytes(300), 'expected a file of numpy.save'],
   ])('with %s is refused', async (name, content, part) => {
     const file = at(`${name}.npy`);
     writeFileSync(file, content);

@@ -98,11 +98,11 @@ describe('encodePng', () => {
   });
 
   test.each([
-    ['too few pixels', { pixels: new Uint8Array(3) }, /has 4 bytes of pixels, not 3 bytes/],
-    ['an ordinary array', { pixels: [1, 2, 3, 4] }, /has 4 bytes of pixels, not object/],
-    ['two channels', { channels: 2 }, /1, 3 or 4 channels, not 2/],
-    ['width 0', { width: 0 }, /width is a whole number from 1, not 0/],
-    ['half a pixel', { height: 1.5 }, /height is a whole number from 1, not 1.5/],
+    ['too few pixels', { pixels: new Uint8Array(3) }, /expected a Uint8Array of 4, received 3 bytes/],
+    ['an ordinary array', { pixels: [1, 2, 3, 4] }, /expected a Uint8Array of 4, received object/],
+    ['two channels', { channels: 2 }, /expected 1 \(grey\), 3 \(RGB\) or 4 \(RGBA\), received 2/],
+    ['width 0', { width: 0 }, /width: expected a whole number from 1, received 0/],
+    ['half a pixel', { height: 1.5 }, /height: expected a whole number from 1, received 1\.5/],
   ])('%s is refused', (_, wrong, message) => {
     const options = { width: 2, height: 2, channels: 1, pixels: new Uint8Array(4), ...wrong } as PngPicture;
     expect(() => encodePng(options)).toThrow(
