@@ -60,15 +60,14 @@ export async function runBenchmark(
   onRound?: (soFar: Benchmark) => void,
 ): Promise<Benchmark> {
   const python = peerPython();
-  if (!python.path) throw new Error(`The benchmark needs Python with PyTorch: ${python.reason}`);
   const { device, steps, size, precision, rounds, only } = options;
   const cache = join(cacheFolder(), 'bench');
-  const bundle = prepareBundle(python.path, cache, size, say);
+  const bundle = prepareBundle(python, cache, size, say);
   const own = new OwnSide(bundle, device, steps);
   const { size: model, fused, bundle: description } = await own.pipeline({ precision });
   const { blocks } = model;
   const peer = new PeerSide({
-    python: python.path,
+    python,
     root: packageRoot(),
     bundle,
     size,
@@ -143,7 +142,7 @@ export async function runBenchmark(
     }
     const { results, ...run } = benchmark(timings);
     if (wantsMemory) {
-      const large = size.startsWith('tiny') ? bundle : prepareBundle(python.path, cache, 'two-gigabytes', say);
+      const large = size.startsWith('tiny') ? bundle : prepareBundle(python, cache, 'two-gigabytes', say);
       results.push(...selectNames(await measureMemory(large, Math.min(rounds, 3)), only));
       say('  memory: ready');
     }
@@ -154,10 +153,18 @@ export async function runBenchmark(
   }
 }
 
+/** The folder of the model that a run of these options would use. */
+export function prepareModel({ size }: BenchOptions, say: (line: string) => void): string {
+  return prepareBundle(peerPython(), join(cacheFolder(), 'bench'), size, say);
+}
+
 /** DETAIL_GUIDANCE_BENCH_PYTHON, a Python with torch, else that of the tests. */
-function peerPython(): { path: string | null; reason: string | null } {
+function peerPython(): string {
   const given = process.env.DETAIL_GUIDANCE_BENCH_PYTHON;
-  return given ? { path: given, reason: null } : testPython();
+  if (given) return given;
+  const { path, reason } = testPython();
+  if (!path) throw new Error(`The benchmark needs Python with PyTorch: ${reason}`);
+  return path;
 }
 
 const bothSides = ({ numerator, denominator }: Comparison): Work[] => [numerator, denominator];

@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { dirname, resolve } from 'node:path';
 
-import { runBenchmark, type Benchmark } from './benchmark';
+import { prepareModel, runBenchmark, type Benchmark } from './benchmark';
 import { parseOptions, usage, type BenchOptions } from './options';
 import { toJson, toReport, toTable } from './report';
 
@@ -14,6 +14,10 @@ async function main(): Promise<void> {
     return;
   }
   const say = (line: string) => console.error(line);
+  if (options.prepare) {
+    console.log(prepareModel(options, say));
+    return;
+  }
   const benchmark = await runBenchmark(options, say, (soFar) => save(soFar, options));
   save(benchmark, options);
   const { results, leftOut, failed } = benchmark;

@@ -17,6 +17,8 @@ export interface BenchOptions {
   /** File for all that is known of the run. */
   report?: string;
   size: Size;
+  /** Only make the model, for a run to come. */
+  prepare: boolean;
 }
 
 /** Models of bench/model.py. */
@@ -32,7 +34,8 @@ export const usage = `npm run bench -- [options]
   --device NAME   cpu or cuda:N (default cpu)
   --dtype NAME    float32, bfloat16 or float16 (default float32)
   --size NAME     the model: full or joint (text and image), on a GPU dit-xl-2, sd3-medium or flux, for tests tiny or
-                  tiny-joint (default full)`;
+                  tiny-joint (default full)
+  --prepare       write that model into the cache folder, measure nothing`;
 
 const precisions: readonly string[] = ['float32', 'bfloat16', 'float16'] satisfies Precision[];
 
@@ -49,6 +52,7 @@ export function parseOptions(args: string[]): BenchOptions | 'help' {
       device: { type: 'string', default: 'cpu' },
       dtype: { type: 'string', default: 'float32' },
       size: { type: 'string', default: 'full' },
+      prepare: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
@@ -63,6 +67,7 @@ export function parseOptions(args: string[]): BenchOptions | 'help' {
     precision: dtype as Precision,
     size,
     device,
+    prepare: values.prepare,
     ...(values.only === undefined ? {} : { only: values.only }),
     ...(values.json === undefined ? {} : { json: values.json }),
     ...(values.report === undefined ? {} : { report: values.report }),

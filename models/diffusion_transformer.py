@@ -69,6 +69,7 @@ class TransformerConfig:
 # Every preset has 32 channels per head: `from_weights` relies on it.
 PRESETS = {
     "small": TransformerConfig(),
+    "fine": TransformerConfig(patch_size=2),  # 196 tokens
     "large": TransformerConfig(width=256, depth=12, heads=8),
     "tiny": TransformerConfig(width=64, depth=3, heads=2),  # for tests
 }

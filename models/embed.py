@@ -101,7 +101,7 @@ def describe(config: TransformerConfig, accuracy: float, channels: list[int]) ->
 
 def embed(run: Path, data: Path, out: Path, dtype: str = "float16") -> dict:
     """Write the bundle `out` from the checkpoints in `run`; returns the manifest."""
-    model, _ = train.load_average(run / train.CHECKPOINT)
+    model, _ = train.load_average(run / train.AVERAGE)
     judge = classifier.load_classifier(run / classifier.CHECKPOINT)
     config = model.config
     # Measure what the file will hold: the weights as rounded for the disk.

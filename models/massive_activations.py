@@ -51,10 +51,11 @@ def measure(
     seeds: Sequence[int] = (0, 1, 2, 3),
     steps: int = 10,
 ) -> Statistics:
-    """One conditional trajectory of `steps` timesteps for every class and seed."""
+    """One conditional trajectory of `steps` timesteps for every class and seed; on the CPU."""
     groups = list(itertools.product(range(num_classes), seeds))
-    labels = torch.tensor([label for label, _ in groups])
-    x = seeded_latents([seed for _, seed in groups], latent_shape)
+    device = next(model.parameters()).device
+    labels = torch.tensor([label for label, _ in groups], device=device)
+    x = seeded_latents([seed for _, seed in groups], latent_shape).to(device)
     sigmas = flow_sigmas(steps)
     recorded: list[Tensor] = []
     hooks = [
@@ -65,7 +66,7 @@ def measure(
     try:
         for sigma, following in itertools.pairwise(sigmas):
             recorded.clear()
-            velocity = model(x, torch.full((len(x),), sigma), labels)
+            velocity = model(x, torch.full((len(x),), sigma, device=device), labels)
             means.append(torch.stack([z.mean(1) for z in recorded]))
             maxima.append(torch.stack([z.max() for z in recorded]))
             medians.append(torch.stack([z.median() for z in recorded]))
@@ -75,9 +76,9 @@ def measure(
             hook.remove()
     return Statistics(
         timesteps=sigmas[:-1],
-        means=torch.stack(means, dim=1),
-        maxima=torch.stack(maxima, dim=1),
-        medians=torch.stack(medians, dim=1),
+        means=torch.stack(means, dim=1).cpu(),
+        maxima=torch.stack(maxima, dim=1).cpu(),
+        medians=torch.stack(medians, dim=1).cpu(),
         classes=[label for label, _ in groups],
         seeds=[seed for _, seed in groups],
     )

@@ -1,87 +1,53 @@
-"""Train the class-conditional DiT on Fashion-MNIST by flow matching.
+"""Train the class-conditional DiT on Fashion-MNIST by flow matching, and watch it while it grows.
 
-    python -m models.train --minutes 75 --output build-models
+    nice -n 19 python -m models.train --minutes 600
+    python -m models.train --device cuda --minutes 4 --report-every 200 --save-every 10000
 
 Runs until `--steps` or `--minutes`, whichever comes first; the learning rate decays by cosine over
-whichever fraction is further, so that a run always ends annealed. Every `--save-every` steps it
-writes `<output>/transformer.ckpt`, and starts from it when it is there. A step draws its randomness
-from (seed, step) alone: a resumed run does what an uninterrupted one would have done.
+whichever fraction is further, so that a run always ends annealed. It can be stopped at any moment
+(Ctrl-C and SIGTERM save first) and goes on from `<output>/transformer.ckpt`. A step draws its
+randomness from (seed, step) alone: a resumed run does what an uninterrupted one would have done.
+
+`--results` (default: the output folder) gets what is small: `log.jsonl`, a JSON record a line, with
+the loss every `--report-every` steps, a record of `growth.py` at steps that grow by even ratios, and
+the final evaluation; `average.ckpt`, the averaged weights alone; `samples.png`, rows for each of the
+watched steps; and `growth.ckpt`, those pictures and the averaged weights of three of these steps.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
 import dataclasses
 import math
+import signal
 import time
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from models.checkpoint import load_checkpoint, save_checkpoint
 from models.diffusion_transformer import PRESETS, DiffusionTransformer, TransformerConfig
 from models.fashion_mnist import DEFAULT_FOLDER, load_split
+from models.training_options import TrainingOptions
+from models.training_step import TrainingStep
 
 CHECKPOINT = "transformer.ckpt"
+AVERAGE = "average.ckpt"
 
 
-@dataclasses.dataclass
-class TrainingOptions:
-    """Everything that decides a run's result, besides the data and the model's geometry."""
+class Progress(NamedTuple):
+    """Where a run is; `average` lives on the run's device and changes as it goes on."""
 
-    steps: int = 1_000_000
-    minutes: float = math.inf
-    batch_size: int = 128
-    learning_rate: float = 1e-3
-    warmup_steps: int = 200
-    weight_decay: float = 0.01
-    label_dropout: float = 0.1
-    ema_decay: float = 0.999
-    seed: int = 0
-    save_every: int = 300
-    device: str = "cpu"
-    compile: bool = False
-
-
-def learning_rate(options: TrainingOptions, step: int, seconds: float) -> float:
-    """Linear warm-up, then cosine decay to zero over the run's steps or its minutes."""
-    progress = min(1.0, max(step / options.steps, seconds / 60 / options.minutes))
-    warmup = min(1.0, (step + 1) / options.warmup_steps)
-    return options.learning_rate * warmup * 0.5 * (1 + math.cos(math.pi * progress))
-
-
-def flow_matching_loss(
-    model: torch.nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    null_class: int,
-    label_dropout: float,
-    generator: torch.Generator,
-) -> Tensor:
-    """Mean squared error of v at logit-normal t (Esser et al., arXiv 2403.03206, section 3.1).
-
-    images: [B, 1, 28, 28] in [-1, 1]; labels: [B] int64, a share `label_dropout` of which becomes
-    the null class (CFG, Ho & Salimans, arXiv 2207.12598). The generator lives on the CPU.
-    """
-    batch = images.shape[0]
-    noise = torch.randn(images.shape, generator=generator).to(images.device)
-    t = torch.randn(batch, generator=generator).sigmoid().to(images.device)
-    dropped = (torch.rand(batch, generator=generator) < label_dropout).to(images.device)
-    mixture = t[:, None, None, None]
-    prediction = model(
-        (1 - mixture) * images + mixture * noise, t, labels.masked_fill(dropped, null_class)
-    )
-    return F.mse_loss(prediction.float(), noise - images)
-
-
-@torch.no_grad()
-def update_average(average: torch.nn.Module, model: torch.nn.Module, decay: float) -> None:
-    """Exponential moving average of the weights: average <- decay * average + (1 - decay) * w."""
-    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
+    step: int
+    loss: float  # mean since the last report
+    seconds: float
+    learning_rate: float
+    average: DiffusionTransformer
+    ended: bool
 
 
 def train(
@@ -90,63 +56,67 @@ def train(
     images: Tensor,
     labels: Tensor,
     checkpoint: Path,
-) -> Iterator[tuple[int, float, float]]:
-    """Train and save at `checkpoint`; yields (step, loss, seconds so far) after every step."""
-    torch.manual_seed(options.seed)
-    device = torch.device(options.device)
-    model = DiffusionTransformer(config).to(device)
-    average = copy.deepcopy(model).requires_grad_(False)
-    optimiser = torch.optim.AdamW(
-        model.parameters(), lr=0.0, betas=(0.9, 0.99), weight_decay=options.weight_decay
-    )
-    first, earlier = 0, 0.0
-    if saved := load_checkpoint(checkpoint):
-        model.load_state_dict(saved["model"])
-        average.load_state_dict(saved["average"])
-        optimiser.load_state_dict(saved["optimiser"])
-        first, earlier = saved["step"], saved["seconds"]
+    watched: frozenset[int] = frozenset(),
+    stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[Progress]:
+    """Train, and save at `checkpoint`.
 
-    def save(step: int, seconds: float) -> None:
-        state = {
+    Yields every `report_every` steps, at the steps `watched` (0: before the first one), and last.
+    When `stopped` is true it saves and ends, the run being unfinished.
+    """
+    started = time.monotonic()
+    training = TrainingStep(config, options, images, labels)
+    step = 0
+    if saved := load_checkpoint(checkpoint):
+        training.load(saved)
+        step = saved["step"]
+        started -= saved["seconds"]
+    print(f"from step {step}: {training.prepare()}", flush=True)
+
+    def seconds() -> float:
+        return time.monotonic() - started
+
+    def save() -> None:
+        record = {
             "config": dataclasses.asdict(config),
             "options": dataclasses.asdict(options),
-            "model": model.state_dict(),
-            "average": average.state_dict(),
-            "optimiser": optimiser.state_dict(),
+            "step": step,
+            "seconds": seconds(),
+        }
+        save_checkpoint(checkpoint, record | training.state())
+
+    reported, rate = step, 0.0
+    if step == 0 and 0 in watched:
+        yield Progress(0, math.nan, seconds(), 0.0, training.average, False)
+    while step < options.steps and seconds() < 60 * options.minutes:
+        rate = options.learning_rate_at(step, seconds())
+        training.run(step, rate, options.decay_at(step))
+        step += 1
+        if stopped():
+            save()
+            return
+        if step % options.save_every == 0:
+            save()
+        if step % options.report_every == 0 or step in watched:
+            loss = training.mean_loss(step - reported)
+            yield Progress(step, loss, seconds(), rate, training.average, False)
+            reported = step
+    save()
+    loss = training.mean_loss(step - reported)
+    yield Progress(step, loss, seconds(), rate, training.average, True)  # a loss of NaN: no news
+
+
+def save_average(path: Path, model: DiffusionTransformer, step: int, seconds: float) -> None:
+    """The averaged weights alone, on the CPU: what `load_average` reads."""
+    save_checkpoint(
+        path,
+        {
+            "config": dataclasses.asdict(model.config),
+            "average": {name: value.cpu() for name, value in model.state_dict().items()},
             "step": step,
             "seconds": seconds,
-        }
-        save_checkpoint(checkpoint, state)
-
-    forward = torch.compile(model) if options.compile else model
-    started = time.monotonic() - earlier
-    seconds = earlier
-    for step in range(first, options.steps):
-        if seconds >= 60 * options.minutes:
-            break
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(options, step, seconds)
-        generator = torch.Generator().manual_seed(options.seed * 1_000_003 + step)
-        chosen = torch.randint(len(images), (options.batch_size,), generator=generator)
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            loss = flow_matching_loss(
-                forward,
-                images[chosen].to(device),
-                labels[chosen].to(device),
-                config.null_class,
-                options.label_dropout,
-                generator,
-            )
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        update_average(average, model, min(options.ema_decay, (1 + step) / (10 + step)))
-        seconds = time.monotonic() - started
-        last = step + 1 == options.steps or seconds >= 60 * options.minutes
-        if last or (step + 1) % options.save_every == 0:
-            save(step + 1, seconds)
-        yield step + 1, loss.item(), seconds
+        },
+    )
 
 
 def load_average(checkpoint: Path) -> tuple[DiffusionTransformer, dict]:
@@ -159,28 +129,78 @@ def load_average(checkpoint: Path) -> tuple[DiffusionTransformer, dict]:
     return model.eval().requires_grad_(False), saved
 
 
-def main() -> None:
+def arguments_of(words: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--preset", choices=sorted(PRESETS), default="small")
     parser.add_argument("--data", type=Path, default=DEFAULT_FOLDER, help="folder of IDX files")
     parser.add_argument("--output", type=Path, default=Path("build-models"))
+    parser.add_argument("--results", type=Path, help="for the small files; default: the output's")
+    parser.add_argument("--judge", type=Path, default=Path("models/embedded"), help="a bundle")
+    parser.add_argument("--points-per-doubling", type=float, default=1.0, help="of watched steps")
+    parser.add_argument("--watch-samples", type=int, default=500, help="of a watched step; 0: none")
+    parser.add_argument("--final-samples", type=int, default=5000)
     for field in dataclasses.fields(TrainingOptions):
         flag = "--" + field.name.replace("_", "-")
         if isinstance(field.default, bool):
-            parser.add_argument(flag, action="store_true")
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=field.default)
         else:
             parser.add_argument(flag, type=type(field.default), default=field.default)
-    arguments = vars(parser.parse_args())
-    config = PRESETS[arguments.pop("preset")]
-    images, labels = load_split(arguments.pop("data"), "train")
-    checkpoint = arguments.pop("output") / CHECKPOINT
-    mean = None
-    for step, loss, seconds in train(
-        config, TrainingOptions(**arguments), images, labels, checkpoint
-    ):
-        mean = loss if mean is None else 0.98 * mean + 0.02 * loss
-        if step % 50 == 0:
-            print(f"step {step}  loss {mean:.4f}  {seconds / 60:.1f} min", flush=True)
+    return parser.parse_args(words)
+
+
+def main() -> None:
+    # Not at the top: a run that is only read needs none of it.
+    from models.growth import growth_steps
+    from models.training_log import TrainingLog
+
+    given = arguments_of()
+    names = [field.name for field in dataclasses.fields(TrainingOptions)]
+    options = TrainingOptions(**{name: getattr(given, name) for name in names})
+    config = PRESETS[given.preset]
+    if options.device.startswith("cuda"):
+        torch.backends.cuda.matmul.allow_tf32 = True  # measurements; PyTorch's default elsewhere
+    signals: list[int] = []
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, lambda number, frame: signals.append(number))
+
+    checkpoint = given.output / CHECKPOINT
+    saved = load_checkpoint(checkpoint)
+    log = TrainingLog(
+        given.results or given.output,
+        given.judge,
+        load_split(given.data, "test"),
+        torch.device(options.device),
+        given.watch_samples,
+        first=saved["step"] if saved else 0,
+    )
+    del saved
+    log.write({"kind": "options", **dataclasses.asdict(config), **dataclasses.asdict(options)})
+    watched = frozenset(growth_steps(options.steps, given.points_per_doubling))
+    images, labels = load_split(given.data, "train")
+    for at in train(config, options, images, labels, checkpoint, watched, lambda: bool(signals)):
+        if not math.isnan(at.loss):
+            log.write(
+                {
+                    "kind": "loss",
+                    "step": at.step,
+                    "loss": round(at.loss, 5),
+                    "learningRate": float(f"{at.learning_rate:.4g}"),
+                    "seconds": round(at.seconds, 1),
+                }
+            )
+            print(f"step {at.step}  loss {at.loss:.4f}  {at.seconds / 60:.1f} min", flush=True)
+        if not (at.ended or at.step in watched):
+            continue
+        save_average(log.folder / AVERAGE, at.average, at.step, at.seconds)
+        try:
+            log.watch(at.average, at.step)
+            if at.ended and not signals:
+                log.evaluate(at.average, at.step, given.final_samples)
+        except Exception:
+            # Days of training are not given up for a figure.
+            traceback.print_exc()
+    if signals:
+        print("stopped; the same command goes on", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Proves and measures detail-guidance on an NVIDIA GPU: the checks of checks.ts, then the benchmark at several sizes.
 #
-#   bench/cuda/run.sh [--device cuda:0] [--out FOLDER] [--only PART] [--quick] [--dry-run]
+#   bench/cuda/run.sh [--device cuda:0] [--out FOLDER] [--seconds N] [--only PART] [--quick] [--dry-run]
 #
-# --only PART  one part, where a command may not run for long: checks, small, dit, dit-compile, sd3, sd3-compile, flux or
-#              flux-compile; those of torch.compile mostly wait for its compiler, and are last without --only
+# --seconds N  ends within that time: no part is begun that has too little of it left, and none gets more than two thirds
+#              of what is left (without, each takes the time it takes)
+# --only PART  one part, where a command may not run for long: checks, small, dit, sd3, flux, small-compile, dit-compile,
+#              sd3-compile or flux-compile; those of torch.compile mostly wait for its compiler, and are last
 # --quick      checks and the small model, one round
 # --dry-run    the same on the CPU with tiny models: proves the script, not the GPU
 #
@@ -15,17 +17,18 @@
 set -eu
 cd "$(dirname "$0")/../.."
 
-parts='checks small dit sd3 flux dit-compile sd3-compile flux-compile'
-device=cuda:0 out=build/bench-cuda-results quick=0 dry=0 only=''
+parts='checks small dit sd3 flux small-compile dit-compile sd3-compile flux-compile'
+device=cuda:0 out=build/bench-cuda-results quick=0 dry=0 only='' seconds=''
 usage() { sed -n '2,/^set -eu/p' "$0" | sed '$d; s/^# \{0,1\}//'; exit 2; }
 while [ $# -gt 0 ]; do
   case "$1" in
-    --device | --out | --only) [ $# -gt 1 ] || usage ;;
+    --device | --out | --only | --seconds) [ $# -gt 1 ] || usage ;;
   esac
   case "$1" in
     --device) device=$2; shift ;;
     --out) out=$2; shift ;;
     --only) only=$2; shift ;;
+    --seconds) seconds=$2; shift ;;
     --quick) quick=1 ;;
     --dry-run) dry=1 quick=1 device=cpu ;;
     *) usage ;;
@@ -36,6 +39,8 @@ case " $parts " in
   *" ${only:-checks} "*) ;;
   *) echo "--only: expected one of $parts, received $only" >&2; exit 2 ;;
 esac
+case "$seconds" in *[!0-9]*) echo "--seconds is $seconds; a whole number would be right" >&2; exit 2 ;; esac
+left() { echo $((seconds - SECONDS)); } # SECONDS: since this shell began
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 
@@ -56,22 +61,51 @@ programs=build/bench-cuda
 [ -e "$pack" ] || node node_modules/tsup/dist/cli-default.js --config bench/cuda/tsup.config.ts
 
 failed=0
-wanted() { [ -z "$only" ] || [ "$only" = "$1" ]; }
-if wanted checks; then
+# A part, and the seconds without which it is not worth beginning.
+wanted() {
+  [ -z "$only" ] || [ "$only" = "$1" ] || return 1
+  [ -z "$seconds" ] || [ "$(left)" -ge "$2" ] || { echo "> $1: left out, $(left) s are left"; return 1; }
+}
+limited() { # command that is ended when its share of the time is over
+  if [ -z "$seconds" ]; then "$@"; return; fi
+  local share=$(($(left) * 2 / 3)) ended=0
+  timeout --kill-after=5 "$share" "$@" || ended=$?
+  case "$ended" in
+    124 | 137) echo "cut short after $share s" | tee -a "$out/cut-short.txt"; ended=0 ;;
+  esac
+  return "$ended"
+}
+
+# The models of later parts are written meanwhile, while nothing is timed.
+preparing=''
+prepare() { # part size seconds
+  [ "$dry$quick" = 00 ] && [ -z "$only" ] && wanted "$1" "$3" || return 0
+  node "$programs/benchmark.cjs" --size "$2" --prepare >"$out/prepare-$1.log" 2>&1 &
+  preparing="$preparing $!"
+}
+prepare small full 30
+prepare dit dit-xl-2 60
+prepare sd3 sd3-medium 120
+
+if wanted checks 20; then
   echo "> checks"
   runs=200
   [ "$dry" = 1 ] && runs=5
-  node "$programs/checks.cjs" --device "$device" --runs "$runs" --json "$out/checks.json" >"$out/checks.txt" 2>&1 || failed=1
+  limited node "$programs/checks.cjs" --device "$device" --runs "$runs" --json "$out/checks.json" >"$out/checks.txt" 2>&1 ||
+    failed=1
   cat "$out/checks.txt"
 fi
+for each in $preparing; do wait "$each" || true; done
+echo "after $SECONDS s"
 
 benchmark() { # part size dtype rounds steps names
   local name="$1-$3"
   echo "> benchmark: $name"
-  node "$programs/benchmark.cjs" --device "$device" --size "$2" --dtype "$3" --rounds "$4" --steps "$5" --only "$6" \
-    --json "$out/$name.json" --report "$out/$name.report.json" >"$out/$name.md" 2>"$out/$name.log" || failed=1
+  limited node "$programs/benchmark.cjs" --device "$device" --size "$2" --dtype "$3" --rounds "$4" --steps "$5" \
+    --only "$6" --json "$out/$name.json" --report "$out/$name.report.json" >"$out/$name.md" 2>"$out/$name.log" || failed=1
   cat "$out/$name.md"
   grep -E 'failed:|Error' "$out/$name.log" || true
+  echo "after $SECONDS s"
 }
 
 memory() { # at least so many gigabytes
@@ -79,28 +113,30 @@ memory() { # at least so many gigabytes
 }
 
 if [ "$dry" = 1 ]; then
-  if wanted small; then
+  if wanted small 10; then
     benchmark tiny tiny float32 1 2 'detail-over-cfg@0.5,python-eager'
     benchmark tiny-joint tiny-joint float32 1 2 'detail-over-cfg@0.5,python-eager,scale-0.5,unfused'
   fi
 elif [ "$quick" = 1 ]; then
-  if wanted small; then benchmark small full bfloat16 1 20 '!torch-compile'; fi
+  if wanted small 10; then benchmark small full bfloat16 1 20 '!torch-compile'; fi
 else
-  if wanted small; then benchmark small full bfloat16 5 20 '*'; fi
-  if wanted dit; then
-    benchmark dit dit-xl-2 bfloat16 5 20 '!torch-compile,!fp32-over-bf16'
-    benchmark dit dit-xl-2 float32 3 10 'detail-over-cfg@0.5,python-eager'
-  fi
-  if wanted sd3; then benchmark sd3 sd3-medium bfloat16 3 10 '!torch-compile,!fp32-over-bf16,!images-8'; fi
+  if wanted small 20; then benchmark small full bfloat16 5 20 '!torch-compile'; fi
+  if wanted dit 40; then benchmark dit dit-xl-2 bfloat16 5 20 '!torch-compile,!fp32-over-bf16'; fi
+  if wanted sd3 60; then benchmark sd3 sd3-medium bfloat16 3 10 '!torch-compile,!fp32-over-bf16,!images-8'; fi
+  if wanted dit 40; then benchmark dit dit-xl-2 float32 3 10 'detail-over-cfg@0.5,python-eager'; fi
   # Two copies of the weights, ours and Python's, and the activations.
   flux=0
   case "${only:-flux}" in flux*) if memory 70; then flux=1; else echo "flux: left out, the device has less than 70 GB"; fi ;; esac
-  if [ "$flux" = 1 ] && wanted flux; then
+  # Its 12 G random weights alone take minutes to make.
+  if [ "$flux" = 1 ] && wanted flux 420; then
     benchmark flux flux bfloat16 2 4 'detail-over-cfg,python-eager,images-2,scale'
   fi
-  if wanted dit-compile; then benchmark dit-compile dit-xl-2 bfloat16 5 20 'torch-compile'; fi
-  if wanted sd3-compile; then benchmark sd3-compile sd3-medium bfloat16 3 10 'torch-compile'; fi
-  if [ "$flux" = 1 ] && wanted flux-compile; then benchmark flux-compile flux bfloat16 2 4 'reduce-overhead'; fi
+  if wanted small-compile 60; then benchmark small-compile full bfloat16 5 20 'torch-compile'; fi
+  if wanted dit-compile 90; then benchmark dit-compile dit-xl-2 bfloat16 5 20 'torch-compile'; fi
+  if wanted sd3-compile 120; then benchmark sd3-compile sd3-medium bfloat16 3 10 'torch-compile'; fi
+  if [ "$flux" = 1 ] && wanted flux-compile 420; then
+    benchmark flux-compile flux bfloat16 2 4 'reduce-overhead'
+  fi
 fi
-echo "results: $out"
+echo "results: $out, after $SECONDS s"
 exit $failed

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import json
+import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +14,12 @@ from models import classifier
 from models.checkpoint import load_checkpoint
 from models.diffusion_transformer import PRESETS
 from models.fashion_mnist import load_split, read_idx
-from models.train import TrainingOptions, learning_rate, load_average, train
+from models.train import load_average, save_average, train
+from models.training_log import TrainingLog
+from models.training_options import TrainingOptions
+from models.training_step import TrainingStep
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -21,15 +29,22 @@ def data():
 
 
 def options(**changes):
-    return TrainingOptions(**{"steps": 6, "batch_size": 4, "warmup_steps": 2, **changes})
+    return TrainingOptions(
+        **{"steps": 6, "batch_size": 4, "warmup_steps": 2, "report_every": 1, **changes}
+    )
+
+
+def losses_of(progress):
+    return [at.loss for at in progress if not math.isnan(at.loss)]
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(data, tmp_path):
     straight, resumed = tmp_path / "straight.ckpt", tmp_path / "resumed.ckpt"
-    losses = [loss for _, loss, _ in train(PRESETS["tiny"], options(), *data, straight)]
+    losses = losses_of(train(PRESETS["tiny"], options(), *data, straight))
     interrupted = train(PRESETS["tiny"], options(save_every=3), *data, resumed)
-    first = [next(interrupted)[1] for _ in range(4)]  # saved after 3, lost the fourth
-    rest = [loss for _, loss, _ in train(PRESETS["tiny"], options(), *data, resumed)]
+    first = [next(interrupted).loss for _ in range(4)]  # saved after 3, lost the fourth
+    rest = losses_of(train(PRESETS["tiny"], options(), *data, resumed))
+    assert len(losses) == 6
     assert first + rest[1:] == losses
     one, other = load_checkpoint(straight), load_checkpoint(resumed)
     for part in ("model", "average"):
@@ -38,7 +53,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(data, tmp_path):
 
 def test_the_loss_falls(data, tmp_path):
     quick = options(steps=40, learning_rate=3e-3)
-    losses = [loss for _, loss, _ in train(PRESETS["tiny"], quick, *data, tmp_path / "a.ckpt")]
+    losses = losses_of(train(PRESETS["tiny"], quick, *data, tmp_path / "a.ckpt"))
     assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
 
 
@@ -49,6 +64,72 @@ def test_the_average_is_a_model_ready_to_use(data, tmp_path):
     assert model.config == PRESETS["tiny"]
 
 
+def test_a_run_that_is_told_to_stop_saves_and_goes_on(data, tmp_path):
+    straight, resumed = tmp_path / "straight.ckpt", tmp_path / "resumed.ckpt"
+    losses = losses_of(train(PRESETS["tiny"], options(), *data, straight))
+    asked = iter([False, True])
+    first = train(PRESETS["tiny"], options(), *data, resumed, stopped=lambda: next(asked))
+    assert losses_of(first) == losses[:1]
+    assert load_checkpoint(resumed)["step"] == 2
+    assert losses_of(train(PRESETS["tiny"], options(), *data, resumed)) == losses[2:]
+
+
+def test_watched_steps_are_reported_with_the_mean_loss_since_the_last_report(data, tmp_path):
+    losses = losses_of(train(PRESETS["tiny"], options(), *data, tmp_path / "a.ckpt"))
+    seldom = options(report_every=100)
+    watched = train(PRESETS["tiny"], seldom, *data, tmp_path / "b.ckpt", frozenset({0, 4}))
+    found = [(at.step, at.ended, at.loss) for at in watched]
+    assert [each[:2] for each in found] == [(0, False), (4, False), (6, True)]
+    assert found[1][2] == pytest.approx(sum(losses[:4]) / 4)
+    assert found[2][2] == pytest.approx(sum(losses[4:]) / 2)
+
+
+def test_garments_that_look_alike_both_ways_are_mirrored_and_shoes_never(tmp_path):
+    images = torch.full((20, 1, 28, 28), -1.0)
+    images[..., :14] = 1.0  # bright on the left
+    labels = torch.arange(20) % 10
+    sides = {}
+    for mirror in (True, False):
+        step = TrainingStep(PRESETS["tiny"], options(batch_size=200, mirror=mirror), images, labels)
+        step.chosen.copy_(torch.arange(200) % 20)
+        step.mirroring.copy_(torch.rand(200, generator=torch.Generator().manual_seed(0)))
+        shown, named = step.batch()
+        on_left = shown[:, 0, 0, 0] > 0
+        sides[mirror] = [on_left[named == label].float().mean().item() for label in range(10)]
+    assert sides[False] == [1.0] * 10
+    assert [label for label in range(10) if sides[True][label] == 1.0] == [5, 7, 9]
+
+
+def test_saved_averages_are_what_the_run_had(data, tmp_path):
+    last = list(train(PRESETS["tiny"], options(steps=2), *data, tmp_path / "a.ckpt"))[-1]
+    save_average(tmp_path / "average.ckpt", last.average, last.step, last.seconds)
+    one, _ = load_average(tmp_path / "a.ckpt")
+    other, record = load_average(tmp_path / "average.ckpt")
+    assert record["step"] == 2
+    pairs = zip(one.parameters(), other.parameters(), strict=True)
+    assert all(torch.equal(first, second) for first, second in pairs)
+
+
+def test_a_log_goes_on_from_the_checkpoint(data, tmp_path):
+    judge = ROOT / "models" / "embedded"
+
+    def opened(first):
+        return TrainingLog(tmp_path, judge, data, torch.device("cpu"), 0, first)
+
+    log = opened(0)
+    for step in (100, 200, 300):
+        log.write({"kind": "loss", "step": step, "loss": float("nan")})
+    log.write({"kind": "final", "step": 200})
+    with (tmp_path / "log.jsonl").open("a") as file:
+        file.write('{"kind": "loss", "st')  # killed while it wrote
+    opened(200)
+    kept = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in kept] == [100, 200]
+    assert kept[0]["loss"] is None
+    opened(0)
+    assert (tmp_path / "log.jsonl").read_text() == ""
+
+
 def test_without_a_run_the_error_says_what_to_do(tmp_path):
     with pytest.raises(FileNotFoundError, match="train first"):
         load_average(tmp_path / "none.ckpt")
@@ -56,12 +137,12 @@ def test_without_a_run_the_error_says_what_to_do(tmp_path):
 
 def test_the_learning_rate_warms_up_and_ends_at_zero_by_steps_or_by_minutes():
     by_steps = TrainingOptions(steps=1000, warmup_steps=100, learning_rate=1.0)
-    assert learning_rate(by_steps, 0, 0) == pytest.approx(0.01)
-    assert learning_rate(by_steps, 500, 0) == pytest.approx(0.5)
-    assert learning_rate(by_steps, 1000, 0) == pytest.approx(0)
+    assert by_steps.learning_rate_at(0, 0) == pytest.approx(0.01)
+    assert by_steps.learning_rate_at(500, 0) == pytest.approx(0.5)
+    assert by_steps.learning_rate_at(1000, 0) == pytest.approx(0)
     by_minutes = TrainingOptions(minutes=10, warmup_steps=100, learning_rate=1.0)
-    assert learning_rate(by_minutes, 200, 300) == pytest.approx(0.5, abs=1e-3)
-    assert learning_rate(by_minutes, 200, 600) == pytest.approx(0)
+    assert by_minutes.learning_rate_at(200, 300) == pytest.approx(0.5, abs=1e-3)
+    assert by_minutes.learning_rate_at(200, 600) == pytest.approx(0)
 
 
 def test_the_classifier_resumes_too(data, tmp_path):

@@ -1,0 +1,115 @@
+"""The log of a training run: JSON lines, and pictures of the steps that are watched."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.checkpoint import load_checkpoint, save_checkpoint
+from models.contact_sheet import draw
+from models.diffusion_transformer import DiffusionTransformer
+from models.growth import SCALES, STEPS, Sampler, measure_checkpoint
+from models.guided_sampling import guidance_branches
+from models.picture_quality import Judge
+
+LOG = "log.jsonl"
+GROWTH = "growth.ckpt"
+SHEET = "samples.png"
+
+# Steps whose averaged weights are kept, in half precision: three, so that the file stays small.
+KEPT_STEPS = (400, 3200, 25600)
+TEST_IMAGES = 1000  # that the squared error is measured on
+DISRUPTED_SAMPLES = 200
+
+
+class TrainingLog:
+    """Writes `folder`; what an earlier run left of later steps than `first` is dropped."""
+
+    def __init__(
+        self,
+        folder: Path,
+        bundle: Path,
+        test: tuple[Tensor, Tensor],
+        device: torch.device,
+        samples: int,
+        first: int,
+    ) -> None:
+        self.folder, self.samples = folder, samples
+        folder.mkdir(parents=True, exist_ok=True)
+        self.judge = Judge.load(bundle, test[0], device)
+        self.test = (test[0][:TEST_IMAGES], test[1][:TEST_IMAGES])
+        self._path = folder / LOG
+        self._keep_until(first)
+        kept = load_checkpoint(folder / GROWTH) if first else None
+        self.growth: dict[str, dict[int, Any]] = kept or {"pictures": {}, "averages": {}}
+        for part in self.growth.values():
+            for step in [step for step in part if step > first]:
+                del part[step]
+
+    def write(self, record: dict[str, Any]) -> None:
+        with self._path.open("a") as file:
+            file.write(json.dumps(finite(record)) + "\n")
+
+    def watch(self, model: DiffusionTransformer, step: int) -> None:
+        """Measure the averaged model of `step`, and add its rows to the sheet."""
+        if self.samples == 0 or step in self.growth["pictures"]:
+            return
+        started = time.monotonic()
+        record, rows = measure_checkpoint(
+            model, self.judge, self.test, self.samples, DISRUPTED_SAMPLES
+        )
+        took = round(time.monotonic() - started, 1)
+        self.write({"kind": "growth", "step": step, "took": took, **record})
+        self.growth["pictures"][step] = ((rows + 1) * 127.5).round().to(torch.uint8)
+        if step in KEPT_STEPS:
+            weights = model.state_dict()
+            self.growth["averages"][step] = {
+                name: value.half().cpu() for name, value in weights.items()
+            }
+        save_checkpoint(self.folder / GROWTH, self.growth)
+        sheet = torch.cat([self.growth["pictures"][at] for at in sorted(self.growth["pictures"])])
+        image = draw(list((sheet / 127.5 - 1).unbind(1)), zoom=2)
+        unfinished = self.folder / f".{SHEET}"
+        image.save(unfinished, format="png")
+        os.replace(unfinished, self.folder / SHEET)
+
+    def evaluate(self, model: DiffusionTransformer, step: int, samples: int) -> None:
+        """The figures of the model that the run ends with, on more samples."""
+        if samples == 0:
+            return
+        sampler = Sampler(model, samples)
+        for scale in SCALES:
+            pictures = sampler.samples(guidance_branches(scale), STEPS)
+            figures = self.judge.report(pictures, sampler.labels, manifold=True)
+            self.write({"kind": "final", "step": step, "scale": scale, "steps": STEPS, **figures})
+            print(f"s = {scale:g}: {figures}", flush=True)
+
+    def _keep_until(self, step: int) -> None:
+        """Drop the lines of later steps, and of an earlier end: the run goes on from `step`."""
+        if not self._path.is_file():
+            return
+        kept = []
+        for line in self._path.read_text().splitlines() if step else []:
+            # The last line of a killed run may be half a line.
+            record = json.loads(line) if line.endswith("}") else {"step": math.inf}
+            if record.get("step", 0) <= step and record.get("kind") != "final":
+                kept.append(line + "\n")
+        self._path.write_text("".join(kept))
+
+
+def finite(value: Any) -> Any:
+    """JSON has no NaN: null in its place."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(each) for each in value]
+    return value
