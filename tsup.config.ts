@@ -2,9 +2,14 @@ import { defineConfig } from 'tsup';
 
 /** The entry points that exist (the command line is its own file in dist). */
 export default defineConfig({
-  entry: { index: 'lib/index.ts', cli: 'lib/cli/index.ts' },
+  entry: {
+    index: 'lib/index.ts',
+    server: 'lib/server/index.ts',
+    pngWorker: 'lib/server/pngWorker.ts',
+    cli: 'lib/cli/index.ts',
+  },
   format: ['esm', 'cjs'],
-  dts: { entry: { index: 'lib/index.ts' } },
+  dts: { entry: { index: 'lib/index.ts', server: 'lib/server/index.ts' } },
   target: 'node20',
   platform: 'node',
   clean: true,

@@ -13,6 +13,7 @@ import { featuresCommand } from './features';
 import { generateCommand } from './generate';
 import { inspectCommand } from './inspect';
 import { interveneCommand } from './intervene';
+import { serveCommand } from './serve';
 import { setupCommand } from './setup';
 
 /** A command line that commander does not understand throws CommanderError instead of ending the process. */
@@ -27,6 +28,7 @@ export function createProgram(): Command {
     demoCommand(),
     analyzeCommand(),
     generateCommand(),
+    serveCommand(),
     dumpCommand(),
     inspectCommand(),
     exportCommand(),

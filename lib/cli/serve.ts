@@ -1,0 +1,71 @@
+/** `detail-guidance serve`: pictures over HTTP, until it is interrupted. */
+import { Command, Option } from 'commander';
+
+import { interruptible } from './interrupt';
+import { addLoadOptions, type LoadFlags } from './load';
+import { parseWhole } from './values';
+
+interface ServeFlags extends LoadFlags {
+  host: string;
+  port: number;
+  token?: string;
+  maxQueue: number;
+  batch: number;
+  memoryLimit?: number;
+  origin?: string[];
+  lowMemory?: boolean;
+  logPrompts?: boolean;
+  logLevel: 'silent' | 'error' | 'warn' | 'info' | 'debug';
+}
+
+export function serveCommand(): Command {
+  const command = new Command('serve')
+    .description('serve pictures over HTTP (docs/server.md)')
+    .argument('[bundles...]', "folders of bundles, or 'embedded', which is the default")
+    .option('--host <address>', 'address to listen at; any but this machine’s own needs a token', '127.0.0.1')
+    .option('--port <port>', 'port to listen at; 0 takes a free one', parseWhole, 7860)
+    .addOption(new Option('--token <token>', 'bearer token that requests have to carry').env('DETAIL_GUIDANCE_TOKEN'))
+    .option('--max-queue <jobs>', 'jobs that may wait; one more is answered with 429', parseWhole, 64)
+    .option('--batch <requests>', 'requests of the same structure that may share an evaluation', parseWhole, 1)
+    .option('--memory-limit <bytes>', 'weights that may be loaded at once', parseWhole)
+    .option('--origin <origin...>', 'origins that browsers may call from')
+    .option('--low-memory', 'load text encoders, transformer and VAE one after the other')
+    .option('--log-prompts', 'write prompts to the log')
+    .addOption(
+      new Option('--log-level <level>', 'least severe level of the log, one JSON object a line on stdout')
+        .choices(['silent', 'error', 'warn', 'info', 'debug'])
+        .default('info'),
+    );
+  return addLoadOptions(command).action((bundles: string[], flags: ServeFlags) =>
+    interruptible((signal) => runServe(bundles, flags, signal)),
+  );
+}
+
+async function runServe(bundles: string[], flags: ServeFlags, signal: AbortSignal): Promise<void> {
+  const { host, port, token, maxQueue, batch, memoryLimit, origin, lowMemory, logPrompts, logLevel } = flags;
+  // Not with every command: the framework takes a moment to load.
+  const { createServer } = await import('../server');
+  const server = createServer({
+    ...(bundles.length > 0 ? { bundles } : {}),
+    load: { device: flags.device, dtype: flags.dtype, ...(lowMemory ? { lowMemory } : {}) },
+    host,
+    port,
+    ...(token === undefined ? {} : { token }),
+    maxQueue,
+    batch,
+    ...(memoryLimit === undefined ? {} : { memoryLimit }),
+    ...(origin ? { origins: origin } : {}),
+    ...(logPrompts ? { logPrompts } : {}),
+    logLevel,
+  });
+  try {
+    const url = await server.listen();
+    process.stdout.write(`listening on ${url}\n`);
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+  } finally {
+    await server.close();
+  }
+}

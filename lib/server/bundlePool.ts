@@ -1,0 +1,126 @@
+/** The bundles that a server offers: loaded when they are asked for, unloaded when memory is short. */
+import { openBundle, type BundleManifest } from '../bundle';
+import { partSizes } from '../model/memory';
+import { loadPipeline, type Pipeline } from '../pipeline';
+
+import { nameBundles } from './bundleName';
+import type { ServerSettings } from './options';
+import { ServerError } from './problem';
+
+interface Offer {
+  location: string;
+  /** What `bundle.json` says; read when it is first asked for. */
+  manifest: Promise<BundleManifest> | null;
+  pipeline: Promise<Pipeline> | null;
+  /** Jobs that use the pipeline now. */
+  users: number;
+  lastUse: number;
+  bytes: number;
+  /** Blocks of the transformer, known once it was loaded. */
+  blocks: number | null;
+}
+
+export class BundlePool {
+  readonly #offers: ReadonlyMap<string, Offer>;
+
+  constructor(private readonly settings: Pick<ServerSettings, 'bundles' | 'load' | 'memoryLimit'>) {
+    this.#offers = new Map(
+      [...nameBundles(settings.bundles)].map(([name, location]) => [
+        name,
+        { location, manifest: null, pipeline: null, users: 0, lastUse: 0, bytes: 0, blocks: null },
+      ]),
+    );
+  }
+
+  get names(): string[] {
+    return [...this.#offers.keys()];
+  }
+
+  /** The bundle of a request that names none. */
+  get preferred(): string {
+    return this.names[0]!;
+  }
+
+  /** @throws UNKNOWN_BUNDLE */
+  check(name: string): void {
+    this.#offer(name);
+  }
+
+  isLoaded(name: string): boolean {
+    return this.#offer(name).pipeline !== null;
+  }
+
+  blocks(name: string): number | null {
+    return this.#offer(name).blocks;
+  }
+
+  manifest(name: string): Promise<BundleManifest> {
+    const offer = this.#offer(name);
+    offer.manifest ??= openBundle(offer.location).catch((error: unknown) => {
+      offer.manifest = null;
+      throw error;
+    });
+    return offer.manifest;
+  }
+
+  /**
+   * Runs `use` with the loaded pipeline of a bundle. Others that nobody uses are unloaded first, the longest unused
+   * first, as far as `memoryLimit` asks for it.
+   *
+   * @throws UNKNOWN_BUNDLE; what `loadPipeline` throws; what `use` throws
+   */
+  async with<Result>(name: string, use: (pipeline: Pipeline) => Promise<Result>): Promise<Result> {
+    const offer = this.#offer(name);
+    offer.users++;
+    offer.lastUse = Date.now();
+    try {
+      offer.pipeline ??= this.#load(offer).catch((error: unknown) => {
+        offer.pipeline = null;
+        throw error;
+      });
+      return await use(await offer.pipeline);
+    } finally {
+      offer.users--;
+      offer.lastUse = Date.now();
+    }
+  }
+
+  /** Bytes of the weights that are loaded. */
+  get bytes(): number {
+    return [...this.#offers.values()].reduce((sum, { pipeline, bytes }) => sum + (pipeline ? bytes : 0), 0);
+  }
+
+  async close(): Promise<void> {
+    const loaded = [...this.#offers.values()].map(({ pipeline }) => pipeline?.catch(() => null));
+    await Promise.all(loaded.map(async (pipeline) => (await pipeline)?.dispose()));
+  }
+
+  async #load(offer: Offer): Promise<Pipeline> {
+    const { memoryLimit, load } = this.settings;
+    const manifest = await openBundle(offer.location);
+    const dtype = load.dtype === undefined || load.dtype === 'auto' ? 'float32' : load.dtype;
+    offer.bytes = partSizes(manifest, dtype).reduce((sum, { bytes }) => sum + bytes, 0);
+    if (memoryLimit !== undefined) await this.#makeRoom(memoryLimit - offer.bytes, offer);
+    const pipeline = await loadPipeline(offer.location, load);
+    offer.blocks = pipeline.size.blocks;
+    return pipeline;
+  }
+
+  async #makeRoom(limit: number, wanted: Offer): Promise<void> {
+    const idle = [...this.#offers.values()]
+      .filter((offer) => offer !== wanted && offer.pipeline !== null && offer.users === 0)
+      .sort((a, b) => a.lastUse - b.lastUse);
+    for (const offer of idle) {
+      if (this.bytes - wanted.bytes <= limit) return;
+      const pipeline = await offer.pipeline;
+      offer.pipeline = null;
+      await pipeline?.dispose();
+    }
+  }
+
+  #offer(name: string): Offer {
+    const offer = this.#offers.get(name);
+    if (offer) return offer;
+    throw new ServerError('UNKNOWN_BUNDLE', `bundle: expected one of ${this.names.join(', ')}, received '${name}'.`);
+  }
+}

@@ -1,0 +1,20 @@
+/** Where jobs wait and who runs them: in this process (localDispatcher.ts), or on other machines (the Redis one). */
+import type { Job } from './job';
+import type { ImageRequest } from './request';
+
+export interface Dispatcher {
+  /**
+   * Takes a request that has been validated.
+   *
+   * @throws QUEUE_FULL, SHUTTING_DOWN, QUEUE_UNAVAILABLE
+   */
+  submit(bundle: string, request: ImageRequest): Promise<Job>;
+  /** A job that runs, waits, or has ended a short time ago; null for any other. */
+  find(id: string): Promise<Job | null>;
+  /** Jobs that wait. */
+  waiting(): Promise<number>;
+  /** Jobs that run. */
+  running(): number;
+  /** Ends what waits, lets what runs end within so many seconds, and aborts the rest. */
+  close(graceSeconds: number): Promise<void>;
+}

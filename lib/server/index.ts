@@ -1,0 +1,113 @@
+/** `detail-guidance/server`: pictures over HTTP. */
+import type { Server as HttpServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+import { serve } from '@hono/node-server';
+import pino from 'pino';
+
+import { DetailGuidanceError } from '../validation/errors';
+import { parse } from '../validation/parse';
+
+import { createApp } from './app';
+import { BundlePool } from './bundlePool';
+import { isLoopback } from './guard';
+import { LocalDispatcher } from './localDispatcher';
+import { Metrics } from './metrics';
+import { serverSchema, type ServerOptions } from './options';
+import { PngEncoder } from './pngEncoder';
+import { runJobs } from './runJobs';
+
+export type { ServerOptions } from './options';
+export type { ImageRequestInput as ImageRequest } from './request';
+export type { JobEvent, JobEvents, JobState } from './job';
+export type { Problem } from './problem';
+
+/** A server that can be started and stopped. */
+export interface Server {
+  /**
+   * Loads the first bundle and begins to listen.
+   *
+   * @returns where it listens, `http://127.0.0.1:7860`
+   * @throws what `loadPipeline` throws; SERVER_UNAVAILABLE when the address is taken
+   */
+  listen(): Promise<string>;
+  /** Answers a request without a network, as `fetch` would. */
+  fetch(request: Request): Promise<Response>;
+  /**
+   * Refuses new requests, lets the job that runs end, and frees the models. Again is fine.
+   *
+   * @param graceSeconds after which what still runs is aborted. Default 30
+   */
+  close(graceSeconds?: number): Promise<void>;
+}
+
+/**
+ * An HTTP server for the pictures of some bundles.
+ *
+ * @throws BAD_OPTION, also for an address that others can reach without a token
+ */
+export function createServer(options: ServerOptions = {}): Server {
+  const settings = parse(serverSchema, options, 'options');
+  if (!isLoopback(settings.host) && settings.token === undefined) {
+    const expected = "a token where host is not this machine's own address";
+    throw new DetailGuidanceError('BAD_OPTION', `options.token: expected ${expected}, received nothing.`, { expected });
+  }
+  const log = pino({
+    level: settings.logLevel,
+    ...(settings.logPrompts ? {} : { redact: ['prompt', 'negativePrompt', '*.prompt', '*.negativePrompt'] }),
+  });
+  const bundles = new BundlePool(settings);
+  const encoder = new PngEncoder();
+  let device: string | null = null;
+  let isReady = false;
+  const metrics: Metrics = new Metrics({
+    waiting: () => jobs.waiting(),
+    running: () => jobs.running(),
+    loadedBytes: () => bundles.bytes,
+    device: () => device,
+  });
+  const { maxQueue, batch, keepSeconds } = settings;
+  const workshop = { bundles, encoder, metrics, log };
+  const jobs = new LocalDispatcher({ maxQueue, batch, keepSeconds, run: (together) => runJobs(together, workshop) });
+  const app = createApp({ settings, bundles, jobs, metrics, log, isReady: () => isReady });
+  let http: HttpServer | null = null;
+  let closing: Promise<void> | null = null;
+
+  const close = async (graceSeconds: number) => {
+    isReady = false;
+    http?.close();
+    await jobs.close(graceSeconds);
+    http?.closeAllConnections();
+    await encoder.close();
+    await bundles.close();
+  };
+
+  return {
+    async listen() {
+      await bundles.with(bundles.preferred, async (pipeline) => void (device = pipeline.device));
+      const url = await new Promise<string>((resolve, reject) => {
+        const { host: hostname, port } = settings;
+        http = serve({ fetch: app.fetch, hostname, port }, ({ address, family, port: taken }: AddressInfo) =>
+          resolve(`http://${family === 'IPv6' ? `[${address}]` : address}:${taken}`),
+        ) as HttpServer;
+        http.once('error', (error: NodeJS.ErrnoException) => {
+          const expected = 'an address that can be listened at';
+          reject(
+            new DetailGuidanceError(
+              'BAD_OPTION',
+              `host, port: expected ${expected}, received ${hostname}:${port} (${error.code}).`,
+              {
+                expected,
+                cause: error,
+              },
+            ),
+          );
+        });
+      });
+      isReady = true;
+      return url;
+    },
+    fetch: async (request) => app.fetch(request),
+    close: (graceSeconds = 30) => (closing ??= close(graceSeconds)),
+  };
+}

@@ -1,0 +1,173 @@
+/** One request for pictures, from its acceptance to its pictures, with everything that a client may be told of it. */
+import { randomUUID } from 'node:crypto';
+
+import type { Plan } from '../plan';
+
+import type { Problem } from './problem';
+import type { ImageRequest } from './request';
+
+export type JobState = 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
+
+/** A picture as PNG, its plan in its metadata. */
+export interface JobPicture {
+  seed: number;
+  width: number;
+  height: number;
+  png: Uint8Array;
+}
+
+export interface JobResult {
+  images: JobPicture[];
+  plan: Plan;
+  /** Branch evaluations of the model, summed over steps and pictures. */
+  evaluations: number;
+  /** From its turn to its pictures. */
+  seconds: number;
+}
+
+/** What a job tells, by the name of the server-sent event. */
+export interface JobEvents {
+  /** Its place among those that wait, from 1. */
+  queued: { position: number };
+  started: { bundle: string };
+  /** As `onProgress` is told. */
+  progress: { phase: string; done: number; total: number };
+  /** As `onStep` is told. */
+  step: { step: number; steps: number; image: number; images: number; timestep: number; fraction: number };
+  /** The current estimate of a picture. */
+  preview: { step: number; image: number; width: number; height: number; png: string };
+  warning: { code: string; message: string };
+  done: {
+    images: { seed: number; width: number; height: number; url: string }[];
+    evaluations: number;
+    seconds: number;
+  };
+  failed: Problem;
+  cancelled: Record<string, never>;
+}
+
+export type JobEvent = {
+  [Name in keyof JobEvents]: { id: number; name: Name; data: JobEvents[Name] };
+}[keyof JobEvents];
+
+const endings: ReadonlySet<string> = new Set(['done', 'failed', 'cancelled']);
+/** Of which only the latest is worth telling to who comes late, or reads slowly. */
+const superseded: ReadonlySet<string> = new Set(['queued', 'progress', 'step', 'preview']);
+
+export class Job {
+  readonly id = randomUUID();
+  readonly created = Date.now();
+  /** When it ended; null before. */
+  ended: number | null = null;
+  state: JobState = 'queued';
+  result: JobResult | null = null;
+  problem: Problem | null = null;
+  readonly #abort = new AbortController();
+  readonly #events: JobEvent[] = [];
+  readonly #listeners = new Set<() => void>();
+  #next = 1;
+
+  constructor(
+    /** Name of the bundle. */
+    readonly bundle: string,
+    readonly request: ImageRequest,
+  ) {}
+
+  /** Aborts when the job is cancelled. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  get hasEnded(): boolean {
+    return this.ended !== null;
+  }
+
+  cancel(): void {
+    if (!this.hasEnded) this.#abort.abort();
+  }
+
+  tell<Name extends keyof JobEvents>(name: Name, data: JobEvents[Name]): void {
+    if (this.hasEnded) return;
+    if (superseded.has(name)) {
+      const earlier = this.#events.findIndex((event) => event.name === name);
+      if (earlier >= 0) this.#events.splice(earlier, 1);
+    }
+    this.#events.push({ id: this.#next++, name, data } as JobEvent);
+    if (endings.has(name)) this.ended = Date.now();
+    for (const listener of this.#listeners) listener();
+  }
+
+  start(): void {
+    this.state = 'running';
+    this.tell('started', { bundle: this.bundle });
+  }
+
+  finish(result: JobResult): void {
+    this.state = 'done';
+    this.result = result;
+    const { images, evaluations, seconds } = result;
+    const described = images.map(({ seed, width, height }, at) => ({
+      seed,
+      width,
+      height,
+      url: `/v1/jobs/${this.id}/images/${at}`,
+    }));
+    this.tell('done', { images: described, evaluations, seconds });
+  }
+
+  fail(problem: Problem): void {
+    this.state = 'failed';
+    this.problem = problem;
+    this.tell('failed', problem);
+  }
+
+  endCancelled(): void {
+    this.state = 'cancelled';
+    this.tell('cancelled', {});
+  }
+
+  /** Settles when the job has ended. */
+  settled(): Promise<void> {
+    return new Promise((resolve) => {
+      const look = () => {
+        if (!this.hasEnded) return;
+        this.#listeners.delete(look);
+        resolve();
+      };
+      this.#listeners.add(look);
+      look();
+    });
+  }
+
+  /**
+   * The events after the one with the number `last`, as they come, up to the one that ends the job. A slow reader gets
+   * the latest of each kind and does not hold up the job.
+   */
+  async *events(last = 0, signal?: AbortSignal): AsyncGenerator<JobEvent> {
+    let seen = last;
+    while (!signal?.aborted) {
+      const event = this.#events.find(({ id }) => id > seen);
+      if (event) {
+        seen = event.id;
+        yield event;
+        if (endings.has(event.name)) return;
+      } else if (this.hasEnded) {
+        return;
+      } else {
+        await this.#change(signal);
+      }
+    }
+  }
+
+  #change(signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        this.#listeners.delete(done);
+        signal?.removeEventListener('abort', done);
+        resolve();
+      };
+      this.#listeners.add(done);
+      signal?.addEventListener('abort', done, { once: true });
+    });
+  }
+}

@@ -1,0 +1,32 @@
+/** What a request may ask of the machine, by the operator's word. */
+import { DetailGuidanceError } from '../validation/errors';
+
+import type { ServerSettings } from './options';
+import type { ImageRequest } from './request';
+
+/** @throws BAD_OPTION with the limit */
+export function checkLimits(
+  request: ImageRequest,
+  { maxPixels, maxImages, maxSteps }: Pick<ServerSettings, 'maxPixels' | 'maxImages' | 'maxSteps'>,
+): void {
+  const { width = 1, height = 1, numFrames = 1, numImages = 1, numImagesPerPrompt = 1 } = request;
+  const lists = [request.prompt, request.classLabel, request.latents?.shape].map((value) =>
+    Array.isArray(value) ? value.length : 1,
+  );
+  refuse('width x height x numFrames', width * height * numFrames, maxPixels);
+  refuse(
+    'images',
+    Math.max(numImages, request.latents?.shape[0] ?? 1, lists[0]! * numImagesPerPrompt, lists[1]!),
+    maxImages,
+  );
+  refuse('numInferenceSteps', request.numInferenceSteps ?? 1, maxSteps);
+}
+
+function refuse(name: string, value: number, most: number): void {
+  if (value <= most) return;
+  const expected = `at most ${most} on this server`;
+  throw new DetailGuidanceError('BAD_OPTION', `${name}: expected ${expected}, received ${value}.`, {
+    found: value,
+    expected,
+  });
+}

@@ -1,0 +1,111 @@
+/** Jobs in the memory of this process, run one after the other. */
+import { fitsTogether } from './batch';
+import type { Dispatcher } from './dispatcher';
+import { Job } from './job';
+import { problemOf, ServerError } from './problem';
+import type { ImageRequest } from './request';
+
+export interface LocalDispatcherOptions {
+  maxQueue: number;
+  /** Jobs that may be run as one. */
+  batch: number;
+  keepSeconds: number;
+  /** Runs jobs that fit together and ends each of them; does not throw. */
+  run: (jobs: readonly Job[]) => Promise<void>;
+}
+
+export class LocalDispatcher implements Dispatcher {
+  readonly #jobs = new Map<string, Job>();
+  readonly #waiting: Job[] = [];
+  readonly #running = new Set<Job>();
+  #isClosing = false;
+  /** Of the latest jobs that ended, for the estimate of Retry-After. */
+  #secondsOfJob = 2;
+
+  constructor(private readonly options: LocalDispatcherOptions) {}
+
+  submit(bundle: string, request: ImageRequest): Promise<Job> {
+    if (this.#isClosing) return Promise.reject(new ServerError('SHUTTING_DOWN', 'The server is about to stop.'));
+    const { maxQueue } = this.options;
+    if (this.#waiting.length >= maxQueue) {
+      const seconds = Math.max(1, Math.ceil(this.#secondsOfJob));
+      return Promise.reject(
+        new ServerError('QUEUE_FULL', `${maxQueue} jobs wait already; try again in ${seconds} s.`, {
+          'Retry-After': String(seconds),
+        }),
+      );
+    }
+    this.#forgetOld();
+    const job = new Job(bundle, request);
+    this.#jobs.set(job.id, job);
+    this.#waiting.push(job);
+    job.tell('queued', { position: this.#waiting.length });
+    job.signal.addEventListener('abort', () => this.#giveUp(job), { once: true });
+    void this.#work();
+    return Promise.resolve(job);
+  }
+
+  find(id: string): Promise<Job | null> {
+    this.#forgetOld();
+    return Promise.resolve(this.#jobs.get(id) ?? null);
+  }
+
+  waiting(): Promise<number> {
+    return Promise.resolve(this.#waiting.length);
+  }
+
+  running(): number {
+    return this.#running.size;
+  }
+
+  async close(graceSeconds: number): Promise<void> {
+    this.#isClosing = true;
+    const problem = problemOf(new ServerError('SHUTTING_DOWN', 'The server stopped before the job began.')).problem;
+    for (const job of this.#waiting.splice(0)) job.fail(problem);
+    const running = [...this.#running];
+    const timer = setTimeout(() => running.forEach((job) => job.cancel()), graceSeconds * 1000);
+    await Promise.all(running.map((job) => job.settled()));
+    clearTimeout(timer);
+  }
+
+  /** A job that is cancelled before its turn; one that runs ends by its signal. */
+  #giveUp(job: Job): void {
+    const at = this.#waiting.indexOf(job);
+    if (at < 0) return;
+    this.#waiting.splice(at, 1);
+    job.endCancelled();
+    this.#tellPositions();
+  }
+
+  async #work(): Promise<void> {
+    if (this.#running.size > 0) return;
+    const first = this.#waiting.shift();
+    if (!first) return;
+    const jobs = [first];
+    for (const other of [...this.#waiting]) {
+      if (jobs.length >= this.options.batch) break;
+      if (!fitsTogether(first, other)) continue;
+      this.#waiting.splice(this.#waiting.indexOf(other), 1);
+      jobs.push(other);
+    }
+    for (const job of jobs) {
+      this.#running.add(job);
+      job.start();
+    }
+    this.#tellPositions();
+    const started = performance.now();
+    await this.options.run(jobs);
+    for (const job of jobs) this.#running.delete(job);
+    this.#secondsOfJob = 0.7 * this.#secondsOfJob + 0.3 * ((performance.now() - started) / 1000);
+    void this.#work();
+  }
+
+  #tellPositions(): void {
+    this.#waiting.forEach((job, at) => job.tell('queued', { position: at + 1 }));
+  }
+
+  #forgetOld(): void {
+    const oldest = Date.now() - this.options.keepSeconds * 1000;
+    for (const [id, { ended }] of this.#jobs) if (ended !== null && ended < oldest) this.#jobs.delete(id);
+  }
+}

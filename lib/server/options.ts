@@ -1,0 +1,77 @@
+/** The options of `createServer` and of `detail-guidance serve`. */
+import { z } from 'zod';
+
+import { presetBundle } from './bundleName';
+import { loadSchema, type LoadOptions } from '../model/loadOptions';
+import { choice, flag, list, strictObject, text, whole } from '../validation/vocabulary';
+
+/** What `createServer` takes. */
+export interface ServerOptions {
+  /**
+   * Bundles to offer: folders, or `'embedded'`. The first is the one that a request without `bundle` gets.
+   * Default: `['embedded']`.
+   */
+  bundles?: string[];
+  /** How bundles are loaded. Default: as `loadPipeline` does. */
+  load?: Pick<LoadOptions, 'device' | 'devices' | 'dtype' | 'lowMemory' | 'fuse'>;
+  /** Address to listen at. Default `'127.0.0.1'`; any other one needs a `token`. */
+  host?: string;
+  /** TCP port; 0 takes any that is free. Default 7860. */
+  port?: number;
+  /** Bearer token that every request but `/healthz` and `/readyz` has to carry. Default: none. */
+  token?: string;
+  /** Jobs that may wait; one more is answered with 429. From 1 to 100 000. Default 64. */
+  maxQueue?: number;
+  /** Requests of the same structure that may share an evaluation of the model. 1 keeps bytes as they are. Default 1. */
+  batch?: number;
+  /** Bytes of weights that may be loaded at once: bundles that were not used lately are unloaded. Default: no limit. */
+  memoryLimit?: number;
+  /** Largest body of a request, in bytes. Default 32 MiB. */
+  maxBody?: number;
+  /** Most pixels of a picture, width times height times frames. Default 2048 x 2048. */
+  maxPixels?: number;
+  /** Most pictures of a request. Default 16. */
+  maxImages?: number;
+  /** Most steps of a request. Default 250. */
+  maxSteps?: number;
+  /** Seconds for which a job that has ended, and its pictures, can be asked for. Default 600. */
+  keepSeconds?: number;
+  /** Origins that browsers may call from (CORS): exact origins, or `'*'`. Default: none. */
+  origins?: string[];
+  /** Whether prompts are written to the log. Default false. */
+  logPrompts?: boolean;
+  /** Least severe level of the log, as pino names them. Default `'info'`. */
+  logLevel?: 'silent' | 'error' | 'warn' | 'info' | 'debug';
+  /** Folder of a built page to serve at `/`. Default: none. */
+  page?: string;
+}
+
+export const serverSchema = strictObject({
+  bundles: list(text('the folder of a bundle'), "a list of bundles' folders").default([presetBundle]),
+  load: strictObject({
+    device: loadSchema.shape.device,
+    devices: loadSchema.shape.devices,
+    dtype: loadSchema.shape.dtype,
+    lowMemory: loadSchema.shape.lowMemory,
+    fuse: loadSchema.shape.fuse,
+  })
+    .partial()
+    .default({}),
+  host: text('a host name or address').default('127.0.0.1'),
+  port: whole(0, 65_535).default(7860),
+  token: text('a text of at least 8 characters').min(8, 'a text of at least 8 characters').optional(),
+  maxQueue: whole(1, 100_000).default(64),
+  batch: whole(1, 256).default(1),
+  memoryLimit: whole(1).optional(),
+  maxBody: whole(1024, 2 ** 31).default(32 * 2 ** 20),
+  maxPixels: whole(1, 2 ** 31).default(2048 * 2048),
+  maxImages: whole(1, 4096).default(16),
+  maxSteps: whole(1, 1000).default(250),
+  keepSeconds: whole(1, 86_400).default(600),
+  origins: z.array(text('an origin such as https://example.org'), { error: 'a list of origins' }).default([]),
+  logPrompts: flag().default(false),
+  logLevel: choice(['silent', 'error', 'warn', 'info', 'debug']).default('info'),
+  page: text('a folder').optional(),
+}) satisfies z.ZodType<unknown, ServerOptions>;
+
+export type ServerSettings = z.output<typeof serverSchema>;

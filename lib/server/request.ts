@@ -1,0 +1,105 @@
+/** A request for pictures as JSON: the options of `generate`, with bytes and tensors as base64. */
+import { z } from 'zod';
+
+import { generateSchema, type GenerateOptions } from '../call/generateOptions';
+import { dtypes, type Dtype, type Tensor } from '../tensor';
+import { DetailGuidanceError } from '../validation/errors';
+import { choice, flag, list, strictObject, text, whole } from '../validation/vocabulary';
+
+const base64 = (what: string) =>
+  z
+    .string({ error: `${what} in base64` })
+    .regex(/^(data:[\w/+.-]+;base64,)?[A-Za-z0-9+/]*={0,2}$/, `${what} in base64`);
+
+/** A tensor in JSON: its values little-endian, in base64. */
+const tensorSchema = strictObject({
+  dtype: choice(Object.keys(dtypes) as [Dtype, ...Dtype[]]),
+  shape: list(whole(0), 'a list of sizes'),
+  data: base64("the tensor's bytes"),
+});
+const tensors = z.record(z.string(), tensorSchema, { error: 'an object of tensors by input name' });
+
+// What is a function, a signal, bytes or a tensor has no place in JSON, or another form there.
+const {
+  onStep: _onStep,
+  onProgress: _onProgress,
+  onWarning: _onWarning,
+  signal: _signal,
+  preview: _preview,
+  batchSize: _batchSize,
+  image: _image,
+  maskImage: _maskImage,
+  latents: _latents,
+  conditioning: _conditioning,
+  negativeConditioning: _negativeConditioning,
+  ...plain
+} = generateSchema.shape;
+
+/** The body of `POST /v1/images`, `/v1/jobs` and `/v1/plan`. */
+export const imageRequestSchema = strictObject({
+  /** Name of a bundle, as `GET /v1/bundles` has it. Default: the first. */
+  bundle: text('the name of a bundle').optional(),
+  ...plain,
+  /** The bytes of a PNG or JPEG file in base64, or a data URL. */
+  image: base64('a PNG or JPEG file').optional(),
+  maskImage: base64('a PNG or JPEG file').optional(),
+  latents: tensorSchema.optional(),
+  conditioning: tensors.optional(),
+  negativeConditioning: tensors.optional(),
+  /** Send previews among the job's events. Default false. */
+  preview: flag().default(false),
+});
+
+export type ImageRequest = z.output<typeof imageRequestSchema>;
+export type ImageRequestInput = z.input<typeof imageRequestSchema>;
+
+/**
+ * The options of `generate` that a request stands for.
+ *
+ * @throws BAD_TENSOR for bytes that do not fill a tensor's shape
+ */
+export function generateOptionsOf({
+  bundle: _bundle,
+  image,
+  maskImage,
+  latents,
+  conditioning,
+  negativeConditioning,
+  ...options
+}: ImageRequest): GenerateOptions {
+  const complete = {
+    ...options,
+    image: image === undefined ? undefined : bytesOf(image),
+    maskImage: maskImage === undefined ? undefined : bytesOf(maskImage),
+    latents: latents === undefined ? undefined : tensorOf('latents', latents),
+    conditioning: conditioning && tensorsOf('conditioning', conditioning),
+    negativeConditioning: negativeConditioning && tensorsOf('negativeConditioning', negativeConditioning),
+  };
+  return Object.fromEntries(Object.entries(complete).filter(([, value]) => value !== undefined));
+}
+
+function bytesOf(text: string): Uint8Array {
+  return Buffer.from(text.slice(text.indexOf(',') + 1), 'base64');
+}
+
+function tensorsOf(name: string, tensors: Record<string, z.output<typeof tensorSchema>>): Record<string, Tensor> {
+  return Object.fromEntries(
+    Object.entries(tensors).map(([input, tensor]) => [input, tensorOf(`${name}.${input}`, tensor)]),
+  );
+}
+
+function tensorOf(name: string, { dtype, shape, data }: z.output<typeof tensorSchema>): Tensor {
+  const { array, bytes: bytesOfElement } = dtypes[dtype];
+  const bytes = bytesOf(data);
+  const expected = shape.reduce((product, size) => product * size, 1) * bytesOfElement;
+  if (bytes.length !== expected) {
+    throw new DetailGuidanceError(
+      'BAD_TENSOR',
+      `options.${name}: expected ${expected} bytes for ${dtype} [${shape.join(', ')}], received ${bytes.length}.`,
+      { found: bytes.length, expected: `${expected} bytes` },
+    );
+  }
+  // A copy of its own: a Buffer's memory need not begin where an element may.
+  const aligned = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length);
+  return { dtype, shape, data: new array(aligned as ArrayBuffer) } as Tensor;
+}

@@ -1,0 +1,85 @@
+/** `/v1/jobs`: pictures that are waited for elsewhere, with news while they are made. */
+import type { Hono } from 'hono';
+import { streamSSE } from 'hono/streaming';
+
+import { accept } from '../accept';
+import { readBody } from '../body';
+import type { Job } from '../job';
+import { ServerError } from '../problem';
+import { imageRequestSchema } from '../request';
+import type { Services } from '../services';
+
+/** Milliseconds after which a silent connection is told that it is alive, and a client that is gone is noticed. */
+const signOfLife = 15_000;
+
+export function jobRoutes(app: Hono, services: Services): void {
+  app.post('/v1/jobs', async (context) => {
+    const job = await accept(await readBody(context, imageRequestSchema), services);
+    return context.json(describe(job), 202, { Location: `/v1/jobs/${job.id}` });
+  });
+
+  app.get('/v1/jobs/:id', async (context) => context.json(describe(await find(context.req.param('id'), services))));
+
+  app.delete('/v1/jobs/:id', async (context) => {
+    const job = await find(context.req.param('id'), services);
+    job.cancel();
+    return context.json(describe(job), 202);
+  });
+
+  app.get('/v1/jobs/:id/events', async (context) => {
+    const job = await find(context.req.param('id'), services);
+    const last = Number(context.req.header('last-event-id') ?? 0) || 0;
+    return streamSSE(context, async (stream) => {
+      const gone = new AbortController();
+      stream.onAbort(() => gone.abort());
+      const timer = setInterval(() => void stream.write(': alive\n\n').catch(() => gone.abort()), signOfLife);
+      try {
+        for await (const { id, name, data } of job.events(last, gone.signal)) {
+          await stream.writeSSE({ id: String(id), event: name, data: JSON.stringify(data) });
+        }
+      } finally {
+        clearInterval(timer);
+      }
+    });
+  });
+
+  app.get('/v1/jobs/:id/images/:index', async (context) => {
+    const job = await find(context.req.param('id'), services);
+    const index = Number(context.req.param('index'));
+    const image = job.result?.images[index];
+    if (!image) {
+      const count = job.result?.images.length ?? 0;
+      throw new ServerError('NOT_FOUND', `Job ${job.id} is ${job.state} and has ${count} pictures, from 0.`);
+    }
+    return context.body(new Uint8Array(image.png), 200, {
+      'Content-Type': 'image/png',
+      'Cache-Control': 'private, immutable',
+    });
+  });
+}
+
+async function find(id: string, { jobs }: Services): Promise<Job> {
+  const job = await jobs.find(id);
+  if (job) return job;
+  throw new ServerError('UNKNOWN_JOB', 'There is no such job: it was never there, or ended too long ago.');
+}
+
+function describe(job: Job): Record<string, unknown> {
+  const { id, bundle, state, created, ended, problem, result } = job;
+  const images = result?.images.map(({ seed, width, height }, at) => ({
+    seed,
+    width,
+    height,
+    url: `/v1/jobs/${id}/images/${at}`,
+  }));
+  return {
+    id,
+    bundle,
+    state,
+    created: new Date(created).toISOString(),
+    ended: ended === null ? null : new Date(ended).toISOString(),
+    events: `/v1/jobs/${id}/events`,
+    ...(images ? { images, plan: result!.plan, evaluations: result!.evaluations, seconds: result!.seconds } : {}),
+    ...(problem ? { error: problem } : {}),
+  };
+}

@@ -1,0 +1,54 @@
+/** The part of OpenAI's interface that makes pictures, so that tools that speak it connect by another URL. */
+import type { Hono } from 'hono';
+import { z } from 'zod';
+
+import { choice, text, whole } from '../../validation/vocabulary';
+import { accept, wait } from '../accept';
+import { readBody } from '../body';
+import { ServerError } from '../problem';
+import { imageRequestSchema } from '../request';
+import type { Services } from '../services';
+
+import { resultOf } from './images';
+
+const size = z.string({ error: "'auto' or WIDTHxHEIGHT" }).regex(/^(auto|\d{1,5}x\d{1,5})$/, "'auto' or WIDTHxHEIGHT");
+
+/** Loose: clients send fields that mean nothing here (quality, style, user). */
+export const openAiImageSchema = z.looseObject({
+  /** Of a bundle conditioned by class: the name of a class. */
+  prompt: text(),
+  /** Name of a bundle; any other name means the first one. */
+  model: z.string().optional(),
+  n: whole(1).nullish(),
+  size: size.nullish(),
+  response_format: choice(['b64_json', 'url']).nullish(),
+});
+
+export function openAiRoutes(app: Hono, services: Services): void {
+  const { bundles } = services;
+
+  app.get('/v1/models', (context) => {
+    const data = bundles.names.map((id) => ({ id, object: 'model', created: 0, owned_by: 'detail-guidance' }));
+    return context.json({ object: 'list', data });
+  });
+
+  app.post('/v1/images/generations', async (context) => {
+    const { prompt, model, n, size: asked, response_format: format } = await readBody(context, openAiImageSchema);
+    if (format === 'url') {
+      throw new ServerError('BAD_REQUEST', "response_format: expected 'b64_json', received 'url'.");
+    }
+    const bundle = model !== undefined && bundles.names.includes(model) ? model : bundles.preferred;
+    const { conditioning } = await bundles.manifest(bundle);
+    const [, width, height] = /^(\d+)x(\d+)$/.exec(asked ?? '') ?? [];
+    const request = imageRequestSchema.parse({
+      bundle,
+      ...(conditioning.kind === 'class' ? { classLabel: prompt } : { prompt }),
+      ...(width === undefined ? {} : { width: Number(width), height: Number(height) }),
+      ...(n ? { numImages: n } : {}),
+    });
+    const job = await accept(request, services);
+    await wait(job, context);
+    const data = resultOf(job).images.map(({ png }) => ({ b64_json: Buffer.from(png).toString('base64') }));
+    return context.json({ created: Math.floor(job.created / 1000), data });
+  });
+}

@@ -1,0 +1,118 @@
+/** Runs jobs on a pipeline: one call of `generate` for those that share it, with its news told to each of them. */
+import { randomInt } from 'node:crypto';
+
+import type { Logger } from 'pino';
+
+import { encodeMetadata, metadataKeyword } from '../call/metadata';
+import type { GeneratedImage, GenerateResult } from '../call/result';
+import type { StepEvent } from '../call/stepEvent';
+import { DetailGuidanceError } from '../validation/errors';
+
+import { joinedOptions } from './batch';
+import type { BundlePool } from './bundlePool';
+import type { Job, JobPicture } from './job';
+import type { Metrics } from './metrics';
+import type { PngEncoder } from './pngEncoder';
+import { previewOf } from './preview';
+import { problemOf } from './problem';
+
+export interface Workshop {
+  bundles: BundlePool;
+  encoder: PngEncoder;
+  metrics: Metrics;
+  log: Logger;
+}
+
+/** Ends every one of the jobs; does not throw. */
+export async function runJobs(jobs: readonly Job[], workshop: Workshop): Promise<void> {
+  const { metrics, log } = workshop;
+  const started = performance.now();
+  try {
+    const result = await sample(jobs, workshop);
+    const seconds = (performance.now() - started) / 1000;
+    await deliver(jobs, result, seconds, workshop);
+  } catch (error) {
+    const { status, problem } = problemOf(error);
+    if (status >= 500) log.error({ err: error, jobs: jobs.map(({ id }) => id) }, 'a job failed');
+    for (const job of jobs) {
+      if (job.signal.aborted) job.endCancelled();
+      else job.fail(problem);
+    }
+  }
+  for (const job of jobs) {
+    metrics.ended(job.state);
+    log.info({ job: job.id, bundle: job.bundle, state: job.state, ms: Math.round(performance.now() - started) }, 'job');
+  }
+}
+
+function sample(jobs: readonly Job[], { bundles, metrics }: Workshop): Promise<GenerateResult> {
+  const bundle = jobs[0]!.bundle;
+  const options = joinedOptions(
+    jobs,
+    jobs.map(({ request }) => Number(request.seed ?? randomInt(2 ** 31))),
+  );
+  const wantsPreview = jobs.length === 1 && jobs[0]!.request.preview;
+  // A call that several jobs share ends when the last of them is given up.
+  const abort = new AbortController();
+  const giveUp = () => {
+    if (jobs.every(({ signal }) => signal.aborted)) abort.abort();
+  };
+  for (const { signal } of jobs) signal.addEventListener('abort', giveUp, { once: true });
+  giveUp();
+  const tell: Job['tell'] = (name, data) => {
+    for (const job of jobs) job.tell(name, data);
+  };
+  let latest = performance.now();
+  return bundles.with(bundle, (pipeline) =>
+    pipeline.generate({
+      ...options,
+      preview: wantsPreview,
+      signal: abort.signal,
+      onStep: (event) => {
+        const now = performance.now();
+        metrics.step(bundle, (now - latest) / 1000);
+        latest = now;
+        tell('step', stepOf(event));
+        const preview = wantsPreview && previewOf(event, pipeline.bundle);
+        if (preview) tell('preview', { step: event.step, image: event.image, ...preview });
+      },
+      onProgress: (event) => tell('progress', { ...event }),
+      onWarning: ({ code, message }) => tell('warning', { code, message }),
+    }),
+  );
+}
+
+const stepOf = ({ step, steps, image, images, timestep, fraction }: StepEvent) => ({
+  step,
+  steps,
+  image,
+  images,
+  timestep,
+  fraction,
+});
+
+async function deliver(
+  jobs: readonly Job[],
+  { images, plan, evaluations }: GenerateResult,
+  seconds: number,
+  { encoder, metrics }: Workshop,
+): Promise<void> {
+  const pictures: JobPicture[] = [];
+  for (const image of images) pictures.push(await pictureOf(image, encoder));
+  metrics.pictures(jobs[0]!.bundle, pictures.length, seconds);
+  const share = pictures.length / jobs.length;
+  if (!Number.isInteger(share)) throw new DetailGuidanceError('MODEL_FAILED', 'A batch gave too few pictures.');
+  jobs.forEach((job, at) => {
+    if (job.signal.aborted) job.endCancelled();
+    else {
+      const own = pictures.slice(at * share, (at + 1) * share);
+      job.finish({ images: own, plan, evaluations: evaluations / jobs.length, seconds });
+    }
+  });
+}
+
+async function pictureOf(image: GeneratedImage, encoder: PngEncoder): Promise<JobPicture> {
+  const { seed, width, height, channels, pixels, metadata } = image;
+  const text = { [metadataKeyword]: encodeMetadata(metadata) };
+  return { seed, width, height, png: await encoder.encode({ width, height, channels, pixels, text }) };
+}
