@@ -2,6 +2,7 @@
 import { openBundle, type BundleManifest } from '../bundle';
 import { partSizes } from '../model/memory';
 import { loadPipeline, type Pipeline } from '../pipeline';
+import { unknownName } from '../validation/invalid';
 
 import { nameBundles } from './bundleName';
 import type { ServerSettings } from './options';
@@ -121,6 +122,6 @@ export class BundlePool {
   #offer(name: string): Offer {
     const offer = this.#offers.get(name);
     if (offer) return offer;
-    throw new ServerError('UNKNOWN_BUNDLE', `bundle: expected one of ${this.names.join(', ')}, received '${name}'.`);
+    throw new ServerError('UNKNOWN_BUNDLE', unknownName('bundle', name, this.names).message);
   }
 }

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { serve } from '@hono/node-server';
 import pino from 'pino';
 
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid, reasonOf } from '../validation/invalid';
 import { parse } from '../validation/parse';
 
 import { createApp } from './app';
@@ -28,7 +28,7 @@ export interface Server {
    * Loads the first bundle and begins to listen.
    *
    * @returns where it listens, `http://127.0.0.1:7860`
-   * @throws what `loadPipeline` throws; SERVER_UNAVAILABLE when the address is taken
+   * @throws what `loadPipeline` throws; BAD_OPTION when the address is taken
    */
   listen(): Promise<string>;
   /** Answers a request without a network, as `fetch` would. */
@@ -49,13 +49,9 @@ export interface Server {
 export function createServer(options: ServerOptions = {}): Server {
   const settings = parse(serverSchema, options, 'options');
   if (!isLoopback(settings.host) && settings.token === undefined) {
-    const expected = "a token where host is not this machine's own address";
-    throw new DetailGuidanceError('BAD_OPTION', `options.token: expected ${expected}, received nothing.`, { expected });
+    throw invalid('options.token', "a token where host is not this machine's own address", undefined);
   }
-  const log = pino({
-    level: settings.logLevel,
-    ...(settings.logPrompts ? {} : { redact: ['prompt', 'negativePrompt', '*.prompt', '*.negativePrompt'] }),
-  });
+  const log = pino({ level: settings.logLevel });
   const bundles = new BundlePool(settings);
   const encoder = new PngEncoder();
   let device: string | null = null;
@@ -67,7 +63,7 @@ export function createServer(options: ServerOptions = {}): Server {
     device: () => device,
   });
   const { maxQueue, batch, keepSeconds } = settings;
-  const workshop = { bundles, encoder, metrics, log };
+  const workshop = { bundles, encoder, metrics, log, logPrompts: settings.logPrompts };
   const jobs = new LocalDispatcher({ maxQueue, batch, keepSeconds, run: (together) => runJobs(together, workshop) });
   const app = createApp({ settings, bundles, jobs, metrics, log, isReady: () => isReady });
   let http: HttpServer | null = null;
@@ -91,16 +87,11 @@ export function createServer(options: ServerOptions = {}): Server {
           resolve(`http://${family === 'IPv6' ? `[${address}]` : address}:${taken}`),
         ) as HttpServer;
         http.once('error', (error: NodeJS.ErrnoException) => {
-          const expected = 'an address that can be listened at';
           reject(
-            new DetailGuidanceError(
-              'BAD_OPTION',
-              `host, port: expected ${expected}, received ${hostname}:${port} (${error.code}).`,
-              {
-                expected,
-                cause: error,
-              },
-            ),
+            invalid('host, port', 'an address to listen at', `${hostname}:${port}`, {
+              cause: error,
+              note: reasonOf(error),
+            }),
           );
         });
       });

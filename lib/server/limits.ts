@@ -1,5 +1,5 @@
 /** What a request may ask of the machine, by the operator's word. */
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 
 import type { ServerSettings } from './options';
 import type { ImageRequest } from './request';
@@ -24,9 +24,5 @@ export function checkLimits(
 
 function refuse(name: string, value: number, most: number): void {
   if (value <= most) return;
-  const expected = `at most ${most} on this server`;
-  throw new DetailGuidanceError('BAD_OPTION', `${name}: expected ${expected}, received ${value}.`, {
-    found: value,
-    expected,
-  });
+  throw invalid(name, `at most ${most} on this server`, value);
 }

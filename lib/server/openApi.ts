@@ -9,8 +9,9 @@ import { openAiImageSchema } from './routes/openai';
 type Json = Record<string, unknown>;
 
 const jsonSchema = (schema: z.ZodType): Json => {
-  const { $schema: _dialect, ...rest } = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
-  return rest;
+  const made: Json = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
+  delete made['$schema'];
+  return made;
 };
 
 const json = (schema: Json) => ({ 'application/json': { schema } });

@@ -3,7 +3,7 @@ import { z } from 'zod';
 
 import { generateSchema, type GenerateOptions } from '../call/generateOptions';
 import { dtypes, type Dtype, type Tensor } from '../tensor';
-import { DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 import { choice, flag, list, strictObject, text, whole } from '../validation/vocabulary';
 
 const base64 = (what: string) =>
@@ -20,20 +20,19 @@ const tensorSchema = strictObject({
 const tensors = z.record(z.string(), tensorSchema, { error: 'an object of tensors by input name' });
 
 // What is a function, a signal, bytes or a tensor has no place in JSON, or another form there.
-const {
-  onStep: _onStep,
-  onProgress: _onProgress,
-  onWarning: _onWarning,
-  signal: _signal,
-  preview: _preview,
-  batchSize: _batchSize,
-  image: _image,
-  maskImage: _maskImage,
-  latents: _latents,
-  conditioning: _conditioning,
-  negativeConditioning: _negativeConditioning,
-  ...plain
-} = generateSchema.shape;
+const { shape: plain } = generateSchema.omit({
+  onStep: true,
+  onProgress: true,
+  onWarning: true,
+  signal: true,
+  preview: true,
+  batchSize: true,
+  image: true,
+  maskImage: true,
+  latents: true,
+  conditioning: true,
+  negativeConditioning: true,
+});
 
 /** The body of `POST /v1/images`, `/v1/jobs` and `/v1/plan`. */
 export const imageRequestSchema = strictObject({
@@ -93,11 +92,9 @@ function tensorOf(name: string, { dtype, shape, data }: z.output<typeof tensorSc
   const bytes = bytesOf(data);
   const expected = shape.reduce((product, size) => product * size, 1) * bytesOfElement;
   if (bytes.length !== expected) {
-    throw new DetailGuidanceError(
-      'BAD_TENSOR',
-      `options.${name}: expected ${expected} bytes for ${dtype} [${shape.join(', ')}], received ${bytes.length}.`,
-      { found: bytes.length, expected: `${expected} bytes` },
-    );
+    throw invalid(`body.${name}`, `${expected} bytes for ${dtype} [${shape.join(', ')}]`, bytes.length, {
+      code: 'BAD_TENSOR',
+    });
   }
   // A copy of its own: a Buffer's memory need not begin where an element may.
   const aligned = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length);

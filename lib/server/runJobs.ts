@@ -21,11 +21,12 @@ export interface Workshop {
   encoder: PngEncoder;
   metrics: Metrics;
   log: Logger;
+  logPrompts: boolean;
 }
 
 /** Ends every one of the jobs; does not throw. */
 export async function runJobs(jobs: readonly Job[], workshop: Workshop): Promise<void> {
-  const { metrics, log } = workshop;
+  const { metrics, log, logPrompts } = workshop;
   const started = performance.now();
   try {
     const result = await sample(jobs, workshop);
@@ -41,7 +42,9 @@ export async function runJobs(jobs: readonly Job[], workshop: Workshop): Promise
   }
   for (const job of jobs) {
     metrics.ended(job.state);
-    log.info({ job: job.id, bundle: job.bundle, state: job.state, ms: Math.round(performance.now() - started) }, 'job');
+    const { id, bundle, state, request } = job;
+    const words = logPrompts ? { prompt: request.prompt, negativePrompt: request.negativePrompt } : {};
+    log.info({ job: id, bundle, state, ms: Math.round(performance.now() - started), ...words }, 'job');
   }
 }
 

@@ -4,7 +4,7 @@ import type { Hono } from 'hono';
 import { accept, wait } from '../accept';
 import { readBody } from '../body';
 import type { Job } from '../job';
-import { problemOf, ServerError } from '../problem';
+import { type problemOf, ServerError } from '../problem';
 import { imageRequestSchema } from '../request';
 import type { Services } from '../services';
 
