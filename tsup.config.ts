@@ -16,8 +16,8 @@ export default defineConfig({
   splitting: true,
   // ESM only, so it has to travel inside the CommonJS build.
   noExternal: ['fast-png', 'iobuffer', 'fflate'],
-  // packageRoot.ts takes the one of the two that its format has.
-  esbuildOptions: (options) => {
-    options.logOverride = { 'empty-import-meta': 'silent' };
+  // CommonJS has no import.meta, and tsup would leave it there: packageRoot.ts takes the one that its format has.
+  esbuildOptions: (options, { format }) => {
+    if (format === 'cjs') options.define = { ...options.define, 'import.meta.url': 'undefined' };
   },
 });

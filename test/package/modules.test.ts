@@ -1,0 +1,101 @@
+/** The packed package from ESM, CommonJS and TypeScript, in a folder whose name has spaces and other letters. */
+import { execFileSync } from 'node:child_process';
+import { cp, mkdir, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+
+import { prebuiltFolder } from '../../setup/addon.cjs';
+import { buildFolder, root } from '../../setup/cache.cjs';
+import { findLibtorch } from '../../setup/libtorch.cjs';
+
+import { Application, picture } from './application';
+
+let application: Application;
+beforeAll(async () => {
+  application = await Application.install('an “application” für alle');
+}, 60_000);
+afterAll(() => application.remove());
+
+const sha256 = /^[0-9a-f]{64}\n$/;
+
+test('ESM, CommonJS and the command line: the same picture', async () => {
+  await application.write('esm.mjs', `import { loadPipeline } from 'detail-guidance';${picture}`);
+  await application.write(
+    'common.cjs',
+    `const { loadPipeline } = require('detail-guidance'); (async () => {${picture}})();`,
+  );
+  const esm = await application.node(['esm.mjs']);
+  expect(esm).toMatchObject({ code: 0, stderr: '', stdout: expect.stringMatching(sha256) });
+  expect(await application.node(['common.cjs'])).toEqual(esm);
+  const shell = await application.node([
+    join(application.installed, 'dist', 'cli.js'),
+    ...['generate', 'embedded', '--device', 'cpu', '--class', '7', '--steps', '2', '--out', 'größe 1.png'],
+  ]);
+  expect(shell).toMatchObject({ code: 0 });
+}, 120_000);
+
+test('a prebuilt addon is taken where it fits the libtorch of the machine', async () => {
+  const folder = prebuiltFolder(findLibtorch()).replace(root, application.installed);
+  await cp(join(buildFolder(), 'Release'), folder, { recursive: true });
+  const { stdout, stderr, code } = await application.node(['esm.mjs'], { DETAIL_GUIDANCE_BUILD: '' });
+  expect([code, stderr, stdout]).toEqual([0, '', expect.stringMatching(sha256)]);
+  const dryRun = await application.node([join(application.installed, 'dist', 'cli.js'), 'setup', '--dry-run'], {
+    DETAIL_GUIDANCE_BUILD: '',
+  });
+  expect(dryRun.stderr).toContain(`a prebuilt addon fits: ${folder}\nNothing has to be downloaded.`);
+  // Set-up then has nothing to do, and leaves nothing.
+  const setup = await application.node([join(application.installed, 'dist', 'cli.js'), 'setup'], {
+    DETAIL_GUIDANCE_BUILD: '',
+  });
+  expect(setup).toMatchObject({ code: 0, stderr: expect.stringContaining('The addon is ready') });
+}, 120_000);
+
+test.each([
+  ['node16', 'node16'],
+  ['nodenext', 'nodenext'],
+  ['esnext', 'bundler'],
+])(
+  'TypeScript with module %s, moduleResolution %s',
+  async (module, moduleResolution) => {
+    const use = `
+    async function main(): Promise<number> {
+      const pipeline: Pipeline = await loadPipeline('embedded');
+      const { images } = await pipeline.generate({ classLabel: 1, guidance: { detail: { scale: 0.3 } } });
+      // @ts-expect-error no such option
+      await pipeline.generate({ clasLabel: 1 });
+      return images[0]!.width;
+    }
+    void main();`;
+    await application.write('use.mts', `import { loadPipeline, type Pipeline } from 'detail-guidance';${use}`);
+    await application.write(
+      'use.cts',
+      module === 'esnext'
+        ? ''
+        : `import dg = require('detail-guidance'); import loadPipeline = dg.loadPipeline; type Pipeline = dg.Pipeline;${use}`,
+    );
+    const types = join(application.folder, 'node_modules', '@types');
+    await mkdir(types, { recursive: true });
+    await symlink(join(root, 'node_modules', '@types', 'node'), join(types, 'node'), 'dir').catch(() => undefined);
+    await application.write(
+      'tsconfig.json',
+      JSON.stringify({
+        compilerOptions: { module, moduleResolution, target: 'es2022', strict: true, noEmit: true, skipLibCheck: true },
+        include: ['use.*'],
+      }),
+    );
+    const compile = () => {
+      try {
+        execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc')], {
+          cwd: application.folder,
+          encoding: 'utf8',
+        });
+        return '';
+      } catch (error) {
+        return (error as { stdout: string }).stdout;
+      }
+    };
+    expect(compile()).toBe('');
+  },
+  120_000,
+);
