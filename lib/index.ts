@@ -107,12 +107,12 @@ export {
 export { readMetadata, readPlan, type PictureMetadata } from './call/metadata';
 export type { FusionKind, MemoryStatistics, NativeExecution, PlanAdjustment, PlanEdit, Site, Tap } from './native';
 export type { ActivationOptions, DumpOptions, QuantisationOptions } from './activations/options';
-export type { ForwardOptions, Hook } from './call/forwardOptions';
-export type { GenerateOptions } from './call/generateOptions';
+export type { ForwardOptions, Hook } from './request/forwardOptions';
+export type { GenerateOptions } from './request/generateOptions';
 export type { LoadOptions } from './model/loadOptions';
 export { loadPipeline, Pipeline, type ForwardResult } from './pipeline';
 export type { ExplainedSteps, Plan, PlanBranch, PlanExplanation, PlanStep } from './plan';
-export type { PhaseEvent, StepEvent } from './call/stepEvent';
+export type { PhaseEvent, StepEvent } from './request/stepEvent';
 export { GeneratedImage, type GenerateResult } from './call/result';
 export type { SchedulerOptions } from './schedule';
 export {

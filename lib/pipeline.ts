@@ -14,7 +14,7 @@ import { memoryStatistics, resolveDevice, resolveDtype } from './model/device';
 import { During } from './call/during';
 import { AbortError, wrapNative } from './validation/errors';
 import { invalid } from './validation/invalid';
-import { forwardInputs, tokenGridOf, zeroInputs } from './call/forwardInputs';
+import { forwardInputs, tokenGridOf, zeroInputs } from './request/forwardInputs';
 import { chooseSeeds, finishGeneration, latentsOf, nativePlan, type Maker } from './call/generation';
 import { startingPictures } from './call/imageToImage';
 import { freeMemory, refuseTooLarge } from './model/memory';
@@ -35,14 +35,14 @@ import {
   type DumpOptions,
   type QuantisationOptions,
 } from './activations/options';
-import { forwardSchema, resolveHook, type ForwardOptions } from './call/forwardOptions';
-import { generateSchema, type GenerateOptions, type GenerateRequest } from './call/generateOptions';
+import { forwardSchema, resolveHook, type ForwardOptions } from './request/forwardOptions';
+import { generateSchema, type GenerateOptions, type GenerateRequest } from './request/generateOptions';
 import { loadSchema, type LoadOptions } from './model/loadOptions';
 import { parse } from './validation/parse';
 import { editContext, explain, plan, type Plan, type PlannedModel, type PlanExplanation } from './plan';
-import { stepEvent } from './call/stepEvent';
+import { stepEvent } from './request/stepEvent';
 import { checkPrompts, encodeRequest } from './call/prompts';
-import { Queue } from './call/queue';
+import { Queue } from './model/queue';
 import type { GenerateResult } from './call/result';
 import type { Tensor } from './tensor';
 import { Transformer } from './model/transformer';

@@ -81,6 +81,7 @@ function countCtest(output) {
 const CHECKS = [
   { name: 'prettier', group: 'lint', command: () => nodeTool('prettier', ['--check', '.']) },
   { name: 'eslint', group: 'lint', command: () => nodeTool('eslint', ['--max-warnings', '0', '.']) },
+  { name: 'imports go one way', group: 'lint', command: () => nodeTool('depcruise', ['lib']) },
   {
     name: 'clang-format',
     group: 'lint',

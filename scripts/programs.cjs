@@ -9,6 +9,7 @@ const PROGRAMS = {
   tsup: 'tsup/dist/cli-default.js',
   prettier: 'prettier/bin/prettier.cjs',
   eslint: 'eslint/bin/eslint.js',
+  depcruise: 'dependency-cruiser/bin/dependency-cruise.mjs',
   tsc: 'typescript/bin/tsc',
   jest: 'jest/bin/jest.js',
 };

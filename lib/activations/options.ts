@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { ActivationRecord } from './record';
 
 import { taps } from '../guidance';
-import { generateSchema } from '../call/generateOptions';
+import { generateSchema } from '../request/generateOptions';
 import { abortSignal, choice, either, finite, flag, list, strictObject, text, whole } from '../validation/vocabulary';
 
 const siteSchema = strictObject({

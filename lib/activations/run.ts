@@ -2,8 +2,8 @@
 import type { NativeExecution, NativeModel, NativePlan, NativeProgress, NativeRun, Site } from '../native';
 import type { ActivationRequest } from './options';
 import type { Plan } from '../plan';
-import { stepEvent } from '../call/stepEvent';
-import type { Queue } from '../call/queue';
+import { stepEvent } from '../request/stepEvent';
+import type { Queue } from '../model/queue';
 import type { Tensor } from '../tensor';
 
 import { decodeRecords, type ActivationRecord } from './record';

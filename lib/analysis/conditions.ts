@@ -1,7 +1,7 @@
 /** What the model is conditioned on while it is looked at: classes, or what the caller names. */
 import type { Bundle } from '../bundle';
 import { invalid } from '../validation/invalid';
-import type { GenerateOptions } from '../call/generateOptions';
+import type { GenerateOptions } from '../request/generateOptions';
 
 /** The part of `GenerateOptions` that says what is drawn: a class, tensors, a prompt. */
 export type Conditions = Omit<

@@ -1,6 +1,6 @@
 /** The model's inputs for a picture whose features are wanted: noised, once for each member of the ensemble. */
 import type { Bundle } from '../bundle';
-import { classIndices, conditioningTensors } from '../call/conditioning';
+import { classIndices, conditioningTensors } from '../request/conditioning';
 import { invalid } from '../validation/invalid';
 import { native } from '../native';
 import type { PlanStep } from '../plan';

@@ -12,7 +12,7 @@ import { z } from 'zod';
 import { AbortError, type DetailGuidanceError } from '../validation/errors';
 import { invalid } from '../validation/invalid';
 import { parse } from '../validation/parse';
-import { tensorLike } from '../call/generateOptions';
+import { tensorLike } from '../request/generateOptions';
 import { abortSignal, choice, either, finite, list, strictObject, whole } from '../validation/vocabulary';
 import { checkTensor, toFloat32, type Tensor } from '../tensor';
 

@@ -2,10 +2,10 @@
 import { randomInt } from 'node:crypto';
 
 import type { Bundle } from '../bundle';
-import { conditioningTensors } from './conditioning';
+import { conditioningTensors } from '../request/conditioning';
 import { tensorHash, type PictureMetadata } from './metadata';
 import type { NativeAddon, NativeModel, NativePlan } from '../native';
-import type { GenerateOptions, GenerateRequest } from './generateOptions';
+import type { GenerateOptions, GenerateRequest } from '../request/generateOptions';
 import { toPixels } from './pixels';
 import type { Plan } from '../plan';
 import { GeneratedImage, type GenerateResult } from './result';

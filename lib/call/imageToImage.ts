@@ -1,7 +1,7 @@
 /** Image to image and inpainting: the picture and the mask of a call as latents. */
 import type { Components } from '../model/components';
 import { initialNoise, type Maker, type StartingPictures } from './generation';
-import type { GenerateRequest } from './generateOptions';
+import type { GenerateRequest } from '../request/generateOptions';
 import type { Plan } from '../plan';
 import { encodePicture, readMask, readPicture } from '../vae';
 

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 
 import { invalid, reasonOf } from '../validation/invalid';
 import { asciiJson, decodePng } from '../image/png';
-import type { GenerateOptions } from './generateOptions';
+import type { GenerateOptions } from '../request/generateOptions';
 import type { Plan } from '../plan';
 import { dtypes, type Dtype, type Tensor } from '../tensor';
 

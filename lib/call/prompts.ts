@@ -3,7 +3,7 @@ import type { Bundle, TextConditioning } from '../bundle';
 import type { Components } from '../model/components';
 import { invalid } from '../validation/invalid';
 import { textOf } from './generation';
-import type { GenerateRequest } from './generateOptions';
+import type { GenerateRequest } from '../request/generateOptions';
 import type { Plan } from '../plan';
 import { encodePrompts, joinText } from '../text';
 import type { Tensor } from '../tensor';

@@ -7,7 +7,7 @@ import { Command, Option } from 'commander';
 import { invalid, reasonOf } from '../validation/invalid';
 import { presetNames } from '../guidance';
 import { checkWritable } from '../files/atomic';
-import type { GenerateOptions } from '../call/generateOptions';
+import type { GenerateOptions } from '../request/generateOptions';
 import { loadPipeline, type Pipeline } from '../pipeline';
 import type { GeneratedImage } from '../call/result';
 import { decodeSafetensors, type Tensor } from '../tensor';

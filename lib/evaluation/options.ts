@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 import { guidanceSchema, presetNames } from '../guidance';
-import type { GenerateOptions } from '../call/generateOptions';
+import type { GenerateOptions } from '../request/generateOptions';
 import { abortSignal, choice, either, finite, flag, list, strictObject, text, whole } from '../validation/vocabulary';
 
 import { networkSchema } from './network';

@@ -7,7 +7,7 @@ import { invalid } from '../validation/invalid';
 import { native, type NativeComponent } from '../native';
 import { parse } from '../validation/parse';
 import { abortSignal, choice, flag, strictObject } from '../validation/vocabulary';
-import { Queue } from '../call/queue';
+import { Queue } from './queue';
 import type { Tensor } from '../tensor';
 
 const componentSchema = strictObject({

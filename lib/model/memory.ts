@@ -5,7 +5,7 @@ import { freemem } from 'node:os';
 import type { BundleManifest } from '../bundle';
 import { invalid } from '../validation/invalid';
 import type { NativeAddon, NativeLoadOptions } from '../native';
-import type { PictureSize } from '../call/size';
+import type { PictureSize } from '../request/size';
 
 type Dtype = NativeLoadOptions['dtype'];
 

@@ -3,7 +3,7 @@
  * does with the sum. The plan is plain data and the computation is pure: no tensor is made and no model runs.
  */
 import type { BundleManifest } from '../bundle';
-import { classIndices } from '../call/conditioning';
+import { classIndices } from '../request/conditioning';
 import { invalid } from '../validation/invalid';
 import {
   conditional,
@@ -14,9 +14,9 @@ import {
   type GuidanceContext,
   type GuidanceRequest,
 } from '../guidance';
-import type { GenerateRequest } from '../call/generateOptions';
+import type { GenerateRequest } from '../request/generateOptions';
 import { parse } from '../validation/parse';
-import { pictureSize } from '../call/size';
+import { pictureSize } from '../request/size';
 import { Branches } from './branches';
 import { chooseScheduler } from './scheduler';
 import { untouchedBlocks } from './depth';

@@ -1,7 +1,7 @@
 /** Where the sampler starts: from noise, or, for image to image, part of the way along with an image in it. */
 import type { BundleManifest } from '../bundle';
 import { invalid } from '../validation/invalid';
-import type { GenerateRequest } from '../call/generateOptions';
+import type { GenerateRequest } from '../request/generateOptions';
 import type { Schedule } from '../schedule';
 
 export interface Start {

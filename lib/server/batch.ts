@@ -1,5 +1,5 @@
 /** Which requests may share an evaluation of the model. */
-import type { GenerateOptions } from '../call/generateOptions';
+import type { GenerateOptions } from '../request/generateOptions';
 
 import type { Job } from './job';
 import { generateOptionsOf, type ImageRequest } from './request';

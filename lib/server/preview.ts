@@ -1,7 +1,7 @@
 /** The picture of a step, small enough for an event. */
 import type { Bundle } from '../bundle';
 import { toPixels } from '../call/pixels';
-import type { StepEvent } from '../call/stepEvent';
+import type { StepEvent } from '../request/stepEvent';
 import { encodePng } from '../image/png';
 
 /** Null where the latent is not the picture and nothing cheap makes one of it. */

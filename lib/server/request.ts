@@ -1,7 +1,7 @@
 /** A request for pictures as JSON: the options of `generate`, with bytes and tensors as base64. */
 import { z } from 'zod';
 
-import { generateSchema, type GenerateOptions } from '../call/generateOptions';
+import { generateSchema, type GenerateOptions } from '../request/generateOptions';
 import { dtypes, type Dtype, type Tensor } from '../tensor';
 import { invalid } from '../validation/invalid';
 import { choice, flag, list, strictObject, text, whole } from '../validation/vocabulary';

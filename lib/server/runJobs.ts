@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 
 import { encodeMetadata, metadataKeyword } from '../call/metadata';
 import type { GeneratedImage, GenerateResult } from '../call/result';
-import type { StepEvent } from '../call/stepEvent';
+import type { StepEvent } from '../request/stepEvent';
 import { DetailGuidanceError } from '../validation/errors';
 
 import { joinedOptions } from './batch';

@@ -1,9 +1,8 @@
 /** Prompts to embeddings: every encoder of the bundle, one after the other, over the prompts of a call. */
 import type { Bundle, TextEncoderManifest } from '../bundle';
-import type { Component } from '../model/component';
 import { AbortError } from '../validation/errors';
 import { invalid } from '../validation/invalid';
-import type { Tensor } from '../tensor';
+import type { Tensor, TensorProgram } from '../tensor';
 
 import type { EncodedText } from './join';
 import type { PromptTokenizer } from './tokenizer';
@@ -24,7 +23,7 @@ export interface TextEncoding {
   tokenizers: ReadonlyMap<string, PromptTokenizer>;
   maxSequenceLength: number;
   /** Runs `use` with a loaded encoder, which may be freed afterwards. */
-  withEncoder<Result>(name: string, use: (encoder: Component) => Promise<Result>): Promise<Result>;
+  withEncoder<Result>(name: string, use: (encoder: TensorProgram) => Promise<Result>): Promise<Result>;
   onWarning?: ((warning: Warning) => void) | undefined;
   /** Encoders done, of how many. */
   onProgress?: ((done: number, total: number) => void) | undefined;

@@ -1,8 +1,7 @@
 /** Latents to pixels by the VAE's decoder. */
 import type { VaeManifest } from '../bundle';
-import type { Component } from '../model/component';
 import { invalid } from '../validation/invalid';
-import { toFloat32, type Tensor } from '../tensor';
+import { toFloat32, type Tensor, type TensorProgram } from '../tensor';
 
 import type { Planes } from './planes';
 import { toVae } from './scaling';
@@ -19,7 +18,7 @@ import { decodeTiles } from './tiling';
 export async function decodeLatents(
   latents: Tensor,
   vae: VaeManifest,
-  decoder: Pick<Component, 'run'>,
+  decoder: TensorProgram,
   signal?: AbortSignal,
 ): Promise<Float32Array[]> {
   const channels = latents.shape[1]!;
@@ -38,11 +37,7 @@ export async function decodeLatents(
   return [picture.data];
 }
 
-async function decodeVideo(
-  latents: Tensor,
-  decoder: Pick<Component, 'run'>,
-  signal?: AbortSignal,
-): Promise<Float32Array[]> {
+async function decodeVideo(latents: Tensor, decoder: TensorProgram, signal?: AbortSignal): Promise<Float32Array[]> {
   const [found] = await decoder.run([latents], signal);
   const { data, shape } = checked(found, [1, 3, null, null, null]);
   const [frames, height, width] = shape.slice(2) as [number, number, number];

@@ -1,8 +1,7 @@
 /** Pixels to latents by the VAE's encoder. */
 import type { VaeManifest } from '../bundle';
-import type { Component } from '../model/component';
 import { invalid } from '../validation/invalid';
-import { toFloat32, type Tensor } from '../tensor';
+import { toFloat32, type Tensor, type TensorProgram } from '../tensor';
 
 import { fromVae } from './scaling';
 
@@ -20,7 +19,7 @@ export async function encodePicture(
   latent: readonly number[],
   draws: readonly Float32Array[],
   vae: VaeManifest,
-  encoder: Pick<Component, 'run'>,
+  encoder: TensorProgram,
   signal?: AbortSignal,
 ): Promise<Float32Array[]> {
   const [found] = await encoder.run([picture], signal);

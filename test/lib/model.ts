@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { bundleSchema, type BundleManifest } from '../../lib/bundle';
 import type { Site } from '../../lib/native';
-import { generateSchema, type GenerateOptions } from '../../lib/call/generateOptions';
+import { generateSchema, type GenerateOptions } from '../../lib/request/generateOptions';
 import { parse } from '../../lib/validation/parse';
 import { packageRoot } from '../../lib/files/packageRoot';
 import { plan, type Plan, type PlannedModel } from '../../lib/plan';

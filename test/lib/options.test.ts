@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 
-import { generateSchema } from '../../lib/call/generateOptions';
+import { generateSchema } from '../../lib/request/generateOptions';
 import { loadSchema } from '../../lib/model/loadOptions';
 import { parse } from '../../lib/validation/parse';
 

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 
-import { Queue } from '../../lib/call/queue';
+import { Queue } from '../../lib/model/queue';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 

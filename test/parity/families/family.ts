@@ -7,9 +7,9 @@ import { loadPipeline, type GenerateOptions, type GenerateResult, type Pipeline 
 import { openBundle } from '../../../lib/bundle';
 import type { Raster } from '../../../lib/image/png';
 import { Components } from '../../../lib/model/components';
-import { conditioningTensors } from '../../../lib/call/conditioning';
+import { conditioningTensors } from '../../../lib/request/conditioning';
 import { encodeRequest } from '../../../lib/call/prompts';
-import { generateSchema } from '../../../lib/call/generateOptions';
+import { generateSchema } from '../../../lib/request/generateOptions';
 import { encodePrompts } from '../../../lib/text';
 import { toFloat32, type Tensor } from '../../../lib/tensor';
 

@@ -68,7 +68,7 @@ export interface InputContext {
 
 /**
  * The tensors of all inputs that are neither latent nor timestep, in the order of the model's inputs. Prompts have
- * become tensors before (lib/prompts.ts); position ids, sizes and the embedded guidance scale are made here unless the
+ * become tensors before (call/prompts.ts); position ids, sizes and the embedded guidance scale are made here unless the
  * caller gives them.
  *
  * @param classes class index of each image; null for a model conditioned by tensors or text

@@ -1,0 +1,61 @@
+// The layers of lib/, from the ground up: a file may import what stands in its own room or below it. Run by `npm test`.
+'use strict';
+
+const layers = [
+  'validation',
+  'files',
+  'native.ts',
+  'tensor',
+  'image',
+  'schedule',
+  'bundle',
+  'guidance',
+  '(text|vae)',
+  'request',
+  'plan',
+  'model',
+  'call',
+  'activations',
+  'pipeline.ts',
+  '(analysis|evaluation)',
+  'index.ts',
+  '(cli|server)',
+];
+
+const room = (names) => `^lib/(${names.join('|')})(/|$)`;
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+module.exports = {
+  forbidden: [
+    ...layers.slice(0, -1).map((layer, index) => ({
+      name: `${layer} imports nothing above it`,
+      severity: 'error',
+      from: { path: room([layer]) },
+      to: { path: room(layers.slice(index + 1)) },
+    })),
+    { name: 'no circles', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'rooms side by side do not know each other',
+      severity: 'error',
+      from: { path: '^lib/(text|analysis)/' },
+      to: { path: '^lib/(vae|evaluation)/' },
+    },
+    {
+      name: 'every room has a layer',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: room(layers) },
+      to: {},
+    },
+    {
+      name: 'only native.ts touches the addon',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: '^lib/native\\.ts$' },
+      to: { path: '\\.node$' },
+    },
+  ],
+  options: {
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    doNotFollow: { path: 'node_modules' },
+  },
+};
