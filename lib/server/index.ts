@@ -71,9 +71,12 @@ export function createServer(options: ServerOptions = {}): Server {
 
   const close = async (graceSeconds: number) => {
     isReady = false;
-    http?.close();
+    const closed = new Promise<void>((resolve) => (http ? http.close(() => resolve()) : resolve()));
     await jobs.close(graceSeconds);
-    http?.closeAllConnections();
+    // The last answers are under way; who does not take them is cut off.
+    const timer = setTimeout(() => http?.closeAllConnections(), 2000);
+    await closed;
+    clearTimeout(timer);
     await encoder.close();
     await bundles.close();
   };
