@@ -1,0 +1,121 @@
+/** From `npm install` to a loaded addon: what is said when something is missing, and where things are then found. */
+import { spawnSync } from 'node:child_process';
+import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+
+import { afterAll, beforeAll, beforeEach, afterEach, expect, test } from '@jest/globals';
+
+import { cachedBuild } from '../../setup/addon.cjs';
+import { buildFolder } from '../../setup/cache.cjs';
+import { libraryFile } from '../../setup/libtorch.cjs';
+
+import { Application, picture } from './application';
+
+let application: Application;
+let cli: string;
+beforeAll(async () => {
+  application = await Application.install();
+  cli = join(application.installed, 'dist', 'cli.js');
+  await application.write(
+    'app.mjs',
+    `import { loadPipeline } from 'detail-guidance';
+     (async () => {${picture}})().catch(({ code, message }) => console.log(code, message));`,
+  );
+}, 60_000);
+afterAll(() => application.remove());
+
+let cache: string;
+beforeEach(async () => {
+  cache = await mkdtemp(join(tmpdir(), 'cache-'));
+});
+afterEach(() => rm(cache, { recursive: true, force: true }));
+
+/** A machine with nothing but Node and what every Debian has. */
+const bare = () => ({
+  PATH: ['/usr/bin', '/bin'].join(delimiter),
+  DETAIL_GUIDANCE_CACHE: cache,
+  DETAIL_GUIDANCE_BUILD: '',
+  DETAIL_GUIDANCE_TORCH_BUILD: 'cuda',
+  LIBTORCH_USE_PYTORCH: '0',
+});
+
+test('npm install: one line with the one command, and nothing is downloaded', async () => {
+  const { code, stdout, stderr } = await application.node([join(application.installed, 'setup/install.cjs')], bare());
+  expect(stderr).toMatch(/^detail-guidance: the native addon is missing: run `npx detail-guidance setup`.*\n$/);
+  expect([code, stdout, await readdir(cache)]).toEqual([0, '', []]);
+});
+
+test('a program before set-up: ADDON_NOT_BUILT with that command', async () => {
+  const { stdout } = await application.node(['app.mjs'], bare());
+  expect(stdout).toMatch(/^ADDON_NOT_BUILT The native addon is not built .*: run `npx detail-guidance setup`/);
+});
+
+test('setup shows what it would download and how large that is, and does not without a yes', async () => {
+  const { code, stderr } = await application.node([cli, 'setup'], bare());
+  expect(stderr).toContain('libtorch is missing\n');
+  expect(stderr).toContain(`To download, into ${cache}:\n`);
+  expect(stderr).toContain('PyTorch, CUDA build (libtorch comes with it): about 2.7 GB, 5 GB on disk');
+  expect(stderr).toContain('SETUP_FAILED: Nothing was downloaded');
+  expect(stderr).toContain('--yes');
+  expect([code, await readdir(cache)]).toEqual([1, []]);
+});
+
+test('setup without a compiler says so before anything is fetched', async () => {
+  const { code, stderr } = await application.node([cli, 'setup', '--yes'], { ...bare(), CXX: 'no-such-compiler' });
+  expect(stderr).toMatch(/^SETUP_FAILED: The native addon cannot be compiled: there is no no-such-compiler on PATH/);
+  expect([code, await readdir(cache)]).toEqual([1, []]);
+});
+
+test('an addon in the cache serves a package that cannot be written to', async () => {
+  // The tarball's sources are this repository's, so the fingerprint is too.
+  const built = join(cachedBuild({ DETAIL_GUIDANCE_CACHE: cache }), 'Release');
+  await cp(join(buildFolder(), 'Release'), built, { recursive: true });
+  const { DETAIL_GUIDANCE_CACHE } = bare();
+  const { stdout } = await application.node(['app.mjs'], { DETAIL_GUIDANCE_CACHE, DETAIL_GUIDANCE_BUILD: '' });
+  expect(stdout).toMatch(/^[0-9a-f]{64}\n$/);
+}, 60_000);
+
+test('another libtorch than the one of the build: LIBTORCH_MISMATCH with both', async () => {
+  for (const name of ['torch', 'torch_cpu', 'c10']) {
+    await mkdir(join(cache, 'lib'), { recursive: true });
+    await writeFile(join(cache, 'lib', libraryFile(name)), '');
+  }
+  await writeFile(join(cache, 'build-version'), '2.14.0+cpu\n');
+  const { stdout } = await application.node(['app.mjs'], { LIBTORCH: cache, DETAIL_GUIDANCE_BUILD: buildFolder() });
+  expect(stdout).toMatch(/^LIBTORCH_MISMATCH The addon was built for libtorch 2\.\d+.*, and the one found is 2\.14\.0/);
+});
+
+test('in Electron’s app.asar the copy in app.asar.unpacked is read; without one the error says how to get it', async () => {
+  const resources = join(dirname(application.folder), 'resources');
+  const inside = join(resources, 'app.asar', 'node_modules');
+  const unpacked = join(resources, 'app.asar.unpacked', 'node_modules', 'detail-guidance');
+  await cp(join(application.folder, 'node_modules'), inside, { recursive: true, verbatimSymlinks: true });
+  await cp(join(application.folder, 'app.mjs'), join(resources, 'app.asar', 'app.mjs'));
+  const packed = join(inside, 'detail-guidance');
+  const app = join(resources, 'app.asar', 'app.mjs');
+  const alone = await application.node([app]);
+  expect(alone.stdout).toMatch(/^ADDON_NOT_BUILT .*app\.asar.*asarUnpack: '\*\*\/node_modules\/detail-guidance\/\*\*'/);
+  await cp(packed, unpacked, { recursive: true });
+  // What is unpacked is not in the archive's own files: neither the model nor set-up.
+  await rm(join(packed, 'models'), { recursive: true });
+  await rm(join(packed, 'setup'), { recursive: true });
+  const { stdout, stderr } = await application.node([app]);
+  expect([stdout, stderr]).toEqual([expect.stringMatching(/^[0-9a-f]{64}\n$/), '']);
+}, 60_000);
+
+const asRoot = process.getuid?.() === 0 ? test : test.skip;
+asRoot('a cache that this user cannot write to is said in words', () => {
+  const code = `const { planSetup } = require('./setup/setup.cjs'); const { explain } = require('./setup/failure.cjs');
+    const { makeEnvironment } = require('./setup/python.cjs'); require('./setup/steps.cjs');
+    process.setgid(65534); process.setuid(65534);
+    makeEnvironment().catch((error) => { console.error(explain(error).message); process.exit(1); });`;
+  const { status, stderr } = spawnSync(process.execPath, ['-e', code], {
+    cwd: application.installed,
+    encoding: 'utf8',
+    env: { ...bare(), DETAIL_GUIDANCE_CACHE: join(cache, 'deep') },
+  });
+  expect(stderr).toContain('cannot be written: this user may not write there');
+  expect(stderr).toContain('DETAIL_GUIDANCE_CACHE=/elsewhere');
+  expect(status).toBe(1);
+});
