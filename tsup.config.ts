@@ -5,7 +5,7 @@ export default defineConfig({
   entry: {
     index: 'lib/index.ts',
     server: 'lib/server/index.ts',
-    pngWorker: 'lib/server/pngWorker.ts',
+    pngWorker: 'lib/image/pngWorker.ts',
     cli: 'lib/cli/index.ts',
   },
   format: ['esm', 'cjs'],

@@ -6,7 +6,7 @@ import { conditioningTensors } from '../request/conditioning';
 import { tensorHash, type PictureMetadata } from './metadata';
 import type { NativeAddon, NativeModel, NativePlan } from '../native';
 import type { GenerateOptions, GenerateRequest } from '../request/generateOptions';
-import { toPixels } from './pixels';
+import { toPixelsInTurns } from './pixels';
 import type { Plan } from '../plan';
 import { GeneratedImage, type GenerateResult } from './result';
 import { checkTensor, type Tensor } from '../tensor';
@@ -135,28 +135,25 @@ export function latentsOf(sampled: Sampled, image: number, { size }: Plan): Tens
  * @param decoded for each image its frames as the VAE gives them; null where the latent is the picture
  * @throws MODEL_FAILED when the picture has NaN
  */
-export function finishGeneration(
+export async function finishGeneration(
   sampled: Sampled,
   plan: Plan,
   request: GenerateRequest,
   seeds: number[],
   maker: Maker,
   decoded: Float32Array[][] | null = null,
-): GenerateResult {
+): Promise<GenerateResult> {
   const { channels, range } = maker.bundle.image;
   const { height, width } = plan.size;
-  const images = seeds.map((_, index) => {
+  const images: GeneratedImage[] = [];
+  for (const index of seeds.keys()) {
     const latents = latentsOf(sampled, index, plan);
     const frames = decoded?.[index] ?? [latents.data as Float32Array];
-    return new GeneratedImage({
-      width,
-      height,
-      channels,
-      frames: frames.map((frame) => toPixels(frame, { channels, height, width }, range)),
-      latents,
-      metadata: metadataOf(index, plan, request, seeds, maker),
-    });
-  });
+    const pixels: Uint8Array[] = [];
+    for (const frame of frames) pixels.push(await toPixelsInTurns(frame, { channels, height, width }, range));
+    const metadata = metadataOf(index, plan, request, seeds, maker);
+    images.push(new GeneratedImage({ width, height, channels, frames: pixels, latents, metadata }));
+  }
   const { latents, execution, evaluations } = sampled;
   return { images, latents, seeds, plan, execution, evaluations };
 }

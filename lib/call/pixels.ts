@@ -1,6 +1,14 @@
 /** From latents to pixels. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
 import { type DetailGuidanceError } from '../validation/errors';
 import { invalid } from '../validation/invalid';
+
+export interface PixelSize {
+  channels: number;
+  height: number;
+  width: number;
+}
 
 /**
  * The pixels of one image: the range of the bundle becomes 0 to 255, halves away from zero, beyond it clamped.
@@ -9,22 +17,47 @@ import { invalid } from '../validation/invalid';
  * @returns width * height * channels bytes, channels interleaved
  * @throws MODEL_FAILED when the model's numbers overflowed
  */
-export function toPixels(
+export function toPixels(latents: Float32Array, size: PixelSize, range: readonly [number, number]): Uint8Array {
+  const pixels = new Uint8Array(latents.length);
+  fill(pixels, latents, size, range, 0, size.height * size.width);
+  return pixels;
+}
+
+/** Positions that are done between two turns of the event loop: about a millisecond. */
+const positionsATurn = 2 ** 16;
+
+/** The same, a slice at a time, so that a large picture does not hold up the event loop. */
+export async function toPixelsInTurns(
   latents: Float32Array,
-  { channels, height, width }: { channels: number; height: number; width: number },
+  size: PixelSize,
+  range: readonly [number, number],
+): Promise<Uint8Array> {
+  const plane = size.height * size.width;
+  const pixels = new Uint8Array(latents.length);
+  for (let from = 0; from < plane; from += positionsATurn) {
+    if (from > 0) await nextTurn();
+    fill(pixels, latents, size, range, from, Math.min(plane, from + positionsATurn));
+  }
+  return pixels;
+}
+
+function fill(
+  pixels: Uint8Array,
+  latents: Float32Array,
+  { channels, height, width }: PixelSize,
   [black, white]: readonly [number, number],
-): Uint8Array {
+  from: number,
+  to: number,
+): void {
   const plane = height * width;
-  const pixels = new Uint8Array(plane * channels);
   for (let channel = 0; channel < channels; channel++) {
-    for (let position = 0; position < plane; position++) {
+    for (let position = from; position < to; position++) {
       const value = latents[channel * plane + position]!;
       if (Number.isNaN(value)) throw overflow();
       const level = ((value - black) / (white - black)) * 255;
       pixels[position * channels + channel] = Math.floor(Math.min(Math.max(level, 0), 255) + 0.5);
     }
   }
-  return pixels;
 }
 
 function overflow(): DetailGuidanceError {

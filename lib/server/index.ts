@@ -14,7 +14,6 @@ import { isLoopback } from './guard';
 import { LocalDispatcher } from './localDispatcher';
 import { Metrics } from './metrics';
 import { serverSchema, type ServerOptions } from './options';
-import { PngEncoder } from './pngEncoder';
 import { runJobs } from './runJobs';
 
 export type { ServerOptions } from './options';
@@ -53,7 +52,6 @@ export function createServer(options: ServerOptions = {}): Server {
   }
   const log = pino({ level: settings.logLevel });
   const bundles = new BundlePool(settings);
-  const encoder = new PngEncoder();
   let device: string | null = null;
   let isReady = false;
   const metrics: Metrics = new Metrics({
@@ -63,7 +61,7 @@ export function createServer(options: ServerOptions = {}): Server {
     device: () => device,
   });
   const { maxQueue, batch, keepSeconds } = settings;
-  const workshop = { bundles, encoder, metrics, log, logPrompts: settings.logPrompts };
+  const workshop = { bundles, metrics, log, logPrompts: settings.logPrompts };
   const jobs = new LocalDispatcher({ maxQueue, batch, keepSeconds, run: (together) => runJobs(together, workshop) });
   const app = createApp({ settings, bundles, jobs, metrics, log, isReady: () => isReady });
   let http: HttpServer | null = null;
@@ -77,7 +75,6 @@ export function createServer(options: ServerOptions = {}): Server {
     const timer = setTimeout(() => http?.closeAllConnections(), 2000);
     await closed;
     clearTimeout(timer);
-    await encoder.close();
     await bundles.close();
   };
 

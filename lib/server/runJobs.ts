@@ -3,7 +3,6 @@ import { randomInt } from 'node:crypto';
 
 import type { Logger } from 'pino';
 
-import { encodeMetadata, metadataKeyword } from '../call/metadata';
 import type { GeneratedImage, GenerateResult } from '../call/result';
 import type { StepEvent } from '../request/stepEvent';
 import { DetailGuidanceError } from '../validation/errors';
@@ -12,13 +11,11 @@ import { joinedOptions } from './batch';
 import type { BundlePool } from './bundlePool';
 import type { Job, JobPicture } from './job';
 import type { Metrics } from './metrics';
-import type { PngEncoder } from './pngEncoder';
 import { previewOf } from './preview';
 import { problemOf } from './problem';
 
 export interface Workshop {
   bundles: BundlePool;
-  encoder: PngEncoder;
   metrics: Metrics;
   log: Logger;
   logPrompts: boolean;
@@ -98,10 +95,10 @@ async function deliver(
   jobs: readonly Job[],
   { images, plan, evaluations }: GenerateResult,
   seconds: number,
-  { encoder, metrics }: Workshop,
+  { metrics }: Workshop,
 ): Promise<void> {
   const pictures: JobPicture[] = [];
-  for (const image of images) pictures.push(await pictureOf(image, encoder));
+  for (const image of images) pictures.push(await pictureOf(image));
   metrics.pictures(jobs[0]!.bundle, pictures.length, seconds);
   const share = pictures.length / jobs.length;
   if (!Number.isInteger(share)) throw new DetailGuidanceError('MODEL_FAILED', 'A batch gave too few pictures.');
@@ -114,8 +111,7 @@ async function deliver(
   });
 }
 
-async function pictureOf(image: GeneratedImage, encoder: PngEncoder): Promise<JobPicture> {
-  const { seed, width, height, channels, pixels, metadata } = image;
-  const text = { [metadataKeyword]: encodeMetadata(metadata) };
-  return { seed, width, height, png: await encoder.encode({ width, height, channels, pixels, text }) };
+async function pictureOf(image: GeneratedImage): Promise<JobPicture> {
+  const { seed, width, height } = image;
+  return { seed, width, height, png: await image.toPngAside() };
 }

@@ -1,7 +1,7 @@
 /** The thread of pngEncoder.ts: a picture comes in, the bytes of its PNG go out. */
 import { parentPort } from 'node:worker_threads';
 
-import { encodePng, type PngPicture } from '../image/png';
+import { encodePng, type PngPicture } from './png';
 
 parentPort?.on('message', ({ id, picture }: { id: number; picture: PngPicture }) => {
   try {
