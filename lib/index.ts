@@ -41,7 +41,37 @@ export {
   type Selectivity,
   type SpatialMap,
 } from './analysis';
-export type { Bundle, BundleManifest } from './bundle';
+export type {
+  BlockList,
+  Bundle,
+  BundleClassifier,
+  BundleComponent,
+  BundleDefaults,
+  BundleFile,
+  BundleInput,
+  BundleLatent,
+  BundleManifest,
+  BundleTransformer,
+  ClassConditioning,
+  EncodedExpression,
+  Expression,
+  GridExpression,
+  InputRole,
+  JoinExpression,
+  PixelImage,
+  PositionExpression,
+  RecordedMassiveActivations,
+  SizeExpression,
+  TensorConditioning,
+  TextConditioning,
+  TextEncoderManifest,
+  TokenizerManifest,
+  VaeImage,
+  VaeManifest,
+  WeightDtype,
+  ZeroPositionsExpression,
+  ZerosExpression,
+} from './bundle';
 export { Component, loadComponent, type ComponentOptions } from './model/component';
 export { emptyCache, listDevices, memoryStatistics, resetPeakMemory, type Device } from './model/device';
 export { AbortError, DetailGuidanceError, errorCodes, type ErrorCode } from './validation/errors';
@@ -109,12 +139,24 @@ export type { FusionKind, MemoryStatistics, NativeExecution, PlanAdjustment, Pla
 export type { ActivationOptions, DumpOptions, QuantisationOptions } from './activations/options';
 export type { ForwardOptions, Hook } from './request/forwardOptions';
 export type { GenerateOptions } from './request/generateOptions';
-export type { LoadOptions } from './model/loadOptions';
+export type { LoadOptions, PartDevices } from './model/loadOptions';
 export { loadPipeline, Pipeline, type ForwardResult } from './pipeline';
 export type { ExplainedSteps, Plan, PlanBranch, PlanExplanation, PlanStep } from './plan';
 export type { PhaseEvent, StepEvent } from './request/stepEvent';
 export { GeneratedImage, type GenerateResult } from './call/result';
-export type { SchedulerOptions } from './schedule';
+export type {
+  BetaOptions,
+  DdimOptions,
+  DpmSolverOptions,
+  FlowMatchEulerOptions,
+  FlowMatchHeunOptions,
+  FlowOptions,
+  HeunOptions,
+  MultistepOptions,
+  SchedulerChanges,
+  SchedulerOptions,
+  UniPcOptions,
+} from './schedule';
 export {
   decodeSafetensors,
   encodeSafetensors,
@@ -124,5 +166,7 @@ export {
   type Safetensors,
   type Tensor,
 } from './tensor';
-export type { Warning } from './text';
+export type { NegativePromptUnused, Warning } from './request/warning';
+export type { Seed } from './request/seeds';
+export type { PromptTruncated } from './text';
 export type { Picture } from './vae';

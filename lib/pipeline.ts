@@ -15,7 +15,7 @@ import { During } from './call/during';
 import { AbortError, wrapNative } from './validation/errors';
 import { invalid } from './validation/invalid';
 import { forwardInputs, tokenGridOf, zeroInputs } from './request/forwardInputs';
-import { chooseSeeds, finishGeneration, latentsOf, nativePlan, type Maker } from './call/generation';
+import { finishGeneration, latentsOf, nativePlan, type Maker } from './call/generation';
 import { startingPictures } from './call/imageToImage';
 import { freeMemory, refuseTooLarge } from './model/memory';
 import {
@@ -41,6 +41,7 @@ import { loadSchema, type LoadOptions } from './model/loadOptions';
 import { parse } from './validation/parse';
 import { editContext, explain, plan, type Plan, type PlannedModel, type PlanExplanation } from './plan';
 import { stepEvent } from './request/stepEvent';
+import { chooseSeeds, type Seed } from './request/seeds';
 import { checkPrompts, encodeRequest } from './call/prompts';
 import { Queue } from './model/queue';
 import type { GenerateResult } from './call/result';
@@ -404,7 +405,7 @@ export class Pipeline {
   }
 
   /** Prompts and pictures become tensors; the transformer is not needed for it. */
-  async #prepare(request: GenerateRequest, planned: Plan, seeds: number[]) {
+  async #prepare(request: GenerateRequest, planned: Plan, seeds: Seed[]) {
     const { components } = this.#parts;
     const encoded = await encodeRequest(request, planned, this.bundle, components);
     const pictures = await startingPictures(request, planned, seeds, this.#maker, components);

@@ -4,6 +4,7 @@ import type { Maker } from '../call/generation';
 import type { Site } from '../native';
 import type { z } from 'zod';
 import type { dumpSchema } from './options';
+import type { Seed } from '../request/seeds';
 import type { Plan } from '../plan';
 import { toFloat32, type Tensor } from '../tensor';
 import { version } from '../files/version';
@@ -24,7 +25,7 @@ export interface DumpSummary {
   /** Whether the pictures the run arrives at are finite. */
   latentsFinite: boolean;
   /** Seed of each image. */
-  seeds: number[];
+  seeds: Seed[];
 }
 
 /** Which record. */

@@ -1,6 +1,7 @@
 /** A sampling run that is there for its hidden states. */
 import type { NativeExecution, NativeModel, NativePlan, NativeProgress, NativeRun, Site } from '../native';
 import type { ActivationRequest } from './options';
+import type { Seed } from '../request/seeds';
 import type { Plan } from '../plan';
 import { stepEvent } from '../request/stepEvent';
 import type { Queue } from '../model/queue';
@@ -15,7 +16,7 @@ export interface RecordedSampling {
   /** The sampler's final state, float32 [images, channels, height, width]; may hold NaN, unlike that of `generate`. */
   latents: Tensor;
   /** Seed of each image. */
-  seeds: number[];
+  seeds: Seed[];
   plan: Plan;
   /** How it was computed. */
   execution: NativeExecution;
@@ -28,7 +29,7 @@ export interface Runner {
   model: NativeModel;
   sites: readonly Site[];
   plan: Plan;
-  seeds: number[];
+  seeds: Seed[];
   /** Waits its turn, prepares the plan, runs, and settles after the native side has unwound. */
   run<Result>(start: (prepared: NativePlan) => NativeRun<Result>, signal: AbortSignal): Promise<Result>;
   /** The calls that wait for this one. */

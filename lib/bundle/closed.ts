@@ -3,9 +3,9 @@ import { z } from 'zod';
 
 import { nearest } from '../validation/vocabulary';
 
-/** An object that refuses unknown keys, except those that begin with `x-`. */
-export function closed<Shape extends z.ZodRawShape>(shape: Shape) {
-  return z.looseObject(shape).superRefine((value, context) => {
+/** An object that refuses unknown keys, except those that begin with `x-`: notes, which are kept and have no type. */
+export function closed<Shape extends z.ZodRawShape>(shape: Shape): z.ZodObject<Shape, z.core.$strip> {
+  const noted = z.looseObject(shape).superRefine((value, context) => {
     for (const key of Object.keys(value)) {
       if (!Object.hasOwn(shape, key) && !key.startsWith('x-')) {
         context.addIssue({
@@ -17,6 +17,7 @@ export function closed<Shape extends z.ZodRawShape>(shape: Shape) {
       }
     }
   });
+  return noted as unknown as z.ZodObject<Shape, z.core.$strip>;
 }
 
 export const count = z.int().min(1);

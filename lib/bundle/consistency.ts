@@ -1,6 +1,6 @@
 /** What a schema cannot say about `bundle.json`: that its parts agree with each other. */
-import type { BundleManifest } from './schema';
-import type { Expression } from './text';
+import type { BundleManifest } from './manifest';
+import type { Expression } from './manifest';
 
 type Disagreement = [path: string, sentence: string];
 

@@ -1,4 +1,32 @@
+export type {
+  BlockList,
+  BundleClassifier,
+  BundleComponent,
+  BundleDefaults,
+  BundleFile,
+  BundleInput,
+  BundleLatent,
+  BundleManifest,
+  BundleTransformer,
+  ClassConditioning,
+  EncodedExpression,
+  Expression,
+  GridExpression,
+  InputRole,
+  JoinExpression,
+  PixelImage,
+  PositionExpression,
+  RecordedMassiveActivations,
+  SizeExpression,
+  TensorConditioning,
+  TextConditioning,
+  TextEncoderManifest,
+  TokenizerManifest,
+  VaeImage,
+  VaeManifest,
+  WeightDtype,
+  ZeroPositionsExpression,
+  ZerosExpression,
+} from './manifest';
 export { openBundle, type Bundle } from './open';
-export { bundleSchema, inputRoles, type BundleInput, type BundleManifest } from './schema';
-export type { Expression, PositionExpression, TextConditioning, TextEncoderManifest, TokenizerManifest } from './text';
-export type { VaeManifest } from './vae';
+export { bundleSchema, inputRoles } from './schema';

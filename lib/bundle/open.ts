@@ -11,7 +11,8 @@ import { packageRoot } from '../files/packageRoot';
 
 import { findDisagreement } from './consistency';
 import { readRanking } from './ranking';
-import { bundleSchema, type BundleManifest } from './schema';
+import type { BundleManifest } from './manifest';
+import { bundleSchema } from './schema';
 
 export interface Bundle extends BundleManifest {
   /** Absolute path of the bundle's folder. */

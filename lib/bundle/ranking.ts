@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { z } from 'zod';
 
-import type { BundleManifest } from './schema';
+import type { BundleManifest } from './manifest';
 
 /** What is read of the statistics: the mean of |z| of every channel, by block and timestep. */
 const statisticsSchema = z.looseObject({

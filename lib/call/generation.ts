@@ -1,6 +1,4 @@
 /** One call of `generate`, from its plan to its pictures; what the pipeline does apart from waiting its turn. */
-import { randomInt } from 'node:crypto';
-
 import type { Bundle } from '../bundle';
 import { conditioningTensors } from '../request/conditioning';
 import { tensorHash, type PictureMetadata } from './metadata';
@@ -9,6 +7,7 @@ import type { GenerateOptions, GenerateRequest } from '../request/generateOption
 import { toPixelsInTurns } from './pixels';
 import type { Plan } from '../plan';
 import { GeneratedImage, type GenerateResult } from './result';
+import { lowBits, type Seed } from '../request/seeds';
 import { checkTensor, type Tensor } from '../tensor';
 import { version } from '../files/version';
 
@@ -24,12 +23,6 @@ export interface Maker {
 
 type Sampled = Awaited<ReturnType<NativeModel['sample']>['promise']>;
 
-/** Seed of each image: the given one and the following ones, or drawn. */
-export function chooseSeeds(seed: number | undefined, images: number): number[] {
-  const first = seed ?? randomInt(2 ** 32);
-  return Array.from({ length: images }, (_, image) => first + image);
-}
-
 /**
  * The plan with its tensors, as the native loop takes it.
  *
@@ -39,7 +32,7 @@ export function chooseSeeds(seed: number | undefined, images: number): number[] 
 export function nativePlan(
   plan: Plan,
   request: GenerateRequest,
-  seeds: number[],
+  seeds: Seed[],
   { bundle, addon }: Maker,
   pictures: StartingPictures | null = null,
 ): NativePlan {
@@ -49,7 +42,7 @@ export function nativePlan(
   const context = { size: plan.size, embeddedScale: plan.guidance.embedded?.scale };
   return {
     latents: { data: firstState(plan, noise, pictures), shape, dtype: 'float32' },
-    ...(plan.steps.some((step) => step.noise !== 0) ? { seeds } : {}),
+    ...(plan.steps.some((step) => step.noise !== 0) ? { seeds: seeds.map(lowBits) } : {}),
     conditionings: names.map((which) =>
       conditioningTensors(which, request, plan.images, plan.classes, bundle, context),
     ),
@@ -102,7 +95,7 @@ export interface StartingPictures {
 }
 
 /** Unit Gaussian noise for all images: the caller's, or that of the seeds. */
-export function initialNoise(plan: Plan, request: GenerateRequest, seeds: number[], addon: NativeAddon): Float32Array {
+export function initialNoise(plan: Plan, request: GenerateRequest, seeds: Seed[], addon: NativeAddon): Float32Array {
   const shape = [plan.images, ...plan.size.latent];
   return request.latents
     ? (checkTensor(request.latents, { name: 'options.latents', dtype: ['float32'], shape, finite: true })
@@ -110,7 +103,7 @@ export function initialNoise(plan: Plan, request: GenerateRequest, seeds: number
     : gaussians(seeds, plan.size.latent, addon);
 }
 
-function gaussians(seeds: number[], shape: number[], addon: NativeAddon): Float32Array {
+function gaussians(seeds: Seed[], shape: number[], addon: NativeAddon): Float32Array {
   const size = shape.reduce((product, length) => product * length, 1);
   const noise = new Float32Array(seeds.length * size);
   seeds.forEach((seed, image) => noise.set(addon.gaussian(BigInt(seed), shape).data as Float32Array, image * size));
@@ -139,7 +132,7 @@ export async function finishGeneration(
   sampled: Sampled,
   plan: Plan,
   request: GenerateRequest,
-  seeds: number[],
+  seeds: Seed[],
   maker: Maker,
   decoded: Float32Array[][] | null = null,
 ): Promise<GenerateResult> {
@@ -162,7 +155,7 @@ function metadataOf(
   index: number,
   plan: Plan,
   request: GenerateRequest,
-  seeds: number[],
+  seeds: Seed[],
   { bundle, device, dtype, addon }: Maker,
 ): PictureMetadata {
   const hashes = given(request).map(([name, tensor]) => [name, tensorHash(row(tensor, index))] as const);
@@ -196,7 +189,7 @@ function given({ prompt, conditioning, negativeConditioning, image, maskImage }:
   return [...named('conditioning', conditioning), ...named('negativeConditioning', negativeConditioning), ...pictures];
 }
 
-function optionsOf(index: number, plan: Plan, request: GenerateRequest, seed: number): GenerateOptions {
+function optionsOf(index: number, plan: Plan, request: GenerateRequest, seed: Seed): GenerateOptions {
   const { prompt, negativePrompt, maxSequenceLength, width, height, numFrames, strength } = request;
   return {
     ...(plan.classes ? { classLabel: plan.classes[index]! } : {}),

@@ -2,6 +2,7 @@
 import type { Components } from '../model/components';
 import { initialNoise, type Maker, type StartingPictures } from './generation';
 import type { GenerateRequest } from '../request/generateOptions';
+import type { Seed } from '../request/seeds';
 import type { Plan } from '../plan';
 import { encodePicture, readMask, readPicture } from '../vae';
 
@@ -14,7 +15,7 @@ import { encodePicture, readMask, readPicture } from '../vae';
 export async function startingPictures(
   request: GenerateRequest,
   plan: Plan,
-  seeds: number[],
+  seeds: Seed[],
   { bundle, addon }: Maker,
   components: Components,
 ): Promise<StartingPictures | null> {

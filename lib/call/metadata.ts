@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { invalid, reasonOf } from '../validation/invalid';
 import { asciiJson, decodePng } from '../image/png';
 import type { GenerateOptions } from '../request/generateOptions';
+import type { Seed } from '../request/seeds';
 import type { Plan } from '../plan';
 import { dtypes, type Dtype, type Tensor } from '../tensor';
 
@@ -20,7 +21,8 @@ export interface PictureMetadata {
   dtype: string;
   /** The bundle's name, and the sha256 of its transformer. */
   bundle: { name: string; transformer: string };
-  seed: number;
+  /** Makes this picture again, alone. */
+  seed: Seed;
   /** Class index, for a model conditioned by class. */
   class: number | null;
   /** Options with which `generate` makes this picture alone. */
@@ -30,7 +32,7 @@ export interface PictureMetadata {
   plan: Plan;
 }
 
-/** The metadata as ASCII JSON. Tensors are kept bit by bit, infinities by name. */
+/** The metadata as ASCII JSON. Tensors are kept bit by bit, infinities by name, large seeds as text. */
 export function encodeMetadata(metadata: PictureMetadata): string {
   return asciiJson(toJson(metadata));
 }
@@ -77,6 +79,7 @@ export function tensorHash({ data }: Tensor): string {
 
 function toJson(value: unknown): unknown {
   if (typeof value === 'number' && !Number.isFinite(value)) return { $number: String(value) };
+  if (typeof value === 'bigint') return { $bigint: String(value) };
   if (typeof value !== 'object' || value === null) return value;
   if (isTensor(value)) {
     const { data, shape, dtype } = value;
@@ -90,6 +93,7 @@ function fromJson(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.map(fromJson);
   if ('$number' in value) return Number(value.$number);
+  if ('$bigint' in value) return BigInt(String(value.$bigint));
   if ('$tensor' in value) {
     const { $tensor, shape, dtype } = value as { $tensor: string; shape: number[]; dtype: Dtype };
     const bytes = Buffer.from($tensor, 'base64');

@@ -5,6 +5,7 @@ import { invalid } from '../validation/invalid';
 import { textOf } from './generation';
 import type { GenerateRequest } from '../request/generateOptions';
 import type { Plan } from '../plan';
+import type { NegativePromptUnused } from '../request/warning';
 import { encodePrompts, joinText } from '../text';
 import type { Tensor } from '../tensor';
 
@@ -14,9 +15,9 @@ import type { Tensor } from '../tensor';
  * @throws BAD_OPTION
  */
 export function checkPrompts(request: GenerateRequest, { conditioning }: Bundle): void {
-  const { prompt, negativePrompt, maxSequenceLength, numImagesPerPrompt } = request;
+  const { prompt, negativePrompt, maxSequenceLength } = request;
   if (conditioning.kind !== 'text') {
-    const given = Object.entries({ prompt, negativePrompt, maxSequenceLength, numImagesPerPrompt });
+    const given = Object.entries({ prompt, negativePrompt, maxSequenceLength });
     const [option, value] = given.find(([, value]) => value !== undefined) ?? [];
     if (option === undefined) return;
     const instead = conditioning.kind === 'class' ? "'classLabel'" : "'conditioning' with tensors";
@@ -44,6 +45,16 @@ export function checkPrompts(request: GenerateRequest, { conditioning }: Bundle)
   }
 }
 
+const unusedNegativePrompt: NegativePromptUnused = {
+  code: 'NEGATIVE_PROMPT_UNUSED',
+  message:
+    'options.negativePrompt has no effect: this guidance does not evaluate the unconditional branch; classifierFree with a scale above 1 does.',
+};
+
+function asTexts(prompts: string | string[] | undefined): string[] {
+  return typeof prompts === 'string' ? [prompts] : (prompts ?? []);
+}
+
 /**
  * The request with its prompts as tensors: `conditioning`, and `negativeConditioning` where the plan evaluates the
  * unconditional branch. A request without prompt is given back as it is.
@@ -60,6 +71,8 @@ export async function encodeRequest(
   const { conditioning } = bundle;
   if (conditioning.kind !== 'text' || prompt === undefined) return request;
   const unconditional = plan.branches.some((branch) => branch.conditioning === 'unconditional');
+  const isSeen = unconditional || !asTexts(request.negativePrompt).some((text) => text !== '');
+  if (!isSeen) onWarning?.(unusedNegativePrompt);
   const images = Array.from({ length: plan.images }, (_, image) => image);
   const positive = images.map((image) => textOf(prompt, image, plan.images));
   const negative = unconditional ? images.map((image) => textOf(negativePrompt, image, plan.images)) : null;

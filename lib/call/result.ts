@@ -7,13 +7,14 @@ import { encodePng, type PngPicture } from '../image/png';
 import { encodePngAside } from '../image/pngEncoder';
 import { encodeMetadata, metadataKeyword, type PictureMetadata } from './metadata';
 import type { NativeExecution } from '../native';
+import type { Seed } from '../request/seeds';
 import type { Plan } from '../plan';
 import type { Tensor } from '../tensor';
 
 /** One picture, as tensor, as pixels, as PNG, as file. */
 export class GeneratedImage {
   /** Makes this picture again, alone, with the other options the same. */
-  readonly seed: number;
+  readonly seed: Seed;
   readonly width: number;
   readonly height: number;
   /** 1 grey, 3 RGB. */
@@ -94,7 +95,7 @@ export interface GenerateResult {
   /** The sampler's final state of all images, float32 [images, channels, height, width]. */
   latents: Tensor;
   /** Seed of each image. */
-  seeds: number[];
+  seeds: Seed[];
   plan: Plan;
   /** How it was computed: what branches shared, what was replayed from device graphs, which chains ran as one. */
   execution: NativeExecution;

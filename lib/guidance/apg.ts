@@ -9,10 +9,10 @@
 import type { z } from 'zod';
 
 import { describedBy } from '../validation/describedBy';
-import { finite, strictObject } from '../validation/vocabulary';
+import { finite } from '../validation/vocabulary';
 
 import { conditional, unconditional, type Contribution, type GuidanceContext } from './term';
-import { insideWindow, windowOptions, type GuidanceWindow } from './window';
+import { insideWindow, techniqueSchema, type GuidanceWindow } from './window';
 
 /** Adaptive projected guidance, arXiv 2410.02416. It changes what `classifierFree` does, which has to be given too. */
 export interface ApgOptions extends GuidanceWindow {
@@ -25,11 +25,10 @@ export interface ApgOptions extends GuidanceWindow {
 }
 
 export const apgSchema = describedBy<ApgOptions>()(
-  strictObject({
+  techniqueSchema({
     eta: finite(-10, 10).default(0),
     normThreshold: finite(0, 1_000_000).default(15),
     momentum: finite(-1, 1).default(-0.5),
-    ...windowOptions,
   }),
 );
 

@@ -8,12 +8,12 @@
 import { z } from 'zod';
 
 import { describedBy } from '../validation/describedBy';
-import { either, finite, strictObject, whole } from '../validation/vocabulary';
+import { either, finite, whole } from '../validation/vocabulary';
 
 import { sigmaSchema } from './blurring';
 import { recordedLayer } from './channels';
 import { conditional, edited, type Contribution, type GuidanceContext } from './term';
-import { windowed, windowOptions, type GuidanceWindow } from './window';
+import { windowed, techniqueSchema, type GuidanceWindow } from './window';
 
 /** Away from a model whose hidden state is blurred after some block: the control for Detail Guidance. */
 export interface BlurOptions extends GuidanceWindow {
@@ -29,11 +29,10 @@ export interface BlurOptions extends GuidanceWindow {
 }
 
 export const blurSchema = describedBy<BlurOptions>()(
-  strictObject({
+  techniqueSchema({
     scale: finite(0, 100).default(0.3),
     layer: either([z.literal('auto'), whole(0)], "'auto' or a block index from 0").default('auto'),
     sigma: sigmaSchema.default(1),
-    ...windowOptions,
   }),
 );
 

@@ -5,11 +5,11 @@
 import { z } from 'zod';
 
 import { describedBy } from '../validation/describedBy';
-import { choice, finite, list, strictObject, text } from '../validation/vocabulary';
+import { choice, finite, list, text } from '../validation/vocabulary';
 
 import { editSchema, resolveEdit, type Edit } from './edit';
 import type { Conditioning, Contribution, GuidanceContext } from './term';
-import { windowed, windowOptions, type GuidanceWindow } from './window';
+import { windowed, techniqueSchema, type GuidanceWindow } from './window';
 
 /** A branch of one's own: the model under a conditioning, with edits, and its weight in the sum. */
 export interface BranchOptions extends GuidanceWindow {
@@ -24,12 +24,11 @@ export interface BranchOptions extends GuidanceWindow {
 }
 
 export const branchSchema = describedBy<BranchOptions>()(
-  strictObject({
+  techniqueSchema({
     name: text().optional(),
     conditioning: choice(['conditional', 'unconditional']).default('conditional'),
     edits: z.array(editSchema, { error: 'a list of edits' }).default([]),
     weight: finite(-1000, 1000),
-    ...windowOptions,
   }),
 );
 export const branchesSchema = list(branchSchema, 'a list of branches');

@@ -9,10 +9,10 @@
 import type { z } from 'zod';
 
 import { describedBy } from '../validation/describedBy';
-import { strictObject, whole } from '../validation/vocabulary';
+import { whole } from '../validation/vocabulary';
 
 import { conditional, unconditional, type Contribution, type GuidanceContext } from './term';
-import { insideWindow, windowOptions, type GuidanceWindow } from './window';
+import { insideWindow, techniqueSchema, type GuidanceWindow } from './window';
 
 /** CFG-Zero*, arXiv 2503.18886. It changes what `classifierFree` does, which has to be given too. */
 export interface CfgZeroStarOptions extends GuidanceWindow {
@@ -21,7 +21,7 @@ export interface CfgZeroStarOptions extends GuidanceWindow {
 }
 
 export const cfgZeroStarSchema = describedBy<CfgZeroStarOptions>()(
-  strictObject({ zeroSteps: whole(0, 1000).default(1), ...windowOptions }),
+  techniqueSchema({ zeroSteps: whole(0, 1000).default(1) }),
 );
 
 export function cfgZeroStar(options: z.output<typeof cfgZeroStarSchema>, context: GuidanceContext): Contribution {

@@ -8,11 +8,11 @@
 import type { z } from 'zod';
 
 import { describedBy } from '../validation/describedBy';
-import { finite, strictObject } from '../validation/vocabulary';
+import { finite } from '../validation/vocabulary';
 
 import { reuseOf, reuseOptions, type ReuseOptions } from './reuse';
 import { conditional, unconditional, type Contribution, type GuidanceContext } from './term';
-import { windowed, windowOptions, type GuidanceWindow } from './window';
+import { windowed, techniqueSchema, type GuidanceWindow } from './window';
 
 /** Classifier-free guidance, arXiv 2207.12598. BAD_OPTION for a model that has nothing to be unconditional on. */
 export interface ClassifierFreeOptions extends ReuseOptions, GuidanceWindow {
@@ -21,7 +21,7 @@ export interface ClassifierFreeOptions extends ReuseOptions, GuidanceWindow {
 }
 
 export const classifierFreeSchema = describedBy<ClassifierFreeOptions>()(
-  strictObject({ scale: finite(0, 100).default(4), ...reuseOptions, ...windowOptions }),
+  techniqueSchema({ scale: finite(0, 100).default(4), ...reuseOptions }),
 );
 
 export function classifierFree(options: z.output<typeof classifierFreeSchema>, context: GuidanceContext): Contribution {

@@ -10,12 +10,12 @@
 import type { z } from 'zod';
 
 import { describedBy } from '../validation/describedBy';
-import { finite, strictObject } from '../validation/vocabulary';
+import { finite } from '../validation/vocabulary';
 
 import { detailDeficient, disruptionOptions, type DisruptionOptions } from './disruption';
 import { reuseOf, reuseOptions, type ReuseOptions } from './reuse';
 import { conditional, type Contribution, type GuidanceContext } from './term';
-import { windowed, windowOptions, type GuidanceWindow } from './window';
+import { windowed, techniqueSchema, type GuidanceWindow } from './window';
 
 /** Detail Guidance, arXiv 2510.11538; with `tokens` Local Detail Guidance, arXiv 2607.02968. */
 export interface DetailOptions extends DisruptionOptions, ReuseOptions, GuidanceWindow {
@@ -24,7 +24,7 @@ export interface DetailOptions extends DisruptionOptions, ReuseOptions, Guidance
 }
 
 export const detailSchema = describedBy<DetailOptions>()(
-  strictObject({ scale: finite(0, 100).default(0.3), ...disruptionOptions, ...reuseOptions, ...windowOptions }),
+  techniqueSchema({ scale: finite(0, 100).default(0.3), ...disruptionOptions, ...reuseOptions }),
 );
 type Detail = z.output<typeof detailSchema>;
 

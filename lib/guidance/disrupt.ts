@@ -5,16 +5,15 @@
 import type { z } from 'zod';
 
 import { describedBy } from '../validation/describedBy';
-import { strictObject } from '../validation/vocabulary';
 
 import { detailDeficient, disruptionOptions, type DisruptionOptions } from './disruption';
 import { conditional, type Contribution, type GuidanceContext } from './term';
-import { windowed, windowOptions, type GuidanceWindow } from './window';
+import { windowed, techniqueSchema, type GuidanceWindow } from './window';
 
 /** The detail-deficient model in place of the conditional prediction, arXiv 2510.11538. */
 export interface DisruptOptions extends DisruptionOptions, GuidanceWindow {}
 
-export const disruptSchema = describedBy<DisruptOptions>()(strictObject({ ...disruptionOptions, ...windowOptions }));
+export const disruptSchema = describedBy<DisruptOptions>()(techniqueSchema({ ...disruptionOptions }));
 
 export function disrupt(options: z.output<typeof disruptSchema>, context: GuidanceContext): Contribution {
   const positive = detailDeficient('options.guidance.disrupt', options, context);

@@ -7,12 +7,12 @@
 import type { z } from 'zod';
 
 import { describedBy } from '../validation/describedBy';
-import { finite, strictObject } from '../validation/vocabulary';
+import { finite } from '../validation/vocabulary';
 
 import { atRelativeDepth, chooseLayers, layersSchema, type Layers } from './layers';
 import { conditional, edited, type Contribution, type GuidanceContext } from './term';
 import { imagePart } from './tokens';
-import { windowed, windowOptions, type GuidanceWindow } from './window';
+import { windowed, techniqueSchema, type GuidanceWindow } from './window';
 
 /** Perturbed attention guidance, arXiv 2403.17377. */
 export interface PagOptions extends GuidanceWindow {
@@ -26,7 +26,7 @@ export interface PagOptions extends GuidanceWindow {
 }
 
 export const pagSchema = describedBy<PagOptions>()(
-  strictObject({ scale: finite(0, 100).default(3), layers: layersSchema.optional(), ...windowOptions }),
+  techniqueSchema({ scale: finite(0, 100).default(3), layers: layersSchema.optional() }),
 );
 
 export function pag(options: z.output<typeof pagSchema>, context: GuidanceContext): Contribution {

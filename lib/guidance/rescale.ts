@@ -7,10 +7,10 @@
 import type { z } from 'zod';
 
 import { describedBy } from '../validation/describedBy';
-import { finite, strictObject } from '../validation/vocabulary';
+import { finite } from '../validation/vocabulary';
 
 import { conditional, type Contribution, type GuidanceContext } from './term';
-import { insideWindow, windowOptions, type GuidanceWindow } from './window';
+import { insideWindow, techniqueSchema, type GuidanceWindow } from './window';
 
 /** Guidance rescale, arXiv 2305.08891, section 3.4. It changes the guided sum. */
 export interface RescaleOptions extends GuidanceWindow {
@@ -18,9 +18,7 @@ export interface RescaleOptions extends GuidanceWindow {
   factor?: number;
 }
 
-export const rescaleSchema = describedBy<RescaleOptions>()(
-  strictObject({ factor: finite(0, 1).default(0.7), ...windowOptions }),
-);
+export const rescaleSchema = describedBy<RescaleOptions>()(techniqueSchema({ factor: finite(0, 1).default(0.7) }));
 
 export function rescale(options: z.output<typeof rescaleSchema>, context: GuidanceContext): Contribution {
   const active = insideWindow(options, context);

@@ -7,12 +7,12 @@
 import type { z } from 'zod';
 
 import { describedBy } from '../validation/describedBy';
-import { finite, strictObject, whole } from '../validation/vocabulary';
+import { finite, whole } from '../validation/vocabulary';
 
 import { draw } from './draw';
 import { withoutLayers } from './slg';
 import { conditional, type Contribution, type GuidanceContext, type GuidanceTerm } from './term';
-import { windowed, windowOptions, type GuidanceWindow } from './window';
+import { windowed, techniqueSchema, type GuidanceWindow } from './window';
 
 /** S²-Guidance, arXiv 2508.12880. */
 export interface S2Options extends GuidanceWindow {
@@ -25,11 +25,10 @@ export interface S2Options extends GuidanceWindow {
 }
 
 export const s2Schema = describedBy<S2Options>()(
-  strictObject({
+  techniqueSchema({
     scale: finite(0, 100).default(0.25),
     share: finite(0, 1).default(0.1),
     seed: whole(0).default(0),
-    ...windowOptions,
   }),
 );
 

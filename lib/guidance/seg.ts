@@ -7,13 +7,13 @@
 import type { z } from 'zod';
 
 import { describedBy } from '../validation/describedBy';
-import { finite, strictObject } from '../validation/vocabulary';
+import { finite } from '../validation/vocabulary';
 
 import { sigmaSchema } from './blurring';
 import { atRelativeDepth, chooseLayers, layersSchema, type Layers } from './layers';
 import { conditional, edited, type Contribution, type GuidanceContext } from './term';
 import { imagePart } from './tokens';
-import { windowed, windowOptions, type GuidanceWindow } from './window';
+import { windowed, techniqueSchema, type GuidanceWindow } from './window';
 
 /** Smoothed energy guidance, arXiv 2408.00760. */
 export interface SegOptions extends GuidanceWindow {
@@ -29,11 +29,10 @@ export interface SegOptions extends GuidanceWindow {
 }
 
 export const segSchema = describedBy<SegOptions>()(
-  strictObject({
+  techniqueSchema({
     scale: finite(0, 100).default(3),
     sigma: sigmaSchema.default(Infinity),
     layers: layersSchema.optional(),
-    ...windowOptions,
   }),
 );
 

@@ -7,11 +7,11 @@
 import type { z } from 'zod';
 
 import { describedBy } from '../validation/describedBy';
-import { finite, strictObject } from '../validation/vocabulary';
+import { finite } from '../validation/vocabulary';
 
 import { atRelativeDepth, chooseLayers, layersSchema, type Layers } from './layers';
 import { conditional, edited, type Branch, type Contribution, type GuidanceContext } from './term';
-import { windowed, type GuidanceWindow } from './window';
+import { techniqueSchema, windowed, type GuidanceWindow } from './window';
 
 /** Blocks of Stable Diffusion 3.5 Medium, of which 7, 8 and 9 are skipped. */
 const publishedDepth = 24;
@@ -29,7 +29,7 @@ export interface SlgOptions extends GuidanceWindow {
 }
 
 export const slgSchema = describedBy<SlgOptions>()(
-  strictObject({
+  techniqueSchema({
     scale: finite(0, 100).default(2.5),
     layers: layersSchema.optional(),
     start: finite(0, 1).default(0.01),

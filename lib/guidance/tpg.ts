@@ -7,11 +7,11 @@
 import type { z } from 'zod';
 
 import { describedBy } from '../validation/describedBy';
-import { finite, strictObject, whole } from '../validation/vocabulary';
+import { finite, whole } from '../validation/vocabulary';
 
 import { atRelativeDepth, chooseLayers, layersSchema, type Layers } from './layers';
 import { conditional, edited, type Contribution, type GuidanceContext } from './term';
-import { windowed, windowOptions, type GuidanceWindow } from './window';
+import { windowed, techniqueSchema, type GuidanceWindow } from './window';
 
 /** Token perturbation guidance, arXiv 2506.10036. */
 export interface TpgOptions extends GuidanceWindow {
@@ -24,11 +24,10 @@ export interface TpgOptions extends GuidanceWindow {
 }
 
 export const tpgSchema = describedBy<TpgOptions>()(
-  strictObject({
+  techniqueSchema({
     scale: finite(0, 100).default(3),
     layers: layersSchema.optional(),
     seed: whole(0).default(0),
-    ...windowOptions,
   }),
 );
 

@@ -2,7 +2,9 @@
  * When a technique is on: a half-open window of the steps, as in "Applying Guidance in a Limited Interval",
  * Kynkäänniemi et al., arXiv 2404.07724.
  */
-import { finite } from '../validation/vocabulary';
+import { type z } from 'zod';
+
+import { finite, strictObject } from '../validation/vocabulary';
 
 import type { GuidanceContext } from './term';
 
@@ -14,10 +16,21 @@ export interface GuidanceWindow {
   stop?: number;
 }
 
-export const windowOptions = {
+const windowOptions = {
   start: finite(0, 1).default(0),
   stop: finite(0, 1).default(1),
 };
+
+/** The options of a technique: its own, and its window, which must not end before it begins. */
+export function techniqueSchema<Shape extends z.ZodRawShape>(shape: Shape) {
+  return strictObject({ ...windowOptions, ...shape }).refine(
+    (options) => {
+      const { start, stop } = options as Window;
+      return start <= stop;
+    },
+    { path: ['stop'], error: (issue) => `a number from start, ${(issue.input as Window).start}, to 1` },
+  );
+}
 
 type Window = Required<GuidanceWindow>;
 

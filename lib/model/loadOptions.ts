@@ -1,47 +1,74 @@
 /** The options of `loadPipeline`. */
 import { z } from 'zod';
 
-import { fusionKinds } from '../native';
-
+import { fusionKinds, type FusionKind } from '../native';
+import { describedBy } from '../validation/describedBy';
 import { abortSignal, choice, either, flag, strictObject } from '../validation/vocabulary';
 
-const deviceName = z
-  .string({ error: "'auto', 'cpu', 'cuda' or 'cuda:N'" })
-  .regex(/^(auto|cpu|cuda(:\d{1,3})?)$/, "'auto', 'cpu', 'cuda' or 'cuda:N'");
+/** Devices for single parts of a bundle, each as `device` takes it. */
+export interface PartDevices {
+  /** Of the text encoders. Default: `device`. */
+  textEncoders?: string;
+  /** Of the transformer, which is the pipeline's. Default: `device`. */
+  transformer?: string;
+  /** Of the VAE. Default: `device`. */
+  vae?: string;
+}
 
-export const loadSchema = strictObject({
-  /** `auto` takes the first CUDA device there is, else the CPU. Default auto. */
-  device: deviceName.default('auto'),
+/** What `loadPipeline` takes. */
+export interface LoadOptions {
+  /**
+   * 'cpu', 'cuda' (the first one), 'cuda:N', or 'auto': the first CUDA device there is, else the CPU. Default 'auto'.
+   * DEVICE_UNAVAILABLE, with the reason.
+   */
+  device?: string;
   /** Other devices for single parts of the bundle. Default: `device` for all. */
-  devices: strictObject({
-    textEncoders: deviceName.optional(),
-    transformer: deviceName.optional(),
-    vae: deviceName.optional(),
-  }).default({}),
+  devices?: PartDevices;
   /**
-   * Load the text encoders, the transformer and the VAE one after the other in each call and free each after its use,
-   * so that only the largest has to fit. Default false: all are kept.
+   * Load the text encoders, the transformer and the VAE one after the other in each call and free each after its use, so
+   * that only the largest has to fit. Default false: all are kept.
    */
-  lowMemory: flag().default(false),
-  /** Refuse a bundle that does not fit into the memory there is, before it is read. Default true. */
-  checkMemory: flag().default(true),
+  lowMemory?: boolean;
+  /** Refuse a bundle that does not fit into the memory there is, before it is read. Default true. BUNDLE_TOO_LARGE. */
+  checkMemory?: boolean;
   /**
-   * Dtype of weights and activations; the guidance sum and the sampler's state are float32 in any case. `auto` is
-   * bfloat16 where the device computes in it and the bundle says that pictures stay within 40 dB PSNR of float32's; where
-   * it says nothing, the 16 bit dtype that the weights are stored in (float16 on CUDA alone); else float32.
-   * `pipeline.dtypeReason` says which and why. Default float32.
+   * Dtype of weights and activations; the guidance sum and the sampler's state are float32 in any case. 'auto' is bfloat16
+   * where the device computes in it and the bundle says that pictures stay within 40 dB PSNR of float32's; where it says
+   * nothing, the 16 bit dtype that the weights are stored in (float16 on CUDA alone); else float32. `pipeline.dtypeReason`
+   * says which and why. Default 'float32'.
    */
-  dtype: choice(['auto', 'float32', 'bfloat16', 'float16']).default('float32'),
-  /** Load a model whose graph uses operators outside the allow list. A TorchScript file is a program. Default false. */
-  allowAllOperators: flag().default(false),
+  dtype?: 'auto' | 'float32' | 'bfloat16' | 'float16';
+  /**
+   * Load a model whose graph uses operators outside the allow list, which else is OPERATOR_REFUSED. A TorchScript file is
+   * a program: only for files whose maker you trust. Default false.
+   */
+  allowAllOperators?: boolean;
   /**
    * Chains of operators that run as one (docs/performance.md): `true` those that gain something on the device, `false`
    * none, or some by name. What is fused is compared with the unfused model before the first result. Default true.
    */
-  fuse: either([flag(), z.array(choice(fusionKinds))], 'true, false, or a list of kinds of chains').default(true),
-  /** Aborts the loading. */
-  signal: abortSignal().optional(),
-});
+  fuse?: boolean | FusionKind[];
+  /** Ends the loading; the call then rejects with an AbortError. */
+  signal?: AbortSignal;
+}
 
-/** What `loadPipeline` takes. */
-export type LoadOptions = z.input<typeof loadSchema>;
+const deviceForm = "'auto', 'cpu', 'cuda' or 'cuda:N'";
+
+export const deviceName = z.string({ error: deviceForm }).regex(/^(auto|cpu|cuda(:\d{1,3})?)$/, deviceForm);
+
+export const loadSchema = describedBy<LoadOptions>()(
+  strictObject({
+    device: deviceName.default('auto'),
+    devices: strictObject({
+      textEncoders: deviceName.optional(),
+      transformer: deviceName.optional(),
+      vae: deviceName.optional(),
+    }).default({}),
+    lowMemory: flag().default(false),
+    checkMemory: flag().default(true),
+    dtype: choice(['auto', 'float32', 'bfloat16', 'float16']).default('float32'),
+    allowAllOperators: flag().default(false),
+    fuse: either([flag(), z.array(choice(fusionKinds))], 'true, false, or a list of kinds of chains').default(true),
+    signal: abortSignal().optional(),
+  }),
+);

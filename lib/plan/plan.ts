@@ -25,7 +25,7 @@ import { editContext } from './context';
 import { startFromImage } from './start';
 import type { PlanAdjustment } from '../native';
 import type { Plan, PlannedModel } from './types';
-import { schedule } from '../schedule';
+import { checkedSchedule } from './steps';
 
 /**
  * Plans a call of `generate`.
@@ -42,7 +42,7 @@ export function plan(request: GenerateRequest, model: PlannedModel): Plan {
   const scheduler = chooseScheduler(bundle.scheduler, request.scheduler);
   const size = pictureSize(request, bundle);
   const [rows, columns] = size.tokenGrid;
-  const whole = schedule(scheduler, {
+  const whole = checkedSchedule(scheduler, {
     numInferenceSteps,
     prediction: bundle.transformer.prediction,
     imageTokens: rows * columns,
@@ -101,18 +101,24 @@ export function plan(request: GenerateRequest, model: PlannedModel): Plan {
   };
 }
 
-function countImages(request: GenerateRequest): number {
-  const { numImages, numImagesPerPrompt, classLabel, latents, prompt } = request;
-  if (numImagesPerPrompt !== undefined || Array.isArray(prompt)) {
-    const prompts = Array.isArray(prompt) ? prompt.length : 1;
-    const images = numImagesPerPrompt === undefined ? (numImages ?? prompts) : prompts * numImagesPerPrompt;
-    if (images % prompts === 0 && (numImages ?? images) === images) return images;
-    const expected = numImagesPerPrompt === undefined ? `a multiple of ${prompts}` : `${images} or nothing`;
-    throw invalid('options.numImages', expected, numImages, { note: `for ${prompts} prompts` });
-  }
-  if (numImages !== undefined) return numImages;
-  if (Array.isArray(classLabel)) return classLabel.length;
-  return (Array.isArray(latents?.shape) ? latents.shape[0] : undefined) ?? 1;
+/**
+ * Images of a call: what is asked for, or as many as the first list has.
+ *
+ * @throws BAD_OPTION when a list of prompts does not go into them; BAD_TENSOR for latents without rows
+ */
+function countImages({ numImages, classLabel, latents, prompt, seed }: GenerateRequest): number {
+  const listed = [prompt, classLabel, seed].find((option) => Array.isArray(option));
+  const images = numImages ?? listed?.length ?? rowsOf(latents) ?? 1;
+  const prompts = Array.isArray(prompt) ? prompt.length : 1;
+  if (images % prompts === 0) return images;
+  throw invalid('options.numImages', `a multiple of ${prompts}`, images, { note: `for ${prompts} prompts` });
+}
+
+function rowsOf(latents: GenerateRequest['latents']): number | undefined {
+  if (!latents) return undefined;
+  const rows = Array.isArray(latents.shape) ? latents.shape[0] : undefined;
+  if (rows !== undefined && Number.isInteger(rows) && rows >= 1) return rows;
+  throw invalid('options.latents.shape', 'a row for each image', latents.shape, { code: 'BAD_TENSOR' });
 }
 
 /** The caller's, a preset, or the bundle's. */

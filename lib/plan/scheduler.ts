@@ -1,7 +1,7 @@
 /** The sampler of a call: the bundle's, with what the caller changes. */
 import { invalid } from '../validation/invalid';
 import { parse } from '../validation/parse';
-import { schedulerSchema, type SchedulerOptions } from '../schedule';
+import { schedulerSchema, type SchedulerChanges, type SchedulerOptions, type SchedulerRequest } from '../schedule';
 
 /**
  * Options that differ from the bundle's. With another `kind`, what both samplers have is kept: the training schedule,
@@ -9,11 +9,7 @@ import { schedulerSchema, type SchedulerOptions } from '../schedule';
  *
  * @throws BAD_OPTION for an unknown kind or option
  */
-export function chooseScheduler(
-  bundled: SchedulerOptions,
-  changes: Record<string, unknown> | undefined,
-): SchedulerOptions {
-  if (changes === undefined) return bundled;
+export function chooseScheduler(bundled: SchedulerOptions, changes: SchedulerChanges = {}): SchedulerRequest {
   const { kind = bundled.kind } = changes;
   if (kind === bundled.kind) return parse(schedulerSchema, { ...bundled, ...changes }, 'options.scheduler');
   const known = schedulerSchema.options.find((schema) => schema.shape.kind.value === kind)?.shape;

@@ -9,23 +9,32 @@ import { choice, finite, strictObject, whole } from '../validation/vocabulary';
 
 import { linspace } from './spacing';
 
-/** Options of a variance-preserving training schedule, shared by DDIM, DPM-Solver++ and Heun. */
-export const betaOptions = {
+/** Options of a variance-preserving training schedule, shared by DDIM, DPM-Solver++, UniPC and Heun. */
+export interface BetaOptions {
   /** Timesteps the model was trained with. Default 1000. */
+  numTrainTimesteps?: number;
+  /** First β, from 0 to 1. Default 0.0001. */
+  betaStart?: number;
+  /** Last β, from 0 to 1. Default 0.02. */
+  betaEnd?: number;
+  /**
+   * How β goes from the one to the other; `scaled_linear` is linear in √β, `squaredcos_cap_v2` ignores both. Default
+   * 'linear'.
+   */
+  betaSchedule?: 'linear' | 'scaled_linear' | 'squaredcos_cap_v2';
+}
+
+export const betaOptions = {
   numTrainTimesteps: whole(1, 1_000_000).default(1000),
-  /** First β. Default 0.0001. */
   betaStart: finite(0, 1).default(0.0001),
-  /** Last β. Default 0.02. */
   betaEnd: finite(0, 1).default(0.02),
-  /** How β goes from the one to the other; `scaled_linear` is linear in √β, `squaredcos_cap_v2` ignores both. */
   betaSchedule: choice(['linear', 'scaled_linear', 'squaredcos_cap_v2']).default('linear'),
 };
-
 export const betaSchema = strictObject(betaOptions);
-export type BetaOptions = z.output<typeof betaSchema>;
+type Betas = z.output<typeof betaSchema>;
 
 /** ᾱ_t, the product of 1 − β up to each training timestep; float32 values. */
-export function alphasCumprod(options: BetaOptions): Float64Array {
+export function alphasCumprod(options: Betas): Float64Array {
   let product = 1;
   return Float64Array.from(betas(options), (beta) => {
     product *= Math.fround(1 - beta);
@@ -33,7 +42,7 @@ export function alphasCumprod(options: BetaOptions): Float64Array {
   });
 }
 
-function betas({ numTrainTimesteps, betaStart, betaEnd, betaSchedule }: BetaOptions): number[] {
+function betas({ numTrainTimesteps, betaStart, betaEnd, betaSchedule }: Betas): number[] {
   switch (betaSchedule) {
     case 'linear':
       return linspace(betaStart, betaEnd, numTrainTimesteps).map(Math.fround);
@@ -54,7 +63,7 @@ function betas({ numTrainTimesteps, betaStart, betaEnd, betaSchedule }: BetaOpti
 }
 
 /** σ = √((1 − ᾱ) / ᾱ) of every training timestep. */
-export function trainingSigmas(options: BetaOptions): Float64Array {
+export function trainingSigmas(options: Betas): Float64Array {
   return alphasCumprod(options).map((product) => Math.sqrt((1 - product) / product));
 }
 

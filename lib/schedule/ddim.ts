@@ -7,29 +7,44 @@
  */
 import { z } from 'zod';
 
+import { describedBy } from '../validation/describedBy';
 import { choice, finite, flag, strictObject, whole } from '../validation/vocabulary';
 
-import { alphasCumprod, betaOptions } from './betas';
+import { alphasCumprod, betaOptions, type BetaOptions } from './betas';
 import { dataPrediction, requirePrediction } from './prediction';
 import { discreteTimesteps } from './spacing';
 import type { Schedule, ScheduleContext } from './step';
 
-export const ddimSchema = strictObject({
-  kind: z.literal('ddim'),
-  ...betaOptions,
+/** DDIM, and with `eta` DDPM; one evaluation a step. BAD_OPTION for a model that predicts flow. */
+export interface DdimOptions extends BetaOptions {
+  /** Names the sampler. */
+  kind: 'ddim';
   /** 0 is deterministic DDIM, 1 is DDPM. Default 0. */
-  eta: finite(0, 1).default(0),
-  /** Which training timesteps are visited. Default leading, as in diffusers. */
-  timestepSpacing: choice(['linspace', 'leading', 'trailing']).default('leading'),
-  /** Added to every timestep with leading spacing. Default 0. */
-  stepsOffset: whole(0, 1000).default(0),
+  eta?: number;
+  /** Which training timesteps are visited. Default 'leading', as in diffusers. */
+  timestepSpacing?: 'linspace' | 'leading' | 'trailing';
+  /** Added to every timestep with leading spacing, from 0 to 1000. Default 0. */
+  stepsOffset?: number;
   /** ᾱ after the last step is 1; otherwise that of timestep 0. Default true. */
-  setAlphaToOne: flag().default(true),
-});
-export type DdimOptions = z.output<typeof ddimSchema>;
+  setAlphaToOne?: boolean;
+}
+
+export const ddimSchema = describedBy<DdimOptions>()(
+  strictObject({
+    kind: z.literal('ddim'),
+    ...betaOptions,
+    eta: finite(0, 1).default(0),
+    timestepSpacing: choice(['linspace', 'leading', 'trailing']).default('leading'),
+    stepsOffset: whole(0, 1000).default(0),
+    setAlphaToOne: flag().default(true),
+  }),
+);
 
 /** The table of DDIM; one evaluation a step. */
-export function ddim(options: DdimOptions, { numInferenceSteps, prediction }: ScheduleContext): Schedule {
+export function ddim(
+  options: z.output<typeof ddimSchema>,
+  { numInferenceSteps, prediction }: ScheduleContext,
+): Schedule {
   requirePrediction(options.kind, prediction, ['epsilon', 'v', 'sample']);
   const { numTrainTimesteps, timestepSpacing, stepsOffset, eta } = options;
   const products = alphasCumprod(options);

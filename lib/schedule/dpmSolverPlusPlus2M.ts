@@ -11,26 +11,44 @@
  */
 import { z } from 'zod';
 
+import { describedBy } from '../validation/describedBy';
 import { choice, finite, strictObject, whole } from '../validation/vocabulary';
 
-import { betaOptions, interpolate, trainingSigmas } from './betas';
+import { betaOptions, interpolate, trainingSigmas, type BetaOptions } from './betas';
 import { dataPrediction, requirePrediction } from './prediction';
 import { discreteTimesteps, linspace } from './spacing';
 import type { Schedule, ScheduleContext } from './step';
 
-export const dpmSolverSchema = strictObject({
-  kind: z.literal('dpm-solver++'),
-  ...betaOptions,
-  /** Which training timesteps are visited. Default linspace, as in diffusers. */
-  timestepSpacing: choice(['linspace', 'leading', 'trailing']).default('linspace'),
-  /** Added to every timestep with leading spacing. Default 0. */
-  stepsOffset: whole(0, 1000).default(0),
-  /** For a model that predicts flow: the shift of its noise levels. Default 1. */
-  flowShift: finite(0.001, 1000).default(1),
+/** What DPM-Solver++ and UniPC have in common. */
+export interface MultistepOptions extends BetaOptions {
+  /** Which training timesteps are visited. Default 'linspace', as in diffusers. */
+  timestepSpacing?: 'linspace' | 'leading' | 'trailing';
+  /** Added to every timestep with leading spacing, from 0 to 1000. Default 0. */
+  stepsOffset?: number;
+  /** For a model that predicts flow: the shift of its noise levels, 0.001 to 1000. Default 1. */
+  flowShift?: number;
   /** For a model that predicts flow: the timestep fed is σ · timestepScale. Default 1000. */
+  timestepScale?: number;
+}
+
+/** DPM-Solver++ (2M); one evaluation a step. */
+export interface DpmSolverOptions extends MultistepOptions {
+  /** Names the sampler. */
+  kind: 'dpm-solver++';
+}
+
+export const multistepOptions = {
+  ...betaOptions,
+  timestepSpacing: choice(['linspace', 'leading', 'trailing']).default('linspace'),
+  stepsOffset: whole(0, 1000).default(0),
+  flowShift: finite(0.001, 1000).default(1),
   timestepScale: finite(0, 1_000_000).default(1000),
-});
-export type DpmSolverOptions = z.output<typeof dpmSolverSchema>;
+};
+
+export const dpmSolverSchema = describedBy<DpmSolverOptions>()(
+  strictObject({ kind: z.literal('dpm-solver++'), ...multistepOptions }),
+);
+type Request = z.output<typeof dpmSolverSchema>;
 
 /** A noise level of a sampler that works on α and σ. */
 export interface Level {
@@ -44,7 +62,7 @@ export interface Level {
 }
 
 /** The table of DPM-Solver++ (2M); one evaluation a step. */
-export function dpmSolverPlusPlus2M(options: DpmSolverOptions, context: ScheduleContext): Schedule {
+export function dpmSolverPlusPlus2M(options: Request, context: ScheduleContext): Schedule {
   requirePrediction(options.kind, context.prediction, ['flow', 'epsilon', 'v', 'sample']);
   const levels = context.prediction === 'flow' ? flowLevels(options, context) : diffusionLevels(options, context);
   const steps: Schedule['steps'] = [];
@@ -95,10 +113,7 @@ export function logSnr({ alpha, sigma }: Pick<Level, 'alpha' | 'sigma'>): number
 }
 
 /** Of a variance-preserving model, without the final σ of 0. */
-export function diffusionLevels(
-  options: Omit<DpmSolverOptions, 'kind'>,
-  { numInferenceSteps }: ScheduleContext,
-): Level[] {
+export function diffusionLevels(options: Omit<Request, 'kind'>, { numInferenceSteps }: ScheduleContext): Level[] {
   const { numTrainTimesteps, timestepSpacing, stepsOffset } = options;
   const table = trainingSigmas(options);
   const timesteps = discreteTimesteps(timestepSpacing, numTrainTimesteps, numInferenceSteps, {
@@ -112,7 +127,7 @@ export function diffusionLevels(
   });
 }
 
-function flowLevels(options: DpmSolverOptions, { numInferenceSteps }: ScheduleContext): Level[] {
+function flowLevels(options: Request, { numInferenceSteps }: ScheduleContext): Level[] {
   const { numTrainTimesteps, flowShift, timestepScale } = options;
   return linspace(1, 1 / numTrainTimesteps, numInferenceSteps + 1)
     .map((alpha) => (flowShift * (1 - alpha)) / (1 + (flowShift - 1) * (1 - alpha)))

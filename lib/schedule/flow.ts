@@ -5,26 +5,45 @@ import { linspace } from './spacing';
 import type { ScheduleContext } from './step';
 
 /** Options of the flow-matching samplers, those of diffusers in camelCase, and how σ becomes the model's timestep. */
-export const flowOptions = {
+export interface FlowOptions {
   /** Timesteps the model was trained with; sets the smallest σ, 1 / numTrainTimesteps. Default 1000. */
-  numTrainTimesteps: whole(1, 1_000_000).default(1000),
-  /** Constant shift s: σ → s σ / (1 + (s − 1) σ). Default 1, no shift. */
-  shift: finite(0.001, 1000).default(1),
+  numTrainTimesteps?: number;
+  /** Constant shift s, 0.001 to 1000: σ → s σ / (1 + (s − 1) σ). Default 1, no shift. */
+  shift?: number;
   /** The timestep fed to the model is σ · timestepScale. Default 1000, as in diffusers; 1 for a model that takes σ. */
-  timestepScale: finite(0, 1_000_000).default(1000),
-  /** `linspace`: from σ_max to σ_min, the default of diffusers' scheduler; `trailing`: 1 − i / n, as Flux samples. */
-  timestepSpacing: choice(['linspace', 'trailing']).default('linspace'),
+  timestepScale?: number;
+  /**
+   * `linspace`: from σ_max to σ_min, the default of diffusers' scheduler; `trailing`: 1 − i / n, as Flux samples. Default
+   * 'linspace'.
+   */
+  timestepSpacing?: 'linspace' | 'trailing';
   /** Shift by the number of image tokens instead of by `shift`. Default false. */
+  useDynamicShifting?: boolean;
+  /** Shift exponent at baseImageSeqLen tokens, −20 to 20. Default 0.5. */
+  baseShift?: number;
+  /** Shift exponent at maxImageSeqLen tokens, −20 to 20. Default 1.15. */
+  maxShift?: number;
+  /** Image tokens at which the shift exponent is `baseShift`. Default 256. */
+  baseImageSeqLen?: number;
+  /** Image tokens at which the shift exponent is `maxShift`. Default 4096. */
+  maxImageSeqLen?: number;
+  /** How the dynamic shift μ acts: through exp(μ), or μ itself. Default 'exponential'. */
+  timeShiftType?: 'exponential' | 'linear';
+  /** Stretch the schedule so that its last σ is this one, from 0 to 0.999. Default: no stretch. */
+  shiftTerminal?: number;
+}
+
+export const flowOptions = {
+  numTrainTimesteps: whole(1, 1_000_000).default(1000),
+  shift: finite(0.001, 1000).default(1),
+  timestepScale: finite(0, 1_000_000).default(1000),
+  timestepSpacing: choice(['linspace', 'trailing']).default('linspace'),
   useDynamicShifting: flag().default(false),
-  /** Shift exponent at baseImageSeqLen tokens. Default 0.5. */
   baseShift: finite(-20, 20).default(0.5),
-  /** Shift exponent at maxImageSeqLen tokens. Default 1.15. */
   maxShift: finite(-20, 20).default(1.15),
   baseImageSeqLen: whole(1).default(256),
   maxImageSeqLen: whole(1).default(4096),
-  /** How the dynamic shift μ acts: through exp(μ), or μ itself. Default exponential. */
   timeShiftType: choice(['exponential', 'linear']).default('exponential'),
-  /** Stretch the schedule so that its last σ is this one. Default: no stretch. */
   shiftTerminal: finite(0, 0.999).optional(),
 };
 

@@ -8,17 +8,25 @@
  */
 import { z } from 'zod';
 
+import { describedBy } from '../validation/describedBy';
 import { strictObject } from '../validation/vocabulary';
 
-import { flowOptions, flowSigmas } from './flow';
+import { flowOptions, flowSigmas, type FlowOptions } from './flow';
 import { requirePrediction } from './prediction';
 import type { Schedule, ScheduleContext } from './step';
 
-export const flowMatchEulerSchema = strictObject({ kind: z.literal('flow-match-euler'), ...flowOptions });
-export type FlowMatchEulerOptions = z.output<typeof flowMatchEulerSchema>;
+/** Euler steps along the flow; one evaluation a step. BAD_OPTION for a model that does not predict flow. */
+export interface FlowMatchEulerOptions extends FlowOptions {
+  /** Names the sampler. */
+  kind: 'flow-match-euler';
+}
+
+export const flowMatchEulerSchema = describedBy<FlowMatchEulerOptions>()(
+  strictObject({ kind: z.literal('flow-match-euler'), ...flowOptions }),
+);
 
 /** The table of flow-matching Euler; one evaluation a step. */
-export function flowMatchEuler(options: FlowMatchEulerOptions, context: ScheduleContext): Schedule {
+export function flowMatchEuler(options: z.output<typeof flowMatchEulerSchema>, context: ScheduleContext): Schedule {
   requirePrediction(options.kind, context.prediction, ['flow']);
   const sigmas = flowSigmas(options, context);
   return {

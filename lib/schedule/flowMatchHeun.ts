@@ -8,17 +8,25 @@
  */
 import { z } from 'zod';
 
+import { describedBy } from '../validation/describedBy';
 import { strictObject } from '../validation/vocabulary';
 
-import { flowOptions, flowSigmas } from './flow';
+import { flowOptions, flowSigmas, type FlowOptions } from './flow';
 import { requirePrediction } from './prediction';
 import type { Schedule, ScheduleContext, ScheduleStep } from './step';
 
-export const flowMatchHeunSchema = strictObject({ kind: z.literal('flow-match-heun'), ...flowOptions });
-export type FlowMatchHeunOptions = z.output<typeof flowMatchHeunSchema>;
+/** Heun steps along the flow; two evaluations a step, one in the last. BAD_OPTION for a model that does not predict flow. */
+export interface FlowMatchHeunOptions extends FlowOptions {
+  /** Names the sampler. */
+  kind: 'flow-match-heun';
+}
+
+export const flowMatchHeunSchema = describedBy<FlowMatchHeunOptions>()(
+  strictObject({ kind: z.literal('flow-match-heun'), ...flowOptions }),
+);
 
 /** The table of flow-matching Heun; two evaluations a step, one in the last. */
-export function flowMatchHeun(options: FlowMatchHeunOptions, context: ScheduleContext): Schedule {
+export function flowMatchHeun(options: z.output<typeof flowMatchHeunSchema>, context: ScheduleContext): Schedule {
   requirePrediction(options.kind, context.prediction, ['flow']);
   const sigmas = flowSigmas(options, context);
   const row = (step: number, sigma: number, outputs: number[]): ScheduleStep => ({

@@ -9,25 +9,38 @@
  */
 import { z } from 'zod';
 
+import { describedBy } from '../validation/describedBy';
 import { choice, strictObject, whole } from '../validation/vocabulary';
 
-import { betaOptions, interpolate, trainingSigmas } from './betas';
+import { betaOptions, interpolate, trainingSigmas, type BetaOptions } from './betas';
 import { requirePrediction } from './prediction';
 import { discreteTimesteps } from './spacing';
 import type { Prediction, Schedule, ScheduleContext, ScheduleStep } from './step';
 
-export const heunSchema = strictObject({
-  kind: z.literal('heun'),
-  ...betaOptions,
-  /** Which training timesteps are visited. Default linspace, as in diffusers. */
-  timestepSpacing: choice(['linspace', 'leading', 'trailing']).default('linspace'),
-  /** Added to every timestep with leading spacing. Default 0. */
-  stepsOffset: whole(0, 1000).default(0),
-});
-export type HeunOptions = z.output<typeof heunSchema>;
+/** Heun in the noise level; two evaluations a step, one in the last. BAD_OPTION for a model that predicts flow. */
+export interface HeunOptions extends BetaOptions {
+  /** Names the sampler. */
+  kind: 'heun';
+  /** Which training timesteps are visited. Default 'linspace', as in diffusers. */
+  timestepSpacing?: 'linspace' | 'leading' | 'trailing';
+  /** Added to every timestep with leading spacing, from 0 to 1000. Default 0. */
+  stepsOffset?: number;
+}
+
+export const heunSchema = describedBy<HeunOptions>()(
+  strictObject({
+    kind: z.literal('heun'),
+    ...betaOptions,
+    timestepSpacing: choice(['linspace', 'leading', 'trailing']).default('linspace'),
+    stepsOffset: whole(0, 1000).default(0),
+  }),
+);
 
 /** The table of Heun; two evaluations a step, one in the last: 2 n − 1 in all. */
-export function heun(options: HeunOptions, { numInferenceSteps, prediction }: ScheduleContext): Schedule {
+export function heun(
+  options: z.output<typeof heunSchema>,
+  { numInferenceSteps, prediction }: ScheduleContext,
+): Schedule {
   requirePrediction(options.kind, prediction, ['epsilon', 'v', 'sample']);
   const { numTrainTimesteps, timestepSpacing, stepsOffset } = options;
   const table = trainingSigmas(options);

@@ -4,11 +4,19 @@ import { dpmSolverPlusPlus2M } from './dpmSolverPlusPlus2M';
 import { flowMatchEuler } from './flowMatchEuler';
 import { flowMatchHeun } from './flowMatchHeun';
 import { heun } from './heun';
-import type { SchedulerOptions } from './schema';
+import type { SchedulerRequest } from './schema';
 import { uniPc } from './uniPc';
 import type { Schedule, ScheduleContext } from './step';
 
-export { schedulerSchema, type SchedulerKind, type SchedulerOptions } from './schema';
+export type { BetaOptions } from './betas';
+export type { DdimOptions } from './ddim';
+export type { DpmSolverOptions, MultistepOptions } from './dpmSolverPlusPlus2M';
+export type { FlowOptions } from './flow';
+export type { FlowMatchEulerOptions } from './flowMatchEuler';
+export type { FlowMatchHeunOptions } from './flowMatchHeun';
+export type { HeunOptions } from './heun';
+export { schedulerSchema, type SchedulerChanges, type SchedulerOptions, type SchedulerRequest } from './schema';
+export type { UniPcOptions } from './uniPc';
 export type { Prediction, Schedule, ScheduleContext, ScheduleStep } from './step';
 
 /**
@@ -16,7 +24,7 @@ export type { Prediction, Schedule, ScheduleContext, ScheduleStep } from './step
  *
  * @throws BAD_OPTION when the sampler is not defined for what the model predicts
  */
-export function schedule(options: SchedulerOptions, context: ScheduleContext): Schedule {
+export function schedule(options: SchedulerRequest, context: ScheduleContext): Schedule {
   switch (options.kind) {
     case 'flow-match-euler':
       return flowMatchEuler(options, context);

@@ -1,12 +1,19 @@
 /** The samplers a bundle or a call can name, each with its options, diffusers' names in camelCase. */
 import { z } from 'zod';
 
-import { ddimSchema } from './ddim';
-import { dpmSolverSchema } from './dpmSolverPlusPlus2M';
-import { flowMatchEulerSchema } from './flowMatchEuler';
-import { flowMatchHeunSchema } from './flowMatchHeun';
-import { heunSchema } from './heun';
-import { uniPcSchema } from './uniPc';
+import { ddimSchema, type DdimOptions } from './ddim';
+import { dpmSolverSchema, type DpmSolverOptions } from './dpmSolverPlusPlus2M';
+import { flowMatchEulerSchema, type FlowMatchEulerOptions } from './flowMatchEuler';
+import { flowMatchHeunSchema, type FlowMatchHeunOptions } from './flowMatchHeun';
+import { heunSchema, type HeunOptions } from './heun';
+import { uniPcSchema, type UniPcOptions } from './uniPc';
+
+/** A sampler and its options, diffusers' names in camelCase. */
+export type SchedulerOptions =
+  FlowMatchEulerOptions | FlowMatchHeunOptions | DdimOptions | DpmSolverOptions | UniPcOptions | HeunOptions;
+
+/** Changes to a bundle's sampler: any of the options; without `kind` the sampler stays the same. */
+export type SchedulerChanges = Partial<SchedulerOptions>;
 
 export const schedulerSchema = z.discriminatedUnion(
   'kind',
@@ -19,5 +26,5 @@ export const schedulerSchema = z.discriminatedUnion(
   },
 );
 
-export type SchedulerOptions = z.output<typeof schedulerSchema>;
-export type SchedulerKind = SchedulerOptions['kind'];
+/** A sampler with all its options. */
+export type SchedulerRequest = z.output<typeof schedulerSchema>;

@@ -13,13 +13,22 @@
  */
 import { z } from 'zod';
 
-import { diffusionLevels, dpmSolverSchema, logSnr, type Level } from './dpmSolverPlusPlus2M';
+import { describedBy } from '../validation/describedBy';
+import { strictObject } from '../validation/vocabulary';
+
+import { diffusionLevels, logSnr, multistepOptions, type Level, type MultistepOptions } from './dpmSolverPlusPlus2M';
 import { dataPrediction, requirePrediction } from './prediction';
 import { linspace } from './spacing';
 import type { Schedule, ScheduleContext } from './step';
 
-export const uniPcSchema = dpmSolverSchema.extend({ kind: z.literal('unipc') });
-export type UniPcOptions = z.output<typeof uniPcSchema>;
+/** UniPC; one evaluation a step. */
+export interface UniPcOptions extends MultistepOptions {
+  /** Names the sampler. */
+  kind: 'unipc';
+}
+
+export const uniPcSchema = describedBy<UniPcOptions>()(strictObject({ kind: z.literal('unipc'), ...multistepOptions }));
+type Request = z.output<typeof uniPcSchema>;
 
 /** sample · x + Σ outputs[k] · D_{−k}, in terms of the current x. */
 interface Combination {
@@ -28,7 +37,7 @@ interface Combination {
 }
 
 /** The table of UniPC; one evaluation a step. */
-export function uniPc(options: UniPcOptions, context: ScheduleContext): Schedule {
+export function uniPc(options: Request, context: ScheduleContext): Schedule {
   requirePrediction(options.kind, context.prediction, ['flow', 'epsilon', 'v', 'sample']);
   const levels = context.prediction === 'flow' ? flowLevels(options, context) : diffusionLevels(options, context);
   const steps: Schedule['steps'] = [];
@@ -123,7 +132,7 @@ function sum(parts: readonly [number, Combination][]): Combination {
 }
 
 /** In float32, as diffusers holds them; it keeps the first one off 1, where λ is not finite. */
-function flowLevels(options: UniPcOptions, { numInferenceSteps }: ScheduleContext): Level[] {
+function flowLevels(options: Request, { numInferenceSteps }: ScheduleContext): Level[] {
   const { numTrainTimesteps, flowShift, timestepScale } = options;
   return linspace(1, 1 / numTrainTimesteps, numInferenceSteps + 1)
     .slice(0, numInferenceSteps)

@@ -7,10 +7,11 @@ import type { Tensor, TensorProgram } from '../tensor';
 import type { EncodedText } from './join';
 import type { PromptTokenizer } from './tokenizer';
 
-/** What `onWarning` is told. */
-export interface Warning {
-  /** `PROMPT_TRUNCATED`: an encoder takes fewer tokens than the prompt has. */
+/** An encoder takes fewer tokens than the prompt has. */
+export interface PromptTruncated {
+  /** Names the kind of warning. */
   code: 'PROMPT_TRUNCATED';
+  /** A whole sentence, for people. */
   message: string;
   /** The encoder, by its name in the bundle. */
   encoder: string;
@@ -24,7 +25,7 @@ export interface TextEncoding {
   maxSequenceLength: number;
   /** Runs `use` with a loaded encoder, which may be freed afterwards. */
   withEncoder<Result>(name: string, use: (encoder: TensorProgram) => Promise<Result>): Promise<Result>;
-  onWarning?: ((warning: Warning) => void) | undefined;
+  onWarning?: ((warning: PromptTruncated) => void) | undefined;
   /** Encoders done, of how many. */
   onProgress?: ((done: number, total: number) => void) | undefined;
   signal?: AbortSignal | undefined;
@@ -88,7 +89,7 @@ function named(
   );
 }
 
-function truncated(encoder: string, length: number, removed: string): Warning {
+function truncated(encoder: string, length: number, removed: string): PromptTruncated {
   const message = `${encoder} takes ${length} tokens: it does not see the end of the prompt, '${removed}'.`;
   return { code: 'PROMPT_TRUNCATED', message, encoder, removed };
 }

@@ -1,4 +1,4 @@
-export { encodePrompts, type TextEncoding, type Warning } from './encode';
+export { encodePrompts, type PromptTruncated, type TextEncoding } from './encode';
 export { joinText, type EncodedText } from './join';
 export { positions } from './positions';
 export { loadTokenizer, PromptTokenizer } from './tokenizer';

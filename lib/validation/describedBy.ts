@@ -12,6 +12,16 @@ type Checked<Schema extends z.ZodType, Interface> =
     ? unknown
     : { 'the schema takes something else than the interface says': [schema: z.input<Schema>, says: Interface] };
 
+/** `gives<BundleManifest>()(schema)` is the schema; it compiles when what the schema gives is exactly BundleManifest. */
+export function gives<Interface>() {
+  return <Schema extends z.ZodType>(
+    schema: Schema &
+      (Same<z.output<Schema>, Interface> extends true
+        ? unknown
+        : { 'the schema gives something else than the interface says': [schema: z.output<Schema>, says: Interface] }),
+  ): Schema => schema;
+}
+
 /** `describedBy<LoadOptions>()(schema)` is the schema; it compiles when the schema takes exactly LoadOptions. */
 export function describedBy<Interface>() {
   return <Schema extends z.ZodType>(schema: Schema & Checked<Schema, Interface>): Schema => schema;

@@ -59,7 +59,7 @@ describe('bad options of generate', () => {
       /stop: expected a finite number from 0 to 1.*, received 1\.1/,
     ],
     ['a negative seed', { seed: -1 }, /^options\.seed: expected a whole number from 0.*, received -1/],
-    ['a seed that is no number', { seed: 12n }, /^options\.seed: expected .*, received 12n/],
+    ['a seed that is no number', { seed: '12' }, /^options\.seed: expected .*, received '12'/],
     ['a negative layer', { guidance: { detail: { layer: -1 } } }, /layer: expected .*, received -1/],
     [
       'channels by another name',

@@ -14,6 +14,7 @@ import {
   type GenerateOptions,
   type Hook,
   type Pipeline,
+  type SchedulerChanges,
   type StepEvent,
   type Tensor,
 } from '../../lib';
@@ -181,12 +182,13 @@ describe('guidance', () => {
     expect(await counted(100)).toBeLessThanOrEqual(8 + 3);
   });
 
-  test.each([{ kind: 'flow-match-euler', shift: 3 }, { kind: 'flow-match-heun' }, { kind: 'dpm-solver++' }])(
-    '6. sampler %j',
-    async (scheduler) => {
-      expect((await values({ scheduler, numInferenceSteps: 8 })).every(Number.isFinite)).toBe(true);
-    },
-  );
+  test.each<SchedulerChanges>([
+    { kind: 'flow-match-euler', shift: 3 },
+    { kind: 'flow-match-heun' },
+    { kind: 'dpm-solver++' },
+  ])('6. sampler %j', async (scheduler) => {
+    expect((await values({ scheduler, numInferenceSteps: 8 })).every(Number.isFinite)).toBe(true);
+  });
 });
 
 describe('onStep', () => {

@@ -179,7 +179,7 @@ describe('retention', () => {
   const rho = (retention: NonNullable<Exclude<GuidanceOptions['detail'], unknown[]>>['retention']) =>
     planWith({ guidance: { detail: { retention } }, scheduler }).edits[0]!.retention!;
   // σ of 4 steps: 1, 0.667, 0.334, 0.001.
-  const scheduler = { timestepSpacing: 'linspace' };
+  const scheduler = { timestepSpacing: 'linspace' } as const;
   const times = planWith({ scheduler }).steps.map(({ time }) => time);
 
   test('constant, linear, cosine, table', () => {
@@ -246,10 +246,31 @@ describe('what the model has not', () => {
       'BAD_OPTION',
       /classLabel: expected a class index from 0 to 9.*, received nothing/,
     ],
+    [
+      'a window that ends before it begins',
+      { guidance: { detail: { start: 0.5, stop: 0.25 } } },
+      'BAD_OPTION',
+      /^options\.guidance\.detail\.stop: expected a number from start, 0\.5, to 1, received 0\.25/,
+    ],
+    [
+      'a window whose default end is before its beginning',
+      { guidance: { slg: { start: 0.3 } } },
+      'BAD_OPTION',
+      /^options\.guidance\.slg\.stop: expected a number from start, 0\.3, to 1/,
+    ],
+    ['seed -1', { seed: -1 }, 'BAD_OPTION', /seed: expected .* or nothing for one that is drawn, received -1/],
+    ['a number that is not exact', { seed: 2 ** 53 }, 'BAD_OPTION', /a bigint above 2\^53 - 1/],
+    ['a seed of 65 bits', { seed: 2n ** 64n }, 'BAD_OPTION', /from 0 to 2\^64 - 1/],
+    [
+      'latents without rows',
+      { latents: { data: new Float32Array(0), shape: [0, 1, 28, 28], dtype: 'float32' } },
+      'BAD_TENSOR',
+      /latents\.shape: expected a row for each image, received \[0, 1, 28, 28\]/,
+    ],
     ['a class too few', { classLabel: [1, 2], numImages: 3 }, 'BAD_OPTION', /one for each of \d images/],
     ['a sampler of another prediction', { scheduler: { kind: 'ddim', eta: 1 } }, 'BAD_OPTION', /flow/],
-    ['an unknown sampler', { scheduler: { kind: 'euler' } }, 'BAD_OPTION', /'flow-match-euler'/],
-    ['an unknown sampler option', { scheduler: { shifts: 3 } }, 'BAD_OPTION', /'shift'/],
+    ['an unknown sampler', { scheduler: { kind: 'euler' as 'heun' } }, 'BAD_OPTION', /'flow-match-euler'/],
+    ['an unknown sampler option', { scheduler: { shifts: 3 } as never }, 'BAD_OPTION', /'shift'/],
   ])('%s', (_name, options, code, message) => {
     expect(errorOf(() => planWith(options))).toMatchObject({ code, message: expect.stringMatching(message) });
   });

@@ -1,0 +1,13 @@
+/** What `onWarning` is told. */
+import type { PromptTruncated } from '../text';
+
+/** Guidance without an unconditional branch: nothing sees the negative prompt. */
+export interface NegativePromptUnused {
+  /** Names the kind of warning. */
+  code: 'NEGATIVE_PROMPT_UNUSED';
+  /** A whole sentence, for people. */
+  message: string;
+}
+
+/** What the caller should know and that does not stop the call. */
+export type Warning = PromptTruncated | NegativePromptUnused;
