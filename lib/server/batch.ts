@@ -9,10 +9,9 @@ type Individual = 'seed' | 'prompt' | 'negativePrompt' | 'classLabel';
 const individual: readonly Individual[] = ['seed', 'prompt', 'negativePrompt', 'classLabel'];
 
 /** One picture of one conditioning: what a row of a batch can be. */
-const isSingle = ({ prompt, negativePrompt, classLabel, numImages, numImagesPerPrompt, ...rest }: ImageRequest) =>
+const isSingle = ({ prompt, negativePrompt, classLabel, numImages, seed, ...rest }: ImageRequest) =>
   (numImages ?? 1) === 1 &&
-  (numImagesPerPrompt ?? 1) === 1 &&
-  ![prompt, negativePrompt, classLabel].some(Array.isArray) &&
+  ![prompt, negativePrompt, classLabel, seed].some(Array.isArray) &&
   rest.image === undefined &&
   rest.latents === undefined &&
   rest.conditioning === undefined &&
@@ -46,7 +45,7 @@ export function joinedOptions(jobs: readonly Job[], seeds: readonly number[]): G
   return {
     ...first,
     ...Object.fromEntries(lists),
-    seed: [...seeds] as unknown as number,
+    seed: [...seeds],
     numImages: jobs.length,
     batchSize: jobs.length,
   };

@@ -9,16 +9,12 @@ export function checkLimits(
   request: ImageRequest,
   { maxPixels, maxImages, maxSteps }: Pick<ServerSettings, 'maxPixels' | 'maxImages' | 'maxSteps'>,
 ): void {
-  const { width = 1, height = 1, numFrames = 1, numImages = 1, numImagesPerPrompt = 1 } = request;
-  const lists = [request.prompt, request.classLabel, request.latents?.shape].map((value) =>
+  const { width = 1, height = 1, numFrames = 1, numImages = 1 } = request;
+  const lists = [request.prompt, request.classLabel, request.seed].map((value) =>
     Array.isArray(value) ? value.length : 1,
   );
   refuse('width x height x numFrames', width * height * numFrames, maxPixels);
-  refuse(
-    'images',
-    Math.max(numImages, request.latents?.shape[0] ?? 1, lists[0]! * numImagesPerPrompt, lists[1]!),
-    maxImages,
-  );
+  refuse('images', Math.max(numImages, request.latents?.shape[0] ?? 1, ...lists), maxImages);
   refuse('numInferenceSteps', request.numInferenceSteps ?? 1, maxSteps);
 }
 

@@ -113,5 +113,6 @@ async function deliver(
 
 async function pictureOf(image: GeneratedImage): Promise<JobPicture> {
   const { seed, width, height } = image;
-  return { seed, width, height, png: await image.toPngAside() };
+  // JSON has no bigint; a request in JSON asked for none.
+  return { seed: Number(seed), width, height, png: await image.toPngAside() };
 }
