@@ -11,13 +11,14 @@ from pathlib import Path
 import torch
 
 from models import classifier, train
-from models.classifier_features import FEATURES, feature_network
+from models.classifier_features import FEATURES, eager_judge, feature_network
 from models.diffusion_transformer import TransformerConfig
 from models.export.bundle import DTYPES, rounded_copy, write_bundle
 from models.fashion_mnist import DEFAULT_FOLDER, LABELS, load_split
-from models.massive_activations import RULE, measure, report
+from models.massive_activations import FALLBACK_CHANNELS, RULE, measure, report
 from models.precision import measure as measure_precision
 
+EMBEDDED = Path("models/embedded")
 STATISTICS = "massive-activations.json"
 PICTURES = 10  # that 16 bits are compared with float32 by
 
@@ -47,7 +48,7 @@ def describe_transformer(config: TransformerConfig) -> dict:
     }
 
 
-def describe(config: TransformerConfig, accuracy: float, channels: list[int]) -> dict:
+def describe(config: TransformerConfig, accuracy: float, channels: list[int], rule: str) -> dict:
     """bundle.json for a Fashion-MNIST DiT, without what `write_bundle` fills in."""
     return {
         "name": "fashion-mnist-dit",
@@ -80,7 +81,7 @@ def describe(config: TransformerConfig, accuracy: float, channels: list[int]) ->
             "stream": "image",
             "layer": DETAIL_LAYER,
             "channels": channels,
-            "rule": RULE,
+            "rule": rule,
             "source": "measured",
             "statistics": STATISTICS,
         },
@@ -99,10 +100,16 @@ def describe(config: TransformerConfig, accuracy: float, channels: list[int]) ->
     }
 
 
-def embed(run: Path, data: Path, out: Path, dtype: str = "float16") -> dict:
-    """Write the bundle `out` from the checkpoints in `run`; returns the manifest."""
+def embed(
+    run: Path, data: Path, out: Path, judged_by: Path = EMBEDDED, dtype: str = "float16"
+) -> dict:
+    """Write the bundle `out` from the averaged weights in `run`; returns the manifest.
+
+    The classifier is the run's, if it trained one, or that of the bundle `judged_by`.
+    """
     model, _ = train.load_average(run / train.AVERAGE)
-    judge = classifier.load_classifier(run / classifier.CHECKPOINT)
+    trained = run / classifier.CHECKPOINT
+    judge = classifier.load_classifier(trained) if trained.is_file() else eager_judge(judged_by)
     config = model.config
     # Measure what the file will hold: the weights as rounded for the disk.
     rounded_model = rounded_copy(model, DTYPES[dtype])
@@ -112,12 +119,14 @@ def embed(run: Path, data: Path, out: Path, dtype: str = "float16") -> dict:
     accuracy = round((predictions == labels).float().mean().item(), 4)
     latent_shape = (config.image_channels, config.image_size, config.image_size)
     statistics = report(measure(rounded_model, latent_shape, config.num_classes))
-    channels = statistics["blocks"][DETAIL_LAYER]["channels"]
+    block = statistics["blocks"][DETAIL_LAYER]
+    channels, rule = block["channels"], RULE
     if not channels:
-        raise RuntimeError(f"layer {DETAIL_LAYER} has no massive channel by the rule: {RULE}")
+        channels = block["strongest"]["channels"][:FALLBACK_CHANNELS]
+        rule = f"the strongest, none being massive by: {RULE}"
     picture = torch.randn(2, *latent_shape)
     examples = (torch.randn(2, *latent_shape), torch.tensor([0.9, 0.1]), torch.tensor([3, 10]))
-    description = describe(config, accuracy, channels)
+    description = describe(config, accuracy, channels, rule)
     description["transformer"]["psnr"] = measure_precision(rounded_model, description, PICTURES)
     return write_bundle(
         model,
@@ -137,9 +146,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--run", type=Path, default=Path("build-models"))
     parser.add_argument("--data", type=Path, default=DEFAULT_FOLDER, help="folder of IDX files")
-    parser.add_argument("--out", type=Path, default=Path("models/embedded"))
+    parser.add_argument("--out", type=Path, default=EMBEDDED)
+    parser.add_argument(
+        "--judge",
+        type=Path,
+        default=EMBEDDED,
+        help="bundle whose classifier serves, if the run has none",
+    )
     arguments = parser.parse_args()
-    manifest = embed(arguments.run, arguments.data, arguments.out)
+    manifest = embed(arguments.run, arguments.data, arguments.out, arguments.judge)
     print(f"wrote {arguments.out}: massive channels {manifest['massiveActivations']['channels']}")
 
 

@@ -23,6 +23,7 @@ from models.guided_sampling import (
     seeded_latents,
 )
 from models.massive_activations import (
+    FALLBACK_CHANNELS,
     Statistics,
     massive_channels,
     measure,
@@ -33,8 +34,6 @@ from models.massive_activations import (
 )
 from models.picture_quality import Judge, high_shares, signal_to_noise
 
-# Where a block has no massive channel, its strongest ones are disrupted instead.
-FALLBACK_CHANNELS = 3
 SCALES = (1.0, 2.0, 4.0)
 STEPS = 20
 DISRUPTED_STEPS = 10

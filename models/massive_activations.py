@@ -25,6 +25,9 @@ from models.guided_sampling import flow_sigmas, seeded_latents
 # The strongest channel of an untrained model reaches 1.4.
 THRESHOLD = 3.0
 
+# Where a block has no massive channel, so many of its strongest ones take their place.
+FALLBACK_CHANNELS = 3
+
 RULE = (
     "channel mean of |z| over tokens, relative to the median channel, at least "
     f"{THRESHOLD:g} at half of the timesteps or more (per block; conditional Euler trajectories)"

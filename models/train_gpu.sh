@@ -56,7 +56,7 @@ if [ "$dry" = 1 ]; then
   train small 5 $tiny & train fine 5 $tiny &
 else
   train small 40 --preset small --steps 100000 --report-every 200 --save-every 5000 --watch-samples 1000 \
-    --points-per-doubling 2 &
+    --points-per-doubling 1.5 &
   train fine 60 --preset fine --ema-decay 0.9997 --report-every 200 --save-every 5000 --watch-samples 1000 &
 fi
 wait
