@@ -1,9 +1,12 @@
 /** Runs the examples as an application that has this package among its dependencies. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, readFile, readdir, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { delimiter, join, resolve } from 'node:path';
+
+import { chromium } from 'playwright-core';
 
 import { decodePng } from '../../lib/image/png';
 
@@ -76,3 +79,63 @@ test('plan.cjs works from CommonJS and shows the window', async () => {
   expect(stdout).toMatch(/^conditional +0\.0 +0\.0( +-0\.3){6} +0\.0 +0\.0 +detail-deficient \(layer/m);
   expect(stdout).toMatch(/^unconditional +-1\.0/m);
 }, 120_000);
+
+/** Starts server.js on a free port, says where it listens, and stops it as a supervisor does. */
+async function withServer(use: (url: string) => Promise<void>): Promise<void> {
+  const child = spawn(process.execPath, ['server.js'], { cwd: folder, env: { ...process.env, PORT: '0' } });
+  const ended = new Promise<number | null>((settle) => child.on('close', settle));
+  let output = '';
+  try {
+    const url = await new Promise<string>((settle, reject) => {
+      const read = (chunk: Buffer) => {
+        output += chunk.toString();
+        const [, address] = /^listening on (\S+)$/m.exec(output) ?? [];
+        if (address) settle(address);
+      };
+      child.stdout.on('data', read);
+      child.stderr.on('data', read);
+      void ended.then((code) => reject(new Error(`server.js ended with ${code}: ${output}`)));
+    });
+    await use(url);
+  } finally {
+    child.kill('SIGTERM');
+  }
+  expect(await ended).toBe(0);
+}
+
+test('server.js serves its page', async () => {
+  await withServer(async (url) => {
+    const page = await (await fetch(url)).text();
+    expect(page).toContain('<h1>Detail Guidance</h1>');
+    expect(page.trimEnd().split('\n').length).toBeLessThanOrEqual(60);
+  });
+}, 120_000);
+
+const browsers = ['chromium', 'chromium-browser', 'google-chrome'];
+const folders = (process.env['PATH'] ?? '').split(delimiter);
+const executablePath = browsers.flatMap((name) => folders.map((each) => join(each, name))).find(existsSync);
+
+(executablePath ? test : test.skip)(
+  `the page makes a picture${executablePath ? '' : ' (skipped: no chromium on the PATH; apt-get install chromium)'}`,
+  async () => {
+    // As root, which containers and CI are, Chromium has no sandbox of its own.
+    const browser = await chromium.launch({ executablePath, args: process.getuid?.() === 0 ? ['--no-sandbox'] : [] });
+    try {
+      await withServer(async (url) => {
+        const page = await browser.newPage();
+        await page.goto(url);
+        await page.getByLabel('Class').selectOption('Sneaker');
+        await page.getByRole('button', { name: 'Make a picture' }).click();
+        await page.getByText(/^done in /).waitFor({ timeout: 60_000 });
+        const shown = await page.locator('#picture').getAttribute('src');
+        const picture = decodePng(new Uint8Array(await (await fetch(new URL(shown!, url))).arrayBuffer()));
+        // The page's own defaults are those of smallest.js.
+        expect(picture.pixels).toEqual(decodePng(await readFile(join(folder, 'sneaker.png'))).pixels);
+        await page.close();
+      });
+    } finally {
+      await browser.close();
+    }
+  },
+  180_000,
+);

@@ -25,7 +25,10 @@ if (reason) process.stderr.write(`- package managers: skipped, ${reason}\n`);
   afterAll(() => rm(base, { recursive: true, force: true }));
 
   function run(folder: string, args: string[]): string {
-    const { NODE_OPTIONS: _, npm_execpath: __, ...env } = process.env;
+    const env = { ...process.env };
+    // Another package manager's, when `npm test` runs this.
+    delete env.npm_execpath;
+    delete env.NODE_OPTIONS;
     return execFileSync(process.execPath, args, {
       cwd: folder,
       encoding: 'utf8',
