@@ -1,4 +1,7 @@
-/** Detail Guidance for Diffusion Transformers. */
+/**
+ * Detail Guidance for Diffusion Transformers: inference. What looks inside a model is `detail-guidance/analysis`, what
+ * judges its pictures `detail-guidance/evaluation`.
+ */
 export type {
   ActivationRecord,
   ChannelStatistics,
@@ -6,41 +9,6 @@ export type {
   QuantisationStatistics,
   RecordedSampling,
 } from './activations';
-export {
-  classCorrespondence,
-  disruptTokens,
-  drawMap,
-  extractFeatures,
-  findHighNormTokens,
-  findMassiveActivations,
-  partCorrespondence,
-  selectivity,
-  spatialMap,
-  traceGates,
-  traceMagnitude,
-  writeMassiveActivations,
-  type AnalysisProgress,
-  type Conditions,
-  type FeatureOptions,
-  type Features,
-  type GateOptions,
-  type GatesTrace,
-  type GateTrace,
-  type HighNormOptions,
-  type HighNormToken,
-  type HighNormTokens,
-  type LayerEffect,
-  type LayerFinding,
-  type LayerMagnitude,
-  type MagnitudeOptions,
-  type MagnitudeTrace,
-  type MapPicture,
-  type MassiveActivations,
-  type MassiveActivationsOptions,
-  type MassiveChannel,
-  type Selectivity,
-  type SpatialMap,
-} from './analysis';
 export type {
   BlockList,
   Bundle,
@@ -75,18 +43,6 @@ export type {
 export { Component, loadComponent, type ComponentOptions } from './model/component';
 export { emptyCache, listDevices, memoryStatistics, resetPeakMemory, type Device } from './model/device';
 export { AbortError, DetailGuidanceError, errorCodes, type ErrorCode } from './validation/errors';
-export {
-  distanceNames,
-  evaluate,
-  openPictures,
-  ringFrequencies,
-  runInterventions,
-  type EvaluateOptions,
-  type EvaluationProgress,
-  type EvaluationResult,
-  type InterventionOptions,
-  type InterventionResult,
-} from './evaluation';
 export {
   GuidanceBuilder,
   presetNames,

@@ -1,3 +1,4 @@
+/** `detail-guidance/analysis`: massive activations, traces, maps and features of a model. */
 export {
   classCorrespondence,
   partCorrespondence,

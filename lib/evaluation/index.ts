@@ -1,3 +1,4 @@
+/** `detail-guidance/evaluation`: pictures against reference pictures, and what an intervention changes. */
 export type { Estimate } from './bootstrap';
 export type { Comparison, Difference } from './comparison';
 export { evaluate, type EvaluationResult, type SettingResult } from './evaluate';

@@ -1,4 +1,5 @@
 /** SVG to pixels by resvg (WebAssembly) with the fonts of a package: the same pixels on every machine, without system fonts. */
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -43,10 +44,13 @@ async function loadRenderer(): Promise<Uint8Array[]> {
   const { resolve } = createRequire(join(packageRoot(), 'package.json'));
   const [wasm, ...fonts] = await Promise.all(
     [
-      '@resvg/resvg-wasm/index_bg.wasm',
-      'dejavu-fonts-ttf/ttf/DejaVuSans.ttf',
-      'dejavu-fonts-ttf/ttf/DejaVuSans-Bold.ttf',
-    ].map((file) => readFile(resolve(file))),
+      resolve('@resvg/resvg-wasm/index_bg.wasm'),
+      ...['DejaVuSans.ttf', 'DejaVuSans-Bold.ttf'].map((file) => {
+        // The build copies them; before it they lie in their package.
+        const copied = join(packageRoot(), 'dist', 'fonts', file);
+        return existsSync(copied) ? copied : resolve(`dejavu-fonts-ttf/ttf/${file}`);
+      }),
+    ].map((file) => readFile(file)),
   );
   await initWasm(wasm);
   return fonts;

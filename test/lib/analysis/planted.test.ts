@@ -6,17 +6,16 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
+import { loadPipeline, type Pipeline } from '../../../lib';
 import {
   disruptTokens,
   extractFeatures,
   findHighNormTokens,
   findMassiveActivations,
-  loadPipeline,
   traceGates,
   traceMagnitude,
   writeMassiveActivations,
-  type Pipeline,
-} from '../../../lib';
+} from '../../../lib/analysis';
 import { testPython } from '../../../scripts/test-packages.cjs';
 
 const python = testPython();

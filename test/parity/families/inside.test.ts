@@ -1,7 +1,7 @@
 /** Looking inside every family: the residual gates of its blocks, those of diffusers; traces; features. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
-import { extractFeatures, traceGates, traceMagnitude, type Conditions } from '../../../lib';
+import { extractFeatures, traceGates, traceMagnitude, type Conditions } from '../../../lib/analysis';
 import { blockOutputs } from '../../../lib/analysis/blocks';
 import { findModulations } from '../../../lib/analysis/gateSites';
 
