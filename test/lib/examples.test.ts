@@ -118,6 +118,7 @@ const executablePath = browsers.flatMap((name) => folders.map((each) => join(eac
 (executablePath ? test : test.skip)(
   `the page makes a picture${executablePath ? '' : ' (skipped: no chromium on the PATH; apt-get install chromium)'}`,
   async () => {
+    expect((await node('smallest.js')).code).toBe(0);
     // As root, which containers and CI are, Chromium has no sandbox of its own.
     const browser = await chromium.launch({ executablePath, args: process.getuid?.() === 0 ? ['--no-sandbox'] : [] });
     try {
