@@ -19,6 +19,7 @@ from models.export.checkpoint import fingerprint_of
 from models.export.dtypes import DTYPES
 from models.export.errors import ExportError
 from models.export.family import Component, Plan
+from models.export.loader import Loader
 from models.export.progress import Progress, Silent
 from models.export.run import write_plan
 from models.export.trace import Traceable
@@ -52,6 +53,7 @@ def export_adapter(
     licence_text: str | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
+    loader: Loader | None = None,
 ) -> dict[str, Any]:
     """Write the bundle of what `file` describes; `source` (--from) is passed on to it as it is.
 
@@ -95,6 +97,7 @@ def export_adapter(
         facts=[dtype],
         overwrite=overwrite,
         progress=progress or Silent(),
+        loader=loader or Loader(),
     )
 
 
