@@ -112,9 +112,9 @@ def call(file: Path, source: str | None, dtype: torch.dtype) -> Adapter:
     if not file.is_file() or spec is None or spec.loader is None:
         raise ExportError(
             "BAD_OPTION",
-            f"There is no adapter {file}; a Python file with a function adapter(source, dtype) would "
-            "be right.",
-            found=str(file),
+            f"--adapter: expected a Python file with a function adapter(source, dtype), received {file}, "
+            "which is not there.",
+            received=str(file),
             expected="a .py file",
         )
     module = importlib.util.module_from_spec(spec)
@@ -127,9 +127,9 @@ def call(file: Path, source: str | None, dtype: torch.dtype) -> Adapter:
         what = f"returns a {type(made).__name__}" if callable(make) else "is not there"
         raise ExportError(
             "BAD_OPTION",
-            f"The function adapter(source, dtype) of {file} {what}; an Adapter of "
-            "models.export.adapter would be right.",
-            found=str(file),
+            f"{file}: expected a function adapter(source, dtype) that returns an Adapter of "
+            f"models.export.adapter; it {what}.",
+            received=str(file),
             expected="def adapter(source, dtype) -> Adapter",
         )
     return made

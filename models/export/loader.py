@@ -42,6 +42,6 @@ class ParentLoader(Loader):
         raise ExportError(
             "EXPORT_FAILED",
             f"The bundle was written, but the loader does not take it: {answer.get('message')}",
-            found=answer.get("code") or file,
+            received=answer.get("code") or file,
             expected="a bundle that loads and gives what the source gives",
         )

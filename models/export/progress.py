@@ -22,7 +22,7 @@ STATES = {
 class Progress:
     """Events: start (components), component (name, state, index, total, and bytes when done or kept),
     warning (message), check (folder, values) when the loader is asked, done (out), error (code, message,
-    found, expected). `seconds` since the start."""
+    received, expected). `seconds` since the start."""
 
     def __init__(self, *, json_lines: bool = False, stream: TextIO | None = None) -> None:
         self.json_lines = json_lines

@@ -43,7 +43,7 @@ def read_back(
         raise ExportError(
             "EXPORT_FAILED",
             f"{name} was written and cannot be read again: {first_lines(error)}",
-            found=first_lines(error),
+            received=first_lines(error),
             expected="a TorchScript file",
         ) from error
     found = {place: checksum(tensor) for place, tensor in weights_of(traced).items()}
@@ -56,7 +56,7 @@ def read_back(
         raise ExportError(
             "EXPORT_FAILED",
             f"{name} was written with other weights than the source has: {', '.join(wrong[:5])}.",
-            found=wrong,
+            received=wrong,
             expected="the weights of the source",
         )
     run_on_stand_ins(traced)
@@ -83,7 +83,7 @@ def refuse_not_finite(weights: Mapping[str, Tensor], name: str) -> None:
         "CHECKPOINT_DAMAGED",
         f"{name}: {place} has values that are not finite in {dtype}, as {len(wrong)} of its weights do; "
         f"{way} was not finite in the checkpoint.",
-        found=[each for each, _ in wrong],
+        received=[each for each, _ in wrong],
         expected="finite weights" + (", or --dtype bfloat16" if dtype == "float16" else ""),
     )
 

@@ -43,6 +43,6 @@ def refuse_unreadable(module: nn.Module, file: str) -> None:
                     "EXPORT_FAILED",
                     f"{file} cannot be written so that it can be read again: TorchScript takes letters "
                     f"from A to Z, digits and _ in names, and {what} {name!r} has others.",
-                    found=name,
+                    received=name,
                     expected="names in ASCII",
                 )

@@ -36,10 +36,10 @@ def family_of(checkpoint: Checkpoint) -> ModuleType:
     known = ", ".join(family.PIPELINES[0] for family in families)
     raise ExportError(
         "CHECKPOINT_UNSUPPORTED",
-        f"The checkpoint {checkpoint.name} is a {checkpoint.pipeline_class}, which the exporter does "
-        f"not know; {known} and their variants would be right, or an adapter of your own "
+        f"{checkpoint.name}: expected a pipeline that the exporter knows ({known}, and their variants), "
+        f"received a {checkpoint.pipeline_class}; for others write an adapter of your own "
         "(docs/export.md).",
-        found=checkpoint.pipeline_class,
+        received=checkpoint.pipeline_class,
         expected=known,
     )
 

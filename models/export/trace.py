@@ -187,7 +187,7 @@ def require_room(folder: Path, weights: Mapping[str, Tensor]) -> None:
             "OUTPUT_UNWRITABLE",
             f"{folder} has {free / 1e9:.1f} GB left, and {wanted / 1e9:.1f} GB are needed to write this "
             "component. What is finished is kept for the next attempt.",
-            found=free,
+            received=free,
             expected=f"{wanted} bytes",
         )
 
@@ -219,7 +219,7 @@ def constant_size(name: str, shapes: list[list[int]], what: str) -> ExportError:
         "EXPORT_FAILED",
         f"The trace of {name} is wrong for inputs of the shapes {shapes}: {what}. forward() must not "
         "turn a size into a constant.",
-        found=shapes,
+        received=shapes,
         expected="a module whose forward() works on tensors and their sizes alone",
     )
 
@@ -236,7 +236,7 @@ def refuse_baked_weights(traced: torch.jit.ScriptModule, stand_ins: StandIns, na
                 raise ExportError(
                     "EXPORT_FAILED",
                     f"The trace of {name} has a weight as a constant: it was computed from a parameter "
-                    "outside forward(). A module that reads its parameters in forward() would be right.",
+                    "outside forward(). Expected a module that reads its parameters in forward().",
                 )
 
 

@@ -95,8 +95,8 @@ def open_workspace(out: Path, *, overwrite: bool) -> Workspace:
             what = "a bundle is there" if is_bundle else "something that is no bundle is there"
             raise ExportError(
                 "OUTPUT_UNWRITABLE",
-                f"{out} exists already ({what}); {way} would be right.",
-                found=str(out),
+                f"{out} exists already ({what}); expected {way}.",
+                received=str(out),
                 expected="a folder that does not exist yet",
             )
     workspace = Workspace(out)
