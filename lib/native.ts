@@ -30,6 +30,8 @@ export interface NativeInput {
 
 export interface NativeLoadOptions {
   file: string;
+  /** Which file was compared with its checksum (lib/bundle/sealed.ts): another one in its place is refused. */
+  identity?: string;
   /** 'cpu' or 'cuda:N'. */
   device: string;
   dtype: 'float32' | 'float16' | 'bfloat16';
@@ -304,6 +306,7 @@ export interface NativeAddon {
   /** Any TorchScript file as a function of tensors; audited as a model is. */
   loadComponent(options: {
     file: string;
+    identity?: string;
     device: string;
     dtype: NativeLoadOptions['dtype'];
     allowAllOperators: boolean;

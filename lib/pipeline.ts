@@ -100,7 +100,6 @@ export async function loadPipeline(location: string, options: LoadOptions = {}):
     const transformer = await Transformer.load(
       addon,
       {
-        file: bundle.path(manifest.file),
         device,
         dtype,
         inputs: manifest.inputs.map(({ name, role, dtype: inputDtype, shape }) => ({
@@ -114,6 +113,7 @@ export async function loadPipeline(location: string, options: LoadOptions = {}):
         allowAllOperators,
         ...(fuse === true ? {} : { fuse: fuse === false ? [] : fuse }),
       },
+      () => bundle.sealed(manifest.file),
       lowMemory,
     );
     try {

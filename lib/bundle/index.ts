@@ -30,3 +30,4 @@ export type {
 } from './manifest';
 export { openBundle, type Bundle } from './open';
 export { bundleSchema, inputRoles } from './schema';
+export type { SealedFile } from './sealed';

@@ -1,18 +1,18 @@
 /** Opens a bundle: reads and validates `bundle.json`, and checks every file it lists before anything is loaded. */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { readFile, realpath, stat } from 'node:fs/promises';
-import { isAbsolute, join, posix, relative, resolve, sep, win32 } from 'node:path';
+import { realpath, stat } from 'node:fs/promises';
+import { join, resolve, sep } from 'node:path';
 
-import { AbortError, DetailGuidanceError } from '../validation/errors';
+import { DetailGuidanceError } from '../validation/errors';
 import { invalid, reasonOf } from '../validation/invalid';
 import { parse } from '../validation/parse';
 import { packageRoot } from '../files/packageRoot';
 
 import { findDisagreement } from './consistency';
+import { isBlobOf, isNamedAfter, placeOf, refused } from './place';
 import { readRanking } from './ranking';
 import type { BundleManifest } from './manifest';
 import { bundleSchema } from './schema';
+import { readSealed, seal, withRegularFile, type Checksum, type SealedFile } from './sealed';
 
 export interface Bundle extends BundleManifest {
   /** Absolute path of the bundle's folder. */
@@ -21,6 +21,15 @@ export interface Bundle extends BundleManifest {
   readonly ranking: ReadonlyMap<number, readonly number[]> | null;
   /** Absolute path of one of the bundle's files. */
   path(file: string): string;
+  /**
+   * One of the bundle's files for the native side, which loads no other one in its place. A file that was touched since
+   * its checksum was compared is compared again.
+   *
+   * @throws BUNDLE_NOT_FOUND, BUNDLE_INVALID, BUNDLE_CHECKSUM, ABORT_ERR
+   */
+  sealed(file: string, signal?: AbortSignal): Promise<SealedFile>;
+  /** What is in one of the bundle's files, compared with its checksum. Throws as `sealed` does. */
+  read(file: string): Promise<Buffer>;
 }
 
 /**
@@ -43,9 +52,23 @@ export async function openBundle(
   const folder = await findFolder(location);
   const manifest = await readManifest(folder);
   beforeReading?.(manifest);
-  for (const file of Object.keys(manifest.files)) await checkFile(folder, file, manifest.files[file]!, signal);
-  const ranking = await readRanking(folder, manifest);
-  return { ...manifest, folder, ranking, path: (file) => join(folder, file) };
+  const sealed = new Map<string, SealedFile>();
+  for (const [file, checksum] of Object.entries(manifest.files)) {
+    sealed.set(file, await sealFile(folder, file, checksum, signal));
+  }
+  const read = (file: string) => readFile(folder, file, manifest.files[file]!);
+  return {
+    ...manifest,
+    folder,
+    ranking: await readRanking(manifest, read),
+    path: (file) => join(folder, file),
+    read,
+    sealed: async (file, again) => {
+      const found = await sealAgain(folder, file, manifest.files[file]!, sealed.get(file)!, again);
+      sealed.set(file, found);
+      return found;
+    },
+  };
 }
 
 async function findFolder(location: string): Promise<string> {
@@ -62,19 +85,42 @@ async function findFolder(location: string): Promise<string> {
   return realpath(folder);
 }
 
+/** More than the longest list of files and labels takes. */
+const mostManifestBytes = 64 << 20;
+
 async function readManifest(folder: string): Promise<BundleManifest> {
   const path = join(folder, 'bundle.json');
-  const bytes = await readFile(path, 'utf8').catch((cause: unknown) => {
-    throw invalid(folder, 'a folder with a bundle.json', undefined, {
+  const missing = (note: string | undefined, cause?: unknown) =>
+    invalid(folder, 'a folder with a bundle.json', undefined, {
       code: 'BUNDLE_NOT_FOUND',
       shown: 'one without',
-      note: reasonOf(cause),
+      ...(note === undefined ? {} : { note }),
       cause,
     });
+  const place = await placeOf(folder, 'bundle.json').catch((error: DetailGuidanceError) => {
+    if (error.code === 'BUNDLE_NOT_FOUND') throw missing(reasonOf(error.cause), error);
+    throw missing('it is a link out of the folder');
   });
+  const bytes = await withRegularFile(
+    place,
+    () => missing('it is not a regular file'),
+    async (handle) => {
+      if ((await handle.stat()).size > mostManifestBytes) throw missing(`it is larger than ${mostManifestBytes} bytes`);
+      return handle.readFile();
+    },
+  ).catch((error: unknown) => {
+    throw error instanceof DetailGuidanceError ? error : missing(reasonOf(error), error);
+  });
+  // It has no checksum in a bundle.json; in the cache, the name it is stored under is one.
+  if (isBlobOf(folder, place) && !isNamedAfter(place, bytes)) {
+    throw invalid(path, 'a link to a blob that is named after its checksum', place, {
+      code: 'BUNDLE_CHECKSUM',
+      note: 'download the bundle again',
+    });
+  }
   let json: unknown;
   try {
-    json = JSON.parse(bytes);
+    json = JSON.parse(bytes.toString('utf8'));
   } catch (cause) {
     throw invalid(path, 'JSON', undefined, {
       code: 'BUNDLE_INVALID',
@@ -92,54 +138,52 @@ async function readManifest(folder: string): Promise<BundleManifest> {
   return manifest;
 }
 
-async function checkFile(
+/** @throws BUNDLE_NOT_FOUND, BUNDLE_INVALID, BUNDLE_CHECKSUM, ABORT_ERR */
+async function sealFile(folder: string, file: string, checksum: Checksum, signal?: AbortSignal): Promise<SealedFile> {
+  const path = await placeOf(folder, file);
+  return withRegularFile(
+    path,
+    () => refused(file, 'it is not a regular file'),
+    async (handle, identity) => {
+      await seal(handle, identity, file, checksum, signal);
+      return { path, identity };
+    },
+  ).catch(asTyped(file));
+}
+
+async function readFile(folder: string, file: string, checksum: Checksum): Promise<Buffer> {
+  return withRegularFile(
+    await placeOf(folder, file),
+    () => refused(file, 'it is not a regular file'),
+    (handle) => readSealed(handle, file, checksum),
+  ).catch(asTyped(file));
+}
+
+/** The same file as it was when it was compared, or another one that fits the checksum as well. */
+async function sealAgain(
   folder: string,
   file: string,
-  { sha256, bytes }: BundleManifest['files'][string],
+  checksum: Checksum,
+  known: SealedFile,
   signal?: AbortSignal,
-): Promise<void> {
-  const path = await resolveInside(folder, file);
-  const { size } = await stat(path);
-  if (size !== bytes) {
-    throw invalid(`The bundle's file ${file}`, `${bytes} bytes`, size, {
-      code: 'BUNDLE_CHECKSUM',
-      note: size < bytes ? 'it is truncated' : 'it has been altered',
-    });
-  }
-  const found = await hash(path, signal);
-  if (found !== sha256) {
-    throw invalid(`The bundle's file ${file}`, `the sha256 ${sha256}`, found, {
-      code: 'BUNDLE_CHECKSUM',
-      shown: found,
-      note: 'it has been altered',
-    });
-  }
+): Promise<SealedFile> {
+  const path = await placeOf(folder, file);
+  const identity = await withRegularFile(
+    path,
+    () => refused(file, 'it is not a regular file'),
+    (_, found) => Promise.resolve(found),
+  ).catch(asTyped(file));
+  const isSame = path === known.path && identity === known.identity && identity !== '';
+  return isSame ? known : sealFile(folder, file, checksum, signal);
 }
 
-/** The real path of a bundle's file, which must lie inside the folder, links followed. */
-async function resolveInside(folder: string, file: string): Promise<string> {
-  const parts = file.split(/[\\/]/);
-  if (posix.isAbsolute(file) || win32.isAbsolute(file) || /^[A-Za-z]:/.test(file) || parts.includes('..')) {
-    throw outside(file, 'its path leaves the folder');
-  }
-  const path = await realpath(join(folder, file)).catch((cause: unknown) => {
-    throw invalid(`The bundle's file ${file}`, `a file in ${folder}`, undefined, { code: 'BUNDLE_NOT_FOUND', cause });
+/** What the file system says of a listed file, in the words of a bundle. */
+const asTyped = (file: string) => (error: unknown) => {
+  if (error instanceof DetailGuidanceError) throw error;
+  throw invalid(`The bundle's file ${file}`, 'a file that can be read', undefined, {
+    code: 'BUNDLE_NOT_FOUND',
+    shown: 'none',
+    note: reasonOf(error),
+    cause: error,
   });
-  const below = relative(folder, path);
-  if (below.startsWith('..') || isAbsolute(below)) throw outside(file, 'it is a link to somewhere else');
-  if (!(await stat(path)).isFile()) throw outside(file, 'it is not a regular file');
-  return path;
-}
-
-function outside(file: string, why: string): DetailGuidanceError {
-  return invalid('bundle.json.files', "files inside the bundle's folder", file, { code: 'BUNDLE_INVALID', note: why });
-}
-
-async function hash(path: string, signal?: AbortSignal): Promise<string> {
-  const digest = createHash('sha256');
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) {
-    if (signal?.aborted) throw new AbortError(signal.reason);
-    digest.update(chunk as Buffer);
-  }
-  return digest.digest('hex');
-}
+};

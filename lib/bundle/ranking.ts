@@ -1,7 +1,4 @@
 /** The order of the channels by strength, from the statistics that come with a bundle. */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-
 import { z } from 'zod';
 
 import type { BundleManifest } from './manifest';
@@ -16,14 +13,15 @@ const statisticsSchema = z.looseObject({
  * Null for a bundle without statistics, or with statistics of another form, which are for people then.
  */
 export async function readRanking(
-  folder: string,
   { massiveActivations }: BundleManifest,
+  read: (file: string) => Promise<Buffer>,
 ): Promise<Map<number, readonly number[]> | null> {
   const file = massiveActivations?.statistics;
   if (file === undefined) return null;
+  const text = (await read(file)).toString('utf8');
   let json: unknown;
   try {
-    json = JSON.parse(await readFile(join(folder, file), 'utf8'));
+    json = JSON.parse(text);
   } catch {
     return null;
   }

@@ -1,6 +1,7 @@
 /** A TorchScript file as a function of tensors: text encoders, VAEs, classifiers, feature networks. */
 import { z } from 'zod';
 
+import type { SealedFile } from '../bundle';
 import { resolveDevice } from './device';
 import { AbortError, type DetailGuidanceError, wrapNative } from '../validation/errors';
 import { invalid } from '../validation/invalid';
@@ -37,13 +38,22 @@ const abandoned = new FinalizationRegistry<NativeComponent>((component) => {
  *
  * @throws BAD_OPTION, MODEL_UNREADABLE, OPERATOR_REFUSED, DEVICE_UNAVAILABLE, OUT_OF_MEMORY, ABORT_ERR
  */
-export async function loadComponent(file: string, options: ComponentOptions = {}): Promise<Component> {
+export function loadComponent(file: string, options: ComponentOptions = {}): Promise<Component> {
+  return loadSealedComponent({ path: file, identity: '' }, options);
+}
+
+/** The same for a file whose checksum was compared: throws MODEL_UNREADABLE for another one in its place. */
+export async function loadSealedComponent(
+  { path: file, identity }: SealedFile,
+  options: ComponentOptions = {},
+): Promise<Component> {
   const { device: wanted, dtype, allowAllOperators, signal } = parse(componentSchema, options, 'options');
   if (signal?.aborted) throw new AbortError(signal.reason);
   try {
     const addon = native();
     const component = await addon.loadComponent({
       file,
+      identity,
       device: resolveDevice(wanted, addon),
       dtype,
       allowAllOperators,

@@ -1,6 +1,6 @@
 /** The parts of a bundle beside its transformer: text encoders and VAE, loaded when they are needed or all the time. */
 import type { Bundle } from '../bundle';
-import { loadComponent, type Component } from './component';
+import { loadSealedComponent, type Component } from './component';
 import type { NativeLoadOptions } from '../native';
 import { loadTokenizer, type PromptTokenizer } from '../text';
 
@@ -24,6 +24,7 @@ export class Components {
   readonly #options: ComponentOptions;
 
   private constructor(
+    private readonly bundle: Bundle,
     parts: ReadonlyMap<string, Part>,
     readonly tokenizers: ReadonlyMap<string, PromptTokenizer>,
     options: ComponentOptions,
@@ -42,12 +43,12 @@ export class Components {
     const tokenizers = new Map<string, PromptTokenizer>();
     const parts = new Map<string, Part>();
     for (const [name, encoder] of Object.entries(textEncoders)) {
-      tokenizers.set(name, await loadTokenizer(bundle.path(encoder.tokenizer.file), encoder, name));
-      parts.set(name, { file: bundle.path(encoder.file), device: options.devices.textEncoders });
+      tokenizers.set(name, loadTokenizer(await bundle.read(encoder.tokenizer.file), encoder, name));
+      parts.set(name, { file: encoder.file, device: options.devices.textEncoders });
     }
-    if (vae) parts.set('vae.decoder', { file: bundle.path(vae.decoder.file), device: options.devices.vae });
-    if (vae?.encoder) parts.set('vae.encoder', { file: bundle.path(vae.encoder.file), device: options.devices.vae });
-    const components = new Components(parts, tokenizers, options);
+    if (vae) parts.set('vae.decoder', { file: vae.decoder.file, device: options.devices.vae });
+    if (vae?.encoder) parts.set('vae.encoder', { file: vae.encoder.file, device: options.devices.vae });
+    const components = new Components(bundle, parts, tokenizers, options);
     if (options.lowMemory) return components;
     try {
       for (const name of parts.keys()) components.#loaded.set(name, await components.#load(name, signal));
@@ -72,9 +73,14 @@ export class Components {
     this.#loaded.clear();
   }
 
-  #load(name: string, signal?: AbortSignal): Promise<Component> {
+  async #load(name: string, signal?: AbortSignal): Promise<Component> {
     const { file, device } = this.#parts.get(name)!;
     const { dtype, allowAllOperators } = this.#options;
-    return loadComponent(file, { device, dtype, allowAllOperators, ...(signal ? { signal } : {}) });
+    return loadSealedComponent(await this.bundle.sealed(file, signal), {
+      device,
+      dtype,
+      allowAllOperators,
+      ...(signal ? { signal } : {}),
+    });
   }
 }

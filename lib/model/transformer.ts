@@ -1,4 +1,5 @@
 /** The bundle's transformer: loaded all the time, or only while it is used. */
+import type { SealedFile } from '../bundle';
 import type { NativeAddon, NativeLoadOptions, NativeModel } from '../native';
 
 export class Transformer {
@@ -16,9 +17,21 @@ export class Transformer {
     this.description = model.describe();
   }
 
-  /** @throws what the addon throws, not wrapped */
-  static async load(addon: NativeAddon, options: NativeLoadOptions, lowMemory: boolean): Promise<Transformer> {
-    const transformer = new Transformer(await addon.load(options), () => addon.load(options), lowMemory);
+  /**
+   * @param sealed the bundle's file, again before every load
+   * @throws what the addon throws, not wrapped
+   */
+  static async load(
+    addon: NativeAddon,
+    options: Omit<NativeLoadOptions, 'file' | 'identity'>,
+    sealed: () => Promise<SealedFile>,
+    lowMemory: boolean,
+  ): Promise<Transformer> {
+    const load = async () => {
+      const { path: file, identity } = await sealed();
+      return addon.load({ ...options, file, identity });
+    };
+    const transformer = new Transformer(await load(), load, lowMemory);
     await transformer.release();
     return transformer;
   }

@@ -1,6 +1,4 @@
 /** A bundle's tokenizer: a prompt becomes the numbers that its text encoder takes. */
-import { readFile } from 'node:fs/promises';
-
 import { Tokenizer } from '@huggingface/tokenizers';
 
 import type { TextEncoderManifest } from '../bundle';
@@ -34,17 +32,13 @@ export class PromptTokenizer {
 /**
  * Reads a `tokenizer.json`.
  *
- * @param file path of it
+ * @param bytes what is in it
  * @param encoder what the bundle says of the encoder and its tokenizer
  * @param name of the encoder, for messages
  * @throws BUNDLE_INVALID when the file is not such a tokenizer, or one with more tokens than the encoder has embeddings
  */
-export async function loadTokenizer(
-  file: string,
-  encoder: TextEncoderManifest,
-  name: string,
-): Promise<PromptTokenizer> {
-  const tokenizer = await read(file, name);
+export function loadTokenizer(bytes: Buffer, encoder: TextEncoderManifest, name: string): PromptTokenizer {
+  const tokenizer = read(bytes, encoder, name);
   const { padId, startId, endId } = encoder.tokenizer;
   const ids = [padId, startId ?? 0, endId];
   for (const id of tokenizer.get_vocab(true).values()) ids.push(id);
@@ -58,11 +52,11 @@ export async function loadTokenizer(
   return new PromptTokenizer(tokenizer, encoder.tokenizer);
 }
 
-async function read(file: string, name: string): Promise<Tokenizer> {
+function read(bytes: Buffer, encoder: TextEncoderManifest, name: string): Tokenizer {
   try {
-    return new Tokenizer(JSON.parse(await readFile(file, 'utf8')) as object, {});
+    return new Tokenizer(JSON.parse(bytes.toString('utf8')) as object, {});
   } catch (cause) {
-    throw invalid(`The tokenizer of ${name}`, 'a tokenizer.json of the tokenizers library', file, {
+    throw invalid(`The tokenizer of ${name}`, 'a tokenizer.json of the tokenizers library', encoder.tokenizer.file, {
       code: 'BUNDLE_INVALID',
       note: reasonOf(cause),
       cause,

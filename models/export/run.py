@@ -17,14 +17,13 @@ from models.export import licence
 from models.export.checkpoint import Checkpoint
 from models.export.errors import ExportError, unwritable
 from models.export.family import Component, Plan
-from models.export.loader import Loader
 from models.export.progress import Progress, Silent
 from models.export.trace import write_trace
 from models.export.workspace import Workspace, open_workspace
 
 FAMILIES = ("sd3", "flux", "dit", "pixart", "wan")
 # Part of every fingerprint: a file made by another version of this exporter is made again.
-VERSION = 2
+VERSION = 1
 
 
 def family_of(checkpoint: Checkpoint) -> ModuleType:
@@ -36,10 +35,10 @@ def family_of(checkpoint: Checkpoint) -> ModuleType:
     known = ", ".join(family.PIPELINES[0] for family in families)
     raise ExportError(
         "CHECKPOINT_UNSUPPORTED",
-        f"{checkpoint.name}: expected a pipeline that the exporter knows ({known}, and their variants), "
-        f"received a {checkpoint.pipeline_class}; for others write an adapter of your own "
+        f"The checkpoint {checkpoint.name} is a {checkpoint.pipeline_class}, which the exporter does "
+        f"not know; {known} and their variants would be right, or an adapter of your own "
         "(docs/export.md).",
-        received=checkpoint.pipeline_class,
+        found=checkpoint.pipeline_class,
         expected=known,
     )
 
@@ -53,7 +52,6 @@ def export(
     licence_text: str | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
-    loader: Loader | None = None,
 ) -> dict[str, Any]:
     """Write the bundle `out` of a diffusers checkpoint and return bundle.json's content.
 
@@ -87,7 +85,6 @@ def export(
         facts=[dtype],
         overwrite=overwrite,
         progress=progress or Silent(),
-        loader=loader or Loader(),
     )
 
 
@@ -100,9 +97,8 @@ def write_plan(
     facts: list[Any],
     overwrite: bool,
     progress: Progress,
-    loader: Loader,
 ) -> dict[str, Any]:
-    """Make every component that is not finished yet, then bundle.json, and have the loader open it."""
+    """Make every component that is not finished yet, then bundle.json."""
     workspace = open_workspace(out, overwrite=overwrite)
     progress.event("start", components=[each.name for each in plan.components])
     for note in plan.notes:
@@ -118,25 +114,11 @@ def write_plan(
         manifest = {"format": 1, **heading, **plan.describe(records), "files": files}
         if plan.notes:
             manifest["x-notes"] = plan.notes
-        workspace.write_manifest(manifest)
-        check(loader, workspace, list(files), progress)
-        workspace.publish(list(files))
+        workspace.publish(manifest, list(files))
     except OSError as error:
         raise unwritable(workspace.out, error) from error
     progress.event("done", out=str(workspace.out))
     return manifest
-
-
-def check(loader: Loader, workspace: Workspace, files: list[str], progress: Progress) -> None:
-    """Have the loader open the bundle; what it does not take is made again by the next attempt."""
-    values = {file: workspace.values_path(file) for file in files}
-    try:
-        present = {file: path for file, path in values.items() if path.is_file()}
-        loader.check(workspace.folder, present, progress)
-    except ExportError:
-        for file in files:
-            workspace.drop(file)
-        raise
 
 
 def make(
@@ -165,8 +147,7 @@ def make(
     try:
         if component.trace is not None:
             report("loading")
-            values = workspace.values_path(component.file)
-            record = {"blocks": write_trace(component.trace(), partial, report, values)}
+            record = {"blocks": write_trace(component.trace(), partial, report)}
         else:
             report("writing")
             record = component.write(partial)

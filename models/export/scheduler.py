@@ -80,7 +80,7 @@ def describe_scheduler(
         raise ExportError(
             "CHECKPOINT_UNSUPPORTED",
             f"The scheduler predicts {config['prediction_type']!r}.",
-            received=config["prediction_type"],
+            found=config["prediction_type"],
             expected=", ".join(PREDICTIONS),
         )
     if kind == "DDIMScheduler":
@@ -106,7 +106,7 @@ def describe_scheduler(
     raise ExportError(
         "CHECKPOINT_UNSUPPORTED",
         f"The checkpoint's scheduler is {kind or 'nameless'}, which the exporter does not know.",
-        received=kind,
+        found=kind,
         expected="FlowMatchEulerDiscreteScheduler, FlowMatchHeunDiscreteScheduler, DDIMScheduler, "
         "DPMSolverMultistepScheduler, UniPCMultistepScheduler or HeunDiscreteScheduler",
     )

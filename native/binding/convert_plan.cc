@@ -266,6 +266,7 @@ LoadOptions loadOptions(const Napi::Object& options) {
   });
   result.outputChannels = static_cast<int64_t>(number(options, "outputChannels", 0));
   result.allowAllOperators = flag(options, "allowAllOperators", false);
+  result.identity = optionalText(options, "identity").value_or("");
   if (!isAbsent(options.Get("fuse"))) {
     result.fuse =
         each<std::string>(list(options, "fuse"), [](const Napi::Value& kind) { return kind.ToString().Utf8Value(); });
@@ -279,6 +280,7 @@ Component::Options componentOptions(const Napi::Object& options) {
   result.device = device(options);
   result.dtype = dtypeNamed(options.Env(), text(options, "dtype"));
   result.allowAllOperators = flag(options, "allowAllOperators", false);
+  result.identity = optionalText(options, "identity").value_or("");
   return result;
 }
 

@@ -13,7 +13,7 @@ namespace dg::binding {
 class NativeComponent : public Napi::ObjectWrap<NativeComponent> {
  public:
   static Napi::Function define(Napi::Env env);
-  // loadComponent({ file, device, dtype, allowAllOperators }): promise of a NativeComponent
+  // loadComponent({ file, device, dtype, allowAllOperators, identity }): promise of a NativeComponent
   static Napi::Value load(const Napi::CallbackInfo& info);
 
   explicit NativeComponent(const Napi::CallbackInfo& info);

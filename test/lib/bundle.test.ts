@@ -1,11 +1,27 @@
-import { cp, mkdir, mkdtemp, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  appendFile,
+  cp,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  symlink,
+  truncate,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 
 import { openBundle } from '../../lib/bundle';
 /* eslint-disable @typescript-eslint/no-explicit-any -- tests break the manifest in ways its type forbids */
+import { loadComponent, loadSealedComponent } from '../../lib/model/component';
 import { packageRoot } from '../../lib/files/packageRoot';
 
 const embedded = join(packageRoot(), 'models', 'embedded');
@@ -142,5 +158,74 @@ describe('openBundle', () => {
       name: 'AbortError',
       cause: reason,
     });
+  });
+
+  test("8. a pipe, a device, a folder in bundle.json's place or a file's: an error, and nobody waits", async () => {
+    const transformer = join(folder, 'transformer.pt');
+    await rm(transformer);
+    execFileSync('mkfifo', [transformer]);
+    await expect(openBundle(folder)).rejects.toEqual(fails('BUNDLE_INVALID', /not a regular file/));
+    const manifest = join(folder, 'bundle.json');
+    await rm(manifest);
+    execFileSync('mkfifo', [manifest]);
+    await expect(openBundle(folder)).rejects.toEqual(fails('BUNDLE_NOT_FOUND', /not a regular file/));
+    await rm(manifest);
+    await symlink('/dev/zero', manifest);
+    await expect(openBundle(folder)).rejects.toEqual(fails('BUNDLE_NOT_FOUND', /link out of the folder/));
+    await rm(manifest);
+    await mkdir(manifest);
+    await expect(openBundle(folder)).rejects.toEqual(fails('BUNDLE_NOT_FOUND', /not a regular file/));
+    // The native side by itself.
+    await expect(loadComponent(transformer)).rejects.toEqual(fails('MODEL_UNREADABLE', /no regular file/));
+    await expect(loadComponent('/dev/zero')).rejects.toEqual(fails('MODEL_UNREADABLE', /no regular file/));
+  });
+
+  test('9. a bundle.json that is a link out of the folder', async () => {
+    const outside = await mkdtemp(join(tmpdir(), 'outside-'));
+    await cp(join(folder, 'bundle.json'), join(outside, 'bundle.json'));
+    await rm(join(folder, 'bundle.json'));
+    await symlink(join(outside, 'bundle.json'), join(folder, 'bundle.json'));
+    await expect(openBundle(folder)).rejects.toEqual(fails('BUNDLE_NOT_FOUND', /link out of the folder/));
+    await rm(outside, { recursive: true });
+  });
+
+  test('10. a snapshot in the cache of Hugging Face: its links lead to blobs named after their checksums', async () => {
+    const cache = await mkdtemp(join(tmpdir(), 'cache-'));
+    const snapshot = join(cache, 'snapshots', '0a1b', 'dit');
+    await mkdir(join(cache, 'blobs'));
+    await mkdir(snapshot, { recursive: true });
+    const blobs = new Map<string, string>();
+    for (const file of await readdir(folder)) {
+      const bytes = await readFile(join(folder, file));
+      const hash = file.endsWith('.pt') ? createHash('sha256') : createHash('sha1').update(`blob ${bytes.length}\0`);
+      const blob = join(cache, 'blobs', hash.update(bytes).digest('hex'));
+      blobs.set(file, blob);
+      await writeFile(blob, bytes);
+      await symlink(relative(snapshot, blob), join(snapshot, file));
+    }
+    const bundle = await openBundle(snapshot);
+    expect((await bundle.sealed('transformer.pt')).path).toBe(blobs.get('transformer.pt'));
+    await appendFile(blobs.get('bundle.json')!, ' ');
+    await expect(openBundle(snapshot)).rejects.toEqual(fails('BUNDLE_CHECKSUM', /named after its checksum/));
+    await rm(cache, { recursive: true });
+  });
+
+  test('11. what was compared is what is loaded', async () => {
+    const bundle = await openBundle(folder);
+    const path = join(folder, 'classifier.pt');
+    const sealed = await bundle.sealed('classifier.pt');
+    // Touched, but the same: compared again, and what is read next is the file as it is now.
+    await utimes(path, new Date(0), new Date(0));
+    const touched = await bundle.sealed('classifier.pt');
+    expect(touched.identity).not.toBe(sealed.identity);
+    await using component = await loadSealedComponent(touched, { device: 'cpu' });
+    expect(component.size.parameters).toBeGreaterThan(0);
+    // Another file in its place.
+    await rename(join(folder, 'transformer.pt'), path);
+    await expect(loadSealedComponent(touched, { device: 'cpu' })).rejects.toEqual(
+      fails('MODEL_UNREADABLE', /no longer the file whose checksum was compared/),
+    );
+    await expect(bundle.sealed('classifier.pt')).rejects.toEqual(fails('BUNDLE_CHECKSUM', /altered|truncated/));
+    await expect(bundle.read('classifier.pt')).rejects.toEqual(fails('BUNDLE_CHECKSUM', /altered|truncated/));
   });
 });

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "native/core/graph/archive.h"
+#include "native/core/archive/open.h"
 #include "native/core/graph/flatten.h"
 #include "native/core/graph/precision.h"
 #include "native/core/graph/program.h"

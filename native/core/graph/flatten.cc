@@ -16,7 +16,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "native/core/graph/audit.h"
+#include "native/core/archive/audit.h"
 #include "native/core/error.h"
 #include "native/core/graph/naming.h"
 #include "native/core/hooks/tap.h"
@@ -31,6 +31,9 @@ using torch::jit::Value;
 using torch::jit::WithInsertPoint;
 namespace prim = c10::prim;
 namespace attr = c10::attr;
+
+// A hundred times the largest model's. Ten functions that call each other twice are a thousand calls, and so on.
+constexpr int64_t kMostNodes = 1'000'000;
 
 const auto attention = c10::Symbol::fromQualString("aten::scaled_dot_product_attention");
 
@@ -75,6 +78,8 @@ class Flattener {
   }
 
   void visit(Node* node, const std::string& path) {
+    if (++visited_ > kMostNodes)
+      throw Error("MODEL_UNREADABLE", "The program is larger than any model's, with its calls written out.");
     for (Block* inner : node->blocks()) inlineCalls(inner, path);
     if (node->kind() == attention) tapAttention(node, path);
     if (node->kind() != prim::CallMethod && node->kind() != prim::CallFunction) return;
@@ -220,6 +225,7 @@ class Flattener {
   std::shared_ptr<Graph> graph_;
   std::vector<Site>& sites_;
   std::map<std::string, int64_t> attentions_;
+  int64_t visited_ = 0;
   std::unordered_map<std::string, Value*> constants_;
 };
 
@@ -269,6 +275,13 @@ FlatModel flattenCalls(const torch::jit::Module& module, bool allowAllOperators,
                        std::vector<std::string>& calledPaths) {
   FlatModel flat;
   flat.code = module._ivalue()->compilation_unit();
+  // Calls inside a fork are calls like others.
+  for (auto* function : flat.code->get_functions()) {
+    if (auto* graphFunction = torch::jit::tryToGraphFunction(*function)) {
+      auto graph = graphFunction->graph();
+      torch::jit::InlineForkWait(graph);
+    }
+  }
   const auto method = module.find_method("forward");
   if (!method) throw Error("NOT_A_TRANSFORMER", "The TorchScript module has no forward method.");
   flat.graph = torch::jit::toGraphFunction(method->function()).graph()->copy();

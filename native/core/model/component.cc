@@ -3,7 +3,7 @@
 #include <ATen/Functions.h>
 #include <c10/core/InferenceMode.h>
 
-#include "native/core/graph/archive.h"
+#include "native/core/archive/open.h"
 #include "native/core/device/device.h"
 #include "native/core/error.h"
 #include "native/core/graph/flatten.h"
@@ -37,7 +37,7 @@ std::unique_ptr<Component> Component::load(const Options& options) {
   const at::NoGradGuard noGrad;
   auto component = std::make_unique<Component>();
   component->options_ = options;
-  auto module = openArchive(options.file, options.allowAllOperators);
+  auto module = openArchive(options.file, options.allowAllOperators, options.identity);
   try {
     component->size_ = moveWeights(module, options.device, options.dtype);
     auto flat = flattenPlain(module, options.device, options.allowAllOperators);

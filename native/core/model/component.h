@@ -21,6 +21,7 @@ class Component {
     at::Device device = at::kCPU;
     at::ScalarType dtype = at::kFloat;  // of floating-point weights and activations
     bool allowAllOperators = false;
+    std::string identity;  // of the file, see archive/file.h
   };
 
   // Throws MODEL_UNREADABLE, OPERATOR_REFUSED, DEVICE_UNAVAILABLE, OUT_OF_MEMORY.

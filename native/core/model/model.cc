@@ -2,7 +2,7 @@
 
 #include <ATen/Functions.h>
 
-#include "native/core/graph/archive.h"
+#include "native/core/archive/open.h"
 #include "native/core/device/device.h"
 #include "native/core/error.h"
 #include "native/core/device/memory.h"
@@ -48,7 +48,7 @@ std::unique_ptr<Model> Model::load(const LoadOptions& options) {
   model->options_ = options;
   model->latent_ = indexOfRole(options.inputs, "latent");
   model->timestep_ = indexOfRole(options.inputs, "timestep");
-  auto module = openArchive(options.file, options.allowAllOperators);
+  auto module = openArchive(options.file, options.allowAllOperators, options.identity);
   try {
     const auto size = moveWeights(module, options.device, options.dtype);
     model->parameters_ = size.parameters;

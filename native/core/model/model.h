@@ -33,6 +33,7 @@ struct LoadOptions {
   std::vector<BlockPattern> blocks;
   int64_t outputChannels = 0;  // the first channels of the output are the prediction; 0: all
   bool allowAllOperators = false;
+  std::string identity;  // of the file, see archive/file.h
   std::optional<std::vector<std::string>> fuse;  // chains of operators that become one, by name; none: what gains
 };
 

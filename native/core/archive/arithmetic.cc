@@ -1,0 +1,80 @@
+#include "native/core/archive/arithmetic.h"
+
+#include <torch/csrc/jit/runtime/operator.h>
+
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace dg {
+namespace {
+
+using torch::jit::Operation;
+using torch::jit::Operator;
+using torch::jit::Stack;
+
+constexpr size_t kMostText = 1 << 20;
+
+bool isDivision(const c10::FunctionSchema& schema) {
+  const auto& name = schema.name();
+  const auto& overload = schema.overload_name();
+  return (name == "aten::floordiv" || name == "aten::remainder" || name == "aten::divmod") &&
+         (overload == "int" || overload.empty());
+}
+
+bool givesText(const c10::FunctionSchema& schema) {
+  return schema.returns().size() == 1 && schema.returns()[0].type()->kind() == c10::TypeKind::StringType;
+}
+
+Operation checkedDivision(Operation divide) {
+  return [divide = std::move(divide)](Stack& stack) mutable {
+    const auto& dividend = stack[stack.size() - 2];
+    const auto& divisor = stack[stack.size() - 1];
+    if (dividend.isInt() && divisor.isInt()) {
+      TORCH_CHECK(divisor.toInt() != 0, "division by zero");
+      TORCH_CHECK(divisor.toInt() != -1 || dividend.toInt() != std::numeric_limits<int64_t>::min(),
+                  "the quotient of two whole numbers is too large");
+    }
+    divide(stack);
+  };
+}
+
+Operation boundedText(Operation write) {
+  return [write = std::move(write)](Stack& stack) mutable {
+    write(stack);
+    TORCH_CHECK(stack.back().toStringRef().size() <= kMostText, "a text is longer than ", kMostText, " characters");
+  };
+}
+
+}  // namespace
+
+void guardArithmetic() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    // Kept: nothing may point to them, but nobody says so.
+    static auto* replaced = new std::vector<std::shared_ptr<Operator>>;
+    for (const char* name :
+         {"aten::floordiv", "aten::remainder", "aten::divmod", "aten::add", "aten::format", "aten::percentFormat"}) {
+      const auto found = torch::jit::getAllOperatorsFor(c10::Symbol::fromQualString(name));
+      for (const auto& each : found) torch::jit::deregisterOperator(each->schema());
+      // All of them in their order, since the first that fits is taken.
+      for (const auto& each : found) {
+        replaced->push_back(each);
+        const auto& schema = each->schema();
+        if (isDivision(schema) || givesText(schema)) {
+          auto operation =
+              isDivision(schema) ? checkedDivision(each->getOperation()) : boundedText(each->getOperation());
+          torch::jit::registerOperator(
+              Operator(c10::toString(schema), std::move(operation), each->aliasAnalysisKind()));
+        } else {
+          torch::jit::registerOperator(Operator(*each));
+        }
+      }
+    }
+  });
+}
+
+}  // namespace dg
