@@ -91,6 +91,7 @@ export {
   type ZeroEdit,
 } from './guidance';
 export { readMetadata, readPlan, type PictureMetadata } from './call/metadata';
+export { encodePng, type PngPicture, type Raster } from './image/png';
 export type { FusionKind, MemoryStatistics, NativeExecution, PlanAdjustment, PlanEdit, Site, Tap } from './native';
 export type { ActivationOptions, DumpOptions, QuantisationOptions } from './activations/options';
 export type { ForwardOptions, Hook } from './request/forwardOptions';

@@ -1,9 +1,12 @@
 /** `detail-guidance/evaluation`: pictures against reference pictures, and what an intervention changes. */
 export type { Estimate } from './bootstrap';
 export type { Comparison, Difference } from './comparison';
+export { drawSheet } from './drawing';
 export { evaluate, type EvaluationResult, type SettingResult } from './evaluate';
 export type { BandChange, Intervention, InterventionResult } from './interventionChange';
 export type { InterventionOptions } from './interventionOptions';
+export { drawLineChart, type LineChart } from '../image/lineChart';
+export type { Sheet, SheetColumn, SheetRow } from '../image/sheet';
 export { runInterventions } from './interventions';
 export { distanceNames } from './naming';
 export type { NetworkOptions, NetworkRecord } from './network';

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, readFile, readdir, rm, symlink } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
 
@@ -79,6 +79,29 @@ test('plan.cjs works from CommonJS and shows the window', async () => {
   expect(stdout).toMatch(/^conditional +0\.0 +0\.0( +-0\.3){6} +0\.0 +0\.0 +detail-deficient \(layer/m);
   expect(stdout).toMatch(/^unconditional +-1\.0/m);
 }, 120_000);
+
+test('sweep.js writes its table, its plot and its contact sheet', async () => {
+  const script = await readFile(join(root, 'examples', 'benchmark', 'sweep.js'), 'utf8');
+  expect(script.trimEnd().split('\n')).toHaveLength(30);
+  await writeFile(join(folder, 'sweep.js'), script);
+  expect(await node('sweep.js')).toEqual({ code: 0, stdout: '', stderr: '' });
+  const rows = (await readFile(join(folder, 'sweep.csv'), 'utf8')).split('\n');
+  expect(rows[0]).toBe('layer,scale,texture');
+  expect(rows.slice(1).map((row) => row.split(',').slice(0, 2).join(' at '))).toEqual(
+    [1, 4, 7].flatMap((layer) => [0, 0.25, 0.5, 1].map((scale) => `${layer} at ${scale}`)),
+  );
+  // Without a scale the layer does not matter.
+  expect(new Set([1, 5, 9].map((row) => rows[row]!.split(',')[2])).size).toBe(1);
+  const plot = decodePng(await readFile(join(folder, 'sweep.png')));
+  expect([plot.width, plot.height, plot.channels]).toEqual([1440, 840, 3]);
+  expect([...plot.pixels.subarray(0, 3)]).toEqual([255, 255, 255]);
+  const colours = new Set<number>();
+  for (let at = 0; at < plot.pixels.length; at += 3)
+    colours.add((plot.pixels[at]! << 16) | (plot.pixels[at + 1]! << 8) | plot.pixels[at + 2]!);
+  for (const line of [0x0072b2, 0xd55e00, 0x009e73]) expect(colours.has(line)).toBe(true);
+  const sheet = decodePng(await readFile(join(folder, 'sheet.png')));
+  expect(sheet.width).toBeGreaterThan(4 * 2 * 84);
+}, 180_000);
 
 /** Starts server.js on a free port, says where it listens, and stops it as a supervisor does. */
 async function withServer(use: (url: string) => Promise<void>): Promise<void> {
