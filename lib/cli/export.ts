@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Writable } from 'node:stream';
 
 import { Command, Option } from 'commander';
 
@@ -11,6 +12,7 @@ import { invalid } from '../validation/invalid';
 import { packageRoot } from '../files/packageRoot';
 import { setup } from '../files/setup';
 
+import { compareWithSource } from './compareWithSource';
 import { printJson } from './failure';
 import { interruptible } from './interrupt';
 import { startProgress, type Progress } from './progress';
@@ -33,8 +35,9 @@ type ExportEvent =
   | { event: 'start'; components: string[] }
   | { event: 'component'; name: string; state: string; index: number; total: number }
   | { event: 'warning'; message: string }
+  | { event: 'check'; folder: string; values: Record<string, string> }
   | { event: 'done'; out: string }
-  | { event: 'error'; code: string; message: string; found?: unknown; expected?: string };
+  | { event: 'error'; code: string; message: string; received?: unknown; expected?: string };
 
 interface Outcome {
   out: string;
@@ -88,7 +91,7 @@ function exporterArguments(flags: ExportFlags): string[] {
     '--licence': flags.licence,
   };
   const given = Object.entries(values).flatMap(([flag, value]) => (value === undefined ? [] : [flag, value]));
-  return [...given, ...(flags.overwrite ? ['--overwrite'] : []), '--progress', 'json'];
+  return [...given, ...(flags.overwrite ? ['--overwrite'] : []), '--progress', 'json', '--ask-parent'];
 }
 
 /** Runs it to its end and shows its progress; an error event is thrown as the DetailGuidanceError it describes. */
@@ -96,8 +99,10 @@ async function runExporter(python: string, args: string[], signal: AbortSignal):
   const child = spawn(python, ['-m', 'models.export', ...args], {
     cwd: packageRoot(),
     env: { ...process.env, PYTHONDONTWRITEBYTECODE: '1' },
-    stdio: ['ignore', 'ignore', 'pipe'],
+    stdio: ['pipe', 'ignore', 'pipe'],
   });
+  // It may end before it is answered.
+  child.stdin.on('error', () => undefined);
   const stop = () => child.kill('SIGINT');
   signal.addEventListener('abort', stop);
   const outcome: Outcome = { out: '', warnings: [] };
@@ -113,7 +118,10 @@ async function runExporter(python: string, args: string[], signal: AbortSignal):
       const finished = event.state === 'done' || event.state === 'kept';
       progress?.update(event.index + (finished ? 1 : 0), `${event.name}: ${event.state}`);
     } else if (event.event === 'warning') outcome.warnings.push(event.message);
-    else if (event.event === 'done') outcome.out = event.out;
+    else if (event.event === 'check') {
+      progress?.update(Object.keys(event.values).length, 'opened by the loader');
+      void answer(child.stdin, event, signal);
+    } else if (event.event === 'done') outcome.out = event.out;
     else failure = errorOf(event);
   });
   try {
@@ -138,6 +146,22 @@ async function runExporter(python: string, args: string[], signal: AbortSignal):
   return outcome;
 }
 
+/** Opens the finished folder before it gets its name, and tells the exporter what came of it. */
+async function answer(
+  exporter: Writable,
+  { folder, values }: ExportEvent & { event: 'check' },
+  signal: AbortSignal,
+): Promise<void> {
+  let verdict: object = { ok: true };
+  try {
+    await compareWithSource(folder, values, signal);
+  } catch (error) {
+    const { code, message } = error as { code?: unknown; message?: unknown };
+    verdict = { ok: false, code: String(code), message: String(message ?? error) };
+  }
+  exporter.end(`${JSON.stringify(verdict)}\n`);
+}
+
 function parseEvent(line: string): ExportEvent | null {
   try {
     const value: unknown = JSON.parse(line);
@@ -147,7 +171,7 @@ function parseEvent(line: string): ExportEvent | null {
   }
 }
 
-function errorOf({ code, message, found: received, expected }: ExportEvent & { event: 'error' }): DetailGuidanceError {
+function errorOf({ code, message, received, expected }: ExportEvent & { event: 'error' }): DetailGuidanceError {
   const known = errorCodes.find((each) => each === code) ?? ('EXPORT_FAILED' satisfies ErrorCode);
   return new DetailGuidanceError(known, message, {
     ...(received === undefined ? {} : { received }),

@@ -51,6 +51,11 @@ def arguments(values: list[str] | None = None) -> argparse.Namespace:
         default="text",
         help="how to tell on stderr what is done (default: text)",
     )
+    parser.add_argument(
+        "--ask-parent",
+        action="store_true",
+        help="have the program that started this open the bundle before it gets its name (loader.py)",
+    )
     options = parser.parse_args(values)
     if options.source is None and options.adapter is None:
         parser.error("one of --from and --adapter is needed")
@@ -80,6 +85,7 @@ def work(options: argparse.Namespace, progress: Progress) -> None:
     # They take seconds; a wrong command line is told at once.
     quiet()
     from models.export.adapter import export_adapter
+    from models.export.loader import Loader, ParentLoader
     from models.export.run import export
     from models.export.source import open_source
 
@@ -89,6 +95,7 @@ def work(options: argparse.Namespace, progress: Progress) -> None:
         "licence_text": options.licence,
         "overwrite": options.overwrite,
         "progress": progress,
+        "loader": ParentLoader() if options.ask_parent else Loader(),
     }
     if options.adapter is not None:
         export_adapter(options.adapter, options.out, source=options.source, **common)

@@ -19,6 +19,7 @@ from models.export.checkpoint import fingerprint_of
 from models.export.dtypes import DTYPES
 from models.export.errors import ExportError
 from models.export.family import Component, Plan
+from models.export.loader import Loader
 from models.export.progress import Progress, Silent
 from models.export.run import write_plan
 from models.export.trace import Traceable
@@ -52,6 +53,7 @@ def export_adapter(
     licence_text: str | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
+    loader: Loader | None = None,
 ) -> dict[str, Any]:
     """Write the bundle of what `file` describes; `source` (--from) is passed on to it as it is.
 
@@ -95,6 +97,7 @@ def export_adapter(
         facts=[dtype],
         overwrite=overwrite,
         progress=progress or Silent(),
+        loader=loader or Loader(),
     )
 
 
@@ -109,9 +112,9 @@ def call(file: Path, source: str | None, dtype: torch.dtype) -> Adapter:
     if not file.is_file() or spec is None or spec.loader is None:
         raise ExportError(
             "BAD_OPTION",
-            f"There is no adapter {file}; a Python file with a function adapter(source, dtype) would "
-            "be right.",
-            found=str(file),
+            f"--adapter: expected a Python file with a function adapter(source, dtype), received {file}, "
+            "which is not there.",
+            received=str(file),
             expected="a .py file",
         )
     module = importlib.util.module_from_spec(spec)
@@ -124,9 +127,9 @@ def call(file: Path, source: str | None, dtype: torch.dtype) -> Adapter:
         what = f"returns a {type(made).__name__}" if callable(make) else "is not there"
         raise ExportError(
             "BAD_OPTION",
-            f"The function adapter(source, dtype) of {file} {what}; an Adapter of "
-            "models.export.adapter would be right.",
-            found=str(file),
+            f"{file}: expected a function adapter(source, dtype) that returns an Adapter of "
+            f"models.export.adapter; it {what}.",
+            received=str(file),
             expected="def adapter(source, dtype) -> Adapter",
         )
     return made

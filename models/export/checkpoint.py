@@ -54,7 +54,7 @@ class Checkpoint:
                 "CHECKPOINT_INCOMPLETE",
                 f"The checkpoint {self.name} has no {component}, without which its pipeline "
                 f"({self.pipeline_class}) makes no pictures.",
-                found=sorted(key for key in self.index if self.has(key)),
+                received=sorted(key for key in self.index if self.has(key)),
                 expected=f"a model_index.json that names {component}, and its folder",
             )
         if not (self.folder / component).is_dir():
@@ -62,7 +62,7 @@ class Checkpoint:
                 "CHECKPOINT_INCOMPLETE",
                 f"model_index.json of {self.name} names {component}, but there is no folder of that "
                 "name. Download it too, or set it to [null, null] where the pipeline can do without.",
-                found=sorted(path.name for path in self.folder.iterdir()),
+                received=sorted(path.name for path in self.folder.iterdir()),
                 expected=f"the folder {component}",
             )
 
@@ -81,7 +81,7 @@ class Checkpoint:
                 "CHECKPOINT_UNSUPPORTED",
                 f"The {component} of {self.name} is a {name} of {library}, which this Python does not "
                 f"have ({error}).",
-                found=[library, name],
+                received=[library, name],
                 expected="a class of diffusers or transformers",
             ) from error
 
@@ -133,7 +133,7 @@ class Checkpoint:
             raise ExportError(
                 "CHECKPOINT_DAMAGED",
                 f"{self.label(component)} cannot be read: {last_line(error)}",
-                found=str(self.folder / component),
+                received=str(self.folder / component),
                 expected="the folder as it was published",
             ) from error
         scales = Float8Scales(names, self.read_of(component), self.label(component))

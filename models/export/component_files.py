@@ -70,7 +70,7 @@ class ComponentFiles:
             raise ExportError(
                 "CHECKPOINT_INCOMPLETE",
                 f"{self.label} has no weights in {self.folder}.",
-                found=sorted(path.name for path in self.folder.iterdir()),
+                received=sorted(path.name for path in self.folder.iterdir()),
                 expected="a .safetensors file",
             )
         if self.index_of_shards is None:
@@ -80,7 +80,7 @@ class ComponentFiles:
             raise ExportError(
                 "CHECKPOINT_INCOMPLETE",
                 f"{self.label} lacks {', '.join(missing)}, which {self.index_of_shards.name} names.",
-                found=present,
+                received=present,
                 expected="every shard",
             )
         for path in self.read:
@@ -95,7 +95,7 @@ class ComponentFiles:
         raise ExportError(
             "CHECKPOINT_INCOMPLETE",
             f"{self.label} is in several files, and {place}, which says what is in which, is missing.",
-            found=[path.name for path in shards],
+            received=[path.name for path in shards],
             expected=place,
         )
 

@@ -1,4 +1,4 @@
-"""What an export fails with: a stable code of lib/errors.ts and a sentence that says what would be right."""
+"""What an export fails with: a stable code of lib/validation/errors.ts, and a sentence with what was expected."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ class ExportError(RuntimeError):
     """`code` is one of: BAD_OPTION, CHECKPOINT_NOT_FOUND, CHECKPOINT_UNSUPPORTED, CHECKPOINT_INCOMPLETE,
     CHECKPOINT_DAMAGED, OUTPUT_UNWRITABLE, OUT_OF_MEMORY, EXPORT_FAILED; docs/errors.md explains them."""
 
-    def __init__(self, code: str, message: str, *, found: Any = None, expected: str | None = None):
+    def __init__(
+        self, code: str, message: str, *, received: Any = None, expected: str | None = None
+    ):
         super().__init__(message)
         self.code = code
-        self.found = found
+        self.received = received
         self.expected = expected
 
     def as_json(self) -> dict[str, Any]:
         content = {"code": self.code, "message": str(self)}
-        if self.found is not None:
-            content["found"] = self.found
+        if self.received is not None:
+            content["received"] = self.received
         if self.expected is not None:
             content["expected"] = self.expected
         return content
@@ -38,7 +40,7 @@ def unwritable(place: Path, error: OSError) -> ExportError:
     reason = reasons.get(error.errno or 0, error.strerror or str(error))
     return ExportError(
         "OUTPUT_UNWRITABLE",
-        f"{place} cannot be written: {reason}; a folder with enough room would be right.",
-        found=str(place),
+        f"{place} cannot be written: {reason}. Expected a folder that can be written, with room for the weights twice.",
+        received=str(place),
         expected="a folder that can be written, with room for the weights twice",
     )

@@ -72,9 +72,9 @@ class Float8Scales:
         else:
             raise ExportError(
                 "CHECKPOINT_UNSUPPORTED",
-                f"{self.label}: {self.scales[name]} has the shape {list(scale.shape)} for a weight of "
-                f"{list(weight.shape)}; one scale, or one for each row, would be right.",
-                found=list(scale.shape),
+                f"{self.label}: {self.scales[name]}: expected one scale, or one for each of {len(weight)} rows, "
+                f"received the shape {list(scale.shape)}.",
+                received=list(scale.shape),
                 expected=f"[] or [{len(weight)}]",
             )
         return weight.float().mul_(scale).to(dtype)

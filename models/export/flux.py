@@ -91,7 +91,7 @@ def plan(checkpoint: Checkpoint, dtype: str) -> Plan:
             f"The transformer of {checkpoint.name} takes {channels} channels of latent, its VAE has "
             f"{checkpoint.config('vae')['latent_channels']}: a variant (Fill, Control, Kontext …) whose "
             "further inputs the exporter does not know.",
-            found=channels,
+            received=channels,
             expected="FLUX.1 dev or schnell, or a fine-tune of them",
         )
     schedule = describe_scheduler(checkpoint.config("scheduler"), timestep_scale=1, trailing=True)

@@ -15,17 +15,20 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text())
     except FileNotFoundError as error:
         raise ExportError(
-            "CHECKPOINT_INCOMPLETE", f"{path} is missing.", found=str(path), expected="that file"
+            "CHECKPOINT_INCOMPLETE", f"{path} is missing.", received=str(path), expected="that file"
         ) from error
     except ValueError as error:
         raise ExportError(
-            "CHECKPOINT_DAMAGED", f"{path} is not JSON: {error}.", found=str(path), expected="JSON"
+            "CHECKPOINT_DAMAGED",
+            f"{path} is not JSON: {error}.",
+            received=str(path),
+            expected="JSON",
         ) from error
     if not isinstance(content, dict):
         raise ExportError(
             "CHECKPOINT_DAMAGED",
-            f"{path} holds a {type(content).__name__}; a JSON object would be right.",
-            found=str(path),
+            f"{path}: expected a JSON object, received a {type(content).__name__}.",
+            received=str(path),
             expected="a JSON object",
         )
     return content

@@ -9,9 +9,11 @@ from typing import Any, TextIO
 
 STATES = {
     "loading": "reads",
+    "evaluating": "evaluates",
     "tracing": "traces",
     "checking": "checks",
     "writing": "writes",
+    "reading back": "reads back",
     "done": "wrote",
     "kept": "kept",
 }
@@ -19,7 +21,8 @@ STATES = {
 
 class Progress:
     """Events: start (components), component (name, state, index, total, and bytes when done or kept),
-    warning (message), done (out), error (code, message, found, expected). `seconds` since the start."""
+    warning (message), check (folder, values) when the loader is asked, done (out), error (code, message,
+    received, expected). `seconds` since the start."""
 
     def __init__(self, *, json_lines: bool = False, stream: TextIO | None = None) -> None:
         self.json_lines = json_lines
@@ -42,6 +45,8 @@ class Progress:
             return f"{seconds:8.1f} s  {place} {STATES[details['state']]} {details['name']}{size}"
         if kind == "start":
             return f"{seconds:8.1f} s  exports {', '.join(details['components'])}"
+        if kind == "check":
+            return f"{seconds:8.1f} s  the loader opens it"
         if kind == "done":
             return f"{seconds:8.1f} s  {details['out']}"
         prefix = details.get("code", "warning")

@@ -17,13 +17,14 @@ from models.export import licence
 from models.export.checkpoint import Checkpoint
 from models.export.errors import ExportError, unwritable
 from models.export.family import Component, Plan
+from models.export.loader import Loader
 from models.export.progress import Progress, Silent
 from models.export.trace import write_trace
 from models.export.workspace import Workspace, open_workspace
 
 FAMILIES = ("sd3", "flux", "dit", "pixart", "wan")
 # Part of every fingerprint: a file made by another version of this exporter is made again.
-VERSION = 1
+VERSION = 2
 
 
 def family_of(checkpoint: Checkpoint) -> ModuleType:
@@ -35,10 +36,10 @@ def family_of(checkpoint: Checkpoint) -> ModuleType:
     known = ", ".join(family.PIPELINES[0] for family in families)
     raise ExportError(
         "CHECKPOINT_UNSUPPORTED",
-        f"The checkpoint {checkpoint.name} is a {checkpoint.pipeline_class}, which the exporter does "
-        f"not know; {known} and their variants would be right, or an adapter of your own "
+        f"{checkpoint.name}: expected a pipeline that the exporter knows ({known}, and their variants), "
+        f"received a {checkpoint.pipeline_class}; for others write an adapter of your own "
         "(docs/export.md).",
-        found=checkpoint.pipeline_class,
+        received=checkpoint.pipeline_class,
         expected=known,
     )
 
@@ -52,6 +53,7 @@ def export(
     licence_text: str | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
+    loader: Loader | None = None,
 ) -> dict[str, Any]:
     """Write the bundle `out` of a diffusers checkpoint and return bundle.json's content.
 
@@ -85,6 +87,7 @@ def export(
         facts=[dtype],
         overwrite=overwrite,
         progress=progress or Silent(),
+        loader=loader or Loader(),
     )
 
 
@@ -97,8 +100,9 @@ def write_plan(
     facts: list[Any],
     overwrite: bool,
     progress: Progress,
+    loader: Loader,
 ) -> dict[str, Any]:
-    """Make every component that is not finished yet, then bundle.json."""
+    """Make every component that is not finished yet, then bundle.json, and have the loader open it."""
     workspace = open_workspace(out, overwrite=overwrite)
     progress.event("start", components=[each.name for each in plan.components])
     for note in plan.notes:
@@ -114,11 +118,25 @@ def write_plan(
         manifest = {"format": 1, **heading, **plan.describe(records), "files": files}
         if plan.notes:
             manifest["x-notes"] = plan.notes
-        workspace.publish(manifest, list(files))
+        workspace.write_manifest(manifest)
+        check(loader, workspace, list(files), progress)
+        workspace.publish(list(files))
     except OSError as error:
         raise unwritable(workspace.out, error) from error
     progress.event("done", out=str(workspace.out))
     return manifest
+
+
+def check(loader: Loader, workspace: Workspace, files: list[str], progress: Progress) -> None:
+    """Have the loader open the bundle; what it does not take is made again by the next attempt."""
+    values = {file: workspace.values_path(file) for file in files}
+    try:
+        present = {file: path for file, path in values.items() if path.is_file()}
+        loader.check(workspace.folder, present, progress)
+    except ExportError:
+        for file in files:
+            workspace.drop(file)
+        raise
 
 
 def make(
@@ -147,7 +165,8 @@ def make(
     try:
         if component.trace is not None:
             report("loading")
-            record = {"blocks": write_trace(component.trace(), partial, report)}
+            values = workspace.values_path(component.file)
+            record = {"blocks": write_trace(component.trace(), partial, report, values)}
         else:
             report("writing")
             record = component.write(partial)

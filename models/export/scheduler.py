@@ -80,7 +80,7 @@ def describe_scheduler(
         raise ExportError(
             "CHECKPOINT_UNSUPPORTED",
             f"The scheduler predicts {config['prediction_type']!r}.",
-            found=config["prediction_type"],
+            received=config["prediction_type"],
             expected=", ".join(PREDICTIONS),
         )
     if kind == "DDIMScheduler":
@@ -106,7 +106,7 @@ def describe_scheduler(
     raise ExportError(
         "CHECKPOINT_UNSUPPORTED",
         f"The checkpoint's scheduler is {kind or 'nameless'}, which the exporter does not know.",
-        found=kind,
+        received=kind,
         expected="FlowMatchEulerDiscreteScheduler, FlowMatchHeunDiscreteScheduler, DDIMScheduler, "
         "DPMSolverMultistepScheduler, UniPCMultistepScheduler or HeunDiscreteScheduler",
     )

@@ -138,16 +138,16 @@ class SingleFile(Checkpoint):
                 "CHECKPOINT_INCOMPLETE",
                 f"{self.label(component)} ({self.file.name}) lacks weights: {error.args[0]}. Download it "
                 "again.",
-                found=sorted(names)[:5],
+                received=sorted(names)[:5],
                 expected=str(error.args[0]),
             ) from error
         except (LookupError, ValueError, RuntimeError, AttributeError, TypeError) as error:
             raise ExportError(
                 "CHECKPOINT_UNSUPPORTED",
                 f"diffusers does not find the {component}, a {kind.__name__}, in {self.file.name} "
-                f"({last_line(error)}); a file of the model whose configuration is in {self.folder} would "
-                "be right, or a folder as save_pretrained writes it.",
-                found=sorted(names)[:5],
+                f"({last_line(error)}). Expected a file of the model whose configuration is in {self.folder}, "
+                "or a folder as save_pretrained writes it.",
+                received=sorted(names)[:5],
                 expected=f"the weights of a {kind.__name__}",
             ) from error
         return renamed, names - read.taken

@@ -32,8 +32,8 @@ def open_source(
         if config is None:
             raise ExportError(
                 "BAD_OPTION",
-                f"{place} has weights alone; --config with a folder that has the configurations and "
-                "the tokenizers of the same model would be right.",
+                f"{place} has weights alone: expected --config with a folder that has the configurations "
+                "and the tokenizers of the same model, received none.",
                 expected="--config FOLDER",
             )
         return SingleFile(place, open_source(str(config)).folder)
@@ -41,7 +41,7 @@ def open_source(
         raise ExportError(
             "CHECKPOINT_NOT_FOUND",
             f"There is no folder or file {source}, and it is no id of the hub (owner/name) either.",
-            found=source,
+            received=source,
             expected="a folder with a model_index.json, a .safetensors file, or owner/name",
         )
     return Checkpoint(download(source, revision), name=source)
@@ -57,11 +57,11 @@ def refuse_other_folders(folder: Path) -> None:
     what = "so it is no checkpoint of diffusers"
     if "config.json" in names:
         kind = read_json(folder / "config.json").get("_class_name", "one component")
-        what = f"but the {kind} of one alone; the folder of the whole pipeline would be right"
+        what = f"but the {kind} of one alone; name the folder of the whole pipeline"
     raise ExportError(
         "CHECKPOINT_NOT_FOUND",
         f"The folder {folder} has no model_index.json, {what}.",
-        found=names[:20],
+        received=names[:20],
         expected="a folder as save_pretrained writes it",
     )
 
@@ -76,6 +76,6 @@ def download(repository: str, revision: str | None) -> Path:
             "CHECKPOINT_NOT_FOUND",
             f"{repository} could not be downloaded: {last_line(error)} If it asks for a licence, "
             "accept it on its page and log in with `hf auth login`.",
-            found=repository,
+            received=repository,
             expected="an id of the hub that you have access to",
         ) from error

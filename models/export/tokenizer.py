@@ -33,7 +33,7 @@ def write_tokenizer(
         raise ExportError(
             "CHECKPOINT_DAMAGED",
             f"The {name} of {checkpoint.name} cannot be read as a fast tokenizer: {last_line(error)}",
-            found=[file.name for file in checkpoint.files(name)],
+            received=[file.name for file in checkpoint.files(name)],
             expected="tokenizer.json, or files that transformers converts",
         ) from error
     refuse_unfit(checkpoint, name, tokenizer, encoder)
@@ -67,14 +67,14 @@ def check_sentencepiece(checkpoint: Checkpoint, name: str) -> None:
             "EXPORT_FAILED",
             f"{model} cannot be read without the Python packages sentencepiece and protobuf ({error}); "
             "`pip install -r models/export/requirements.txt` installs what the exporter needs.",
-            found=str(error),
+            received=str(error),
             expected="sentencepiece and protobuf",
         ) from error
     except (RuntimeError, OSError) as error:
         raise ExportError(
             "CHECKPOINT_DAMAGED",
             f"{model} is no model of SentencePiece ({last_line(error)}). Download it again.",
-            found=str(model),
+            received=str(model),
             expected="spiece.model as it was published",
         ) from error
 
@@ -93,9 +93,9 @@ def refuse_unfit(
     def unfit(found: str, expected: str) -> ExportError:
         return ExportError(
             "CHECKPOINT_DAMAGED",
-            f"The {name} of {checkpoint.name} does not fit its encoder: {found}; {expected} would be "
-            "right.",
-            found=found,
+            f"The {name} of {checkpoint.name} does not fit its encoder: expected {expected}, "
+            f"{found}.",
+            received=found,
             expected=expected,
         )
 

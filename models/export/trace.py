@@ -20,11 +20,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from models.export.bundle import copy_archive
 from models.export.errors import ExportError
+from models.export.in_float32 import InFloat32
+from models.export.read_back import checksum, read_back, refuse_not_finite, values_of
+from models.export.readable_names import refuse_unreadable
 from models.export.streams import traced_streams
+from models.export.weights import owner, weights_of
 
 # Rows of a stand-in begin this far from each other in the shared numbers: odd, and no divisor of a
 # usual width, so that rows are no copies of each other.
@@ -74,21 +79,6 @@ class StandIns:
         return self.rows[scale]
 
 
-def weights_of(module: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers by their path; tied ones under every path, as one tensor."""
-    named = dict(module.named_parameters(remove_duplicate=False))
-    named.update(module.named_buffers(remove_duplicate=False))
-    return {name: tensor.detach() for name, tensor in named.items()}
-
-
-def owner(module: Any, path: str) -> tuple[Any, str]:
-    """The submodule that holds a tensor, and the tensor's name there."""
-    prefix, _, name = path.rpartition(".")
-    for part in prefix.split(".") if prefix else ():
-        module = getattr(module, part)
-    return module, name
-
-
 def put_stand_ins(module: nn.Module) -> StandIns:
     """Replace every floating weight by a stand-in; buffers keep their values, in float32."""
     stand_ins = StandIns()
@@ -112,15 +102,27 @@ def put_stand_ins(module: nn.Module) -> StandIns:
 
 @torch.no_grad()
 def write_trace(
-    subject: Traceable, path: Path, report: Callable[[str], None] = lambda state: None
+    subject: Traceable,
+    path: Path,
+    report: Callable[[str], None] = lambda state: None,
+    values: Path | None = None,
 ) -> list[dict[str, Any]]:
-    """Trace, check and write `subject`; returns its blocks with the streams in the trace's order.
+    """Trace, check, write and read back `subject`; returns its blocks with the streams in the trace's order.
 
-    The module's weights are replaced by stand-ins: it cannot be used afterwards. Raises ExportError
-    EXPORT_FAILED when the trace is wrong for one of `subject.others`.
+    values: a safetensors file for the inputs of the trace and what the source gives for them in float32,
+    `input.0`, …, `output.0`, …. The module's weights are replaced by stand-ins: it cannot be used
+    afterwards. Raises ExportError EXPORT_FAILED when the trace is wrong for one of `subject.others`, or
+    the file is not read back as it was written; CHECKPOINT_DAMAGED for weights that are not finite.
     """
     module = subject.module.eval()
+    name = path.name.removeprefix(".").removesuffix(".partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    refuse_unreadable(module, name)
+    refuse_not_finite(dict(module.named_parameters()), name)
     real = weights_of(module)
+    if values is not None:
+        report("evaluating")
+        write_values(module, subject.example, values, name)
     stand_ins = put_stand_ins(module)
     report("tracing")
     with warnings.catch_warnings():
@@ -129,14 +131,14 @@ def write_trace(
         traced = torch.jit.trace(module, tuple(subject.example), check_trace=False)
     report("checking")
     for inputs in subject.others:
-        compare(module, traced, inputs, path.name)
+        compare(module, traced, inputs, name)
     blocks = [dict(block) for block in subject.blocks]
     if blocks:
         blocks = traced_streams(module, traced, subject.example, blocks)
-    refuse_baked_weights(traced, stand_ins, path.name)
-    put_weights(traced, real, path.name)
+    refuse_baked_weights(traced, stand_ins, name)
+    replaced = weights_of(module)
+    put_weights(traced, real, name)
     report("writing")
-    path.parent.mkdir(parents=True, exist_ok=True)
     require_room(path.parent, real)
     raw = path.with_name(f".{path.name}.raw")
     try:
@@ -144,7 +146,34 @@ def write_trace(
         copy_archive(raw, path)
     finally:
         raw.unlink(missing_ok=True)
+    report("reading back")
+    checksums = {place: checksum(real[place]) for place in weights_of(traced)}
+    # The file's weights take the place of the source's in memory.
+    put_weights(traced, replaced, name)
+    del traced
+    real.clear()
+
+    def run_on_stand_ins(read: torch.jit.ScriptModule) -> None:
+        put_weights(read, replaced, name)
+        compare(module, read, subject.example, name)
+
+    read_back(path, name, checksums=checksums, run_on_stand_ins=run_on_stand_ins)
     return blocks
+
+
+def write_values(module: nn.Module, inputs: Sequence[Tensor], path: Path, name: str) -> None:
+    """What the source gives, for whoever opens the file."""
+    with InFloat32():
+        outputs = values_of(module, inputs)
+    if not all(torch.isfinite(output).all() for output in outputs):
+        raise ExportError(
+            "CHECKPOINT_DAMAGED",
+            f"{name}: the module gives values that are not finite for ordinary inputs.",
+            expected="a module whose outputs are finite",
+        )
+    named = {f"input.{index}": value for index, value in enumerate(inputs)}
+    named |= {f"output.{index}": value for index, value in enumerate(outputs)}
+    save_file({place: value.detach().contiguous().clone() for place, value in named.items()}, path)
 
 
 def require_room(folder: Path, weights: Mapping[str, Tensor]) -> None:
@@ -158,7 +187,7 @@ def require_room(folder: Path, weights: Mapping[str, Tensor]) -> None:
             "OUTPUT_UNWRITABLE",
             f"{folder} has {free / 1e9:.1f} GB left, and {wanted / 1e9:.1f} GB are needed to write this "
             "component. What is finished is kept for the next attempt.",
-            found=free,
+            received=free,
             expected=f"{wanted} bytes",
         )
 
@@ -166,9 +195,9 @@ def require_room(folder: Path, weights: Mapping[str, Tensor]) -> None:
 def compare(module: nn.Module, traced: Any, inputs: Sequence[Tensor], name: str) -> None:
     """Raise EXPORT_FAILED unless the trace gives what the module gives."""
     shapes = [list(tensor.shape) for tensor in inputs]
-    expected = as_tuple(module(*inputs))
+    expected = values_of(module, inputs)
     try:
-        found = as_tuple(traced(*inputs))
+        found = values_of(traced, inputs)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise constant_size(name, shapes, f"it fails there: {reason}") from error
@@ -185,16 +214,12 @@ def compare(module: nn.Module, traced: Any, inputs: Sequence[Tensor], name: str)
             )
 
 
-def as_tuple(output: Any) -> tuple[Tensor, ...]:
-    return tuple(output) if isinstance(output, (tuple, list)) else (output,)
-
-
 def constant_size(name: str, shapes: list[list[int]], what: str) -> ExportError:
     return ExportError(
         "EXPORT_FAILED",
         f"The trace of {name} is wrong for inputs of the shapes {shapes}: {what}. forward() must not "
         "turn a size into a constant.",
-        found=shapes,
+        received=shapes,
         expected="a module whose forward() works on tensors and their sizes alone",
     )
 
@@ -211,14 +236,13 @@ def refuse_baked_weights(traced: torch.jit.ScriptModule, stand_ins: StandIns, na
                 raise ExportError(
                     "EXPORT_FAILED",
                     f"The trace of {name} has a weight as a constant: it was computed from a parameter "
-                    "outside forward(). A module that reads its parameters in forward() would be right.",
+                    "outside forward(). Expected a module that reads its parameters in forward().",
                 )
 
 
 def put_weights(traced: Any, real: Mapping[str, Tensor], name: str) -> None:
     """Give the trace the checkpoint's tensors in place of the stand-ins."""
-    present = {path for path, _ in traced.named_parameters(remove_duplicate=False)}
-    present.update(path for path, _ in traced.named_buffers(remove_duplicate=False))
+    present = weights_of(traced).keys()
     unknown = present - real.keys()
     if unknown:
         raise ExportError(

@@ -57,7 +57,7 @@ def unsupported(what: str, way: str, found: Any) -> ExportError:
     return ExportError(
         "CHECKPOINT_UNSUPPORTED",
         f"{what} cannot be exported; {way}.",
-        found=found,
+        received=found,
         expected="weights in 16 or 32 bits, or fp8, as safetensors or a folder of diffusers",
     )
 

@@ -239,7 +239,7 @@ def refuse_variants(checkpoint: Checkpoint, config) -> None:
             raise ExportError(
                 "CHECKPOINT_UNSUPPORTED",
                 f"{checkpoint.name} cannot be exported: {reason}.",
-                found=reason,
+                received=reason,
                 expected="Wan 2.1 text to video",
             )
 

@@ -37,7 +37,7 @@ def table_of(path: Path) -> dict[str, Entry]:
         raise ExportError(
             "CHECKPOINT_INCOMPLETE",
             f"{path} is a link to nothing: what it names was not downloaded, or removed.",
-            found=str(path),
+            received=str(path),
             expected="that file",
         )
     return pickled_table(path) if path.suffix == ".bin" else safetensors_table(path)
@@ -106,7 +106,7 @@ def damaged(path: Path, reason: str) -> ExportError:
     return ExportError(
         "CHECKPOINT_DAMAGED",
         f"{path} is damaged: {reason}. Download it again.",
-        found=path.stat().st_size,
+        received=path.stat().st_size,
         expected="a whole file of weights",
     )
 
@@ -116,7 +116,7 @@ def pointer(path: Path) -> ExportError:
         "CHECKPOINT_INCOMPLETE",
         f"{path} is a pointer of Git LFS in place of the weights; `git lfs pull` in its repository "
         "downloads them.",
-        found=str(path),
+        received=str(path),
         expected="the weights",
     )
 

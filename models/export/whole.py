@@ -34,7 +34,7 @@ def require_whole(
             "CHECKPOINT_DAMAGED",
             f"The weights of {label[0].lower()}{label[1:]} do not fit its configuration: {name} has the "
             f"shape {list(found)} in the file, {list(expected)} by config.json{more}.",
-            found=[entry[0] for entry in mismatched],
+            received=[entry[0] for entry in mismatched],
             expected="the config.json that was published with these weights",
         )
     absent = sorted(missing)
@@ -51,7 +51,7 @@ def require_whole(
             f"{label} was saved with a LoRA attached ({listed(surplus)}), so that weights have other "
             "names; call `fuse_lora()` and `unload_lora_weights()` (of peft: `merge_and_unload()`) before "
             "`save_pretrained`.",
-            found=surplus,
+            received=surplus,
             expected=absent[0] if absent else "its own weights alone",
         )
     if absent:
@@ -59,14 +59,14 @@ def require_whole(
         raise ExportError(
             "CHECKPOINT_INCOMPLETE",
             f"{label} lacks weights: {listed(absent)}.{others} Download it again, or save it again.",
-            found=absent,
+            received=absent,
             expected="every weight of " + type(module).__name__,
         )
     raise ExportError(
         "CHECKPOINT_UNSUPPORTED",
         f"{label} has weights that a {type(module).__name__} does not have: {listed(surplus)}. What they "
         "do would be lost.",
-        found=surplus,
+        received=surplus,
         expected="the weights of a " + type(module).__name__ + " alone",
     )
 

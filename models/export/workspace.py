@@ -1,8 +1,8 @@
 """The folder beside the output in which an export grows: whole components, kept if it is interrupted.
 
 `.NAME-export` holds each finished file and, beside it, `FILE.json` with its checksum, the
-fingerprint of what it was made from, and its record. It becomes the bundle by one rename, when
-bundle.json is in it.
+fingerprint of what it was made from, and its record, and `FILE.values` with what its source gives.
+It becomes the bundle by one rename, when bundle.json is in it and the loader has opened it.
 """
 
 from __future__ import annotations
@@ -55,24 +55,32 @@ class Workspace:
         return note
 
     def drop(self, file: str) -> None:
-        """Remove a file that is not to be trusted, and its note."""
+        """Remove a file that is not to be trusted, and what was noted of it."""
         self.record_path(file).unlink(missing_ok=True)
+        self.values_path(file).unlink(missing_ok=True)
         self.path(file).unlink(missing_ok=True)
 
-    def publish(self, manifest: Mapping[str, Any], files: list[str]) -> None:
-        """Write bundle.json, leave nothing else but the files, and rename the folder to the output."""
-        for path in sorted(self.folder.rglob("*"), reverse=True):
-            place = path.relative_to(self.folder).as_posix()
-            if path.is_file() and place not in files:
-                path.unlink()
-            elif path.is_dir() and not any(path.iterdir()):
-                path.rmdir()
+    def values_path(self, file: str) -> Path:
+        """What the source of a TorchScript file gives, while the bundle is not finished."""
+        return self.folder / f"{file}.values"
+
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """bundle.json, so that the folder can be opened. A later attempt writes it again."""
         temporary = self.folder / "bundle.json.writing"
         with temporary.open("w") as file:
             file.write(to_json(manifest))
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, self.folder / "bundle.json")
+
+    def publish(self, files: list[str]) -> None:
+        """Leave nothing but bundle.json and the files, and rename the folder to the output."""
+        for path in sorted(self.folder.rglob("*"), reverse=True):
+            place = path.relative_to(self.folder).as_posix()
+            if path.is_file() and place not in (*files, "bundle.json"):
+                path.unlink()
+            elif path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
         replace_folder(self.folder, self.out)
 
 
@@ -87,8 +95,8 @@ def open_workspace(out: Path, *, overwrite: bool) -> Workspace:
             what = "a bundle is there" if is_bundle else "something that is no bundle is there"
             raise ExportError(
                 "OUTPUT_UNWRITABLE",
-                f"{out} exists already ({what}); {way} would be right.",
-                found=str(out),
+                f"{out} exists already ({what}); expected {way}.",
+                received=str(out),
                 expected="a folder that does not exist yet",
             )
     workspace = Workspace(out)

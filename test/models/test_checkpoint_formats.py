@@ -132,7 +132,7 @@ def test_a_scale_of_another_shape_is_refused(checkpoint, tmp_path):
     layer = next(iter(scales))
     small[f"{layer}.scale_weight"] = torch.ones(2, 3)
     save_file(small, checkpoint / TRANSFORMER, {"format": "pt"})
-    with pytest.raises(ExportError, match=r"has the shape \[2, 3\]") as caught:
+    with pytest.raises(ExportError, match=r"received the shape \[2, 3\]") as caught:
         export(open_source(str(checkpoint)), tmp_path / "b")
     assert caught.value.code == "CHECKPOINT_UNSUPPORTED"
 

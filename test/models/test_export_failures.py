@@ -98,7 +98,7 @@ def test_a_file_that_is_cut_short_is_told_by_its_size(checkpoint, tmp_path, left
     path = checkpoint / "transformer" / "diffusion_pytorch_model.safetensors"
     path.write_bytes(path.read_bytes()[:left])
     error = fails("CHECKPOINT_DAMAGED", checkpoint, tmp_path / "b", "Download it again")
-    assert error.found == path.stat().st_size
+    assert error.received == path.stat().st_size
 
 
 def test_weights_that_do_not_fit_the_configuration_are_told(checkpoint, tmp_path):
@@ -184,12 +184,12 @@ def test_a_bundle_is_replaced_when_asked_to_and_what_is_finished_is_kept(
     out = tmp_path / "b"
     original = export_run.write_trace
 
-    def stops(subject, path, report):
+    def stops(subject, path, *rest):
         if path.name == ".decoder.pt.partial":
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(b"half")
             raise KeyboardInterrupt
-        return original(subject, path, report)
+        return original(subject, path, *rest)
 
     monkeypatch.setattr(export_run, "write_trace", stops)
     with pytest.raises(KeyboardInterrupt):

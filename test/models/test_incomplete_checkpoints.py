@@ -66,7 +66,7 @@ def test_a_weight_that_is_missing_is_named(checkpoint, tmp_path, file, name):
     assert name in load_file(checkpoint / file)
     change(checkpoint / file, without(name))
     error = refused(checkpoint, tmp_path, "CHECKPOINT_INCOMPLETE")
-    assert error.found == [name]
+    assert error.received == [name]
     assert f"The {Path(file).parent} of checkpoint lacks weights: {name}" in str(error)
 
 
@@ -74,7 +74,7 @@ def test_a_weight_that_is_missing_is_named(checkpoint, tmp_path, file, name):
 def test_a_weight_that_the_model_does_not_have_is_named(checkpoint, tmp_path, file):
     change(checkpoint / file, lambda weights: {**weights, "control.0.weight": torch.zeros(3)})
     error = refused(checkpoint, tmp_path, "CHECKPOINT_UNSUPPORTED")
-    assert error.found == ["control.0.weight"]
+    assert error.received == ["control.0.weight"]
 
 
 def with_lora(part: str) -> Callable[[Weights], Weights]:
@@ -103,7 +103,7 @@ def test_a_model_that_was_saved_with_a_lora_is_refused(checkpoint, tmp_path, fil
     error = refused(checkpoint, tmp_path, "CHECKPOINT_INCOMPLETE")
     assert "saved with a LoRA attached" in str(error)
     assert "fuse_lora()" in str(error)
-    assert any(".base_layer." in name for name in error.found)
+    assert any(".base_layer." in name for name in error.received)
 
 
 @pytest.mark.parametrize("file", [TRANSFORMER, T5])
