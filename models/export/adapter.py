@@ -18,8 +18,8 @@ import torch
 from models.export.checkpoint import fingerprint_of
 from models.export.dtypes import DTYPES
 from models.export.errors import ExportError
-from models.export.family import Component, Plan
 from models.export.loader import Loader
+from models.export.plan import Component, Plan
 from models.export.progress import Progress, Silent
 from models.export.run import write_plan
 from models.export.trace import Traceable

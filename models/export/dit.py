@@ -7,24 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.export import components
 from models.export.checkpoint import Checkpoint
-from models.export.dtypes import DTYPES
-from models.export.family import Component, Plan, described, picture, vae_components
+from models.export.denoiser import Denoiser
+from models.export.family import Description, Family, described, square, square_grid, width_of
 from models.export.patch_embedding import make_resizable
-from models.export.scheduler import describe_scheduler
 from models.export.trace import Traceable
 
-FAMILY = "dit"
-PIPELINES = ("DiTPipeline",)
 
-
-class Denoiser(nn.Module):
+class DitDenoiser(Denoiser):
     """Latents [B, C, H, W], timesteps [B] in 0 … 999, classes [B] int64 -> [B, C or 2 C, H, W]."""
-
-    def __init__(self, transformer: nn.Module) -> None:
-        super().__init__()
-        self.transformer = transformer
 
     def forward(self, hidden_states: Tensor, timestep: Tensor, class_labels: Tensor) -> Tensor:
         """DiTTransformer2DModel.forward, which takes the square root of the number of tokens for
@@ -56,70 +47,52 @@ class Denoiser(nn.Module):
         )
 
 
-def plan(checkpoint: Checkpoint, dtype: str) -> Plan:
-    config = checkpoint.config("transformer")
-    schedule = describe_scheduler(checkpoint.config("scheduler"))
-    classes = config["num_embeds_ada_norm"]
-    size, patch = config["sample_size"], config["patch_size"]
-    names = checkpoint.index.get("id2label") or {}
-    conditioning: dict[str, Any] = {
-        "kind": "class",
-        "numClasses": classes,
-        "nullClass": classes,
-    }
-    if len(names) == classes:
-        conditioning["labels"] = [names[str(index)] for index in range(classes)]
+class Dit(Family):
+    name = "dit"
+    pipelines = ("DiTPipeline",)
 
-    def describe(records) -> dict[str, Any]:
-        return {
-            "family": FAMILY,
-            "transformer": {
-                "file": "transformer.pt",
-                "dtype": dtype,
+    def describe(self, checkpoint: Checkpoint, encoders: frozenset[str]) -> Description:
+        config = checkpoint.config("transformer")
+        classes = config["num_embeds_ada_norm"]
+        names = checkpoint.index.get("id2label") or {}
+        conditioning: dict[str, Any] = {
+            "kind": "class",
+            "numClasses": classes,
+            "nullClass": classes,
+        }
+        if len(names) == classes:
+            conditioning["labels"] = [names[str(index)] for index in range(classes)]
+        return Description(
+            transformer={
                 "inputs": [
                     described("hidden_states", "latent", config["in_channels"], "height", "width"),
                     described("timestep", "timestep", dtype="float32"),
                     described("class_labels", "class", dtype="int64"),
                 ],
-                "blocks": records["transformer"]["blocks"],
                 # The rest of the output is the predicted variance.
                 "outputChannels": config["in_channels"],
-                "prediction": schedule.prediction,
-                "tokenGrid": [size // patch, size // patch],
-                "hiddenChannels": config["num_attention_heads"] * config["attention_head_dim"],
+                "tokenGrid": square_grid(config),
+                "hiddenChannels": width_of(config),
             },
-            "latent": {"channels": config["in_channels"], "height": size, "width": size},
-            "conditioning": conditioning,
-            "scheduler": schedule.options,
-            "image": picture(),
-            "vae": components.describe_vae(checkpoint, dtype),
-            "defaults": {
-                "numInferenceSteps": 50,
-                "guidance": {"classifierFree": {"scale": 4.0}},
-            },
-        }
-
-    transformer = Component(
-        "transformer", "transformer.pt", "transformer", trace=lambda: denoiser(checkpoint, dtype)
-    )
-    return Plan([transformer, *vae_components(checkpoint, dtype)], describe, schedule.notes)
-
-
-def denoiser(checkpoint: Checkpoint, dtype: str) -> Traceable:
-    transformer = checkpoint.load("transformer", DTYPES[dtype])
-    config = transformer.config
-
-    def inputs(batch: int, rows: int, columns: int) -> tuple[Tensor, ...]:
-        patch = config.patch_size
-        return (
-            torch.randn(batch, config.in_channels, patch * rows, patch * columns),
-            torch.linspace(900.0, 20.0, batch),
-            torch.arange(batch) * 3 % config.num_embeds_ada_norm,
+            latent=square(config),
+            conditioning=conditioning,
+            defaults={"numInferenceSteps": 50, "guidance": {"classifierFree": {"scale": 4.0}}},
         )
 
-    return Traceable(
-        Denoiser(make_resizable(transformer)),
-        inputs(2, 4, 4),
-        [inputs(3, 3, 5)],
-        [{"path": "transformer.transformer_blocks.*", "streams": ["image"]}],
-    )
+    def denoiser(self, transformer: nn.Module) -> Traceable:
+        config = transformer.config
+
+        def inputs(batch: int, rows: int, columns: int) -> tuple[Tensor, ...]:
+            patch = config.patch_size
+            return (
+                torch.randn(batch, config.in_channels, patch * rows, patch * columns),
+                torch.linspace(900.0, 20.0, batch),
+                torch.arange(batch) * 3 % config.num_embeds_ada_norm,
+            )
+
+        return Traceable(
+            DitDenoiser(make_resizable(transformer)),
+            inputs(2, 4, 4),
+            [inputs(3, 3, 5)],
+            [{"path": "transformer.transformer_blocks.*", "streams": ["image"]}],
+        )

@@ -1,128 +1,132 @@
-"""What a family of pipelines has to say: its components, and bundle.json."""
+"""What a family of pipelines has to say of a checkpoint, and the bundle that is made of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
-from models.export import components, tokenizer
+from torch import nn
+
+from models.export import components
 from models.export.checkpoint import Checkpoint
+from models.export.dtypes import DTYPES
+from models.export.plan import Component, Plan, Record
+from models.export.scheduler import Schedule, describe_scheduler
+from models.export.text_encoders import (
+    Encoder,
+    describe_encoder,
+    encoder_components,
+    tokenizer_of,
+)
 from models.export.trace import Traceable
 
-# What write_trace or a tokenizer left to be said of a finished file.
-Record = Mapping[str, Any]
-
 
 @dataclass(frozen=True)
-class Component:
-    """One file of the bundle.
+class Description:
+    """The parts of bundle.json by its names, where the families differ.
 
-    name: for messages; file: in the bundle; source: the folder of the checkpoint that it is made
-    from; trace: loads the module (for TorchScript files); write: writes the file (for others) and
-    returns its record; record: further facts for bundle.json, known without loading.
+    transformer: `inputs`, `outputChannels`, `tokenGrid`, `hiddenChannels`, and what else a family has.
     """
 
-    name: str
-    file: str
-    source: str
-    trace: Callable[[], Traceable] | None = None
-    write: Callable[[Path], dict[str, Any]] | None = None
+    transformer: Mapping[str, Any]
+    latent: Mapping[str, Any]
+    conditioning: Mapping[str, Any]
+    defaults: Mapping[str, Any]
+    massive_activations: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True)
-class Plan:
-    """components: in the order of work; describe: bundle.json without `format` and `files`, from the
-    record of every component by its name; notes: what differs from diffusers, for people."""
+class Family(Protocol):
+    """A family; `plan` is the same for all of them."""
 
-    components: list[Component]
-    describe: Callable[[Mapping[str, Record]], dict[str, Any]]
-    notes: list[str]
+    name: ClassVar[str]
+    # Classes of diffusers.
+    pipelines: ClassVar[tuple[str, ...]]
+    encoders: ClassVar[Mapping[str, Encoder]] = {}
+    # Those of the encoders that a checkpoint with encoders may lack.
+    optional_encoders: ClassVar[frozenset[str]] = frozenset()
 
+    @abstractmethod
+    def describe(self, checkpoint: Checkpoint, encoders: frozenset[str]) -> Description:
+        """encoders: those that the checkpoint has."""
 
-def encoder_components(
-    checkpoint: Checkpoint, dtype: str, encoders: Mapping[str, type]
-) -> list[Component]:
-    """The text encoders with their tokenizers; `encoders`: name -> wrapper of components.py."""
-    result = []
-    for name, wrapper in encoders.items():
-        result.append(
+    @abstractmethod
+    def denoiser(self, transformer: nn.Module) -> Traceable:
+        """The transformer with forward() in the order of the described inputs."""
+
+    def refuse_variants(self, checkpoint: Checkpoint) -> None:  # noqa: B027 (most have none)
+        """Raise CHECKPOINT_UNSUPPORTED for models of the family that take more than it knows of."""
+
+    def schedule(self, checkpoint: Checkpoint) -> Schedule:
+        return describe_scheduler(checkpoint.config("scheduler"))
+
+    def describe_vae(self, checkpoint: Checkpoint, dtype: str) -> dict[str, Any]:
+        return components.describe_vae(checkpoint, dtype)
+
+    def vae_components(self, checkpoint: Checkpoint, dtype: str) -> list[Component]:
+        return [
             Component(
-                name,
-                f"{name}/model.pt",
-                name,
-                trace=lambda name=name, wrapper=wrapper: components.text_encoder(
-                    checkpoint, name, dtype, wrapper
-                ),
-            )
-        )
-        own = tokenizer_of(name)
-        result.append(
+                "vae decoder",
+                "vae/decoder.pt",
+                "vae",
+                trace=lambda: components.vae_decoder(checkpoint, dtype),
+            ),
             Component(
-                own,
-                f"{own}/tokenizer.json",
-                own,
-                write=lambda path, own=own, name=name: tokenizer.write_tokenizer(
-                    checkpoint, own, path, encoder=checkpoint.config(name)
-                ),
-            )
-        )
-    return result
+                "vae encoder",
+                "vae/encoder.pt",
+                "vae",
+                trace=lambda: components.vae_encoder(checkpoint, dtype),
+            ),
+        ]
 
+    def plan(self, checkpoint: Checkpoint, dtype: str) -> Plan:
+        """Raise ExportError for a checkpoint that cannot be exported, before anything is loaded."""
+        self.refuse_variants(checkpoint)
+        schedule = self.schedule(checkpoint)
+        present = [name for name in self.encoders if checkpoint.has(name)]
+        if present:
+            for name in self.encoders.keys() - self.optional_encoders:
+                checkpoint.require(name)
+        description = self.describe(checkpoint, frozenset(present))
+        vae = self.describe_vae(checkpoint, dtype)
 
-def tokenizer_of(encoder: str) -> str:
-    """`tokenizer_2` of `text_encoder_2`."""
-    return encoder.replace("text_encoder", "tokenizer")
+        def describe(records: Mapping[str, Record]) -> dict[str, Any]:
+            content = {
+                "family": self.name,
+                "transformer": {
+                    "file": "transformer.pt",
+                    "dtype": dtype,
+                    **description.transformer,
+                    "blocks": records["transformer"]["blocks"],
+                    "prediction": schedule.prediction,
+                },
+                "latent": description.latent,
+                "textEncoders": {
+                    name: describe_encoder(
+                        checkpoint, name, dtype, records[tokenizer_of(name)], self.encoders[name]
+                    )
+                    for name in present
+                }
+                or None,
+                "conditioning": description.conditioning,
+                "scheduler": schedule.options,
+                "image": {"kind": "vae", "range": [-1, 1], "channels": 3},
+                "vae": vae,
+                "massiveActivations": description.massive_activations,
+                "defaults": description.defaults,
+            }
+            return {key: value for key, value in content.items() if value is not None}
 
+        def transformer() -> Traceable:
+            return self.denoiser(checkpoint.load("transformer", DTYPES[dtype]))
 
-def vae_components(checkpoint: Checkpoint, dtype: str) -> list[Component]:
-    return [
-        Component(
-            "vae decoder",
-            "vae/decoder.pt",
-            "vae",
-            trace=lambda: components.vae_decoder(checkpoint, dtype),
-        ),
-        Component(
-            "vae encoder",
-            "vae/encoder.pt",
-            "vae",
-            trace=lambda: components.vae_encoder(checkpoint, dtype),
-        ),
-    ]
-
-
-def describe_encoder(
-    checkpoint: Checkpoint,
-    name: str,
-    dtype: str,
-    rules: Mapping[str, Any],
-    *,
-    outputs: list[str],
-    inputs: list[str] | None = None,
-    cleaning: str = "none",
-) -> dict[str, Any]:
-    """bundle.json's entry of a text encoder."""
-    config = checkpoint.config(name)
-    file = f"{tokenizer_of(name)}/tokenizer.json"
-    is_clip = tokenizer.is_clip(config)
-    width = config["hidden_size"] if is_clip else config["d_model"]
-    entry: dict[str, Any] = {
-        "file": f"{name}/model.pt",
-        "dtype": dtype,
-        "inputs": inputs or ["ids"],
-        "outputs": outputs,
-    }
-    if "sequence" in outputs:
-        entry["width"] = width
-    if "pooled" in outputs:
-        entry["pooledWidth"] = config["projection_dim"] if "sequence" in outputs else width
-    entry["vocabularySize"] = config["vocab_size"]
-    entry["tokenizer"] = (
-        tokenizer.clip_rules(file, rules) if is_clip else tokenizer.t5_rules(file, rules, cleaning)
-    )
-    return entry
+        parts = [
+            *encoder_components(checkpoint, dtype, {name: self.encoders[name] for name in present}),
+            Component("transformer", "transformer.pt", "transformer", trace=transformer),
+            *self.vae_components(checkpoint, dtype),
+        ]
+        return Plan(parts, describe, schedule.notes)
 
 
 def described(name: str, role: str, *shape: int | str, dtype: str = "float") -> dict[str, Any]:
@@ -130,11 +134,18 @@ def described(name: str, role: str, *shape: int | str, dtype: str = "float") -> 
     return {"name": name, "role": role, "dtype": dtype, "shape": ["batch", *shape]}
 
 
-def picture() -> dict[str, Any]:
-    """bundle.json's `image` of every latent model here."""
-    return {"kind": "vae", "range": [-1, 1], "channels": 3}
+def width_of(config: Mapping[str, Any]) -> int:
+    """Channels of the hidden states."""
+    return config["num_attention_heads"] * config["attention_head_dim"]
 
 
-def without_nothing(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Without the keys whose value is None."""
-    return {key: value for key, value in content.items() if value is not None}
+def square(config: Mapping[str, Any]) -> dict[str, Any]:
+    """bundle.json's `latent` of a model for pictures of `sample_size` cells."""
+    size = config["sample_size"]
+    return {"channels": config["in_channels"], "height": size, "width": size}
+
+
+def square_grid(config: Mapping[str, Any]) -> list[int]:
+    """bundle.json's `tokenGrid` of such a model."""
+    side = config["sample_size"] // config["patch_size"]
+    return [side, side]

@@ -6,6 +6,7 @@ trace; positions are inputs, so that one trace serves every size.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,37 +14,22 @@ from torch import Tensor, nn
 
 from models.export import components
 from models.export.checkpoint import Checkpoint
-from models.export.dtypes import DTYPES
+from models.export.denoiser import Denoiser
 from models.export.errors import ExportError
-from models.export.family import (
-    Component,
-    Plan,
-    describe_encoder,
-    described,
-    encoder_components,
-    picture,
-    vae_components,
-    without_nothing,
-)
+from models.export.family import Description, Family, described, width_of
 from models.export.known_channels import massive_activations
-from models.export.scheduler import describe_scheduler
+from models.export.scheduler import Schedule, describe_scheduler
+from models.export.text_encoders import Encoder
 from models.export.trace import Traceable
 
-FAMILY = "flux"
-PIPELINES = ("FluxPipeline", "FluxImg2ImgPipeline", "FluxInpaintPipeline")
-ENCODERS = {"text_encoder": components.Pooled, "text_encoder_2": components.Sequence}
 PACK = 2
 # Latent cells of a picture of 1024 pixels, the default of diffusers' pipeline.
 DEFAULT_SIZE = 128
 
 
-class Denoiser(nn.Module):
+class FluxDenoiser(Denoiser):
     """Latents [B, C, H, W], timesteps [B] in 0 … 1, text [B, T, D], pooled [B, P], position ids of
     the image [H W / 4, 3] and of the text [T, 3], and for dev the guidance scale [B] -> [B, C, H, W]."""
-
-    def __init__(self, transformer: nn.Module) -> None:
-        super().__init__()
-        self.transformer = transformer
 
     def forward(
         self,
@@ -82,122 +68,101 @@ def unpack(tokens: Tensor, latents: Tensor) -> Tensor:
     return nn.functional.pixel_shuffle(grid, PACK)
 
 
-def plan(checkpoint: Checkpoint, dtype: str) -> Plan:
-    config = checkpoint.config("transformer")
-    channels = config["in_channels"] // (PACK * PACK)
-    if channels != checkpoint.config("vae")["latent_channels"]:
-        raise ExportError(
-            "CHECKPOINT_UNSUPPORTED",
-            f"The transformer of {checkpoint.name} takes {channels} channels of latent, its VAE has "
-            f"{checkpoint.config('vae')['latent_channels']}: a variant (Fill, Control, Kontext …) whose "
-            "further inputs the exporter does not know.",
-            received=channels,
-            expected="FLUX.1 dev or schnell, or a fine-tune of them",
-        )
-    schedule = describe_scheduler(checkpoint.config("scheduler"), timestep_scale=1, trailing=True)
-    encoders = {name: wrapper for name, wrapper in ENCODERS.items() if checkpoint.has(name)}
-    if encoders:
-        for name in ENCODERS:
-            checkpoint.require(name)
-    transformer = Component(
-        "transformer", "transformer.pt", "transformer", trace=lambda: denoiser(checkpoint, dtype)
-    )
-    dev = bool(config.get("guidance_embeds"))
-    layers = config["num_layers"] + config["num_single_layers"]
+class Flux(Family):
+    name = "flux"
+    pipelines = ("FluxPipeline", "FluxImg2ImgPipeline", "FluxInpaintPipeline")
+    encoders = {
+        "text_encoder": Encoder(components.Pooled, ("pooled",)),
+        "text_encoder_2": Encoder(components.Sequence, ("sequence",)),
+    }
 
-    def describe(records) -> dict[str, Any]:
-        rules = {name: records[name.replace("text_encoder", "tokenizer")] for name in encoders}
-        outputs = {"text_encoder": ["pooled"], "text_encoder_2": ["sequence"]}
-        return without_nothing(
-            {
-                "family": FAMILY,
-                "transformer": describe_transformer(config, dtype, records, schedule.prediction),
-                "latent": {"channels": channels, "height": DEFAULT_SIZE, "width": DEFAULT_SIZE},
-                "textEncoders": {
-                    name: describe_encoder(
-                        checkpoint, name, dtype, rules[name], outputs=outputs[name]
-                    )
-                    for name in encoders
-                }
-                or None,
-                "conditioning": conditioning(bool(encoders), 512 if dev else 256),
-                "scheduler": schedule.options,
-                "image": picture(),
-                "vae": components.describe_vae(checkpoint, dtype),
-                "massiveActivations": massive_activations(FAMILY, config, layers),
-                "defaults": {
-                    "numInferenceSteps": 28 if dev else 4,
-                    "guidance": {"embedded": {"scale": 3.5}} if dev else {},
-                },
-            }
+    def refuse_variants(self, checkpoint: Checkpoint) -> None:
+        channels = latent_channels(checkpoint.config("transformer"))
+        own = checkpoint.config("vae")["latent_channels"]
+        if channels != own:
+            raise ExportError(
+                "CHECKPOINT_UNSUPPORTED",
+                f"The transformer of {checkpoint.name} takes {channels} channels of latent, its VAE has "
+                f"{own}: a variant (Fill, Control, Kontext …) whose further inputs the exporter does not "
+                "know.",
+                received=channels,
+                expected="FLUX.1 dev or schnell, or a fine-tune of them",
+            )
+
+    def schedule(self, checkpoint: Checkpoint) -> Schedule:
+        return describe_scheduler(checkpoint.config("scheduler"), timestep_scale=1, trailing=True)
+
+    def describe(self, checkpoint: Checkpoint, encoders: frozenset[str]) -> Description:
+        config = checkpoint.config("transformer")
+        dev = bool(config.get("guidance_embeds"))
+        channels = latent_channels(config)
+        return Description(
+            transformer={
+                "inputs": described_inputs(config, dev),
+                "outputChannels": channels,
+                "tokenGrid": [DEFAULT_SIZE // PACK, DEFAULT_SIZE // PACK],
+                "hiddenChannels": width_of(config),
+            },
+            latent={"channels": channels, "height": DEFAULT_SIZE, "width": DEFAULT_SIZE},
+            conditioning=conditioning(512 if dev else 256) if encoders else {"kind": "tensors"},
+            defaults={
+                "numInferenceSteps": 28 if dev else 4,
+                "guidance": {"embedded": {"scale": 3.5}} if dev else {},
+            },
+            massive_activations=massive_activations(
+                self.name, config, config["num_layers"] + config["num_single_layers"]
+            ),
         )
 
-    parts = [*encoder_components(checkpoint, dtype, encoders), transformer]
-    return Plan([*parts, *vae_components(checkpoint, dtype)], describe, schedule.notes)
+    def denoiser(self, transformer: nn.Module) -> Traceable:
+        config = transformer.config
 
+        def inputs(batch: int, rows: int, columns: int, tokens: int) -> tuple[Tensor, ...]:
+            positions = torch.zeros(rows, columns, 3)
+            positions[..., 1] += torch.arange(rows)[:, None]
+            positions[..., 2] += torch.arange(columns)[None]
+            values = (
+                torch.randn(batch, latent_channels(config), PACK * rows, PACK * columns),
+                torch.linspace(0.9, 0.02, batch),
+                torch.randn(batch, tokens, config.joint_attention_dim),
+                torch.randn(batch, config.pooled_projection_dim),
+                positions.flatten(0, 1),
+                torch.zeros(tokens, 3),
+            )
+            return (*values, torch.linspace(1, 4, batch)) if config.guidance_embeds else values
 
-def denoiser(checkpoint: Checkpoint, dtype: str) -> Traceable:
-    transformer = checkpoint.load("transformer", DTYPES[dtype])
-    config = transformer.config
-
-    def inputs(batch: int, rows: int, columns: int, tokens: int) -> tuple[Tensor, ...]:
-        positions = torch.zeros(rows, columns, 3)
-        positions[..., 1] += torch.arange(rows)[:, None]
-        positions[..., 2] += torch.arange(columns)[None]
-        values = (
-            torch.randn(batch, config.in_channels // (PACK * PACK), PACK * rows, PACK * columns),
-            torch.linspace(0.9, 0.02, batch),
-            torch.randn(batch, tokens, config.joint_attention_dim),
-            torch.randn(batch, config.pooled_projection_dim),
-            positions.flatten(0, 1),
-            torch.zeros(tokens, 3),
+        streams = ["text", "image"]
+        return Traceable(
+            FluxDenoiser(transformer),
+            inputs(2, 4, 4, 11),
+            [inputs(3, 3, 5, 14)],
+            [
+                {"path": "transformer.transformer_blocks.*", "streams": streams},
+                {"path": "transformer.single_transformer_blocks.*", "streams": streams},
+            ],
         )
-        return (*values, torch.linspace(1, 4, batch)) if config.guidance_embeds else values
-
-    streams = ["text", "image"]
-    return Traceable(
-        Denoiser(transformer),
-        inputs(2, 4, 4, 11),
-        [inputs(3, 3, 5, 14)],
-        [
-            {"path": "transformer.transformer_blocks.*", "streams": streams},
-            {"path": "transformer.single_transformer_blocks.*", "streams": streams},
-        ],
-    )
 
 
-def describe_transformer(config, dtype: str, records, prediction: str) -> dict[str, Any]:
-    channels = config["in_channels"] // (PACK * PACK)
+def latent_channels(config: Mapping[str, Any]) -> int:
+    """Before they are packed."""
+    return config["in_channels"] // (PACK * PACK)
+
+
+def described_inputs(config: Mapping[str, Any], dev: bool) -> list[dict[str, Any]]:
     inputs = [
-        described("hidden_states", "latent", channels, "height", "width"),
+        described("hidden_states", "latent", latent_channels(config), "height", "width"),
         described("timestep", "timestep", dtype="float32"),
         described("encoder_hidden_states", "text", "tokens", config["joint_attention_dim"]),
         described("pooled_projections", "pooled", config["pooled_projection_dim"]),
-        {
-            "name": "img_ids",
-            "role": "position_ids",
-            "dtype": "float32",
-            "shape": ["imageTokens", 3],
-        },
-        {"name": "txt_ids", "role": "position_ids", "dtype": "float32", "shape": ["tokens", 3]},
+        *(
+            {"name": name, "role": "position_ids", "dtype": "float32", "shape": [tokens, 3]}
+            for name, tokens in (("img_ids", "imageTokens"), ("txt_ids", "tokens"))
+        ),
     ]
-    if config.get("guidance_embeds"):
-        inputs.append(described("guidance", "guidance", dtype="float32"))
-    return {
-        "file": "transformer.pt",
-        "dtype": dtype,
-        "inputs": inputs,
-        "blocks": records["transformer"]["blocks"],
-        "outputChannels": channels,
-        "prediction": prediction,
-        "tokenGrid": [DEFAULT_SIZE // PACK, DEFAULT_SIZE // PACK],
-        "hiddenChannels": config["num_attention_heads"] * config["attention_head_dim"],
-    }
+    return [*inputs, described("guidance", "guidance", dtype="float32")] if dev else inputs
 
 
-def conditioning(with_encoders: bool, length: int) -> dict[str, Any]:
-    if not with_encoders:
-        return {"kind": "tensors"}
+def conditioning(length: int) -> dict[str, Any]:
     return {
         "kind": "text",
         "maxSequenceLength": {"default": length, "maximum": 512},

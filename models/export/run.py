@@ -8,32 +8,36 @@ import importlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
 
 from models.export import licence
 from models.export.checkpoint import Checkpoint
+from models.export.dit import Dit
 from models.export.errors import ExportError, unwritable
-from models.export.family import Component, Plan
+from models.export.family import Family
+from models.export.flux import Flux
 from models.export.loader import Loader
+from models.export.pixart import PixArt
+from models.export.plan import Component, Plan
 from models.export.progress import Progress, Silent
+from models.export.sd3 import Sd3
 from models.export.trace import write_trace
+from models.export.wan import Wan
 from models.export.workspace import Workspace, open_workspace
 
-FAMILIES = ("sd3", "flux", "dit", "pixart", "wan")
+FAMILIES: tuple[Family, ...] = (Sd3(), Flux(), Dit(), PixArt(), Wan())
 # Part of every fingerprint: a file made by another version of this exporter is made again.
 VERSION = 2
 
 
-def family_of(checkpoint: Checkpoint) -> ModuleType:
-    """The module of this package that knows the checkpoint's pipeline; else CHECKPOINT_UNSUPPORTED."""
-    families = [importlib.import_module(f"models.export.{name}") for name in FAMILIES]
-    for family in families:
-        if checkpoint.pipeline_class in family.PIPELINES:
+def family_of(checkpoint: Checkpoint) -> Family:
+    """The family that knows the checkpoint's pipeline; else CHECKPOINT_UNSUPPORTED."""
+    for family in FAMILIES:
+        if checkpoint.pipeline_class in family.pipelines:
             return family
-    known = ", ".join(family.PIPELINES[0] for family in families)
+    known = ", ".join(family.pipelines[0] for family in FAMILIES)
     raise ExportError(
         "CHECKPOINT_UNSUPPORTED",
         f"{checkpoint.name}: expected a pipeline that the exporter knows ({known}, and their variants), "

@@ -6,6 +6,7 @@ zeros; without any encoder the caller gives the embeddings.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,41 +14,17 @@ from torch import Tensor, nn
 
 from models.export import components
 from models.export.checkpoint import Checkpoint
-from models.export.dtypes import DTYPES
-from models.export.family import (
-    Component,
-    Plan,
-    describe_encoder,
-    described,
-    encoder_components,
-    picture,
-    vae_components,
-    without_nothing,
-)
+from models.export.denoiser import Denoiser
+from models.export.family import Description, Family, described, square, square_grid, width_of
 from models.export.known_channels import massive_activations
-from models.export.scheduler import describe_scheduler
+from models.export.text_encoders import Encoder
 from models.export.trace import Traceable
 
-FAMILY = "sd3"
-PIPELINES = (
-    "StableDiffusion3Pipeline",
-    "StableDiffusion3Img2ImgPipeline",
-    "StableDiffusion3InpaintPipeline",
-)
-ENCODERS = {
-    "text_encoder": components.HiddenLayer,
-    "text_encoder_2": components.HiddenLayer,
-    "text_encoder_3": components.Sequence,
-}
 MAX_SEQUENCE_LENGTH = {"default": 256, "maximum": 512}
 
 
-class Denoiser(nn.Module):
+class Sd3Denoiser(Denoiser):
     """Latents [B, C, H, W], timesteps [B] in 0 … 1000, text [B, T, D], pooled [B, P] -> [B, C, H, W]."""
-
-    def __init__(self, transformer: nn.Module) -> None:
-        super().__init__()
-        self.transformer = transformer
 
     def forward(
         self,
@@ -65,106 +42,65 @@ class Denoiser(nn.Module):
         )[0]
 
 
-def plan(checkpoint: Checkpoint, dtype: str) -> Plan:
-    config = checkpoint.config("transformer")
-    schedule = describe_scheduler(checkpoint.config("scheduler"))
-    encoders = {name: wrapper for name, wrapper in ENCODERS.items() if checkpoint.has(name)}
-    if encoders:
-        for name in ("text_encoder", "text_encoder_2"):
-            checkpoint.require(name)
-    transformer = Component(
-        "transformer", "transformer.pt", "transformer", trace=lambda: denoiser(checkpoint, dtype)
+class Sd3(Family):
+    name = "sd3"
+    pipelines = (
+        "StableDiffusion3Pipeline",
+        "StableDiffusion3Img2ImgPipeline",
+        "StableDiffusion3InpaintPipeline",
     )
+    encoders = {
+        "text_encoder": Encoder(components.HiddenLayer, ("sequence", "pooled")),
+        "text_encoder_2": Encoder(components.HiddenLayer, ("sequence", "pooled")),
+        "text_encoder_3": Encoder(components.Sequence, ("sequence",)),
+    }
+    optional_encoders = frozenset({"text_encoder_3"})
 
-    def describe(records) -> dict[str, Any]:
-        return without_nothing(
-            {
-                "family": FAMILY,
-                "transformer": describe_transformer(config, dtype, records, schedule.prediction),
-                "latent": describe_latent(config),
-                "textEncoders": {
-                    name: describe_encoder(
-                        checkpoint,
-                        name,
-                        dtype,
-                        records[name.replace("text_encoder", "tokenizer")],
-                        outputs=["sequence"]
-                        if name == "text_encoder_3"
-                        else ["sequence", "pooled"],
-                    )
-                    for name in encoders
-                }
-                or None,
-                "conditioning": conditioning(config, set(encoders)),
-                "scheduler": schedule.options,
-                "image": picture(),
-                "vae": components.describe_vae(checkpoint, dtype),
-                "massiveActivations": massive_activations(FAMILY, config, config["num_layers"]),
-                "defaults": {
-                    "numInferenceSteps": 28,
-                    "guidance": {"classifierFree": {"scale": 7.0}},
-                },
-            }
+    def describe(self, checkpoint: Checkpoint, encoders: frozenset[str]) -> Description:
+        config = checkpoint.config("transformer")
+        largest = config["pos_embed_max_size"] * config["patch_size"]
+        return Description(
+            transformer={
+                "inputs": [
+                    described("hidden_states", "latent", config["in_channels"], "height", "width"),
+                    described("timestep", "timestep", dtype="float32"),
+                    described(
+                        "encoder_hidden_states", "text", "tokens", config["joint_attention_dim"]
+                    ),
+                    described("pooled_projections", "pooled", config["pooled_projection_dim"]),
+                ],
+                "outputChannels": config.get("out_channels") or config["in_channels"],
+                "jointAttention": "image-first",
+                "tokenGrid": square_grid(config),
+                "hiddenChannels": width_of(config),
+            },
+            latent={**square(config), "maxHeight": largest, "maxWidth": largest},
+            conditioning=conditioning(config, encoders),
+            defaults={"numInferenceSteps": 28, "guidance": {"classifierFree": {"scale": 7.0}}},
+            massive_activations=massive_activations(self.name, config, config["num_layers"]),
         )
 
-    parts = [*encoder_components(checkpoint, dtype, encoders), transformer]
-    return Plan([*parts, *vae_components(checkpoint, dtype)], describe, schedule.notes)
+    def denoiser(self, transformer: nn.Module) -> Traceable:
+        config = transformer.config
 
+        def inputs(batch: int, height: int, width: int, tokens: int) -> tuple[Tensor, ...]:
+            return (
+                torch.randn(batch, config.in_channels, height, width),
+                torch.linspace(900.0, 20.0, batch),
+                torch.randn(batch, tokens, config.joint_attention_dim),
+                torch.randn(batch, config.pooled_projection_dim),
+            )
 
-def denoiser(checkpoint: Checkpoint, dtype: str) -> Traceable:
-    transformer = checkpoint.load("transformer", DTYPES[dtype])
-    config = transformer.config
-
-    def inputs(batch: int, height: int, width: int, tokens: int) -> tuple[Tensor, ...]:
-        return (
-            torch.randn(batch, config.in_channels, height, width),
-            torch.linspace(900.0, 20.0, batch),
-            torch.randn(batch, tokens, config.joint_attention_dim),
-            torch.randn(batch, config.pooled_projection_dim),
+        patch = config.patch_size
+        return Traceable(
+            Sd3Denoiser(transformer),
+            inputs(2, 4 * patch, 4 * patch, 11),
+            [inputs(3, 3 * patch, 5 * patch, 14)],
+            [{"path": "transformer.transformer_blocks.*", "streams": ["text", "image"]}],
         )
 
-    patch = config.patch_size
-    return Traceable(
-        Denoiser(transformer),
-        inputs(2, 4 * patch, 4 * patch, 11),
-        [inputs(3, 3 * patch, 5 * patch, 14)],
-        [{"path": "transformer.transformer_blocks.*", "streams": ["text", "image"]}],
-    )
 
-
-def describe_transformer(config, dtype: str, records, prediction: str) -> dict[str, Any]:
-    size, patch = config["sample_size"], config["patch_size"]
-    return {
-        "file": "transformer.pt",
-        "dtype": dtype,
-        "inputs": [
-            described("hidden_states", "latent", config["in_channels"], "height", "width"),
-            described("timestep", "timestep", dtype="float32"),
-            described("encoder_hidden_states", "text", "tokens", config["joint_attention_dim"]),
-            described("pooled_projections", "pooled", config["pooled_projection_dim"]),
-        ],
-        "blocks": records["transformer"]["blocks"],
-        "outputChannels": config.get("out_channels") or config["in_channels"],
-        "prediction": prediction,
-        "jointAttention": "image-first",
-        "tokenGrid": [size // patch, size // patch],
-        "hiddenChannels": config["num_attention_heads"] * config["attention_head_dim"],
-    }
-
-
-def describe_latent(config) -> dict[str, Any]:
-    size = config["sample_size"]
-    largest = config["pos_embed_max_size"] * config["patch_size"]
-    return {
-        "channels": config["in_channels"],
-        "height": size,
-        "width": size,
-        "maxHeight": largest,
-        "maxWidth": largest,
-    }
-
-
-def conditioning(config, encoders: set[str]) -> dict[str, Any]:
+def conditioning(config: Mapping[str, Any], encoders: frozenset[str]) -> dict[str, Any]:
     """Both CLIP sequences side by side, filled up with zeros to T5's width, and T5's after them."""
     if not encoders:
         return {"kind": "tensors"}

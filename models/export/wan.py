@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import types
 from typing import Any
 
 import torch
@@ -10,33 +9,24 @@ from torch import Tensor, nn
 
 from models.export import components
 from models.export.checkpoint import Checkpoint
-from models.export.dtypes import DTYPES
+from models.export.denoiser import Denoiser
 from models.export.errors import ExportError
-from models.export.family import (
-    Component,
-    Plan,
-    describe_encoder,
-    described,
-    encoder_components,
-    picture,
-    without_nothing,
-)
+from models.export.family import Description, Family, described, width_of
 from models.export.modulation_table import record_modulations
-from models.export.scheduler import describe_scheduler
+from models.export.plan import Component
+from models.export.text_encoders import Encoder
 from models.export.trace import Traceable
+from models.export.video_decoder import video_decoder
 
-FAMILY = "wan"
-PIPELINES = ("WanPipeline",)
 # The pipeline's defaults: 81 frames of 480 x 832 pixels, 16 of them a second.
 FRAMES, HEIGHT, WIDTH, FRAME_RATE = 81, 480, 832, 16
 
 
-class Denoiser(nn.Module):
+class WanDenoiser(Denoiser):
     """Latents [B, C, F, H, W], timesteps [B] in 0 … 1000, text [B, T, D] -> [B, C, F, H, W]."""
 
     def __init__(self, transformer: nn.Module) -> None:
-        super().__init__()
-        self.transformer = transformer
+        super().__init__(transformer)
         transformer.set_attn_processor(Attention())
         record_modulations(transformer.blocks)
         for block in transformer.blocks:
@@ -87,188 +77,124 @@ def rotated(states: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
     return turned.flatten(-2).type_as(states)
 
 
-class VideoDecoder(nn.Module):
-    """Latents [B, C, F, h, w], already unscaled -> frames [B, 3, 1 + (F - 1) s, H, W] in [-1, 1].
+class Wan(Family):
+    name = "wan"
+    pipelines = ("WanPipeline",)
+    encoders = {
+        "text_encoder": Encoder(
+            components.MaskedSequence, ("sequence",), inputs=("ids", "mask"), cleaning="html"
+        )
+    }
 
-    diffusers decodes one latent frame at a time and keeps what the causal convolutions saw; a trace
-    would fix the number of frames. Here all frames go through at once. The convolutions are causal,
-    so that gives the same numbers, provided that the first frame is left out where time is doubled,
-    as diffusers does.
-    """
+    def refuse_variants(self, checkpoint: Checkpoint) -> None:
+        """The Wans that take more than text."""
+        config = checkpoint.config("transformer")
+        index = checkpoint.index
+        reasons = {
+            "it takes a picture (image to video)": config.get("image_dim")
+            or config.get("added_kv_proj_dim"),
+            "it has two transformers (Wan 2.2)": checkpoint.has("transformer_2")
+            or index.get("boundary_ratio") is not None,
+            "it has a timestep for each token (Wan 2.2)": index.get("expand_timesteps"),
+            "its VAE works on patches (Wan 2.2)": checkpoint.config("vae").get("patch_size"),
+        }
+        for reason, holds in reasons.items():
+            if holds:
+                raise ExportError(
+                    "CHECKPOINT_UNSUPPORTED",
+                    f"{checkpoint.name} cannot be exported: {reason}.",
+                    received=reason,
+                    expected="Wan 2.1 text to video",
+                )
 
-    def __init__(self, vae: nn.Module) -> None:
-        super().__init__()
-        self.post_quant_conv = vae.post_quant_conv
-        self.decoder = vae.decoder
-        for module in self.decoder.modules():
-            if getattr(module, "mode", None) == "upsample3d":
-                module.forward = types.MethodType(upsample_all_frames, module)
-
-    def forward(self, latents: Tensor) -> Tensor:
-        frames = self.decoder(self.post_quant_conv(latents), first_chunk=True)
-        return frames.clamp(-1.0, 1.0)
-
-
-def upsample_all_frames(self, x: Tensor, feat_cache=None, feat_idx=None) -> Tensor:
-    """WanResample.forward for a whole video: every frame but the first becomes two."""
-    first = x[:, :, :1]
-    # diffusers' cache of the second frame is zeros in the first one's place.
-    history = torch.cat([torch.zeros_like(first), x[:, :, 1:]], dim=2)
-    pairs = self.time_conv(history)[:, :, 1:]
-    pairs = pairs.unflatten(1, (2, -1))
-    doubled = torch.stack([pairs[:, 0], pairs[:, 1]], dim=3).flatten(2, 3)
-    x = torch.cat([first, doubled], dim=2)
-    frames = x.transpose(1, 2)
-    pictures = self.resample(frames.flatten(0, 1))
-    return pictures.unflatten(0, (frames.shape[0], frames.shape[1])).transpose(1, 2)
-
-
-def plan(checkpoint: Checkpoint, dtype: str) -> Plan:
-    config = checkpoint.config("transformer")
-    refuse_variants(checkpoint, config)
-    vae = checkpoint.config("vae")
-    schedule = describe_scheduler(checkpoint.config("scheduler"))
-    encoders = {"text_encoder": components.MaskedSequence} if checkpoint.has("text_encoder") else {}
-    spatial = vae.get("scale_factor_spatial") or 8
-    temporal = vae.get("scale_factor_temporal") or 4
-    height, width = HEIGHT // spatial, WIDTH // spatial
-    _, rows, columns = config["patch_size"]
-
-    def describe(records) -> dict[str, Any]:
-        return without_nothing(
-            {
-                "family": FAMILY,
-                "transformer": {
-                    "file": "transformer.pt",
-                    "dtype": dtype,
-                    "inputs": [
-                        described(
-                            "hidden_states",
-                            "latent",
-                            config["in_channels"],
-                            "frames",
-                            "height",
-                            "width",
-                        ),
-                        described("timestep", "timestep", dtype="float32"),
-                        described("encoder_hidden_states", "text", "tokens", config["text_dim"]),
-                    ],
-                    "blocks": records["transformer"]["blocks"],
-                    "outputChannels": config.get("out_channels") or config["in_channels"],
-                    "prediction": schedule.prediction,
-                    "tokenGrid": [height // rows, width // columns],
-                    "hiddenChannels": config["num_attention_heads"] * config["attention_head_dim"],
-                },
-                "latent": {
-                    "channels": config["in_channels"],
-                    "height": height,
-                    "width": width,
-                    "frames": 1 + (FRAMES - 1) // temporal,
-                },
-                "textEncoders": {
-                    name: describe_encoder(
-                        checkpoint,
-                        name,
-                        dtype,
-                        records["tokenizer"],
-                        inputs=["ids", "mask"],
-                        outputs=["sequence"],
-                        cleaning="html",
-                    )
-                    for name in encoders
-                }
-                or None,
-                "conditioning": {
-                    "kind": "text",
-                    "maxSequenceLength": {"default": 512, "maximum": 512},
-                    "inputs": {
-                        "encoder_hidden_states": {
-                            "from": "text_encoder",
-                            "output": "sequence",
-                            "zeroPadding": True,
-                        }
-                    },
-                }
-                if encoders
-                else {"kind": "tensors"},
-                "scheduler": schedule.options,
-                "image": picture(),
-                "vae": {
-                    "decoder": {"file": "vae/decoder.pt", "dtype": dtype},
-                    "scale": spatial,
-                    "mean": vae["latents_mean"],
-                    "std": vae["latents_std"],
-                    "frameScale": temporal,
-                },
-                "defaults": {
-                    "numInferenceSteps": 50,
-                    "guidance": {"classifierFree": {"scale": 5.0}},
-                    "frameRate": FRAME_RATE,
-                },
+    def describe(self, checkpoint: Checkpoint, encoders: frozenset[str]) -> Description:
+        config = checkpoint.config("transformer")
+        vae = checkpoint.config("vae")
+        height, width = HEIGHT // spatial_scale(vae), WIDTH // spatial_scale(vae)
+        _, rows, columns = config["patch_size"]
+        text = {"from": "text_encoder", "output": "sequence", "zeroPadding": True}
+        return Description(
+            transformer={
+                "inputs": [
+                    described(
+                        "hidden_states",
+                        "latent",
+                        config["in_channels"],
+                        "frames",
+                        "height",
+                        "width",
+                    ),
+                    described("timestep", "timestep", dtype="float32"),
+                    described("encoder_hidden_states", "text", "tokens", config["text_dim"]),
+                ],
+                "outputChannels": config.get("out_channels") or config["in_channels"],
+                "tokenGrid": [height // rows, width // columns],
+                "hiddenChannels": width_of(config),
+            },
+            latent={
+                "channels": config["in_channels"],
+                "height": height,
+                "width": width,
+                "frames": 1 + (FRAMES - 1) // temporal_scale(vae),
+            },
+            conditioning={
+                "kind": "text",
+                "maxSequenceLength": {"default": 512, "maximum": 512},
+                "inputs": {"encoder_hidden_states": text},
             }
+            if encoders
+            else {"kind": "tensors"},
+            defaults={
+                "numInferenceSteps": 50,
+                "guidance": {"classifierFree": {"scale": 5.0}},
+                "frameRate": FRAME_RATE,
+            },
         )
 
-    parts = [
-        *encoder_components(checkpoint, dtype, encoders),
-        Component(
-            "transformer",
-            "transformer.pt",
-            "transformer",
-            trace=lambda: denoiser(checkpoint, dtype),
-        ),
-        Component(
-            "vae decoder", "vae/decoder.pt", "vae", trace=lambda: video_decoder(checkpoint, dtype)
-        ),
-    ]
-    return Plan(parts, describe, schedule.notes)
+    def describe_vae(self, checkpoint: Checkpoint, dtype: str) -> dict[str, Any]:
+        vae = checkpoint.config("vae")
+        return {
+            "decoder": {"file": "vae/decoder.pt", "dtype": dtype},
+            "scale": spatial_scale(vae),
+            "mean": vae["latents_mean"],
+            "std": vae["latents_std"],
+            "frameScale": temporal_scale(vae),
+        }
 
+    def vae_components(self, checkpoint: Checkpoint, dtype: str) -> list[Component]:
+        return [
+            Component(
+                "vae decoder",
+                "vae/decoder.pt",
+                "vae",
+                trace=lambda: video_decoder(checkpoint, dtype),
+            )
+        ]
 
-def refuse_variants(checkpoint: Checkpoint, config) -> None:
-    """Raise CHECKPOINT_UNSUPPORTED for the Wans that take more than text."""
-    index = checkpoint.index
-    reasons = {
-        "it takes a picture (image to video)": config.get("image_dim")
-        or config.get("added_kv_proj_dim"),
-        "it has two transformers (Wan 2.2)": checkpoint.has("transformer_2")
-        or index.get("boundary_ratio") is not None,
-        "it has a timestep for each token (Wan 2.2)": index.get("expand_timesteps"),
-        "its VAE works on patches (Wan 2.2)": checkpoint.config("vae").get("patch_size"),
-    }
-    for reason, holds in reasons.items():
-        if holds:
-            raise ExportError(
-                "CHECKPOINT_UNSUPPORTED",
-                f"{checkpoint.name} cannot be exported: {reason}.",
-                received=reason,
-                expected="Wan 2.1 text to video",
+    def denoiser(self, transformer: nn.Module) -> Traceable:
+        config = transformer.config
+        depth, rows, columns = config.patch_size
+
+        def inputs(batch: int, frames: int, height: int, width: int, tokens: int):
+            return (
+                torch.randn(
+                    batch, config.in_channels, depth * frames, rows * height, columns * width
+                ),
+                torch.linspace(900.0, 20.0, batch),
+                torch.randn(batch, tokens, config.text_dim),
             )
 
-
-def denoiser(checkpoint: Checkpoint, dtype: str) -> Traceable:
-    transformer = checkpoint.load("transformer", DTYPES[dtype])
-    config = transformer.config
-    depth, rows, columns = config.patch_size
-
-    def inputs(batch: int, frames: int, height: int, width: int, tokens: int):
-        return (
-            torch.randn(batch, config.in_channels, depth * frames, rows * height, columns * width),
-            torch.linspace(900.0, 20.0, batch),
-            torch.randn(batch, tokens, config.text_dim),
+        return Traceable(
+            WanDenoiser(transformer),
+            inputs(2, 3, 4, 4, 12),
+            [inputs(3, 2, 3, 5, 17), inputs(1, 1, 4, 4, 9)],
+            [{"path": "transformer.blocks.*", "streams": ["image"]}],
         )
 
-    return Traceable(
-        Denoiser(transformer),
-        inputs(2, 3, 4, 4, 12),
-        [inputs(3, 2, 3, 5, 17), inputs(1, 1, 4, 4, 9)],
-        [{"path": "transformer.blocks.*", "streams": ["image"]}],
-    )
+
+def spatial_scale(vae: Any) -> int:
+    return vae.get("scale_factor_spatial") or 8
 
 
-def video_decoder(checkpoint: Checkpoint, dtype: str) -> Traceable:
-    vae = checkpoint.load("vae", DTYPES[dtype])
-    channels = vae.config.z_dim
-    return Traceable(
-        VideoDecoder(vae),
-        (torch.randn(2, channels, 3, 4, 4),),
-        [(torch.randn(1, channels, 1, 4, 6),), (torch.randn(2, channels, 5, 6, 4),)],
-    )
+def temporal_scale(vae: Any) -> int:
+    return vae.get("scale_factor_temporal") or 4
