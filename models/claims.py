@@ -49,7 +49,8 @@ def rows(layers: int) -> Iterator[tuple[float, int, float, float]]:
                 yield 1.0, layer, scale, retention
     for classifier_free in CLASSIFIER_FREE_SCALES:
         for layer in COMPARED_LAYERS:
-            yield classifier_free, layer, 0.3, 0.0
+            if layer < layers:
+                yield classifier_free, layer, 0.3, 0.0
 
 
 def settings(channels: list[list[int]]) -> dict[str, list[dict[str, Any]]]:

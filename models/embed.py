@@ -48,7 +48,9 @@ def describe_transformer(config: TransformerConfig) -> dict:
     }
 
 
-def describe(config: TransformerConfig, accuracy: float, channels: list[int], rule: str) -> dict:
+def describe(
+    config: TransformerConfig, accuracy: float, layer: int, channels: list[int], rule: str
+) -> dict:
     """bundle.json for a Fashion-MNIST DiT, without what `write_bundle` fills in."""
     return {
         "name": "fashion-mnist-dit",
@@ -79,7 +81,7 @@ def describe(config: TransformerConfig, accuracy: float, channels: list[int], ru
         "classifier": {"file": "classifier.pt", "accuracy": accuracy, "features": FEATURES},
         "massiveActivations": {
             "stream": "image",
-            "layer": DETAIL_LAYER,
+            "layer": layer,
             "channels": channels,
             "rule": rule,
             "source": "measured",
@@ -91,7 +93,7 @@ def describe(config: TransformerConfig, accuracy: float, channels: list[int], ru
                 "classifierFree": {"scale": CLASSIFIER_FREE_SCALE},
                 "detail": {
                     "scale": DETAIL_SCALE,
-                    "layer": DETAIL_LAYER,
+                    "layer": layer,
                     "channels": "auto",
                     "retention": RETENTION,
                 },
@@ -119,14 +121,15 @@ def embed(
     accuracy = round((predictions == labels).float().mean().item(), 4)
     latent_shape = (config.image_channels, config.image_size, config.image_size)
     statistics = report(measure(rounded_model, latent_shape, config.num_classes))
-    block = statistics["blocks"][DETAIL_LAYER]
+    layer = min(DETAIL_LAYER, config.depth - 1)
+    block = statistics["blocks"][layer]
     channels, rule = block["channels"], RULE
     if not channels:
         channels = block["strongest"]["channels"][:FALLBACK_CHANNELS]
         rule = f"the strongest, none being massive by: {RULE}"
     picture = torch.randn(2, *latent_shape)
     examples = (torch.randn(2, *latent_shape), torch.tensor([0.9, 0.1]), torch.tensor([3, 10]))
-    description = describe(config, accuracy, channels, rule)
+    description = describe(config, accuracy, layer, channels, rule)
     description["transformer"]["psnr"] = measure_precision(rounded_model, description, PICTURES)
     return write_bundle(
         model,

@@ -15,7 +15,7 @@ from models.trained import load_transformer
 
 
 def write(model, inputs, out, **options):
-    description = describe(model.config, 0.9, [3, 5], "measured")
+    description = describe(model.config, 0.9, 2, [3, 5], "measured")
     return write_bundle(model, inputs, description, out, **options)
 
 
