@@ -35,6 +35,49 @@ test('ESM, CommonJS and the command line: the same picture', async () => {
   expect(shell).toMatchObject({ code: 0 });
 }, 120_000);
 
+test.each(['esm', 'common'])(
+  'the server from %s: a picture over HTTP',
+  async (format) => {
+    const load = "const { createServer } = await import('detail-guidance/server');";
+    const use = `
+    const server = createServer({ port: 0, logLevel: 'silent', load: { device: 'cpu' } });
+    const url = await server.listen();
+    const answer = await fetch(url + '/v1/images', { method: 'POST', headers: { 'Content-Type': 'application/json',
+      Accept: 'image/png' }, body: JSON.stringify({ classLabel: 7, seed: 7, numInferenceSteps: 2 }) });
+    console.log(answer.status, answer.headers.get('content-type'), (await answer.arrayBuffer()).byteLength > 100);
+    await server.close();`;
+    const file = format === 'esm' ? 'server.mjs' : 'server.cjs';
+    await application.write(
+      file,
+      format === 'esm'
+        ? load + use
+        : `const { createServer } = require('detail-guidance/server'); (async () => {${use}})();`,
+    );
+    expect(await application.node([file])).toEqual({ code: 0, stderr: '', stdout: '200 image/png true\n' });
+  },
+  120_000,
+);
+
+test('the root and the entries beside it load no more packages than they need', async () => {
+  const loaded = async (entry: string) => {
+    const { stdout } = await application.node([
+      '-e',
+      `require(${JSON.stringify(entry)});
+       const names = Object.keys(require.cache).map((file) => /.*node_modules.((?:@[^/]+.)?[^/]+)/.exec(file)?.[1]);
+       console.log(JSON.stringify([...new Set(names)]));`,
+    ]);
+    return JSON.parse(stdout) as string[];
+  };
+  const heavy = ['hono', '@hono/node-server', 'pino', 'prom-client', 'commander', 'cli-progress', 'linkedom'];
+  const drawing = ['@observablehq/plot', '@resvg/resvg-wasm', 'dejavu-fonts-ttf', 'ml-matrix', 'fft.js'];
+  const root = await loaded('detail-guidance');
+  expect(root).toContain('detail-guidance');
+  expect(root.filter((name) => [...heavy, ...drawing].includes(name))).toEqual([]);
+  const server = await loaded('detail-guidance/server');
+  expect(server).toContain('hono');
+  expect(server.filter((name) => ['linkedom', ...drawing].includes(name))).toEqual([]);
+}, 60_000);
+
 test('a prebuilt addon is taken where it fits the libtorch of the machine', async () => {
   const folder = prebuiltFolder(findLibtorch()).replace(root, application.installed);
   await cp(join(buildFolder(), 'Release'), folder, { recursive: true });
