@@ -58,6 +58,30 @@ test.each(['esm', 'common'])(
   120_000,
 );
 
+test.each(['esm', 'common'])(
+  'plots and sheets from %s, without their libraries in node_modules',
+  async (format) => {
+    const use = `
+    const chart = await drawLineChart({ x: 'x', y: 'y', lines: [{ name: 'a', points: [{ x: 0, y: 0 }, { x: 1, y: 1 }] }] });
+    const picture = { width: 2, height: 2, channels: 1, pixels: new Uint8Array(4) };
+    const sheet = await drawSheet({ title: 't', subtitle: [], columns: [{ title: 'c', detail: [] }],
+      rows: [{ label: 'r', images: [[picture]] }], footer: [] });
+    console.log(chart.width, encodePng(chart).length > 1000, encodePng(sheet).length > 1000);`;
+    const file = format === 'esm' ? 'draw.mjs' : 'draw.cjs';
+    const load = (from: (entry: string) => string) =>
+      `const { encodePng } = ${from('detail-guidance')};
+     const { drawLineChart, drawSheet } = ${from('detail-guidance/evaluation')};`;
+    await application.write(
+      file,
+      format === 'esm'
+        ? load((entry) => `await import('${entry}')`) + use
+        : `${load((entry) => `require('${entry}')`)} (async () => {${use}})();`,
+    );
+    expect(await application.node([file])).toEqual({ code: 0, stderr: '', stdout: '1440 true true\n' });
+  },
+  60_000,
+);
+
 test('the root and the entries beside it load no more packages than they need', async () => {
   const loaded = async (entry: string) => {
     const { stdout } = await application.node([
