@@ -40,7 +40,7 @@ export type {
   ZeroPositionsExpression,
   ZerosExpression,
 } from './bundle';
-export { Component, loadComponent, type ComponentOptions } from './model/component';
+export { loadTorchScript, TorchScript, type TorchScriptOptions } from './model/torchScript';
 export { emptyCache, listDevices, memoryStatistics, resetPeakMemory, type Device } from './model/device';
 export { AbortError, DetailGuidanceError, errorCodes, type ErrorCode } from './validation/errors';
 export {
@@ -60,7 +60,7 @@ export {
   type DisruptionOptions,
   type DisruptOptions,
   type Edit,
-  type EditPlace,
+  type Place,
   type EditTarget,
   type EmbeddedOptions,
   type GuidanceOptions,
@@ -90,10 +90,27 @@ export {
   type TransplantEdit,
   type ZeroEdit,
 } from './guidance';
-export { readMetadata, readPlan, type PictureMetadata } from './call/metadata';
+export { readMetadata, readOptions, type PictureMetadata } from './call/metadata';
 export { encodePng, type PngPicture, type Raster } from './image/png';
-export type { FusionKind, MemoryStatistics, NativeExecution, PlanAdjustment, PlanEdit, Site, Tap } from './native';
-export type { ActivationOptions, DumpOptions, QuantisationOptions } from './activations/options';
+export type {
+  Execution,
+  FusedChains,
+  FusionKind,
+  GraphReport,
+  MemoryStatistics,
+  PartialForwardReport,
+  PlanAdjustment,
+  PlanEdit,
+  Site,
+  Tap,
+} from './native';
+export type {
+  ActivationOptions,
+  DumpOptions,
+  QuantisationOptions,
+  RecordingOptions,
+  StatisticsOptions,
+} from './activations/options';
 export type { ForwardOptions, Hook } from './request/forwardOptions';
 export type { GenerateOptions } from './request/generateOptions';
 export type { LoadOptions, PartDevices } from './model/loadOptions';

@@ -47,23 +47,47 @@ export interface NativeLoadOptions {
 
 /** See native/core/graph/fusion.h. */
 export const fusionKinds = ['modulation', 'residual', 'rotary', 'gelu', 'swiglu', 'update'] as const;
+
+/** A kind of chain of operators that can run as one; docs/performance.md says what each is. */
 export type FusionKind = (typeof fusionKinds)[number];
 
-/** How a run was executed. */
-export interface NativeExecution {
-  /**
-   * Whether branches shared what comes before their first edit, at which submodules the model was cut for that, and why
-   * it was not where it could have been; null: nothing stood in the way.
-   */
-  partialForward: { shared: boolean; cuts: string[]; reason: string | null };
-  /**
-   * Evaluations of a step that were captured as a device graph (CUDA) in this run, how many were replays of one, and
-   * why one was not captured; null: nothing stood in the way, or the device has no graphs.
-   */
-  graphs: { captured: number; replayed: number; reason: string | null };
-  /** Chains of operators that ran as one, and how many there are of each kind. */
-  fused: { kind: FusionKind; count: number }[];
-  /** Which fused chains are not used, and why; null: all that were found are. */
+/** What branches shared in a run: see docs/hooks.md, partial forward. */
+export interface PartialForwardReport {
+  /** Whether branches shared what comes before their first edit. */
+  shared: boolean;
+  /** Submodules at which the model was cut for that. */
+  cuts: string[];
+  /** Why it was not cut where it could have been; null: nothing stood in the way. */
+  reason: string | null;
+}
+
+/** Device graphs (CUDA) in a run. */
+export interface GraphReport {
+  /** Evaluations of a step that were captured as a graph. */
+  captured: number;
+  /** Evaluations of a step that were replays of one. */
+  replayed: number;
+  /** Why one was not captured; null: nothing stood in the way, or the device has no graphs. */
+  reason: string | null;
+}
+
+/** Chains of operators of one kind that run as one. */
+export interface FusedChains {
+  /** Which chains; docs/performance.md says what each is. */
+  kind: FusionKind;
+  /** How many there are in the model. */
+  count: number;
+}
+
+/** How a run was executed: what it found, at its end. */
+export interface Execution {
+  /** What branches shared. */
+  partialForward: PartialForwardReport;
+  /** What was replayed from device graphs. */
+  graphs: GraphReport;
+  /** Chains of operators that ran as one. */
+  fused: FusedChains[];
+  /** Which fused chains were found and are not used, and why; null: all that were found are. */
   notFused: string | null;
 }
 
@@ -257,7 +281,7 @@ export interface NativeModel {
     blocks: number;
     sites: Site[];
     /** Chains of operators that run as one, and how many there are of each kind. */
-    fused: { kind: FusionKind; count: number }[];
+    fused: FusedChains[];
   };
   /** Per site, in their order: the shape there in a run on these inputs, or null. */
   shapes(inputs: Tensor[]): NativeRun<(number[] | null)[]>;
@@ -275,7 +299,7 @@ export interface NativeModel {
     plan: NativePlan,
     onStep?: (progress: NativeProgress) => void,
     onRecords?: (records: NativeRecords) => void,
-  ): NativeRun<{ latents: Tensor; execution: NativeExecution; evaluations: number }> & {
+  ): NativeRun<{ latents: Tensor; execution: Execution; evaluations: number }> & {
     release(): void;
   };
   /** Cancels what runs, waits for it, frees the model. Again is fine. */

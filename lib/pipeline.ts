@@ -11,16 +11,16 @@ import {
 import { openBundle, type Bundle } from './bundle';
 import { Components } from './model/components';
 import { memoryStatistics, resolveDevice, resolveDtype } from './model/device';
-import { During } from './call/during';
+import { RunningCall } from './call/runningCall';
 import { AbortError, wrapNative } from './validation/errors';
 import { invalid } from './validation/invalid';
 import { forwardInputs, tokenGridOf, zeroInputs } from './request/forwardInputs';
-import { finishGeneration, latentsOf, nativePlan, type Maker } from './call/generation';
+import { finishGeneration, latentsOf, nativePlan, type LoadedBundle } from './call/generation';
 import { startingPictures } from './call/imageToImage';
 import { freeMemory, refuseTooLarge } from './model/memory';
 import {
   native,
-  type FusionKind,
+  type FusedChains,
   type MemoryStatistics,
   type NativeModel,
   type NativeProgress,
@@ -118,7 +118,7 @@ export async function loadPipeline(location: string, options: LoadOptions = {}):
     );
     try {
       const components = await Components.load(bundle, { dtype, devices, lowMemory, allowAllOperators }, signal);
-      const pipeline = new Pipeline({ transformer, components }, { bundle, device, dtype, dtypeReason, addon });
+      const pipeline = create({ transformer, components }, { bundle, device, dtype, dtypeReason, addon });
       if (!signal?.aborted) return pipeline;
       await pipeline.dispose();
     } catch (error) {
@@ -131,40 +131,51 @@ export async function loadPipeline(location: string, options: LoadOptions = {}):
   throw new AbortError(signal.reason);
 }
 
-/** A loaded model. Calls run one after the other, in the order in which they were made, and never see each other's. */
+/** Makes one of its parts; users do so with `loadPipeline`. */
+let create: (parts: Parts, loaded: LoadedBundle) => Pipeline;
+
+/**
+ * A loaded model, which `loadPipeline` gives. Calls run one after the other, in the order in which they were made, and
+ * never see each other's.
+ */
 export class Pipeline {
+  static {
+    create = (parts, loaded) => new Pipeline(parts, loaded);
+  }
+
   readonly #parts: Parts;
-  readonly #maker: Maker;
+  readonly #loaded: LoadedBundle;
   readonly #queue = new Queue();
   readonly #description: ReturnType<NativeModel['describe']>;
+  #fused: readonly FusedChains[];
   #disposing: Promise<void> | null = null;
 
-  /** Use {@link loadPipeline}. */
-  constructor(parts: Parts, maker: Maker) {
+  private constructor(parts: Parts, loaded: LoadedBundle) {
     this.#parts = parts;
-    this.#maker = maker;
+    this.#loaded = loaded;
     this.#description = parts.transformer.description;
+    this.#fused = this.#description.fused;
     abandoned.register(this, parts, this);
   }
 
   /** What `bundle.json` says, and where its folder is. */
   get bundle(): Bundle {
-    return this.#maker.bundle;
+    return this.#loaded.bundle;
   }
 
   /** 'cpu' or 'cuda:N'. */
   get device(): string {
-    return this.#maker.device;
+    return this.#loaded.device;
   }
 
   /** Of weights and activations. */
   get dtype(): string {
-    return this.#maker.dtype;
+    return this.#loaded.dtype;
   }
 
   /** What `dtype: 'auto'` went by, as a sentence; null when the dtype was asked for by name. */
   get dtypeReason(): string | null {
-    return this.#maker.dtypeReason;
+    return this.#loaded.dtypeReason;
   }
 
   /** Every place where a hidden state can be captured or edited, in order of evaluation. */
@@ -172,9 +183,12 @@ export class Pipeline {
     return this.#description.sites;
   }
 
-  /** Chains of operators that run as one, and how many there are of each kind in the model. */
-  get fused(): readonly { kind: FusionKind; count: number }[] {
-    return this.#description.fused;
+  /**
+   * Chains of operators that run as one, and how many there are of each kind in the model: what was found when it was
+   * loaded, and after the first run what was found to be exact. `execution.notFused` of a run says why one is not.
+   */
+  get fused(): readonly FusedChains[] {
+    return this.#fused;
   }
 
   /**
@@ -219,7 +233,7 @@ export class Pipeline {
     return this.#enter((during) => this.#generate(request, planned, during), request.signal);
   }
 
-  async #generate(request: GenerateRequest, planned: Plan, during: During): Promise<GenerateResult> {
+  async #generate(request: GenerateRequest, planned: Plan, during: RunningCall): Promise<GenerateResult> {
     const { bundle } = this;
     const { components } = this.#parts;
     const { onStep, onProgress, onWarning, signal } = request;
@@ -239,7 +253,8 @@ export class Pipeline {
       callbacks.onProgress?.({ phase: 'sampling', done: Math.round(event.fraction * total), total });
     });
     const sampled = await during.run((model) => model.sample(prepared, onStep || onProgress ? report : undefined));
-    if (!bundle.vae) return finishGeneration(sampled, planned, encoded, seeds, this.#maker);
+    this.#fused = sampled.execution.fused;
+    if (!bundle.vae) return finishGeneration(sampled, planned, encoded, seeds, this.#loaded);
     const { vae } = bundle;
     const decoded: Float32Array[][] = [];
     callbacks.onProgress?.({ phase: 'decoding', done: 0, total: planned.images });
@@ -250,7 +265,7 @@ export class Pipeline {
         during.check();
       }
     });
-    return finishGeneration(sampled, planned, encoded, seeds, this.#maker, decoded);
+    return finishGeneration(sampled, planned, encoded, seeds, this.#loaded, decoded);
   }
 
   /**
@@ -302,7 +317,7 @@ export class Pipeline {
   async dumpActivations(options: DumpOptions): Promise<DumpSummary> {
     this.#refuseDisposed();
     const request = parse(dumpSchema, options, 'options');
-    return dumpRecords(this.#record(request), request, this.#plan(request.generate), this.#maker);
+    return dumpRecords(this.#record(request), request, this.#plan(request.generate), this.#loaded);
   }
 
   /**
@@ -333,7 +348,12 @@ export class Pipeline {
     const ordered = forwardInputs(inputs, this.bundle);
     const context = editContext(this.#planned, tokenGridOf(ordered, this.bundle));
     const complete = hooks.flatMap((hook, index) => resolveHook(`options.hooks[${index}]`, hook, context));
-    return this.#enter((during) => during.run((model) => model.forward(ordered, complete)), signal);
+    return this.#enter(async (during) => {
+      const result = await during.run((model) => model.forward(ordered, complete));
+      // Read while no other call of this pipeline can change it.
+      this.#fused = this.#parts.transformer.loaded?.describe().fused ?? this.#fused;
+      return result;
+    }, signal);
   }
 
   /**
@@ -388,11 +408,12 @@ export class Pipeline {
     // What does not wait for the text encoders or the VAE is checked at once.
     const ready =
       generate.prompt === undefined && generate.image === undefined
-        ? nativePlan(planned, generate, seeds, this.#maker)
+        ? nativePlan(planned, generate, seeds, this.#loaded)
         : null;
     return recordSampling(request, {
       model,
       sites: this.sites,
+      context: editContext(this.#planned, planned.size.tokenGrid),
       plan: planned,
       seeds,
       queue: this.#queue,
@@ -408,15 +429,15 @@ export class Pipeline {
   async #prepare(request: GenerateRequest, planned: Plan, seeds: Seed[]) {
     const { components } = this.#parts;
     const encoded = await encodeRequest(request, planned, this.bundle, components);
-    const pictures = await startingPictures(request, planned, seeds, this.#maker, components);
-    return { encoded, prepared: nativePlan(planned, encoded, seeds, this.#maker, pictures) };
+    const pictures = await startingPictures(request, planned, seeds, this.#loaded, components);
+    return { encoded, prepared: nativePlan(planned, encoded, seeds, this.#loaded, pictures) };
   }
 
   /** Waits its turn, runs, and settles after the native side has unwound. */
-  #enter<Result>(job: (during: During) => Promise<Result>, signal: AbortSignal | undefined): Promise<Result> {
+  #enter<Result>(job: (during: RunningCall) => Promise<Result>, signal: AbortSignal | undefined): Promise<Result> {
     return this.#queue.enter(async () => {
       this.#refuseDisposed();
-      const during = new During(this.#parts.transformer, signal);
+      const during = new RunningCall(this.#parts.transformer, signal);
       try {
         const result = await job(during);
         during.check();

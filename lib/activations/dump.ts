@@ -1,6 +1,6 @@
 /** A recorded run as a folder: safetensors files and index.json. */
 import { AbortError, DetailGuidanceError } from '../validation/errors';
-import type { Maker } from '../call/generation';
+import type { LoadedBundle } from '../call/generation';
 import type { Site } from '../native';
 import type { z } from 'zod';
 import type { dumpSchema } from './options';
@@ -53,7 +53,7 @@ export async function dumpRecords(
   records: AsyncGenerator<ActivationRecord, RecordedSampling, undefined>,
   { out, shardBytes, onRecord }: z.output<typeof dumpSchema>,
   plan: Plan,
-  { bundle, device, dtype: modelDtype }: Maker,
+  { bundle, device, dtype: modelDtype }: LoadedBundle,
 ): Promise<DumpSummary> {
   const summary: Omit<DumpSummary, 'shards'> = {
     out,

@@ -1,4 +1,5 @@
 /** What a run records, from the options to the indices that the native side takes. */
+import { checkPlace, sitesOf, type EditContext } from '../guidance';
 import { invalid } from '../validation/invalid';
 import type { NativeModel, NativeRecording, Site } from '../native';
 import type { ActivationRequest } from './options';
@@ -14,6 +15,7 @@ export function recordingOf(
   plan: Plan,
   model: Pick<NativeModel, 'find'>,
   sites: readonly Site[],
+  context: EditContext,
 ): NativeRecording {
   const { statistics, tensors, dtype, beforeEdits } = request;
   const asked = typeof statistics === 'object' ? statistics : { tokens: false, top: 0 };
@@ -22,7 +24,7 @@ export function recordingOf(
     throw invalid('options', 'statistics or tensors', undefined, { shown: 'neither, which leaves nothing to record' });
   }
   return {
-    sites: findSites(request.sites, model, sites),
+    sites: findSites(request.sites, model, sites, context),
     branches: findBranches(request.branches, plan),
     steps: checkSteps(request.steps, plan),
     channels,
@@ -39,9 +41,15 @@ function findSites(
   wanted: ActivationRequest['sites'],
   model: Pick<NativeModel, 'find'>,
   sites: readonly Site[],
+  context: EditContext,
 ): number[] {
   const found = wanted
-    ? wanted.flatMap(({ path, tap, stream }) => model.find({ path, tap, stream: stream ?? null }))
+    ? wanted.flatMap((place, index) => {
+        const option = `options.sites[${index}]`;
+        checkPlace(option, place);
+        const references = sitesOf(option, { ...place, tap: place.tap ?? 'output' }, null, context);
+        return references.flatMap((reference) => model.find(reference));
+      })
     : sites.flatMap(({ block, tap }, index) => (block !== null && tap === 'output' ? [index] : []));
   return [...new Set(found)].sort((a, b) => a - b);
 }

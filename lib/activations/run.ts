@@ -1,5 +1,6 @@
 /** A sampling run that is there for its hidden states. */
-import type { NativeExecution, NativeModel, NativePlan, NativeProgress, NativeRun, Site } from '../native';
+import type { Execution, NativeModel, NativePlan, NativeProgress, NativeRun, Site } from '../native';
+import type { EditContext } from '../guidance';
 import type { ActivationRequest } from './options';
 import type { Seed } from '../request/seeds';
 import type { Plan } from '../plan';
@@ -19,7 +20,7 @@ export interface RecordedSampling {
   seeds: Seed[];
   plan: Plan;
   /** How it was computed. */
-  execution: NativeExecution;
+  execution: Execution;
   /** Branch evaluations of the model, summed over steps and images. */
   evaluations: number;
 }
@@ -28,6 +29,8 @@ export interface RecordedSampling {
 export interface Runner {
   model: NativeModel;
   sites: readonly Site[];
+  /** What places are resolved against. */
+  context: EditContext;
   plan: Plan;
   seeds: Seed[];
   /** Waits its turn, prepares the plan, runs, and settles after the native side has unwound. */
@@ -39,9 +42,9 @@ export interface Runner {
 /** @throws what recordingOf throws, before anything runs */
 export function recordSampling(
   request: ActivationRequest,
-  { model, sites, plan, seeds, run, queue }: Runner,
+  { model, sites, context, plan, seeds, run, queue }: Runner,
 ): AsyncGenerator<ActivationRecord, RecordedSampling, undefined> {
-  const recording = recordingOf(request, plan, model, sites);
+  const recording = recordingOf(request, plan, model, sites, context);
   const names = plan.branches.map(({ name }) => name);
   return streamRecords(
     (deliver, waitedFor) => {

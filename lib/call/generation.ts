@@ -12,7 +12,7 @@ import { checkTensor, type Tensor } from '../tensor';
 import { version } from '../files/version';
 
 /** What made the pictures, for their metadata. */
-export interface Maker {
+export interface LoadedBundle {
   bundle: Bundle;
   device: string;
   dtype: string;
@@ -33,7 +33,7 @@ export function nativePlan(
   plan: Plan,
   request: GenerateRequest,
   seeds: Seed[],
-  { bundle, addon }: Maker,
+  { bundle, addon }: LoadedBundle,
   pictures: StartingPictures | null = null,
 ): NativePlan {
   const shape = [plan.images, ...plan.size.latent];
@@ -133,10 +133,10 @@ export async function finishGeneration(
   plan: Plan,
   request: GenerateRequest,
   seeds: Seed[],
-  maker: Maker,
+  loaded: LoadedBundle,
   decoded: Float32Array[][] | null = null,
 ): Promise<GenerateResult> {
-  const { channels, range } = maker.bundle.image;
+  const { channels, range } = loaded.bundle.image;
   const { height, width } = plan.size;
   const images: GeneratedImage[] = [];
   for (const index of seeds.keys()) {
@@ -144,7 +144,7 @@ export async function finishGeneration(
     const frames = decoded?.[index] ?? [latents.data as Float32Array];
     const pixels: Uint8Array[] = [];
     for (const frame of frames) pixels.push(await toPixelsInTurns(frame, { channels, height, width }, range));
-    const metadata = metadataOf(index, plan, request, seeds, maker);
+    const metadata = metadataOf(index, plan, request, seeds, loaded);
     images.push(new GeneratedImage({ width, height, channels, frames: pixels, latents, metadata }));
   }
   const { latents, execution, evaluations } = sampled;
@@ -156,7 +156,7 @@ function metadataOf(
   plan: Plan,
   request: GenerateRequest,
   seeds: Seed[],
-  { bundle, device, dtype, addon }: Maker,
+  { bundle, device, dtype, addon }: LoadedBundle,
 ): PictureMetadata {
   const hashes = given(request).map(([name, tensor]) => [name, tensorHash(row(tensor, index))] as const);
   return {

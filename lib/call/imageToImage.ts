@@ -1,6 +1,6 @@
 /** Image to image and inpainting: the picture and the mask of a call as latents. */
 import type { Components } from '../model/components';
-import { initialNoise, type Maker, type StartingPictures } from './generation';
+import { initialNoise, type LoadedBundle, type StartingPictures } from './generation';
 import type { GenerateRequest } from '../request/generateOptions';
 import type { Seed } from '../request/seeds';
 import type { Plan } from '../plan';
@@ -16,7 +16,7 @@ export async function startingPictures(
   request: GenerateRequest,
   plan: Plan,
   seeds: Seed[],
-  { bundle, addon }: Maker,
+  { bundle, addon }: LoadedBundle,
   components: Components,
 ): Promise<StartingPictures | null> {
   const { image, maskImage, onProgress, signal } = request;

@@ -66,7 +66,7 @@ export function readMetadata(png: Uint8Array): PictureMetadata {
  *
  * @throws BAD_TENSOR when the bytes are not a PNG that `generate` made
  */
-export function readPlan(png: Uint8Array): GenerateOptions {
+export function readOptions(png: Uint8Array): GenerateOptions {
   return readMetadata(png).options;
 }
 

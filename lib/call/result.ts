@@ -6,7 +6,7 @@ import { writeFileAtomic } from '../files/atomic';
 import { encodePng, type PngPicture } from '../image/png';
 import { encodePngAside } from '../image/pngEncoder';
 import { encodeMetadata, metadataKeyword, type PictureMetadata } from './metadata';
-import type { NativeExecution } from '../native';
+import type { Execution } from '../native';
 import type { Seed } from '../request/seeds';
 import type { Plan } from '../plan';
 import type { Tensor } from '../tensor';
@@ -98,7 +98,7 @@ export interface GenerateResult {
   seeds: Seed[];
   plan: Plan;
   /** How it was computed: what branches shared, what was replayed from device graphs, which chains ran as one. */
-  execution: NativeExecution;
+  execution: Execution;
   /** Branch evaluations of the model, summed over steps and images. */
   evaluations: number;
 }

@@ -4,7 +4,7 @@ import { basename, extname } from 'node:path';
 import { z } from 'zod';
 
 import type { Bundle } from '../bundle';
-import { loadComponent, type Component } from '../model/component';
+import { loadTorchScript, type TorchScript } from '../model/torchScript';
 import { DetailGuidanceError } from '../validation/errors';
 import { invalid } from '../validation/invalid';
 import { resize } from '../image/resize';
@@ -72,9 +72,9 @@ export function bundleNetwork(which: 'file' | 'features', bundle: Bundle): Netwo
 /** Pictures in, numbers out. */
 export class PictureNetwork {
   readonly record: NetworkRecord;
-  readonly #component: Pick<Component, 'run' | 'dispose'>;
+  readonly #component: Pick<TorchScript, 'run' | 'dispose'>;
 
-  constructor(component: Pick<Component, 'run' | 'dispose'>, record: NetworkRecord) {
+  constructor(component: Pick<TorchScript, 'run' | 'dispose'>, record: NetworkRecord) {
     this.#component = component;
     this.record = record;
   }
@@ -95,7 +95,7 @@ export class PictureNetwork {
       mean: mean ?? null,
       std: std ?? null,
     };
-    const component = await loadComponent(file, { device, allowAllOperators, signal });
+    const component = await loadTorchScript(file, { device, allowAllOperators, signal });
     return new PictureNetwork(component, record);
   }
 

@@ -19,7 +19,7 @@ import type { EditContext, SiteReference } from './term';
 import { chooseTokens, imagePart, tokensSchema, type Tokens } from './tokens';
 
 /** Where in the model something acts: on a block by its number, or on any submodule by its path. */
-export interface EditPlace {
+export interface Place {
   /** Block from 0, or several. Either this or `path`; in a hook neither, for the hook's own place. LAYER_OUT_OF_RANGE. */
   layer?: Layers;
   /**
@@ -41,7 +41,7 @@ export interface EditPlace {
 }
 
 /** Where an edit acts, and on which part of the hidden state. */
-export interface EditTarget extends EditPlace {
+export interface EditTarget extends Place {
   /** Channels from 0; 'auto' are the massive activations that the bundle records. Default: all. CHANNEL_OUT_OF_RANGE. */
   channels?: Channels;
   /** Image tokens: indices or a mask. Default: all. TOKEN_OUT_OF_RANGE. */
@@ -186,7 +186,7 @@ export type EditRequest = z.output<typeof editSchema>;
  * @throws BAD_OPTION with neither or both of `layer` and `path`, or a schedule where there is none; LAYER_OUT_OF_RANGE,
  *   CHANNEL_OUT_OF_RANGE, TOKEN_OUT_OF_RANGE, SITE_NOT_FOUND, BAD_TENSOR
  */
-export function resolveEdit(option: string, edit: EditRequest, context: EditContext, place?: EditPlace): PlanEdit[] {
+export function resolveEdit(option: string, edit: EditRequest, context: EditContext, place?: Place): PlanEdit[] {
   const where = placeOf(option, edit, place);
   const { layer, path, stream, tap } = where;
   // The width of the hidden state and its tokens are known after a block; elsewhere the native side checks them.
@@ -207,9 +207,9 @@ export function resolveEdit(option: string, edit: EditRequest, context: EditCont
 }
 
 /** A place with its tap, and either a layer or a path. */
-type Where = EditPlace & { tap: Tap };
+type Where = Place & { tap: Tap };
 
-function placeOf(option: string, edit: EditRequest, place: EditPlace = {}): Where {
+function placeOf(option: string, edit: EditRequest, place: Place = {}): Where {
   const isElsewhere = edit.layer !== undefined || edit.path !== undefined;
   const { layer, path, ...inherited } = isElsewhere ? edit : place;
   const tap = edit.tap ?? inherited.tap ?? (edit.operation === 'identity' ? 'attention' : 'output');
@@ -224,7 +224,7 @@ function placeOf(option: string, edit: EditRequest, place: EditPlace = {}): Wher
 }
 
 /** @throws BAD_OPTION for neither or both of `layer` and `path` */
-export function checkPlace(option: string, { layer, path }: EditPlace): void {
+export function checkPlace(option: string, { layer, path }: Place): void {
   if ((layer === undefined) !== (path === undefined)) return;
   throw invalid(
     option,

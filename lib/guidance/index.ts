@@ -38,7 +38,7 @@ export {
   type AffineEdit,
   type BlurEdit,
   type Edit,
-  type EditPlace,
+  type Place,
   type EditTarget,
   type IdentityEdit,
   type MatchEdit,

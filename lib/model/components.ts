@@ -1,6 +1,6 @@
 /** The parts of a bundle beside its transformer: text encoders and VAE, loaded when they are needed or all the time. */
 import type { Bundle } from '../bundle';
-import { loadSealedComponent, type Component } from './component';
+import { loadSealedTorchScript, type TorchScript } from './torchScript';
 import type { NativeLoadOptions } from '../native';
 import { loadTokenizer, type PromptTokenizer } from '../text';
 
@@ -20,7 +20,7 @@ interface Part {
 
 export class Components {
   readonly #parts: ReadonlyMap<string, Part>;
-  readonly #loaded = new Map<string, Component>();
+  readonly #loaded = new Map<string, TorchScript>();
   readonly #options: ComponentOptions;
 
   private constructor(
@@ -36,7 +36,7 @@ export class Components {
   /**
    * Reads the tokenizers, and unless `lowMemory` loads every part.
    *
-   * @throws BUNDLE_INVALID for a tokenizer that does not fit; what `loadComponent` throws
+   * @throws BUNDLE_INVALID for a tokenizer that does not fit; what `loadTorchScript` throws
    */
   static async load(bundle: Bundle, options: ComponentOptions, signal?: AbortSignal): Promise<Components> {
     const { textEncoders = {}, vae } = bundle;
@@ -60,7 +60,7 @@ export class Components {
   }
 
   /** Runs `use` with a part: a text encoder by its name, `vae.decoder` or `vae.encoder`. */
-  async with<Result>(name: string, use: (part: Component) => Promise<Result>, signal?: AbortSignal): Promise<Result> {
+  async with<Result>(name: string, use: (part: TorchScript) => Promise<Result>, signal?: AbortSignal): Promise<Result> {
     const kept = this.#loaded.get(name);
     if (kept) return use(kept);
     await using part = await this.#load(name, signal);
@@ -73,10 +73,10 @@ export class Components {
     this.#loaded.clear();
   }
 
-  async #load(name: string, signal?: AbortSignal): Promise<Component> {
+  async #load(name: string, signal?: AbortSignal): Promise<TorchScript> {
     const { file, device } = this.#parts.get(name)!;
     const { dtype, allowAllOperators } = this.#options;
-    return loadSealedComponent(await this.bundle.sealed(file, signal), {
+    return loadSealedTorchScript(await this.bundle.sealed(file, signal), {
       device,
       dtype,
       allowAllOperators,

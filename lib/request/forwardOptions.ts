@@ -9,14 +9,14 @@ import {
   sitesOf,
   type Edit,
   type EditContext,
-  type EditPlace,
+  type Place,
 } from '../guidance';
 import type { NativeHook } from '../native';
 import { describedBy } from '../validation/describedBy';
 import { abortSignal, flag, strictObject } from '../validation/vocabulary';
 
 /** What happens at a place during one call: hidden states are handed out, or edited, or both. */
-export interface Hook extends EditPlace {
+export interface Hook extends Place {
   /** Give the hidden states in the result, as they arrive and before they are edited. Default: when there are no edits. */
   capture?: boolean;
   /** Edits, of all rows of the batch; one without a place of its own acts at the hook's. Default: none. */

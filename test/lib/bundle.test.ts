@@ -21,7 +21,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 
 import { openBundle } from '../../lib/bundle';
 /* eslint-disable @typescript-eslint/no-explicit-any -- tests break the manifest in ways its type forbids */
-import { loadComponent, loadSealedComponent } from '../../lib/model/component';
+import { loadTorchScript, loadSealedTorchScript } from '../../lib/model/torchScript';
 import { packageRoot } from '../../lib/files/packageRoot';
 
 const embedded = join(packageRoot(), 'models', 'embedded');
@@ -176,8 +176,8 @@ describe('openBundle', () => {
     await mkdir(manifest);
     await expect(openBundle(folder)).rejects.toEqual(fails('BUNDLE_NOT_FOUND', /not a regular file/));
     // The native side by itself.
-    await expect(loadComponent(transformer)).rejects.toEqual(fails('MODEL_UNREADABLE', /no regular file/));
-    await expect(loadComponent('/dev/zero')).rejects.toEqual(fails('MODEL_UNREADABLE', /no regular file/));
+    await expect(loadTorchScript(transformer)).rejects.toEqual(fails('MODEL_UNREADABLE', /no regular file/));
+    await expect(loadTorchScript('/dev/zero')).rejects.toEqual(fails('MODEL_UNREADABLE', /no regular file/));
   });
 
   test('9. a bundle.json that is a link out of the folder', async () => {
@@ -218,11 +218,11 @@ describe('openBundle', () => {
     await utimes(path, new Date(0), new Date(0));
     const touched = await bundle.sealed('classifier.pt');
     expect(touched.identity).not.toBe(sealed.identity);
-    await using component = await loadSealedComponent(touched, { device: 'cpu' });
+    await using component = await loadSealedTorchScript(touched, { device: 'cpu' });
     expect(component.size.parameters).toBeGreaterThan(0);
     // Another file in its place.
     await rename(join(folder, 'transformer.pt'), path);
-    await expect(loadSealedComponent(touched, { device: 'cpu' })).rejects.toEqual(
+    await expect(loadSealedTorchScript(touched, { device: 'cpu' })).rejects.toEqual(
       fails('MODEL_UNREADABLE', /no longer the file whose checksum was compared/),
     );
     await expect(bundle.sealed('classifier.pt')).rejects.toEqual(fails('BUNDLE_CHECKSUM', /altered|truncated/));

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import {
   loadPipeline,
   readMetadata,
-  readPlan,
+  readOptions,
   type ForwardOptions,
   type GenerateOptions,
   type Hook,
@@ -350,7 +350,7 @@ describe('saving, and making a picture again', () => {
       dtype: 'float32',
       plan: { images: 1 },
     });
-    expect((await bytes(readPlan(png))).equals(png)).toBe(true);
+    expect((await bytes(readOptions(png))).equals(png)).toBe(true);
   });
 
   test('2. with numbers and tensors that JSON has not', async () => {
@@ -358,14 +358,14 @@ describe('saving, and making a picture again', () => {
     const guidance = { detail: { tokens: mask }, seg: { scale: 0.5, sigma: Infinity } };
     const { images } = await pipeline.generate({ ...short, guidance });
     const png = images[0]!.toPng();
-    expect((await bytes(readPlan(png))).equals(Buffer.from(png))).toBe(true);
+    expect((await bytes(readOptions(png))).equals(Buffer.from(png))).toBe(true);
   });
 
   test('3. with latents of its own', async () => {
     const latents = native().gaussian(3n, [2, 1, 28, 28]);
     const { images } = await pipeline.generate({ ...short, latents });
     const png = images[1]!.toPng();
-    expect((await bytes(readPlan(png))).equals(Buffer.from(png))).toBe(true);
+    expect((await bytes(readOptions(png))).equals(Buffer.from(png))).toBe(true);
   });
 
   test('4. an output that cannot be written leaves nothing', async () => {
@@ -376,7 +376,7 @@ describe('saving, and making a picture again', () => {
   });
 
   test('5. a PNG that says nothing', () => {
-    expect(() => readPlan(Uint8Array.of(1, 2, 3))).toThrow(expect.objectContaining({ code: 'BAD_TENSOR' }));
+    expect(() => readOptions(Uint8Array.of(1, 2, 3))).toThrow(expect.objectContaining({ code: 'BAD_TENSOR' }));
   });
 });
 

@@ -4,7 +4,7 @@ import type { NativeModel, NativeRun } from '../native';
 import type { Transformer } from '../model/transformer';
 
 /** What happens during one call: its native runs, what its callbacks threw, its signal. */
-export class During {
+export class RunningCall {
   #thrown: { error: unknown } | null = null;
   #cancel: (() => void) | null = null;
 

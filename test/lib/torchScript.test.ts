@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import { expect, test } from '@jest/globals';
 
-import { loadComponent } from '../../lib/model/component';
+import { loadTorchScript } from '../../lib/model/torchScript';
 import { packageRoot } from '../../lib/files/packageRoot';
 import type { Tensor } from '../../lib/tensor';
 
@@ -15,7 +15,7 @@ function pictures(count: number): Tensor {
 }
 
 test('runs, at any number of rows, and says how large it is', async () => {
-  await using component = await loadComponent(classifier, { device: 'cpu' });
+  await using component = await loadTorchScript(classifier, { device: 'cpu' });
   expect(component.size.bytes).toBeGreaterThanOrEqual(component.size.parameters * 4);
   const [three] = await component.run([pictures(3)]);
   expect(three).toMatchObject({ shape: [3, 10], dtype: 'float32' });
@@ -25,19 +25,23 @@ test('runs, at any number of rows, and says how large it is', async () => {
 });
 
 test('refuses what is wrong by code', async () => {
-  const component = await loadComponent(classifier, { device: 'cpu' });
+  const component = await loadTorchScript(classifier, { device: 'cpu' });
   await expect(component.run([])).rejects.toMatchObject({ code: 'BAD_TENSOR' });
   await expect(component.run([{ ...pictures(1), shape: [1, 784] }])).rejects.toMatchObject({ code: 'MODEL_FAILED' });
   await component.dispose();
   await component.dispose();
   await expect(component.run([pictures(1)])).rejects.toMatchObject({ code: 'DISPOSED' });
-  await expect(loadComponent(join(packageRoot(), 'package.json'))).rejects.toMatchObject({ code: 'MODEL_UNREADABLE' });
-  await expect(loadComponent(classifier, { dtype: 'int8' as never })).rejects.toMatchObject({ code: 'BAD_OPTION' });
+  await expect(loadTorchScript(join(packageRoot(), 'package.json'))).rejects.toMatchObject({
+    code: 'MODEL_UNREADABLE',
+  });
+  await expect(loadTorchScript(classifier, { dtype: 'int8' as never })).rejects.toMatchObject({ code: 'BAD_OPTION' });
 });
 
 test('a call that was aborted rejects with an AbortError, and the next one works', async () => {
-  await using component = await loadComponent(classifier, { device: 'cpu' });
+  await using component = await loadTorchScript(classifier, { device: 'cpu' });
   await expect(component.run([pictures(1)], AbortSignal.abort())).rejects.toMatchObject({ code: 'ABORT_ERR' });
   await expect(component.run([pictures(1)])).resolves.toHaveLength(1);
-  await expect(loadComponent(classifier, { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'ABORT_ERR' });
+  await expect(loadTorchScript(classifier, { signal: AbortSignal.abort() })).rejects.toMatchObject({
+    code: 'ABORT_ERR',
+  });
 });

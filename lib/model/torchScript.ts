@@ -1,8 +1,8 @@
 /** A TorchScript file as a function of tensors: text encoders, VAEs, classifiers, feature networks. */
-import { z } from 'zod';
-
 import type { SealedFile } from '../bundle';
 import { resolveDevice } from './device';
+import { deviceName } from './loadOptions';
+import { describedBy } from '../validation/describedBy';
 import { AbortError, type DetailGuidanceError, wrapNative } from '../validation/errors';
 import { invalid } from '../validation/invalid';
 import { native, type NativeComponent } from '../native';
@@ -11,22 +11,32 @@ import { abortSignal, choice, flag, strictObject } from '../validation/vocabular
 import { Queue } from './queue';
 import type { Tensor } from '../tensor';
 
-const componentSchema = strictObject({
-  /** `auto` takes the first CUDA device there is, else the CPU. Default auto. */
-  device: z
-    .string({ error: "'auto', 'cpu', 'cuda' or 'cuda:N'" })
-    .regex(/^(auto|cpu|cuda(:\d{1,3})?)$/, "'auto', 'cpu', 'cuda' or 'cuda:N'")
-    .default('auto'),
-  /** Dtype of weights and activations; inputs of integers stay as they are. Default float32. */
-  dtype: choice(['float32', 'bfloat16', 'float16']).default('float32'),
-  /** Load a program that uses operators outside the allow list. Default false. */
-  allowAllOperators: flag().default(false),
-  /** Aborts the loading. */
-  signal: abortSignal().optional(),
-});
+/** What `loadTorchScript` takes. */
+export interface TorchScriptOptions {
+  /**
+   * 'cpu', 'cuda' (the first one), 'cuda:N', or 'auto': the first CUDA device there is, else the CPU. Default 'auto'.
+   * DEVICE_UNAVAILABLE, with the reason.
+   */
+  device?: string;
+  /** Dtype of weights and activations; inputs of integers stay as they are. Default 'float32'. */
+  dtype?: 'float32' | 'bfloat16' | 'float16';
+  /**
+   * Load a program that uses operators outside the allow list, which else is OPERATOR_REFUSED. A TorchScript file is a
+   * program: only for files whose maker you trust. Default false.
+   */
+  allowAllOperators?: boolean;
+  /** Ends the loading; the call then rejects with an AbortError. */
+  signal?: AbortSignal;
+}
 
-/** What `loadComponent` takes. */
-export type ComponentOptions = z.input<typeof componentSchema>;
+const torchScriptSchema = describedBy<TorchScriptOptions>()(
+  strictObject({
+    device: deviceName.default('auto'),
+    dtype: choice(['float32', 'bfloat16', 'float16']).default('float32'),
+    allowAllOperators: flag().default(false),
+    signal: abortSignal().optional(),
+  }),
+);
 
 /** Frees what was dropped without `dispose()`. */
 const abandoned = new FinalizationRegistry<NativeComponent>((component) => {
@@ -38,16 +48,16 @@ const abandoned = new FinalizationRegistry<NativeComponent>((component) => {
  *
  * @throws BAD_OPTION, MODEL_UNREADABLE, OPERATOR_REFUSED, DEVICE_UNAVAILABLE, OUT_OF_MEMORY, ABORT_ERR
  */
-export function loadComponent(file: string, options: ComponentOptions = {}): Promise<Component> {
-  return loadSealedComponent({ path: file, identity: '' }, options);
+export function loadTorchScript(file: string, options: TorchScriptOptions = {}): Promise<TorchScript> {
+  return loadSealedTorchScript({ path: file, identity: '' }, options);
 }
 
 /** The same for a file whose checksum was compared: throws MODEL_UNREADABLE for another one in its place. */
-export async function loadSealedComponent(
+export async function loadSealedTorchScript(
   { path: file, identity }: SealedFile,
-  options: ComponentOptions = {},
-): Promise<Component> {
-  const { device: wanted, dtype, allowAllOperators, signal } = parse(componentSchema, options, 'options');
+  options: TorchScriptOptions = {},
+): Promise<TorchScript> {
+  const { device: wanted, dtype, allowAllOperators, signal } = parse(torchScriptSchema, options, 'options');
   if (signal?.aborted) throw new AbortError(signal.reason);
   try {
     const addon = native();
@@ -58,7 +68,7 @@ export async function loadSealedComponent(
       dtype,
       allowAllOperators,
     });
-    if (!signal?.aborted) return new Component(component);
+    if (!signal?.aborted) return create(component);
     await component.dispose();
   } catch (error) {
     throw wrapNative(error);
@@ -66,15 +76,21 @@ export async function loadSealedComponent(
   throw new AbortError(signal.reason);
 }
 
-/** A loaded TorchScript file. Calls run one after the other. */
-export class Component {
+/** Makes one of what the addon loaded; users do so with `loadTorchScript`. */
+let create: (component: NativeComponent) => TorchScript;
+
+/** A loaded TorchScript file, as a function of tensors; `loadTorchScript` loads one. Calls run one after the other. */
+export class TorchScript {
+  static {
+    create = (component) => new TorchScript(component);
+  }
+
   readonly #component: NativeComponent;
   readonly #queue = new Queue();
   readonly #description: ReturnType<NativeComponent['describe']>;
   #disposing: Promise<void> | null = null;
 
-  /** Use {@link loadComponent}. */
-  constructor(component: NativeComponent) {
+  private constructor(component: NativeComponent) {
     this.#component = component;
     this.#description = component.describe();
     abandoned.register(this, component, this);
@@ -99,7 +115,7 @@ export class Component {
   /**
    * Calls `forward`.
    *
-   * @param inputs in its order; floating ones are cast to the component's dtype
+   * @param inputs in its order; floating ones are cast to its dtype
    * @param signal gives up a call that waits; one that runs is waited for, and its result dropped
    * @returns the tensors of the result: tuples, lists and dictionaries flattened in order
    * @throws BAD_TENSOR, MODEL_FAILED, OUT_OF_MEMORY, ABORT_ERR, DISPOSED
@@ -127,7 +143,7 @@ export class Component {
     return this.#disposing;
   }
 
-  /** For `await using component = await loadComponent(…)`. */
+  /** For `await using program = await loadTorchScript(…)`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
   }
