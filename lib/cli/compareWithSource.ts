@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 
 import type { Bundle } from '../bundle';
-import { loadComponent } from '../model/component';
+import { loadTorchScript } from '../model/torchScript';
 import { loadPipeline } from '../pipeline';
 import { decodeSafetensors, toFloat32, type Tensor } from '../tensor';
 import { DetailGuidanceError } from '../validation/errors';
@@ -20,7 +20,7 @@ const tolerance: Record<Precision, number> = { float32: 1e-3, bfloat16: 0.1 };
  * file once.
  *
  * @param values what the source gives, a safetensors file (input.0, …, output.0, …) for each file of the bundle
- * @throws what `loadPipeline`, `forward` and `loadComponent` throw; EXPORT_FAILED when the values differ
+ * @throws what `loadPipeline`, `forward` and `loadTorchScript` throw; EXPORT_FAILED when the values differ
  */
 export async function compareWithSource(
   folder: string,
@@ -40,7 +40,7 @@ export async function compareWithSource(
         compare(file, [output], [firstChannels(outputs[0]!, output.shape[1]!)], dtype);
       } else {
         const own = precisionOf(dtypesOf(bundle)[file] ?? 'float32');
-        await using component = await loadComponent(bundle.path(file), { device: 'cpu', dtype: own, signal });
+        await using component = await loadTorchScript(bundle.path(file), { device: 'cpu', dtype: own, signal });
         compare(file, await component.run(inputs, signal), outputs, own);
       }
     }
