@@ -14,6 +14,7 @@ import { generateCommand } from './generate';
 import { inspectCommand } from './inspect';
 import { interveneCommand } from './intervene';
 import { serveCommand } from './serve';
+import { workerCommand } from './worker';
 import { setupCommand } from './setup';
 
 /** A command line that commander does not understand throws CommanderError instead of ending the process. */
@@ -29,6 +30,7 @@ export function createProgram(): Command {
     analyzeCommand(),
     generateCommand(),
     serveCommand(),
+    workerCommand(),
     dumpCommand(),
     inspectCommand(),
     exportCommand(),

@@ -13,6 +13,8 @@ interface ServeFlags extends LoadFlags {
   batch: number;
   memoryLimit?: number;
   origin?: string[];
+  redis?: string;
+  results?: string;
   lowMemory?: boolean;
   logPrompts?: boolean;
   logLevel: 'silent' | 'error' | 'warn' | 'info' | 'debug';
@@ -29,6 +31,8 @@ export function serveCommand(): Command {
     .option('--batch <requests>', 'requests of the same structure that may share an evaluation', parseWhole, 1)
     .option('--memory-limit <bytes>', 'weights that may be loaded at once', parseWhole)
     .option('--origin <origin...>', 'origins that browsers may call from')
+    .option('--redis <url>', 'put jobs into this Redis, for `detail-guidance worker` on any machine')
+    .option('--results <place>', 'where workers put pictures: a folder that all reach, or s3://bucket/prefix')
     .option('--low-memory', 'load text encoders, transformer and VAE one after the other')
     .option('--log-prompts', 'write prompts to the log')
     .addOption(
@@ -42,7 +46,8 @@ export function serveCommand(): Command {
 }
 
 async function runServe(bundles: string[], flags: ServeFlags, signal: AbortSignal): Promise<void> {
-  const { host, port, token, maxQueue, batch, memoryLimit, origin, lowMemory, logPrompts, logLevel } = flags;
+  const { host, port, token, maxQueue, batch, memoryLimit, origin, redis, results, lowMemory, logPrompts, logLevel } =
+    flags;
   // Not with every command: the framework takes a moment to load.
   const { createServer } = await import('../server');
   const server = createServer({
@@ -55,6 +60,8 @@ async function runServe(bundles: string[], flags: ServeFlags, signal: AbortSigna
     batch,
     ...(memoryLimit === undefined ? {} : { memoryLimit }),
     ...(origin ? { origins: origin } : {}),
+    ...(redis === undefined ? {} : { redis }),
+    ...(results === undefined ? {} : { results }),
     ...(logPrompts ? { logPrompts } : {}),
     logLevel,
   });

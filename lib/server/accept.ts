@@ -7,13 +7,14 @@ import { generateOptionsOf, type ImageRequest } from './request';
 import type { Services } from './services';
 
 /** What is wrong with a request is said before it waits, where the bundle is loaded and can say it. */
-export async function accept(request: ImageRequest, { bundles, jobs, settings }: Services): Promise<Job> {
+export async function accept(request: ImageRequest, services: Services): Promise<Job> {
+  const { bundles, settings } = services;
   const bundle = request.bundle ?? bundles.preferred;
   bundles.check(bundle);
   checkLimits(request, settings);
   const options = generateOptionsOf(request);
   if (bundles.isLoaded(bundle)) await bundles.with(bundle, async (pipeline) => void pipeline.plan(options));
-  return jobs.submit(bundle, request);
+  return services.jobs.submit(bundle, request);
 }
 
 /** Waits for a job; who stops waiting gives it up. */

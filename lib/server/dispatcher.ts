@@ -15,6 +15,8 @@ export interface Dispatcher {
   waiting(): Promise<number>;
   /** Jobs that run. */
   running(): number;
+  /** Machines that take jobs, where there are others. */
+  workers?(): Promise<unknown[]>;
   /** Ends what waits, lets what runs end within so many seconds, and aborts the rest. */
   close(graceSeconds: number): Promise<void>;
 }

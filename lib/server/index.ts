@@ -10,13 +10,16 @@ import { parse } from '../validation/parse';
 
 import { createApp } from './app';
 import { BundlePool } from './bundlePool';
+import type { Dispatcher } from './dispatcher';
 import { isLoopback } from './guard';
 import { LocalDispatcher } from './localDispatcher';
 import { Metrics } from './metrics';
 import { serverSchema, type ServerOptions } from './options';
+import { openRemote } from './remote';
 import { runJobs } from './runJobs';
 
-export type { ServerOptions } from './options';
+export type { ServerOptions, WorkerOptions } from './options';
+export { createWorker, type Worker } from './remote';
 export type { ImageRequestInput as ImageRequest } from './request';
 export type { JobEvent, JobEvents, JobState } from './job';
 export type { Problem } from './problem';
@@ -50,6 +53,9 @@ export function createServer(options: ServerOptions = {}): Server {
   if (!isLoopback(settings.host) && settings.token === undefined) {
     throw invalid('options.token', "a token where host is not this machine's own address", undefined);
   }
+  if (settings.redis !== undefined && settings.results === undefined) {
+    throw invalid('options.results', 'a folder, or s3://bucket/prefix, beside redis', undefined);
+  }
   const log = pino({ level: settings.logLevel });
   const bundles = new BundlePool(settings);
   let device: string | null = null;
@@ -60,10 +66,24 @@ export function createServer(options: ServerOptions = {}): Server {
     loadedBytes: () => bundles.bytes,
     device: () => device,
   });
-  const { maxQueue, batch, keepSeconds } = settings;
+  const { maxQueue, batch, keepSeconds, redis, results } = settings;
   const workshop = { bundles, metrics, log, logPrompts: settings.logPrompts };
-  const jobs = new LocalDispatcher({ maxQueue, batch, keepSeconds, run: (together) => runJobs(together, workshop) });
-  const app = createApp({ settings, bundles, jobs, metrics, log, isReady: () => isReady });
+  let jobs: Dispatcher = new LocalDispatcher({
+    maxQueue,
+    batch,
+    keepSeconds,
+    run: (together) => runJobs(together, workshop),
+  });
+  const app = createApp({
+    settings,
+    bundles,
+    get jobs() {
+      return jobs;
+    },
+    metrics,
+    log,
+    isReady: () => isReady,
+  });
   let http: HttpServer | null = null;
   let closing: Promise<void> | null = null;
 
@@ -80,7 +100,11 @@ export function createServer(options: ServerOptions = {}): Server {
 
   return {
     async listen() {
-      await bundles.with(bundles.preferred, async (pipeline) => void (device = pipeline.device));
+      if (redis === undefined) {
+        device = await bundles.with(bundles.preferred, (pipeline) => Promise.resolve(pipeline.device));
+      } else {
+        jobs = await openRemote({ redis, results: results!, maxQueue, keepSeconds }, bundles);
+      }
       const url = await new Promise<string>((resolve, reject) => {
         const { host: hostname, port } = settings;
         http = serve({ fetch: app.fetch, hostname, port }, ({ address, family, port: taken }: AddressInfo) =>

@@ -55,7 +55,6 @@ const endings: ReadonlySet<string> = new Set(['done', 'failed', 'cancelled']);
 const superseded: ReadonlySet<string> = new Set(['queued', 'progress', 'step', 'preview']);
 
 export class Job {
-  readonly id = randomUUID();
   readonly created = Date.now();
   /** When it ended; null before. */
   ended: number | null = null;
@@ -71,6 +70,7 @@ export class Job {
     /** Name of the bundle. */
     readonly bundle: string,
     readonly request: ImageRequest,
+    readonly id: string = randomUUID(),
   ) {}
 
   /** Aborts when the job is cancelled. */
@@ -98,11 +98,13 @@ export class Job {
   }
 
   start(): void {
+    if (this.hasEnded) return;
     this.state = 'running';
     this.tell('started', { bundle: this.bundle });
   }
 
   finish(result: JobResult): void {
+    if (this.hasEnded) return;
     this.state = 'done';
     this.result = result;
     const { images, evaluations, seconds } = result;
@@ -116,12 +118,14 @@ export class Job {
   }
 
   fail(problem: Problem): void {
+    if (this.hasEnded) return;
     this.state = 'failed';
     this.problem = problem;
     this.tell('failed', problem);
   }
 
   endCancelled(): void {
+    if (this.hasEnded) return;
     this.state = 'cancelled';
     this.tell('cancelled', {});
   }

@@ -44,6 +44,21 @@ export interface ServerOptions {
   logLevel?: 'silent' | 'error' | 'warn' | 'info' | 'debug';
   /** Folder of a built page to serve at `/`. Default: none. */
   page?: string;
+  /** Put jobs into this Redis, for workers on any machine, in place of running them here. Needs `results`. */
+  redis?: string;
+  /** Where workers put pictures and the server finds them: a folder that all reach, or `s3://bucket/prefix`. */
+  results?: string;
+}
+
+/** What `createWorker` takes. */
+export interface WorkerOptions extends Pick<
+  ServerOptions,
+  'bundles' | 'load' | 'memoryLimit' | 'keepSeconds' | 'logLevel'
+> {
+  /** URL of the Redis that servers put jobs into. */
+  redis: string;
+  /** Where pictures go: a folder that all machines reach, or `s3://bucket/prefix`. */
+  results: string;
 }
 
 export const serverSchema = strictObject({
@@ -72,6 +87,20 @@ export const serverSchema = strictObject({
   logPrompts: flag().default(false),
   logLevel: choice(['silent', 'error', 'warn', 'info', 'debug']).default('info'),
   page: text('a folder').optional(),
+  redis: text('the URL of a Redis').optional(),
+  results: text('a folder, or s3://bucket/prefix').optional(),
 }) satisfies z.ZodType<unknown, ServerOptions>;
 
 export type ServerSettings = z.output<typeof serverSchema>;
+
+const { bundles, load, memoryLimit, keepSeconds, logLevel } = serverSchema.shape;
+
+export const workerSchema = strictObject({
+  bundles,
+  load,
+  memoryLimit,
+  keepSeconds,
+  logLevel,
+  redis: text('the URL of a Redis'),
+  results: text('a folder, or s3://bucket/prefix'),
+}) satisfies z.ZodType<unknown, WorkerOptions>;

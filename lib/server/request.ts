@@ -45,6 +45,8 @@ export const imageRequestSchema = strictObject({
   latents: tensorSchema.optional(),
   conditioning: tensors.optional(),
   negativeConditioning: tensors.optional(),
+  /** Among the jobs that wait for other machines: 1 before 2 before none. */
+  priority: whole(1, 1_000_000).optional(),
   /** Send previews among the job's events. Default false. */
   preview: flag().default(false),
 });
@@ -59,6 +61,7 @@ export type ImageRequestInput = z.input<typeof imageRequestSchema>;
  */
 export function generateOptionsOf({
   bundle: _bundle,
+  priority: _priority,
   image,
   maskImage,
   latents,

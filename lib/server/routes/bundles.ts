@@ -5,7 +5,9 @@ import type { BundleManifest } from '../../bundle';
 import { presetNames } from '../../guidance';
 import type { Services } from '../services';
 
-export function bundleRoutes(app: Hono, { bundles }: Services): void {
+export function bundleRoutes(app: Hono, services: Services): void {
+  const { bundles } = services;
+
   app.get('/v1/bundles', async (context) => {
     const described = bundles.names.map(async (id) => {
       const state = { id, loaded: bundles.isLoaded(id), layers: bundles.blocks(id) };
@@ -15,7 +17,12 @@ export function bundleRoutes(app: Hono, { bundles }: Services): void {
         return { ...state, error: { code: (error as { code?: string }).code ?? 'INTERNAL' } };
       }
     });
-    return context.json({ bundles: await Promise.all(described), presets: presetNames });
+    const workers = await services.jobs.workers?.();
+    return context.json({
+      bundles: await Promise.all(described),
+      presets: presetNames,
+      ...(workers ? { workers } : {}),
+    });
   });
 }
 

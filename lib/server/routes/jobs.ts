@@ -58,8 +58,8 @@ export function jobRoutes(app: Hono, services: Services): void {
   });
 }
 
-async function find(id: string, { jobs }: Services): Promise<Job> {
-  const job = await jobs.find(id);
+async function find(id: string, services: Services): Promise<Job> {
+  const job = await services.jobs.find(id);
   if (job) return job;
   throw new ServerError('UNKNOWN_JOB', 'There is no such job: it was never there, or ended too long ago.');
 }

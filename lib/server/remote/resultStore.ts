@@ -1,0 +1,95 @@
+/** Where workers put pictures and servers find them: a folder that all of them reach, or an S3-compatible store. */
+import { readdir, readFile, rm, stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+
+import { checkWritable, writeFileAtomic } from '../../files/atomic';
+import { invalid } from '../../validation/invalid';
+
+export interface ResultStore {
+  /** @throws OUTPUT_UNWRITABLE when nothing can be written there */
+  check(): Promise<void>;
+  /** Whole or not at all. @throws OUTPUT_UNWRITABLE */
+  put(key: string, bytes: Uint8Array): Promise<void>;
+  /** Null for what is not there. */
+  get(key: string): Promise<Uint8Array | null>;
+  /** Removes what is older, where the store does not do that by rules of its own. */
+  removeOlderThan(seconds: number): Promise<void>;
+}
+
+/** @param location a folder, or `s3://bucket/prefix` (region, endpoint and credentials as the AWS client finds them) */
+export async function openResultStore(location: string): Promise<ResultStore> {
+  return location.startsWith('s3://') ? openS3Store(location) : new FolderStore(resolve(location));
+}
+
+const keyPattern = /^[0-9a-f-]{36}-\d+\.png$/;
+
+class FolderStore implements ResultStore {
+  constructor(private readonly folder: string) {}
+
+  check(): Promise<void> {
+    return checkWritable(join(this.folder, '00000000-0000-0000-0000-000000000000-0.png'));
+  }
+
+  put(key: string, bytes: Uint8Array): Promise<void> {
+    return writeFileAtomic(join(this.folder, key), bytes);
+  }
+
+  async get(key: string): Promise<Uint8Array | null> {
+    if (!keyPattern.test(key)) return null;
+    return readFile(join(this.folder, key)).catch(() => null);
+  }
+
+  async removeOlderThan(seconds: number): Promise<void> {
+    const oldest = Date.now() - seconds * 1000;
+    for (const name of await readdir(this.folder).catch(() => [])) {
+      if (!keyPattern.test(name)) continue;
+      const path = join(this.folder, name);
+      const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Infinity }));
+      if (mtimeMs < oldest) await rm(path, { force: true });
+    }
+  }
+}
+
+async function openS3Store(location: string): Promise<ResultStore> {
+  const { hostname: bucket, pathname } = new URL(location);
+  const prefix = pathname.replace(/^\/+|\/+$/g, '');
+  const keyOf = (key: string) => (prefix === '' ? key : `${prefix}/${key}`);
+  const aws = await import('@aws-sdk/client-s3').catch((cause: unknown) => {
+    throw invalid('results', 'the package @aws-sdk/client-s3 to be installed', undefined, {
+      cause,
+      note: 'npm install @aws-sdk/client-s3',
+    });
+  });
+  const client = new aws.S3Client({
+    // Stores of other makers are reached by path, and do not all know the newer checksums.
+    forcePathStyle: true,
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+  });
+  const refused = (cause: unknown) =>
+    invalid('results', `a store that takes pictures at ${location}`, undefined, {
+      code: 'OUTPUT_UNWRITABLE',
+      cause,
+      note: cause instanceof Error ? cause.message : String(cause),
+    });
+  return {
+    async check() {
+      await client.send(new aws.HeadBucketCommand({ Bucket: bucket })).catch((cause: unknown) => {
+        throw refused(cause);
+      });
+    },
+    async put(key, bytes) {
+      const object = { Bucket: bucket, Key: keyOf(key), Body: bytes, ContentType: 'image/png' };
+      await client.send(new aws.PutObjectCommand(object)).catch((cause: unknown) => {
+        throw refused(cause);
+      });
+    },
+    async get(key) {
+      if (!keyPattern.test(key)) return null;
+      const found = await client.send(new aws.GetObjectCommand({ Bucket: bucket, Key: keyOf(key) })).catch(() => null);
+      return (await found?.Body?.transformToByteArray()) ?? null;
+    },
+    // A store of this kind has rules of its own for that.
+    removeOlderThan: () => Promise.resolve(),
+  };
+}
