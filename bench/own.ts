@@ -65,9 +65,9 @@ export class OwnSide {
 
   async run(work: OwnSampling | OwnForward): Promise<Timing> {
     const pipeline = await this.pipeline(work);
-    if (this.device !== 'cpu') resetPeakMemory(this.device);
+    if (this.device !== 'cpu') await resetPeakMemory(this.device);
     const timing = await this.#timed(work, pipeline);
-    return { ...timing, peakBytes: memoryStatistics(this.device)?.peakAllocated ?? null };
+    return { ...timing, peakBytes: (await memoryStatistics(this.device))?.peakAllocated ?? null };
   }
 
   #timed(work: OwnSampling | OwnForward, pipeline: Pipeline): Promise<Timing> {

@@ -292,15 +292,16 @@ export interface NativeModel {
   /** Indices of the sites that match. Sync. @throws SITE_NOT_FOUND with what is near */
   find(place: { path: string; tap?: Tap; stream?: string | null }): number[];
   /**
-   * `onRecords` is called with what `plan.recording` asks for. The run waits while too much has not been read yet:
-   * `release()` says that the oldest delivery has been.
+   * `onRecords` is called with what `plan.recording` asks for. The run waits while the last step, or too many records,
+   * have not been read yet: `stepRead()` and `recordsRead()` say that the oldest has been. Neither function may throw.
    */
   sample(
     plan: NativePlan,
     onStep?: (progress: NativeProgress) => void,
     onRecords?: (records: NativeRecords) => void,
   ): NativeRun<{ latents: Tensor; execution: Execution; evaluations: number }> & {
-    release(): void;
+    stepRead(): void;
+    recordsRead(): void;
   };
   /** Cancels what runs, waits for it, frees the model. Again is fine. */
   dispose(): Promise<void>;
@@ -319,14 +320,14 @@ export interface NativeAddon {
   info(): { libtorch: string; cudaLinked: boolean; kernels: string | null; cpuCapability: string; threads: number };
   cuda(): { available: boolean; devices: { name: string; memory: number }[]; reason: string | null };
   /** null for the CPU. */
-  memory(device: string): MemoryStatistics | null;
+  memory(device: string): Promise<MemoryStatistics | null>;
   /** Gives memory that is reserved but not in tensors back to the device. */
-  emptyCache(device: string): void;
+  emptyCache(device: string): Promise<void>;
   /** The peaks of `memory` count from now on. */
-  resetPeakMemory(device: string): void;
+  resetPeakMemory(device: string): Promise<void>;
   /** float32, equal to torch.randn(shape, generator=torch.Generator().manual_seed(seed)). */
   gaussian(seed: bigint, shape: number[]): Tensor;
-  load(options: NativeLoadOptions): Promise<NativeModel>;
+  load(options: NativeLoadOptions): NativeRun<NativeModel>;
   /** Any TorchScript file as a function of tensors; audited as a model is. */
   loadComponent(options: {
     file: string;
@@ -334,7 +335,7 @@ export interface NativeAddon {
     device: string;
     dtype: NativeLoadOptions['dtype'];
     allowAllOperators: boolean;
-  }): Promise<NativeComponent>;
+  }): NativeRun<NativeComponent>;
 }
 
 /** What the build wrote beside the addon. */

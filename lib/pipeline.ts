@@ -115,6 +115,7 @@ export async function loadPipeline(location: string, options: LoadOptions = {}):
       },
       () => bundle.sealed(manifest.file),
       lowMemory,
+      signal,
     );
     try {
       const components = await Components.load(bundle, { dtype, devices, lowMemory, allowAllOperators }, signal);
@@ -126,7 +127,7 @@ export async function loadPipeline(location: string, options: LoadOptions = {}):
       throw error;
     }
   } catch (error) {
-    throw wrapNative(error);
+    if (!signal?.aborted) throw wrapNative(error);
   }
   throw new AbortError(signal.reason);
 }
@@ -148,6 +149,7 @@ export class Pipeline {
   readonly #queue = new Queue();
   readonly #description: ReturnType<NativeModel['describe']>;
   #fused: readonly FusedChains[];
+  readonly #ended = new AbortController();
   #disposing: Promise<void> | null = null;
 
   private constructor(parts: Parts, loaded: LoadedBundle) {
@@ -195,8 +197,13 @@ export class Pipeline {
    * Memory of the pipeline's device, in bytes: of all pipelines of this process together. null on the CPU, whose memory
    * is the process's (`process.memoryUsage().rss`).
    */
-  memory(): MemoryStatistics | null {
+  memory(): Promise<MemoryStatistics | null> {
     return memoryStatistics(this.device);
+  }
+
+  /** How many calls have been made that wait for their turn. */
+  get waiting(): number {
+    return this.#queue.waiting;
   }
 
   /** Parameters and their bytes in memory; number of blocks. */
@@ -224,7 +231,8 @@ export class Pipeline {
    * as `batchSize` is 1.
    *
    * @throws BAD_OPTION, BAD_TENSOR, CLASS_OUT_OF_RANGE, LAYER_OUT_OF_RANGE, CHANNEL_OUT_OF_RANGE, TOKEN_OUT_OF_RANGE,
-   *   SITE_NOT_FOUND before anything is computed; ABORT_ERR, MODEL_FAILED, OUT_OF_MEMORY, DISPOSED; what `onStep` threw
+   *   SITE_NOT_FOUND before anything is computed; ABORT_ERR, MODEL_FAILED, OUT_OF_MEMORY, DISPOSED; what a callback threw,
+   *   or what its promise rejected with
    */
   async generate(options: GenerateOptions = {}): Promise<GenerateResult> {
     this.#refuseDisposed();
@@ -245,23 +253,23 @@ export class Pipeline {
     const seeds = chooseSeeds(request.seed, planned.images);
     const { encoded, prepared } = await this.#prepare(watched, planned, seeds);
     const total = planned.images * planned.steps.length;
-    callbacks.onProgress?.({ phase: 'sampling', done: 0, total });
+    await callbacks.onProgress?.({ phase: 'sampling', done: 0, total });
     during.check();
-    const report = during.guard((progress: NativeProgress) => {
+    const report = during.guard(async (progress: NativeProgress) => {
       const event = stepEvent(progress, planned);
-      onStep?.(event);
-      callbacks.onProgress?.({ phase: 'sampling', done: Math.round(event.fraction * total), total });
+      await onStep?.(event);
+      await onProgress?.({ phase: 'sampling', done: Math.round(event.fraction * total), total });
     });
-    const sampled = await during.run((model) => model.sample(prepared, onStep || onProgress ? report : undefined));
+    const sampled = await during.sample(prepared, onStep || onProgress ? report : undefined);
     this.#fused = sampled.execution.fused;
     if (!bundle.vae) return finishGeneration(sampled, planned, encoded, seeds, this.#loaded);
     const { vae } = bundle;
     const decoded: Float32Array[][] = [];
-    callbacks.onProgress?.({ phase: 'decoding', done: 0, total: planned.images });
+    await callbacks.onProgress?.({ phase: 'decoding', done: 0, total: planned.images });
     await components.with('vae.decoder', async (decoder) => {
       for (let image = 0; image < planned.images; image++) {
         decoded.push(await decodeLatents(latentsOf(sampled, image, planned), vae, decoder, signal));
-        callbacks.onProgress?.({ phase: 'decoding', done: image + 1, total: planned.images });
+        await callbacks.onProgress?.({ phase: 'decoding', done: image + 1, total: planned.images });
         during.check();
       }
     });
@@ -374,6 +382,7 @@ export class Pipeline {
     if (!this.#disposing) {
       abandoned.unregister(this);
       const { transformer, components } = this.#parts;
+      this.#ended.abort();
       this.#disposing = Promise.all([transformer.dispose(), components.dispose()]).then(() => undefined);
     }
     return this.#disposing;
@@ -417,10 +426,12 @@ export class Pipeline {
       plan: planned,
       seeds,
       queue: this.#queue,
-      run: (start, signal) =>
+      run: (recording, onRecords, signal) =>
         this.#enter(async (during) => {
           const prepared = ready ?? (await this.#prepare({ ...generate, signal }, planned, seeds)).prepared;
-          return during.run(() => start(prepared));
+          const { onStep } = generate;
+          const report = onStep && during.guard((progress: NativeProgress) => onStep(stepEvent(progress, planned)));
+          return during.sample({ ...prepared, recording }, report, onRecords);
         }, signal),
     });
   }
@@ -437,7 +448,7 @@ export class Pipeline {
   #enter<Result>(job: (during: RunningCall) => Promise<Result>, signal: AbortSignal | undefined): Promise<Result> {
     return this.#queue.enter(async () => {
       this.#refuseDisposed();
-      const during = new RunningCall(this.#parts.transformer, signal);
+      const during = new RunningCall(this.#parts.transformer, signal, this.#ended.signal);
       try {
         const result = await job(during);
         during.check();

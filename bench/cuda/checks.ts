@@ -161,11 +161,11 @@ const checks: { name: string; skip?: string | null; run: () => Promise<string> }
     run: async () => {
       await using pipeline = await loadPipeline('embedded', { device });
       const short = { ...options, numInferenceSteps: 4 };
-      const used = () => memoryStatistics(device)?.allocated ?? process.memoryUsage().rss;
+      const used = async () => (await memoryStatistics(device))?.allocated ?? process.memoryUsage().rss;
       for (let run = 0; run < 20; ++run) await pipeline.generate(short);
-      const before = used();
+      const before = await used();
       for (let run = 0; run < Number(given.runs); ++run) await pipeline.generate({ ...short, seed: run });
-      const grown = used() - before;
+      const grown = (await used()) - before;
       // Device memory is counted to the byte; the process's moves by what its allocators keep.
       return require(grown <= (isCuda ? 0 : 64e6), `${grown} bytes more than before`);
     },
@@ -184,7 +184,7 @@ const checks: { name: string; skip?: string | null; run: () => Promise<string> }
       }
       const after = await pipeline.generate(options);
       const same = difference(after.latents.data as Float32Array, before.latents.data as Float32Array) < 1e-5;
-      emptyCache(device);
+      await emptyCache(device);
       return require(code === 'OUT_OF_MEMORY' &&
         same, `${mostPictures} pictures at once: ${String(code)}; the next run is as before: ${same}`);
     },

@@ -1,10 +1,10 @@
 /** A sampling run that is there for its hidden states. */
-import type { Execution, NativeModel, NativePlan, NativeProgress, NativeRun, Site } from '../native';
+import type { Execution, NativeModel, NativeRecording, NativeRecords, Site } from '../native';
 import type { EditContext } from '../guidance';
 import type { ActivationRequest } from './options';
 import type { Seed } from '../request/seeds';
 import type { Plan } from '../plan';
-import { stepEvent } from '../request/stepEvent';
+import { abortsWith } from '../model/abort';
 import type { Queue } from '../model/queue';
 import type { Tensor } from '../tensor';
 
@@ -25,6 +25,11 @@ export interface RecordedSampling {
   evaluations: number;
 }
 
+/** Is told of records, which have been read when `read` is called. */
+export type OnRecords = (records: NativeRecords, read: () => void) => void;
+
+type Sampled = Awaited<ReturnType<NativeModel['sample']>['promise']>;
+
 /** What the run needs of its pipeline. */
 export interface Runner {
   model: NativeModel;
@@ -33,8 +38,8 @@ export interface Runner {
   context: EditContext;
   plan: Plan;
   seeds: Seed[];
-  /** Waits its turn, prepares the plan, runs, and settles after the native side has unwound. */
-  run<Result>(start: (prepared: NativePlan) => NativeRun<Result>, signal: AbortSignal): Promise<Result>;
+  /** Waits its turn, prepares the plan, samples, and settles after the native side has unwound. */
+  run(recording: NativeRecording, onRecords: OnRecords, signal: AbortSignal): Promise<Sampled>;
   /** The calls that wait for this one. */
   queue: Pick<Queue, 'isWaitedFor' | 'onWaiting'>;
 }
@@ -48,39 +53,24 @@ export function recordSampling(
   const names = plan.branches.map(({ name }) => name);
   return streamRecords(
     (deliver, waitedFor) => {
-      const left = new AbortController();
-      const signals = [request.signal, request.generate.signal, left.signal].filter((signal) => signal !== undefined);
-      const signal = AbortSignal.any(signals);
-      const { onStep } = request.generate;
-      let thrown: { error: unknown } | null = null;
+      const { controller, stop } = abortsWith([request.signal, request.generate.signal]);
       let release = (): void => undefined;
-      const sampled = run((prepared) => {
-        const sampling = model.sample({ ...prepared, recording }, onStep && ((progress) => report(progress)), deliver);
-        const report = (progress: NativeProgress): void => {
-          if (signal.aborted) return;
-          try {
-            onStep?.(stepEvent(progress, plan));
-          } catch (error) {
-            thrown = { error };
-            left.abort();
-          }
-        };
-        release = () => sampling.release();
-        return sampling;
-      }, signal);
+      const onRecords: OnRecords = (records, read) => {
+        release = read;
+        deliver(records);
+      };
+      const sampled = run(recording, onRecords, controller.signal);
       const unsubscribe = queue.onWaiting(waitedFor);
       const finished = sampled
-        .then(
-          (result) => ({ ...result, seeds, plan }),
-          (error: unknown) => {
-            throw thrown ? thrown.error : error;
-          },
-        )
-        .finally(unsubscribe);
+        .then((result) => ({ ...result, seeds, plan }))
+        .finally(() => {
+          unsubscribe();
+          stop();
+        });
       return {
         finished,
         release: () => release(),
-        cancel: () => left.abort(),
+        cancel: () => controller.abort(),
         isWaitedFor: () => queue.isWaitedFor,
       };
     },

@@ -31,7 +31,7 @@ export async function startingPictures(
     ? initialNoise(plan, request, seeds, addon)
     : concatenated(drawn.map((both) => both.subarray(count)));
   const total = seeds.length;
-  onProgress?.({ phase: 'encoding', done: 0, total });
+  await onProgress?.({ phase: 'encoding', done: 0, total });
   const encoded = await components.with('vae.encoder', (encoder) =>
     encodePicture(
       picture,
@@ -42,7 +42,7 @@ export async function startingPictures(
       signal,
     ),
   );
-  onProgress?.({ phase: 'encoding', done: total, total });
+  await onProgress?.({ phase: 'encoding', done: total, total });
   return {
     image: concatenated(encoded),
     noise,

@@ -72,7 +72,7 @@ export async function encodeRequest(
   if (conditioning.kind !== 'text' || prompt === undefined) return request;
   const unconditional = plan.branches.some((branch) => branch.conditioning === 'unconditional');
   const isSeen = unconditional || !asTexts(request.negativePrompt).some((text) => text !== '');
-  if (!isSeen) onWarning?.(unusedNegativePrompt);
+  if (!isSeen) await onWarning?.(unusedNegativePrompt);
   const images = Array.from({ length: plan.images }, (_, image) => image);
   const positive = images.map((image) => textOf(prompt, image, plan.images));
   const negative = unconditional ? images.map((image) => textOf(negativePrompt, image, plan.images)) : null;

@@ -104,7 +104,7 @@ export function listDevices(): Device[] {
  * @param device 'cpu', 'cuda' or 'cuda:N'
  * @throws DEVICE_UNAVAILABLE
  */
-export function memoryStatistics(device: string): MemoryStatistics | null {
+export function memoryStatistics(device: string): Promise<MemoryStatistics | null> {
   return onDevice(device, (addon, resolved) => addon.memory(resolved));
 }
 
@@ -113,8 +113,8 @@ export function memoryStatistics(device: string): MemoryStatistics | null {
  *
  * @throws DEVICE_UNAVAILABLE
  */
-export function emptyCache(device: string): void {
-  onDevice(device, (addon, resolved) => addon.emptyCache(resolved));
+export function emptyCache(device: string): Promise<void> {
+  return onDevice(device, (addon, resolved) => addon.emptyCache(resolved));
 }
 
 /**
@@ -122,14 +122,18 @@ export function emptyCache(device: string): void {
  *
  * @throws DEVICE_UNAVAILABLE
  */
-export function resetPeakMemory(device: string): void {
-  onDevice(device, (addon, resolved) => addon.resetPeakMemory(resolved));
+export function resetPeakMemory(device: string): Promise<void> {
+  return onDevice(device, (addon, resolved) => addon.resetPeakMemory(resolved));
 }
 
-function onDevice<Result>(device: string, ask: (addon: NativeAddon, device: string) => Result): Result {
+/** A promise, as the device, or a thread that captures a graph on it, may have to be waited for. */
+async function onDevice<Result>(
+  device: string,
+  ask: (addon: NativeAddon, device: string) => Promise<Result>,
+): Promise<Result> {
   const addon = native();
   try {
-    return ask(addon, resolveDevice(device, addon));
+    return await ask(addon, resolveDevice(device, addon));
   } catch (error) {
     throw wrapNative(error);
   }

@@ -1,14 +1,21 @@
 /** Runs jobs one after the other, in the order in which they came. */
 import { AbortError } from '../validation/errors';
 
+import { onAbort } from './abort';
+
 export class Queue {
   private tail: Promise<unknown> = Promise.resolve();
-  private waiting = 0;
+  private jobs = 0;
   private readonly listeners = new Set<() => void>();
 
   /** Whether a job waits for its turn. */
   get isWaitedFor(): boolean {
-    return this.waiting > 0;
+    return this.jobs > 0;
+  }
+
+  /** How many jobs wait for their turn. */
+  get waiting(): number {
+    return this.jobs;
   }
 
   /** Calls `listener` whenever a job comes that has to wait. @returns what ends that */
@@ -27,7 +34,7 @@ export class Queue {
     return new Promise((resolve, reject) => {
       let waits = true;
       const leave = () => {
-        if (waits) this.waiting--;
+        if (waits) this.jobs--;
         waits = false;
       };
       const giveUp = () => {
@@ -35,8 +42,8 @@ export class Queue {
         leave();
       };
       if (signal?.aborted) return reject(new AbortError(signal.reason));
-      signal?.addEventListener('abort', giveUp, { once: true });
-      this.waiting++;
+      const stopListening = onAbort(signal, giveUp);
+      this.jobs++;
       const turn = this.tail.then(async () => {
         if (signal?.aborted) throw new AbortError(signal.reason);
         leave();
@@ -44,7 +51,7 @@ export class Queue {
       });
       for (const listener of this.listeners) listener();
       this.tail = turn.catch(() => undefined);
-      void turn.then(resolve, reject).finally(() => signal?.removeEventListener('abort', giveUp));
+      void turn.then(resolve, reject).finally(stopListening);
     });
   }
 }

@@ -8,6 +8,7 @@ import { invalid } from '../validation/invalid';
 import { native, type NativeComponent } from '../native';
 import { parse } from '../validation/parse';
 import { abortSignal, choice, flag, strictObject } from '../validation/vocabulary';
+import { finished } from './abort';
 import { Queue } from './queue';
 import type { Tensor } from '../tensor';
 
@@ -61,17 +62,18 @@ export async function loadSealedTorchScript(
   if (signal?.aborted) throw new AbortError(signal.reason);
   try {
     const addon = native();
-    const component = await addon.loadComponent({
+    const loading = addon.loadComponent({
       file,
       identity,
       device: resolveDevice(wanted, addon),
       dtype,
       allowAllOperators,
     });
+    const component = await finished(loading, signal);
     if (!signal?.aborted) return create(component);
     await component.dispose();
   } catch (error) {
-    throw wrapNative(error);
+    if (!signal?.aborted) throw wrapNative(error);
   }
   throw new AbortError(signal.reason);
 }
@@ -116,7 +118,7 @@ export class TorchScript {
    * Calls `forward`.
    *
    * @param inputs in its order; floating ones are cast to its dtype
-   * @param signal gives up a call that waits; one that runs is waited for, and its result dropped
+   * @param signal gives up a call that waits; one that runs ends soon
    * @returns the tensors of the result: tuples, lists and dictionaries flattened in order
    * @throws BAD_TENSOR, MODEL_FAILED, OUT_OF_MEMORY, ABORT_ERR, DISPOSED
    */
@@ -124,13 +126,13 @@ export class TorchScript {
     return this.#queue.enter(async () => {
       if (this.#disposing) throw disposed();
       try {
-        const outputs = await this.#component.run(inputs).promise;
-        if (signal?.aborted) throw new AbortError(signal.reason);
-        return outputs;
+        const outputs = await finished(this.#component.run(inputs), signal);
+        if (!signal?.aborted) return outputs;
       } catch (error) {
         if (this.#disposing) throw disposed();
-        throw wrapNative(error);
+        if (!signal?.aborted) throw wrapNative(error);
       }
+      throw new AbortError(signal.reason);
     }, signal);
   }
 

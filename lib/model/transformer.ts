@@ -2,6 +2,8 @@
 import type { SealedFile } from '../bundle';
 import type { NativeAddon, NativeLoadOptions, NativeModel } from '../native';
 
+import { finished } from './abort';
+
 export class Transformer {
   /** What the model said of itself when it was loaded first. */
   readonly description: ReturnType<NativeModel['describe']>;
@@ -26,12 +28,13 @@ export class Transformer {
     options: Omit<NativeLoadOptions, 'file' | 'identity'>,
     sealed: () => Promise<SealedFile>,
     lowMemory: boolean,
+    signal?: AbortSignal,
   ): Promise<Transformer> {
-    const load = async () => {
+    const load = async (until?: AbortSignal) => {
       const { path: file, identity } = await sealed();
-      return addon.load({ ...options, file, identity });
+      return finished(addon.load({ ...options, file, identity }), until);
     };
-    const transformer = new Transformer(await load(), load, lowMemory);
+    const transformer = new Transformer(await load(signal), load, lowMemory);
     await transformer.release();
     return transformer;
   }

@@ -81,12 +81,16 @@ export interface GenerateOptions {
   partialForward?: boolean;
   /** Give `onStep` the current estimate of the picture. Default false. */
   preview?: boolean;
-  /** Called after every step. An exception thrown in it ends the run and rejects the call with it. */
-  onStep?: (event: StepEvent) => void;
-  /** Called when a phase begins and as it goes on: text, encoding, sampling, decoding. Exceptions as in `onStep`. */
-  onProgress?: (event: PhaseEvent) => void;
-  /** Called for what the caller should know and that does not stop the call, such as a prompt that was cut. */
-  onWarning?: (warning: Warning) => void;
+  /**
+   * Called after every step. The run waits for a promise that it returns, at most one step ahead; what it throws, or
+   * what the promise rejects with, ends the run and rejects the call. Another call of the same pipeline that is awaited
+   * in it would wait for ever.
+   */
+  onStep?: (event: StepEvent) => unknown;
+  /** Called when a phase begins and as it goes on: text, encoding, sampling, decoding. As `onStep`. */
+  onProgress?: (event: PhaseEvent) => unknown;
+  /** Called for what the caller should know and that does not stop the call, such as a cut prompt. As `onStep`. */
+  onWarning?: (warning: Warning) => unknown;
   /** Ends the run within one evaluation of the model; the call then rejects with an AbortError. */
   signal?: AbortSignal;
 }
@@ -115,7 +119,7 @@ const picture = z.custom<Picture>(
 const tensorsByName = z.record(z.string(), tensorLike, { error: 'an object of tensors by input name' });
 
 function callback<Event>() {
-  return z.custom<(event: Event) => void>((value) => typeof value === 'function', { error: 'a function' });
+  return z.custom<(event: Event) => unknown>((value) => typeof value === 'function', { error: 'a function' });
 }
 
 export const generateSchema = describedBy<GenerateOptions>()(

@@ -35,9 +35,9 @@ export class Metrics {
     gauge('jobs_running', 'Jobs that run.', sources.running);
     gauge('weights_bytes', 'Bytes of the weights that are loaded.', sources.loadedBytes);
     gauge('resident_bytes', 'Resident memory of the process.', () => process.memoryUsage.rss());
-    gauge('device_allocated_bytes', 'Memory in tensors on the CUDA device; 0 on a CPU.', () => {
+    gauge('device_allocated_bytes', 'Memory in tensors on the CUDA device; 0 on a CPU.', async () => {
       const device = sources.device();
-      return (device?.startsWith('cuda') && memoryStatistics(device)?.allocated) || 0;
+      return (device?.startsWith('cuda') && (await memoryStatistics(device))?.allocated) || 0;
     });
     this.#jobs = new Counter({
       name: 'detail_guidance_jobs_total',

@@ -25,9 +25,9 @@ export interface TextEncoding {
   maxSequenceLength: number;
   /** Runs `use` with a loaded encoder, which may be freed afterwards. */
   withEncoder<Result>(name: string, use: (encoder: TensorProgram) => Promise<Result>): Promise<Result>;
-  onWarning?: ((warning: PromptTruncated) => void) | undefined;
+  onWarning?: ((warning: PromptTruncated) => unknown) | undefined;
   /** Encoders done, of how many. */
-  onProgress?: ((done: number, total: number) => void) | undefined;
+  onProgress?: ((done: number, total: number) => unknown) | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -44,13 +44,13 @@ export async function encodePrompts(
   const encoded = new Map<string, Record<string, EncodedText>>(prompts.map((prompt) => [prompt, {}]));
   const encoders = Object.entries(bundle.textEncoders ?? {});
   let done = 0;
-  onProgress?.(done, encoders.length);
+  await onProgress?.(done, encoders.length);
   for (const [name, manifest] of encoders) {
     if (signal?.aborted) throw new AbortError(signal.reason);
     await withEncoder(name, async (encoder) => {
       for (const [prompt, result] of encoded) {
         const { ids, mask, removed } = tokenizers.get(name)!.tokenize(prompt, maxSequenceLength);
-        if (removed !== null) onWarning?.(truncated(name, ids.length, removed));
+        if (removed !== null) await onWarning?.(truncated(name, ids.length, removed));
         const inputs = { ids: row(ids), mask: row(mask) };
         const outputs = await encoder.run(
           manifest.inputs.map((input) => inputs[input]),
@@ -59,7 +59,7 @@ export async function encodePrompts(
         result[name] = { ...inputs, ...named(outputs, ids.length, name, manifest) };
       }
     });
-    onProgress?.(++done, encoders.length);
+    await onProgress?.(++done, encoders.length);
   }
   return encoded;
 }

@@ -55,31 +55,49 @@ std::string dtypeName(at::ScalarType dtype) {
   return known != nullptr ? known->name : c10::toString(dtype);
 }
 
+// Of elements in a shape. No array has more than an engine can number.
+size_t countOf(Napi::Env env, const std::vector<int64_t>& shape) {
+  constexpr int64_t kMost = int64_t{1} << 53;
+  bool isEmpty = false;
+  for (const auto size : shape) {
+    if (size < 0) throw error(env, "BAD_TENSOR", "A tensor's shape has a negative size.");
+    isEmpty = isEmpty || size == 0;
+  }
+  if (isEmpty) return 0;
+  int64_t count = 1;
+  for (const auto size : shape) {
+    if (size > kMost / count)
+      throw error(env, "BAD_TENSOR", "A tensor's shape asks for more values than there can be.");
+    count *= size;
+  }
+  return static_cast<size_t>(count);
+}
+
 at::Tensor tensor(const Napi::Value& value) {
   const auto env = value.Env();
   if (!value.IsObject()) throw error(env, "BAD_TENSOR", "A tensor must be { data, shape, dtype }.");
   const auto object = value.As<Napi::Object>();
   const auto& kind = row(env, text(object, "dtype"));
   const auto shape = integers(object.Get("shape"));
-  const auto data = object.Get("data");
-  if (!data.IsTypedArray()) throw error(env, "BAD_TENSOR", "A tensor's data must be a typed array.");
-  const auto array = data.As<Napi::TypedArray>();
-  if (array.TypedArrayType() != kind.array) {
+  const auto given = object.Get("data");
+  if (!given.IsTypedArray()) throw error(env, "BAD_TENSOR", "A tensor's data must be a typed array.");
+  // As the engine sees it, whatever its object says of itself; a detached array has no elements.
+  napi_typedarray_type type;
+  size_t length = 0;
+  void* source = nullptr;
+  if (napi_get_typedarray_info(env, given, &type, &length, &source, nullptr, nullptr) != napi_ok) {
+    throw error(env, "BAD_TENSOR", "A tensor's data can not be read.");
+  }
+  if (type != kind.array) {
     throw error(env, "BAD_TENSOR", "A tensor of dtype " + std::string(kind.name) + " has data of another type.");
   }
-  int64_t count = 1;
-  for (const auto size : shape) {
-    if (size < 0) throw error(env, "BAD_TENSOR", "A tensor's shape has a negative size.");
-    count *= size;
-  }
-  if (static_cast<size_t>(count) != array.ElementLength()) {
+  if (countOf(env, shape) != length) {
     throw error(env, "BAD_TENSOR",
-                "A tensor's shape asks for " + std::to_string(count) + " values, its data has " +
-                    std::to_string(array.ElementLength()) + ".");
+                "A tensor's shape asks for " + std::to_string(countOf(env, shape)) + " values, its data has " +
+                    std::to_string(length) + ".");
   }
   auto result = at::empty(shape, at::TensorOptions(kind.dtype));
-  const auto* source = static_cast<const uint8_t*>(array.ArrayBuffer().Data()) + array.ByteOffset();
-  if (count > 0) std::memcpy(result.data_ptr(), source, result.nbytes());
+  if (length > 0) std::memcpy(result.data_ptr(), source, result.nbytes());
   return result;
 }
 
@@ -106,10 +124,7 @@ Napi::Object tensor(Napi::Env env, const at::Tensor& value) {
 
 std::vector<at::Tensor> tensors(const Napi::Value& value) {
   if (!value.IsArray()) throw error(value.Env(), "BAD_TENSOR", "Expected an array of tensors.");
-  const auto array = value.As<Napi::Array>();
-  std::vector<at::Tensor> result;
-  for (uint32_t i = 0; i < array.Length(); ++i) result.push_back(tensor(array.Get(i)));
-  return result;
+  return each<at::Tensor>(value.As<Napi::Array>(), [](const Napi::Value& item) { return tensor(item); });
 }
 
 }  // namespace dg::binding

@@ -7,16 +7,13 @@
 namespace dg::binding {
 namespace {
 
-constexpr size_t kDeliveries = 64;
-constexpr int64_t kBytes = 64 << 20;
-
 // A run is cancelled by a flag alone, also by the end of the environment, so it is looked at now and then.
 constexpr auto kPatience = std::chrono::milliseconds(5);
 
 }  // namespace
 
 bool Delivery::hasRoom(int64_t bytes) const {
-  return waiting_.empty() || (waiting_.size() < kDeliveries && bytes_ + bytes <= kBytes);
+  return waiting_.empty() || (waiting_.size() < limits_.deliveries && bytes_ + bytes <= limits_.bytes);
 }
 
 void Delivery::enter(int64_t bytes, const std::atomic<bool>& cancelled) {

@@ -2,34 +2,36 @@
 
 #include <napi.h>
 
-#include <memory>
-
-#include "native/binding/worker.h"
+#include "native/binding/loaded.h"
 #include "native/core/model/component.h"
 
 namespace dg::binding {
 
-// What JavaScript sees of a component. It runs on a thread of its own, as a model does.
-class NativeComponent : public Napi::ObjectWrap<NativeComponent> {
+// What JavaScript sees of a component.
+class NativeComponent : public Loaded<NativeComponent, Component> {
  public:
+  static constexpr const char* kind = "component";
   static Napi::Function define(Napi::Env env);
-  // loadComponent({ file, device, dtype, allowAllOperators, identity }): promise of a NativeComponent
+
+  // [async] loadComponent({ file, device, dtype, allowAllOperators, identity }): { promise, cancel() }, the promise of
+  // a NativeComponent. Throws BAD_OPTION, DISPOSED when the process is ending; rejects with MODEL_UNREADABLE,
+  // OPERATOR_REFUSED, DEVICE_UNAVAILABLE, OUT_OF_MEMORY, ABORT_ERR.
   static Napi::Value load(const Napi::CallbackInfo& info);
 
-  explicit NativeComponent(const Napi::CallbackInfo& info);
-  ~NativeComponent() override;
+  using Loaded::Loaded;
 
  private:
-  Napi::Value describe(const Napi::CallbackInfo& info);  // sync: { device, dtype, parameters, bytes }
-  Napi::Value run(const Napi::CallbackInfo& info);       // (inputs): run of a list of tensors
-  Napi::Value dispose(const Napi::CallbackInfo& info);   // promise; cancels what waits
+  friend Loaded;
+  static Napi::FunctionReference& constructor(Environment& environment) { return environment.nativeComponent; }
+  static int64_t bytesOf(const Component& component) { return component.size().bytes; }
+  void onLoaded(const Component&) {}
 
-  const Component& component(Napi::Env env) const;  // throws DISPOSED
+  // [sync] describe(): { device, dtype, parameters, bytes }. Throws DISPOSED.
+  Napi::Value describe(const Napi::CallbackInfo& info);
 
-  std::shared_ptr<Component> component_;
-  std::shared_ptr<Worker> worker_;
-  int64_t reportedBytes_ = 0;
-  bool disposed_ = false;
+  // [async] run(inputs): { promise, cancel() }, the promise of a list of tensors. Throws BAD_TENSOR, DISPOSED; rejects
+  // with BAD_TENSOR, MODEL_FAILED, OUT_OF_MEMORY, ABORT_ERR.
+  Napi::Value run(const Napi::CallbackInfo& info);
 };
 
 }  // namespace dg::binding

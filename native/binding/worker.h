@@ -1,7 +1,5 @@
 #pragma once
 
-#include <napi.h>
-
 #include <atomic>
 #include <condition_variable>
 #include <deque>
@@ -9,52 +7,57 @@
 #include <memory>
 #include <mutex>
 #include <thread>
-#include <vector>
 
 namespace dg::binding {
 
-// The one thread that a pipeline owns. Jobs run there in the order they came; what they have to say in JavaScript
-// (progress, results) runs on the JavaScript thread, in order too. The process stays alive while jobs are pending and
-// not longer.
+// One native thread and its jobs, which run in the order they came. What a job makes to be used by the next ones (a
+// model) stays on the thread: it is made, used and freed there. Knows nothing of JavaScript.
 class Worker {
  public:
+  // Set by whoever wants a job to end.
   using CancelFlag = std::shared_ptr<std::atomic<bool>>;
+  using Work = std::function<void()>;
 
-  explicit Worker(Napi::Env env);
-  ~Worker();  // stops
+  // `onEnd` is called by the thread as its last act.
+  explicit Worker(Work onEnd = {});
+  ~Worker();  // ends and joins; not on its own thread
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
 
-  // JavaScript thread. Runs `work` on the worker's thread, then `settle` on the JavaScript thread.
-  void post(std::function<void()> work, std::function<void(Napi::Env)> settle, CancelFlag cancelled);
+  // Any thread. `work` throws nothing, and also runs when `cancelled` is set before its turn: it sees that itself.
+  // false when the worker has been told to end: it will not run.
+  bool post(CancelFlag cancelled, Work work);
 
-  // Worker's thread. Runs `callback` on the JavaScript thread, some time later.
-  void notify(std::function<void(Napi::Env)> callback);
+  // The worker's thread. Freed there, before the thread ends.
+  void keep(std::shared_ptr<void> kept) { kept_ = std::move(kept); }
 
-  // JavaScript thread. Sets the flags of all pending jobs.
-  void cancelAll();
+  // Any thread. Sets the flags of all jobs; when they have unwound, the thread frees what it keeps and ends. Does not
+  // wait. Again is fine.
+  void end();
 
-  // JavaScript thread. Cancels, waits for the job that runs, drops the others, ends the thread. Again is fine.
-  void stop();
+  // Any thread. The same without cancelling: what was posted before runs to its end.
+  void finish();
+
+  // Any thread but its own: waits until the thread has ended, for which it has been told before. Again is fine.
+  void join();
 
  private:
   struct Job {
-    std::function<void()> work;
-    std::function<void(Napi::Env)> settle;
     CancelFlag cancelled;
+    Work work;
   };
 
   void loop();
-  static void atExit(void* self);
 
-  Napi::Env env_;
-  Napi::ThreadSafeFunction calls_;
-  std::thread thread_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<std::shared_ptr<Job>> queue_;
-  std::vector<std::weak_ptr<std::atomic<bool>>> flags_;
-  int64_t pending_ = 0;  // JavaScript thread only
-  bool stopping_ = false;
-  bool stopped_ = false;
+  std::deque<Job> queue_;
+  CancelFlag running_;
+  bool ending_ = false;
+  std::shared_ptr<void> kept_;
+  Work onEnd_;
+  std::mutex joining_;
+  std::thread thread_;
 };
 
 }  // namespace dg::binding

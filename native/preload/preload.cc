@@ -26,7 +26,7 @@ std::string open(const std::string& path) {
 #endif
 }
 
-// preload(paths: string[]): null, or the first failure as a sentence
+// [sync] preload(paths: string[]): null, or the first failure as a sentence. Throws TypeError.
 Napi::Value preload(const Napi::CallbackInfo& info) {
   const auto env = info.Env();
   if (!info[0].IsArray()) throw Napi::TypeError::New(env, "preload takes an array of paths.");
@@ -37,7 +37,9 @@ Napi::Value preload(const Napi::CallbackInfo& info) {
 #endif
   const auto paths = info[0].As<Napi::Array>();
   for (uint32_t i = 0; i < paths.Length(); ++i) {
-    const auto reason = open(paths.Get(i).ToString().Utf8Value());
+    const auto path = paths.Get(i);
+    if (!path.IsString()) throw Napi::TypeError::New(env, "preload takes an array of paths.");
+    const auto reason = open(path.As<Napi::String>().Utf8Value());
     if (!reason.empty()) return Napi::String::New(env, reason);
   }
   return env.Null();

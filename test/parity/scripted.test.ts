@@ -48,7 +48,7 @@ suite(`scripted modules equal Python${python.path ? '' : ` (skipped: ${python.re
       blocks,
       outputChannels: 0,
       allowAllOperators: false,
-    });
+    }).promise;
   }
 
   const plan = (edits: PlanEdit[][], weights: number[], partialForward: boolean): NativePlan => ({

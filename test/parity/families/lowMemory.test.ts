@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 
 import { loadPipeline, type GenerateOptions } from '../../../lib';
-import { native } from '../../../lib/native';
+import { native, type NativeRun } from '../../../lib/native';
 import { python } from '../oracle';
 
 import { drawing, Family } from './family';
@@ -24,8 +24,12 @@ function watchParts() {
   };
   const addon = native();
   const { load, loadComponent } = addon;
-  jest.spyOn(addon, 'load').mockImplementation(async (options) => watch(await load(options)));
-  jest.spyOn(addon, 'loadComponent').mockImplementation(async (options) => watch(await loadComponent(options)));
+  const watched = <Part extends { dispose(): Promise<void> }>(run: NativeRun<Part>) => ({
+    ...run,
+    promise: run.promise.then(watch),
+  });
+  jest.spyOn(addon, 'load').mockImplementation((options) => watched(load(options)));
+  jest.spyOn(addon, 'loadComponent').mockImplementation((options) => watched(loadComponent(options)));
   return parts;
 }
 

@@ -1,0 +1,52 @@
+/** Listening to an AbortSignal that many calls may share. */
+import type { NativeRun } from '../native';
+
+/** Who listens to each signal; itself it has one listener, so that a thousand calls that wait warn of no leak. */
+const listeners = new WeakMap<AbortSignal, Set<() => void>>();
+
+/**
+ * Calls `listener` once when the signal aborts; not for one that has aborted already.
+ *
+ * @returns what ends that
+ */
+export function onAbort(signal: AbortSignal | undefined, listener: () => void): () => void {
+  if (!signal || signal.aborted) return () => undefined;
+  let all = listeners.get(signal);
+  if (!all) {
+    const made = new Set<() => void>();
+    const callAll = () => {
+      listeners.delete(signal);
+      for (const each of made) each();
+    };
+    signal.addEventListener('abort', callAll, { once: true });
+    listeners.set(signal, (all = made));
+  }
+  // Its own, also when one function listens twice.
+  const own = () => listener();
+  all.add(own);
+  return () => void all.delete(own);
+}
+
+/** The run's result; the run is cancelled when the signal aborts, and settles then. */
+export async function finished<Result>(run: NativeRun<Result>, signal: AbortSignal | undefined): Promise<Result> {
+  if (signal?.aborted) run.cancel();
+  const stopListening = onAbort(signal, () => run.cancel());
+  try {
+    return await run.promise;
+  } finally {
+    stopListening();
+  }
+}
+
+/** A controller that also aborts with any of the signals. `stop` ends that. */
+export function abortsWith(signals: readonly (AbortSignal | undefined)[]): {
+  controller: AbortController;
+  stop(): void;
+} {
+  const controller = new AbortController();
+  const stops = signals.map((signal) => {
+    if (signal?.aborted) controller.abort(signal.reason);
+    return onAbort(signal, () => controller.abort(signal?.reason));
+  });
+  return { controller, stop: () => stops.forEach((stop) => stop()) };
+}

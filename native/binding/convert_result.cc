@@ -1,0 +1,99 @@
+#include "native/binding/convert.h"
+
+namespace dg::binding {
+namespace {
+
+Napi::Value textOrNull(Napi::Env env, const std::string& text) {
+  return text.empty() ? env.Null() : Napi::String::New(env, text).As<Napi::Value>();
+}
+
+Napi::Object executionObject(Napi::Env env, const Execution& execution) {
+  auto cuts = Napi::Array::New(env);
+  for (const auto& cut : execution.partialForward.cuts) cuts.Set(cuts.Length(), cut);
+  auto partialForward = Napi::Object::New(env);
+  partialForward.Set("shared", execution.partialForward.shared);
+  partialForward.Set("cuts", cuts);
+  partialForward.Set("reason", textOrNull(env, execution.partialForward.reason));
+  auto graphs = Napi::Object::New(env);
+  graphs.Set("captured", static_cast<double>(execution.graphs.captured));
+  graphs.Set("replayed", static_cast<double>(execution.graphs.replayed));
+  graphs.Set("reason", textOrNull(env, execution.graphs.reason));
+  auto object = Napi::Object::New(env);
+  object.Set("partialForward", partialForward);
+  object.Set("graphs", graphs);
+  object.Set("fused", fusedList(env, execution.fused));
+  object.Set("notFused", textOrNull(env, execution.notFused));
+  return object;
+}
+
+}  // namespace
+
+Napi::Array numberList(Napi::Env env, const std::vector<int64_t>& numbers) {
+  auto list = Napi::Array::New(env, numbers.size());
+  for (size_t i = 0; i < numbers.size(); ++i) list.Set(static_cast<uint32_t>(i), static_cast<double>(numbers[i]));
+  return list;
+}
+
+Napi::Object siteObject(Napi::Env env, const Site& site) {
+  auto object = Napi::Object::New(env);
+  object.Set("path", site.path);
+  object.Set("tap", name(site.tap));
+  object.Set("stream", site.stream ? Napi::String::New(env, *site.stream) : env.Null());
+  object.Set("element", static_cast<double>(site.element));
+  object.Set("block", site.block ? Napi::Number::New(env, static_cast<double>(*site.block)) : env.Null());
+  object.Set("className", site.className);
+  return object;
+}
+
+Napi::Array fusedList(Napi::Env env, const std::map<std::string, int64_t>& counts) {
+  auto fused = Napi::Array::New(env);
+  for (const auto& [kind, count] : counts) {
+    auto entry = Napi::Object::New(env);
+    entry.Set("kind", kind);
+    entry.Set("count", static_cast<double>(count));
+    fused.Set(fused.Length(), entry);
+  }
+  return fused;
+}
+
+Napi::Object resultObject(Napi::Env env, const SampleResult& result) {
+  auto object = Napi::Object::New(env);
+  object.Set("latents", tensor(env, result.latents));
+  object.Set("execution", executionObject(env, result.execution));
+  object.Set("evaluations", static_cast<double>(result.evaluations));
+  return object;
+}
+
+Napi::Object progressObject(Napi::Env env, const Progress& progress) {
+  auto object = Napi::Object::New(env);
+  object.Set("step", static_cast<double>(progress.step));
+  object.Set("steps", static_cast<double>(progress.steps));
+  object.Set("image", static_cast<double>(progress.image));
+  object.Set("images", static_cast<double>(progress.images));
+  object.Set("timestep", progress.timestep);
+  if (progress.preview.defined()) object.Set("preview", tensor(env, progress.preview));
+  return object;
+}
+
+// What the statistics of a site are made of is the reader's to know: it asked for them.
+Napi::Object recordsObject(Napi::Env env, const Records& records) {
+  std::vector<int32_t> index;
+  auto tensors = Napi::Array::New(env);
+  for (const auto& entry : records.entries) {
+    for (const auto number : {entry.site, entry.branch, entry.tokens, entry.channels, entry.keys}) {
+      index.push_back(static_cast<int32_t>(number));
+    }
+    if (entry.tensor.defined()) tensors.Set(tensors.Length(), tensor(env, entry.tensor));
+  }
+  auto object = Napi::Object::New(env);
+  object.Set("step", static_cast<double>(records.step));
+  object.Set("timestep", records.timestep);
+  object.Set("image", static_cast<double>(records.image));
+  object.Set("images", static_cast<double>(records.images));
+  object.Set("index", tensor(env, at::tensor(index, at::kInt)).Get("data"));
+  object.Set("words", tensor(env, records.words).Get("data"));
+  object.Set("tensors", tensors);
+  return object;
+}
+
+}  // namespace dg::binding
