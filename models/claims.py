@@ -13,6 +13,7 @@ side. `tables` reads the `result.json` of every run and prints Markdown.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import re
@@ -28,6 +29,7 @@ GRID_SCALES = (0.3, 1.0)
 GRID_RETENTIONS = (0.0, 0.5)
 CLASSIFIER_FREE_SCALES = (2.0, 4.0)  # C5
 NAME = re.compile(r"s([\d.]+)-layer(\d+)-w([\d.]+)-rho([\d.]+)")
+ORDER = "order.txt"
 CONTROL = {"kind": "matched-channels", "seed": 0}
 
 
@@ -42,15 +44,18 @@ def layer_channels(bundle: Path) -> list[list[int]]:
 
 
 def rows(layers: int) -> Iterator[tuple[float, int, float, float]]:
-    """CFG scale, layer, w and rho of every row: the whole grid, all layers at w = 0.3, and CFG."""
+    """CFG scale, layer, w and rho of every row, what tells most first.
+
+    All layers at w = 0.3, then with classifier-free guidance, then the rest of the grid.
+    """
     for layer in range(layers):
-        for scale in GRID_SCALES if layer in COMPARED_LAYERS else GRID_SCALES[:1]:
-            for retention in GRID_RETENTIONS if layer in COMPARED_LAYERS else (0.0,):
-                yield 1.0, layer, scale, retention
-    for classifier_free in CLASSIFIER_FREE_SCALES:
-        for layer in COMPARED_LAYERS:
-            if layer < layers:
-                yield classifier_free, layer, 0.3, 0.0
+        yield 1.0, layer, 0.3, 0.0
+    compared = [layer for layer in COMPARED_LAYERS if layer < layers]
+    for scale, layer in itertools.product(CLASSIFIER_FREE_SCALES, compared):
+        yield scale, layer, 0.3, 0.0
+    for layer, scale, retention in itertools.product(compared, GRID_SCALES, GRID_RETENTIONS):
+        if (scale, retention) != (0.3, 0.0):
+            yield 1.0, layer, scale, retention
 
 
 def settings(channels: list[list[int]]) -> dict[str, list[dict[str, Any]]]:
@@ -176,6 +181,7 @@ def main() -> None:
     files = settings(layer_channels(arguments.bundle))
     for name, content in files.items():
         (arguments.out / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")
+    (arguments.out / ORDER).write_text("".join(f"{name}\n" for name in files))
     print(f"{arguments.out}: {len(files)} files")
 
 

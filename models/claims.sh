@@ -60,7 +60,7 @@ export cli bundle device samples steps images batch out interventions
 failed=0
 {
   echo intervene
-  for file in "$out"/settings/*.json; do echo "evaluate $(basename "$file" .json)"; done
+  sed 's/^/evaluate /' "$out/settings/order.txt"
 } | xargs -P "$jobs" -I{} bash -c '{} || { echo "failed: {}" >&2; exit 1; }' || failed=1
 "$python" -m models.claims tables --results "$out/results" >"$out/results/tables.md"
 echo "$out/results/tables.md"

@@ -11,7 +11,8 @@ randomness from (seed, step) alone: a resumed run does what an uninterrupted one
 `--results` (default: the output folder) gets what is small: `log.jsonl`, a JSON record a line, with
 the loss every `--report-every` steps, a record of `growth.py` at steps that grow by even ratios, and
 the final evaluation; `average.ckpt`, the averaged weights alone; `samples.png`, rows for each of the
-watched steps; and `growth.ckpt`, those pictures and the averaged weights of three of these steps.
+watched steps; `growth.ckpt`, those pictures; and with `--keep-averages` the averaged weights of each
+of these steps in half precision, `averages/<step>.ckpt`.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from models.training_step import TrainingStep
 
 CHECKPOINT = "transformer.ckpt"
 AVERAGE = "average.ckpt"
+AVERAGES = "averages"
 
 
 class Progress(NamedTuple):
@@ -106,13 +108,15 @@ def train(
     yield Progress(step, loss, seconds(), rate, training.average, True)  # a loss of NaN: no news
 
 
-def save_average(path: Path, model: DiffusionTransformer, step: int, seconds: float) -> None:
+def save_average(
+    path: Path, model: DiffusionTransformer, step: int, seconds: float, dtype: torch.dtype
+) -> None:
     """The averaged weights alone, on the CPU: what `load_average` reads."""
     save_checkpoint(
         path,
         {
             "config": dataclasses.asdict(model.config),
-            "average": {name: value.cpu() for name, value in model.state_dict().items()},
+            "average": {name: value.cpu().to(dtype) for name, value in model.state_dict().items()},
             "step": step,
             "seconds": seconds,
         },
@@ -138,6 +142,9 @@ def arguments_of(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--judge", type=Path, default=Path("models/embedded"), help="a bundle")
     parser.add_argument("--points-per-doubling", type=float, default=1.0, help="of watched steps")
     parser.add_argument("--watch-samples", type=int, default=500, help="of a watched step; 0: none")
+    parser.add_argument(
+        "--keep-averages", action="store_true", help="of each watched step, to be measured later"
+    )
     parser.add_argument("--final-samples", type=int, default=5000)
     for field in dataclasses.fields(TrainingOptions):
         flag = "--" + field.name.replace("_", "-")
@@ -191,7 +198,10 @@ def main() -> None:
             print(f"step {at.step}  loss {at.loss:.4f}  {at.seconds / 60:.1f} min", flush=True)
         if not (at.ended or at.step in watched):
             continue
-        save_average(log.folder / AVERAGE, at.average, at.step, at.seconds)
+        save_average(log.folder / AVERAGE, at.average, at.step, at.seconds, torch.float32)
+        if given.keep_averages and at.step > 0:
+            kept = log.folder / AVERAGES / f"{at.step}.ckpt"
+            save_average(kept, at.average, at.step, at.seconds, torch.float16)
         try:
             log.watch(at.average, at.step)
             if at.ended and not signals:

@@ -5,7 +5,7 @@
 #   models/train_gpu.sh --seconds 250 [--results FOLDER] [--data FOLDER] [--runs FOLDER] [--device cuda] [--dry-run]
 #
 # --seconds N       all of it, from start to end; the last minute of it evaluates
-# --results FOLDER  small/ and fine/: log.jsonl, average.ckpt, samples.png, growth.ckpt, 50 MB in all; written while
+# --results FOLDER  small/ and fine/: log.jsonl, average.ckpt, samples.png, growth.ckpt, 25 MB in all; written while
 #                   training goes on, so that a run that is cut short leaves what it has (default build-models/results)
 # --data FOLDER     of the four IDX files of Fashion-MNIST (default: where Debian's package has them)
 # --runs FOLDER     for the checkpoints, which a later run goes on from (default build-models)

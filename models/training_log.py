@@ -23,8 +23,6 @@ LOG = "log.jsonl"
 GROWTH = "growth.ckpt"
 SHEET = "samples.png"
 
-# Steps whose averaged weights are kept, in half precision: three, so that the file stays small.
-KEPT_STEPS = (400, 3200, 25600)
 TEST_IMAGES = 1000  # that the squared error is measured on
 DISRUPTED_SAMPLES = 200
 
@@ -48,10 +46,8 @@ class TrainingLog:
         self._path = folder / LOG
         self._keep_until(first)
         kept = load_checkpoint(folder / GROWTH) if first else None
-        self.growth: dict[str, dict[int, Any]] = kept or {"pictures": {}, "averages": {}}
-        for part in self.growth.values():
-            for step in [step for step in part if step > first]:
-                del part[step]
+        pictures: dict[int, Tensor] = kept["pictures"] if kept else {}
+        self.growth = {"pictures": {at: rows for at, rows in pictures.items() if at <= first}}
 
     def write(self, record: dict[str, Any]) -> None:
         with self._path.open("a") as file:
@@ -68,11 +64,6 @@ class TrainingLog:
         took = round(time.monotonic() - started, 1)
         self.write({"kind": "growth", "step": step, "took": took, **record})
         self.growth["pictures"][step] = ((rows + 1) * 127.5).round().to(torch.uint8)
-        if step in KEPT_STEPS:
-            weights = model.state_dict()
-            self.growth["averages"][step] = {
-                name: value.half().cpu() for name, value in weights.items()
-            }
         save_checkpoint(self.folder / GROWTH, self.growth)
         sheet = torch.cat([self.growth["pictures"][at] for at in sorted(self.growth["pictures"])])
         image = draw(list((sheet / 127.5 - 1).unbind(1)), zoom=2)

@@ -102,7 +102,7 @@ def test_garments_that_look_alike_both_ways_are_mirrored_and_shoes_never(tmp_pat
 
 def test_saved_averages_are_what_the_run_had(data, tmp_path):
     last = list(train(PRESETS["tiny"], options(steps=2), *data, tmp_path / "a.ckpt"))[-1]
-    save_average(tmp_path / "average.ckpt", last.average, last.step, last.seconds)
+    save_average(tmp_path / "average.ckpt", last.average, last.step, last.seconds, torch.float32)
     one, _ = load_average(tmp_path / "a.ckpt")
     other, record = load_average(tmp_path / "average.ckpt")
     assert record["step"] == 2
