@@ -32,8 +32,8 @@ using torch::jit::WithInsertPoint;
 namespace prim = c10::prim;
 namespace attr = c10::attr;
 
-// A hundred times the largest model's. Ten functions that call each other twice are a thousand calls, and so on.
-constexpr int64_t kMostNodes = 1'000'000;
+// Ten times the largest model's. Ten functions that call each other twice are a thousand calls, and so on.
+constexpr int64_t kMostNodes = 300'000;
 
 const auto attention = c10::Symbol::fromQualString("aten::scaled_dot_product_attention");
 
