@@ -18,6 +18,7 @@ import sys
 import warnings
 from pathlib import Path
 
+from models.export.allocator import return_freed_memory
 from models.export.errors import ExportError
 from models.export.progress import Progress
 
@@ -64,6 +65,7 @@ def arguments(values: list[str] | None = None) -> argparse.Namespace:
 
 def main() -> int:
     options = arguments()
+    return_freed_memory()
     progress = Progress(json_lines=options.progress == "json")
     try:
         work(options, progress)
