@@ -1,6 +1,6 @@
 """Write and read bundles: a folder with `bundle.json` and the files it names.
 
-`write_bundle` takes any module whose blocks sit in a container; models/README.md shows how.
+`write_bundle` takes any module whose blocks sit in a container; README.md beside this file says what it has to keep to.
 """
 
 from __future__ import annotations
