@@ -6,13 +6,14 @@ module.exports = {
   roots: ['<rootDir>/test'],
   testMatch: ['**/*.test.ts'],
   transform: {
+    '/@jsquash/.*\\.js$': '<rootDir>/test/importMeta.cjs',
     '\\.m?[jt]sx?$': [
       '@swc/jest',
       { jsc: { target: 'es2022', parser: { syntax: 'typescript' } }, module: { type: 'commonjs' } },
     ],
   },
   // These packages are ESM only.
-  transformIgnorePatterns: ['/node_modules/(?!(fast-png|iobuffer|fflate)/)', '\\.cjs$'],
+  transformIgnorePatterns: ['/node_modules/(?!(fast-png|iobuffer|fflate|@jsquash)/)', '\\.cjs$'],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   // Jest's own workers do not share libtorch's thread pool; two cores, one model at a time.
   maxWorkers: 2,

@@ -1,5 +1,5 @@
-import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 
 import { defineConfig, type Options } from 'tsup';
 
@@ -14,7 +14,8 @@ const licences: Plugin = {
       const folders = Object.keys(metafile?.inputs ?? {}).flatMap(
         (file) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file) ?? [],
       );
-      const texts = [...new Set(folders)].sort().map(licenceOf);
+      const copied = ['dejavu-fonts-ttf', '@resvg/resvg-wasm'].map((name) => join('node_modules', name));
+      const texts = [...new Set([...folders, ...copied])].sort().map(licenceOf);
       writeFileSync(
         'dist/licences.txt',
         `What dist/ has bundled of other packages, and their licences.\n\n${texts.join('\n')}`,
@@ -28,21 +29,44 @@ function licenceOf(folder: string): string {
     string,
     string
   >;
-  const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
-  const text = file === undefined ? '' : readFileSync(join(folder, file), 'utf8').trim();
+  // What a package carries of others has its licence in codec/.
+  const files = ['', 'codec'].flatMap((part) => {
+    const place = join(folder, part);
+    return existsSync(place)
+      ? readdirSync(place)
+          .filter((entry) => /^licen[cs]e/i.test(entry))
+          .map((entry) => join(place, entry))
+      : [];
+  });
+  const text = files.map((file) => readFileSync(file, 'utf8').trim()).join('\n\n');
   return `${'-'.repeat(78)}\n${name} ${version}: ${license}\n\n${text}\n`;
 }
 
-/** The two fonts of the sheets, and not the twelve megabytes of their package. */
-const fonts: Plugin = {
-  name: 'fonts of the sheets',
+/** What lib/files/asset.ts finds: two fonts and three decoders, and not the packages that they come from. */
+const assets: Plugin = {
+  name: 'files that are read at run time',
   setup(build) {
     build.onEnd(() => {
-      mkdirSync('dist/fonts', { recursive: true });
-      const folder = 'node_modules/dejavu-fonts-ttf';
-      for (const file of ['LICENSE', 'ttf/DejaVuSans.ttf', 'ttf/DejaVuSans-Bold.ttf'])
-        cpSync(join(folder, file), join('dist/fonts', file.replace('ttf/', '')));
+      mkdirSync('dist/assets', { recursive: true });
+      for (const file of [
+        'dejavu-fonts-ttf/ttf/DejaVuSans.ttf',
+        'dejavu-fonts-ttf/ttf/DejaVuSans-Bold.ttf',
+        '@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm',
+        '@jsquash/webp/codec/dec/webp_dec.wasm',
+        '@resvg/resvg-wasm/index_bg.wasm',
+      ])
+        cpSync(join('node_modules', file), join('dist/assets', basename(file)));
     });
+  },
+};
+
+/** The decoders look for their file beside import.meta.url, which CommonJS has not; codec.ts gives them the file itself. */
+const codecs: Plugin = {
+  name: 'decoders without import.meta',
+  setup(build) {
+    build.onLoad({ filter: /@jsquash\/.*\.js$/ }, ({ path }) => ({
+      contents: `let moduleUrl = 'file:///';${readFileSync(path, 'utf8').replaceAll('import.meta.url', 'moduleUrl')}`,
+    }));
   },
 };
 
@@ -69,10 +93,8 @@ export default defineConfig({
   platform: 'node',
   clean: true,
   splitting: true,
-  // Bundled besides the devDependencies, of which reports and distances need a small part: plot, linkedom, ml-matrix.
-  // fast-png is ESM only, so it has to travel inside the CommonJS build.
-  noExternal: ['fast-png', 'iobuffer', 'fflate'],
-  esbuildPlugins: [licences, fonts],
+  // The devDependencies that lib imports are bundled: plot, linkedom and ml-matrix are used in part, fast-png is ESM only.
+  esbuildPlugins: [licences, assets, codecs],
   // CommonJS has no import.meta, and tsup would leave it there: packageRoot.ts takes the one that its format has.
   esbuildOptions: (options, { format }) => {
     if (format === 'cjs') options.define = { ...options.define, 'import.meta.url': 'undefined' };

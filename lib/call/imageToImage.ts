@@ -23,8 +23,8 @@ export async function startingPictures(
   if (image === undefined || !plan.start) return null;
   const { size } = plan;
   const [rows, columns] = size.latent.slice(-2) as [number, number];
-  const picture = readPicture(image, size, bundle.image.range);
-  const mask = maskImage && readMask(maskImage, size, [rows, columns]);
+  const picture = await readPicture(image, size, bundle.image.range);
+  const mask = maskImage && (await readMask(maskImage, size, [rows, columns]));
   const count = size.latent.reduce((product, length) => product * length, 1);
   const drawn = seeds.map((seed) => addon.gaussian(BigInt(seed), [2, ...size.latent]).data as Float32Array);
   const noise = request.latents

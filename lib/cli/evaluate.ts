@@ -52,7 +52,7 @@ export function evaluateCommand(): Command {
     .argument('<bundle>', "folder of a bundle, or 'embedded'")
     .requiredOption(
       '--reference <path>',
-      'folder of PNG or JPEG files, or an .npy or .safetensors file of uint8 pictures [N, H, W, C]',
+      'folder of PNG, JPEG or WebP files, or an .npy or .safetensors file of uint8 pictures [N, H, W, C]',
     )
     .requiredOption('-o, --out <folder>', 'folder for samples, features and result.json; a new one, or with --resume')
     .option('--resume', 'go on with the evaluation in that folder');

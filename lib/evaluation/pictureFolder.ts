@@ -1,14 +1,14 @@
-/** Pictures in a folder: PNG and JPEG files. */
+/** Pictures in a folder: PNG, JPEG and WebP files. */
 import { readdir, readFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 
 import { invalid, reasonOf } from '../validation/invalid';
-import { decodeJpeg } from '../image/jpeg';
-import { decodePng, type Raster } from '../image/png';
+import { decodePicture } from '../image/decode';
+import type { Raster } from '../image/png';
 
 import type { PictureSet } from './pictureSet';
 
-const kinds = new Set(['.png', '.jpg', '.jpeg']);
+const kinds = new Set(['.png', '.jpg', '.jpeg', '.webp']);
 
 /** Paths of the pictures inside a folder and its subfolders, sorted. */
 export async function pictureFiles(folder: string): Promise<string[]> {
@@ -58,7 +58,7 @@ interface PixelRaster {
 }
 
 /**
- * One PNG or JPEG file, grey or RGB.
+ * One PNG, JPEG or WebP file, grey or RGB.
  *
  * @throws BAD_TENSOR when it is damaged or has transparent pixels
  */
@@ -67,9 +67,9 @@ export async function readPicture(file: string): Promise<PixelRaster> {
     throw invalid(file, 'a picture that can be read', file, { shown: 'another', note: reasonOf(cause), cause });
   });
   try {
-    return extname(file).toLowerCase() === '.png' ? opaque(decodePng(bytes)) : decodeJpeg(bytes);
+    return opaque(await decodePicture(bytes, file));
   } catch (cause) {
-    throw invalid(file, 'a whole PNG or JPEG without transparency', file, {
+    throw invalid(file, 'a whole PNG, JPEG or WebP without transparency', file, {
       code: 'BAD_TENSOR',
       shown: 'another',
       note: reasonOf(cause),

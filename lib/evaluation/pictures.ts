@@ -13,10 +13,10 @@ import type { PictureSet } from './pictureSet';
 import { openShards, shardPattern } from './shards';
 
 const expected =
-  'a folder of PNG or JPEG files, an .npy or .safetensors file of uint8 pictures, or a folder of such safetensors files';
+  'a folder of PNG, JPEG or WebP files, an .npy or .safetensors file of uint8 pictures, or a folder of such safetensors files';
 
 /**
- * Opens a set of pictures: a folder of PNG and JPEG files (subfolders too), in the order of their paths; an `.npy` file
+ * Opens a set of pictures: a folder of PNG, JPEG and WebP files (subfolders too), in the order of their paths; an `.npy` file
  * uint8 [N, H, W] or [N, H, W, 1 or 3]; a `.safetensors` file whose tensor `images` is such, with the classes as
  * `labels` (int64 or int32 [N]) if known; or a folder of `samples-*.safetensors` as an evaluation leaves it.
  *

@@ -1,43 +1,27 @@
 /** JPEG in. */
-import { decode } from 'jpeg-js';
+import { invalid } from '../validation/invalid';
 
-import { type DetailGuidanceError } from '../validation/errors';
-import { invalid, reasonOf } from '../validation/invalid';
-
+import { decodeBy } from './codec';
+import { jpegSegments } from './jpegSegments';
 import type { Raster } from './png';
 
-/** Whether the bytes begin as a JPEG does. */
-export const isJpeg = (bytes: Uint8Array): boolean => bytes[0] === 0xff && bytes[1] === 0xd8;
-
 /**
- * Decodes a JPEG, grey or coloured, to RGB.
+ * Decodes a JPEG, grey or coloured, to RGB, as it lies in the file: the pixels that Pillow gives.
  *
- * @throws BAD_TENSOR when the bytes are not a complete JPEG
+ * @throws BAD_TENSOR when the bytes are not a complete JPEG, or one in CMYK
  */
-export function decodeJpeg(bytes: Uint8Array): Raster & { channels: 3 } {
-  // The decoder fills what is missing with grey; a file without its end marker is not whole.
-  if (lastMarker(bytes) !== 0xffd9) throw refuse('a truncated one');
-  try {
-    const { width, height, data } = decode(bytes, {
-      useTArray: true,
-      formatAsRGBA: false,
-      tolerantDecoding: false,
-      maxMemoryUsageInMB: 4096,
-    });
-    return { width, height, channels: 3, pixels: data };
-  } catch (cause) {
-    throw refuse('another', cause);
-  }
+export async function decodeJpeg(bytes: Uint8Array): Promise<Raster & { channels: 3 }> {
+  // The decoder fills what is missing with grey; a file without its end marker is not whole. What follows the end is not
+  // the picture's: cameras put films there.
+  const { segments, end } = jpegSegments(bytes);
+  if (end === null) throw refused('a truncated one');
+  const frame = segments.find(({ marker }) => marker >= 0xc0 && marker <= 0xc3);
+  if (frame?.content[5] === 4) throw refused('one in CMYK');
+  const { width, height, data } = await decodeBy('jpeg', bytes.subarray(0, end), 'a whole JPEG');
+  const pixels = Uint8Array.from({ length: width * height * 3 }, (_, at) => data[Math.floor(at / 3) * 4 + (at % 3)]!);
+  return { width, height, channels: 3, pixels };
 }
 
-function refuse(shown: string, cause?: unknown): DetailGuidanceError {
-  const note = cause === undefined ? undefined : reasonOf(cause);
-  return invalid('This picture', 'a whole JPEG', undefined, { code: 'BAD_TENSOR', shown, note, cause });
-}
-
-/** Some writers pad the file with zeros. */
-function lastMarker(bytes: Uint8Array): number {
-  let end = bytes.length;
-  while (end > 2 && bytes[end - 1] === 0) end--;
-  return (bytes[end - 2]! << 8) | bytes[end - 1]!;
+function refused(shown: string) {
+  return invalid('This picture', 'a whole JPEG, grey or RGB', undefined, { code: 'BAD_TENSOR', shown });
 }

@@ -1,5 +1,5 @@
 /** PNG in and out, 8 bits a sample, with text chunks (tEXt); the same picture and text always give the same bytes. */
-import { decode, encode } from 'fast-png';
+import { convertIndexedToRgb, decode, encode } from 'fast-png';
 
 import { invalid, reasonOf } from '../validation/invalid';
 
@@ -31,25 +31,32 @@ export function encodePng(picture: PngPicture): Uint8Array {
 }
 
 /**
- * Decodes a PNG with 8 bits a sample, checking every chunk's checksum.
+ * Decodes a PNG, checking every chunk's checksum. Sixteen bits a sample become the upper eight, fewer than eight the whole
+ * range; a palette becomes RGB or RGBA, grey with alpha RGBA.
  *
- * @throws BAD_TENSOR when the bytes are not a complete PNG, or one with a palette, 16 bits or grey with alpha.
+ * @throws BAD_TENSOR when the bytes are not a complete PNG
  */
 export function decodePng(bytes: Uint8Array): Required<PngPicture> {
   const decoded = decodeChecked(bytes);
-  const { width, height, channels, depth, data, palette, text } = decoded;
-  if (depth !== 8 || palette || (channels !== 1 && channels !== 3 && channels !== 4)) {
-    throw invalid(
-      'This PNG',
-      '1, 3 or 4 channels of 8 bits',
-      { channels, depth, palette: palette !== undefined },
-      {
-        code: 'BAD_TENSOR',
-        shown: palette ? 'a palette' : `${channels} channels of ${depth} bits`,
-      },
-    );
+  const { width, height, text } = decoded;
+  const { channels, pixels } = inBytes(decoded);
+  if (channels === 2) return { width, height, channels: 4, pixels: greyAlphaToRgba(pixels), text };
+  return { width, height, channels: channels as 1 | 3 | 4, pixels, text };
+}
+
+function inBytes(decoded: ReturnType<typeof decode>): { channels: number; pixels: Uint8Array } {
+  const { channels, depth, data, palette } = decoded;
+  if (palette) return { channels: palette[0]!.length, pixels: convertIndexedToRgb(decoded) };
+  if (depth < 8) {
+    const levels = Array.from({ length: 1 << depth }, (_, level) => [Math.round((255 * level) / ((1 << depth) - 1))]);
+    return { channels, pixels: convertIndexedToRgb({ ...decoded, palette: levels }) };
   }
-  return { width, height, channels, pixels: new Uint8Array(data.buffer, data.byteOffset, data.byteLength), text };
+  if (depth === 16) return { channels, pixels: Uint8Array.from(data, (sample) => sample >> 8) };
+  return { channels, pixels: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) };
+}
+
+function greyAlphaToRgba(pixels: Uint8Array): Uint8Array {
+  return Uint8Array.from({ length: pixels.length * 2 }, (_, at) => pixels[2 * (at >> 2) + (at % 4 === 3 ? 1 : 0)]!);
 }
 
 /** JSON in ASCII alone (`é` becomes `\u00e9`), which every reader of PNG text chunks gets back unchanged. */

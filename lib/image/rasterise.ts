@@ -1,12 +1,9 @@
 /** SVG to pixels by resvg (WebAssembly) with the fonts of a package: the same pixels on every machine, without system fonts. */
-import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { join } from 'node:path';
 
 import { initWasm, Resvg } from '@resvg/resvg-wasm';
 
-import { packageRoot } from '../files/packageRoot';
+import { assetPath } from '../files/asset';
 
 import type { Raster } from './png';
 
@@ -41,16 +38,12 @@ export async function rasterise(svg: string, zoom: number): Promise<Raster> {
 
 /** resvg's module is initialised once a process; the fonts are read once with it. */
 async function loadRenderer(): Promise<Uint8Array[]> {
-  const { resolve } = createRequire(join(packageRoot(), 'package.json'));
   const [wasm, ...fonts] = await Promise.all(
     [
-      resolve('@resvg/resvg-wasm/index_bg.wasm'),
-      ...['DejaVuSans.ttf', 'DejaVuSans-Bold.ttf'].map((file) => {
-        // The build copies them; before it they lie in their package.
-        const copied = join(packageRoot(), 'dist', 'fonts', file);
-        return existsSync(copied) ? copied : resolve(`dejavu-fonts-ttf/ttf/${file}`);
-      }),
-    ].map((file) => readFile(file)),
+      '@resvg/resvg-wasm/index_bg.wasm',
+      'dejavu-fonts-ttf/ttf/DejaVuSans.ttf',
+      'dejavu-fonts-ttf/ttf/DejaVuSans-Bold.ttf',
+    ].map((file) => readFile(assetPath(file))),
   );
   await initWasm(wasm);
   return fonts;

@@ -113,7 +113,7 @@ const picture = z.custom<Picture>(
   (value) =>
     value instanceof Uint8Array ||
     (typeof value === 'object' && value !== null && 'pixels' in value && 'width' in value && 'height' in value),
-  { error: 'the bytes of a PNG or JPEG file, or { width, height, channels, pixels },' },
+  { error: 'the bytes of a PNG, JPEG or WebP file, or { width, height, channels, pixels }' },
 );
 
 const tensorsByName = z.record(z.string(), tensorLike, { error: 'an object of tensors by input name' });

@@ -2,7 +2,7 @@
 import type { BundleManifest } from '../bundle';
 import { invalid } from '../validation/invalid';
 import type { GenerateRequest } from './generateOptions';
-import { readRaster } from '../vae';
+import { pictureSides } from '../vae';
 
 export interface PictureSize {
   /** Of one image's latent: [channels, height, width], or [channels, frames, height, width] for video. */
@@ -30,7 +30,7 @@ export function pictureSize(asked: Asked, manifest: BundleManifest): PictureSize
   // Latents of a wrong rank are refused where their shape is compared; here they ask for nothing.
   const given = asked.latents?.shape ?? [];
   const shaped = Array.isArray(given) && given.length === latentRank(manifest) ? given : [];
-  const image = asked.image && readRaster(asked.image, 'image');
+  const image = asked.image && pictureSides(asked.image, 'image');
   const height = side('height', asked.height ?? image?.height, shaped.at(-2), {
     standard: latent.height,
     patch: latent.height / rows,

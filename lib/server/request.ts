@@ -39,9 +39,9 @@ export const imageRequestSchema = strictObject({
   /** Name of a bundle, as `GET /v1/bundles` has it. Default: the first. */
   bundle: text('the name of a bundle').optional(),
   ...plain,
-  /** The bytes of a PNG or JPEG file in base64, or a data URL. */
-  image: base64('a PNG or JPEG file').optional(),
-  maskImage: base64('a PNG or JPEG file').optional(),
+  /** The bytes of a PNG, JPEG or WebP file in base64, or a data URL. */
+  image: base64('a PNG, JPEG or WebP file').optional(),
+  maskImage: base64('a PNG, JPEG or WebP file').optional(),
   latents: tensorSchema.optional(),
   conditioning: tensors.optional(),
   negativeConditioning: tensors.optional(),

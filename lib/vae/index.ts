@@ -1,3 +1,3 @@
 export { decodeLatents } from './decode';
 export { encodePicture } from './encode';
-export { readMask, readPicture, readRaster, type Picture } from './inputPicture';
+export { pictureSides, readMask, readPicture, type Picture } from './inputPicture';

@@ -1,16 +1,20 @@
 /** Pictures that are given to `generate`: to start from, and as a mask. */
 import { invalid } from '../validation/invalid';
-import { decodeJpeg, isJpeg } from '../image/jpeg';
-import { decodePng, type Raster } from '../image/png';
+import { decodePicture, pictureDimensions } from '../image/decode';
+import type { Raster } from '../image/png';
 import { resizeRaster } from '../image/resize';
 import type { Tensor } from '../tensor';
 
-/** The bytes of a PNG or JPEG file, or its pixels. */
+/** The bytes of a PNG, JPEG or WebP file, or its pixels. */
 export type Picture = Uint8Array | Raster;
 
-/** @throws BAD_TENSOR for bytes that are neither a PNG nor a JPEG, or pixels that do not fill the size */
-export function readRaster(picture: Picture, option: string): Raster {
-  if (picture instanceof Uint8Array) return isJpeg(picture) ? decodeJpeg(picture) : decodePng(picture);
+/**
+ * Width and height, without decoding.
+ *
+ * @throws BAD_TENSOR for bytes of another kind, or pixels that do not fill the size
+ */
+export function pictureSides(picture: Picture, option: string): { width: number; height: number } {
+  if (picture instanceof Uint8Array) return pictureDimensions(picture, `options.${option}`);
   const { width, height, channels, pixels } = picture;
   const sized = [width, height].every((side) => Number.isInteger(side) && side >= 1);
   const isBytes = pixels instanceof Uint8Array || (pixels as unknown) instanceof Uint8ClampedArray;
@@ -21,6 +25,13 @@ export function readRaster(picture: Picture, option: string): Raster {
   });
 }
 
+/** @throws BAD_TENSOR */
+async function readRaster(picture: Picture, option: string): Promise<Raster> {
+  if (picture instanceof Uint8Array) return decodePicture(picture, `options.${option}`);
+  pictureSides(picture, option);
+  return picture;
+}
+
 /**
  * The picture as the VAE's encoder takes it, resized to the call's size. Grey becomes RGB; an alpha channel is left out,
  * as Pillow's `convert('RGB')` does.
@@ -28,12 +39,12 @@ export function readRaster(picture: Picture, option: string): Raster {
  * @returns float32 [1, 3, height, width] from `black` to `white`
  * @throws BAD_TENSOR
  */
-export function readPicture(
+export async function readPicture(
   picture: Picture,
   size: { width: number; height: number },
   [black, white]: readonly [number, number],
-): Tensor {
-  const { width, height, channels, pixels } = fitted(readRaster(picture, 'image'), size);
+): Promise<Tensor> {
+  const { width, height, channels, pixels } = fitted(await readRaster(picture, 'image'), size);
   const plane = width * height;
   const data = new Float32Array(3 * plane);
   for (let channel = 0; channel < 3; channel++) {
@@ -52,12 +63,12 @@ export function readPicture(
  * @returns one number for each cell, row by row
  * @throws BAD_TENSOR
  */
-export function readMask(
+export async function readMask(
   picture: Picture,
   size: { width: number; height: number },
   [rows, columns]: readonly [number, number],
-): Float32Array {
-  const { width, height, channels, pixels } = fitted(readRaster(picture, 'maskImage'), size);
+): Promise<Float32Array> {
+  const { width, height, channels, pixels } = fitted(await readRaster(picture, 'maskImage'), size);
   const mask = new Float32Array(rows * columns);
   for (let cell = 0; cell < mask.length; cell++) {
     const y = Math.floor((Math.floor(cell / columns) * height) / rows);

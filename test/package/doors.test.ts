@@ -26,12 +26,12 @@ function loadedBy(door: string): string[] {
   return [...new Set(packages)].sort();
 }
 
-const inference = ['@huggingface/tokenizers', 'fastest-levenshtein', 'jpeg-js', 'zod'];
+const inference = ['@huggingface/tokenizers', 'fastest-levenshtein', 'zod'];
 
 test.each([
   ['detail-guidance', inference],
   ['detail-guidance/analysis', inference],
-  ['detail-guidance/evaluation', ['fastest-levenshtein', 'fft.js', 'jpeg-js', 'zod']],
+  ['detail-guidance/evaluation', ['fastest-levenshtein', 'fft.js', 'zod']],
 ])('%s loads %j', (door, packages) => {
   expect(loadedBy(door)).toEqual(packages);
 });

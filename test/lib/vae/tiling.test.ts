@@ -7,7 +7,6 @@ import { readMask, readPicture } from '../../../lib/vae/inputPicture';
 import { decodeTiles } from '../../../lib/vae/tiling';
 import type { Planes } from '../../../lib/vae/planes';
 import type { Tensor } from '../../../lib/tensor';
-import { errorOf } from '../model';
 
 /** Every cell becomes scale x scale pixels of its value. */
 const enlarge =
@@ -63,22 +62,22 @@ test('latents are scaled and shifted, or by channel, before they are decoded', a
   await expect(wrong).rejects.toMatchObject({ code: 'BUNDLE_INVALID' });
 });
 
-test('pictures become planes, masks one number for each cell', () => {
+test('pictures become planes, masks one number for each cell', async () => {
   const pixels = Uint8Array.of(0, 255, 51, 255, 0, 102);
-  const picture = readPicture({ width: 2, height: 1, channels: 3, pixels }, { width: 2, height: 1 }, [-1, 1]);
+  const picture = await readPicture({ width: 2, height: 1, channels: 3, pixels }, { width: 2, height: 1 }, [-1, 1]);
   expect(picture.shape).toEqual([1, 3, 1, 2]);
   [-1, 1, 1, -1, -0.6, -0.2].forEach((value, at) => expect(picture.data[at]).toBeCloseTo(value, 6));
   const size = { width: 4, height: 2 };
   const mask = { ...size, channels: 1 as const, pixels: Uint8Array.of(255, 0, 127, 0, 0, 255, 255, 255) };
-  expect([...readMask(mask, size, [1, 2])]).toEqual([1, 0]);
+  expect([...(await readMask(mask, size, [1, 2]))]).toEqual([1, 0]);
   // Resized first: twice as wide, every second pixel is one of the old ones or between them.
-  expect([...readMask(mask, { width: 8, height: 2 }, [1, 2])]).toEqual([1, 0]);
+  expect([...(await readMask(mask, { width: 8, height: 2 }, [1, 2]))]).toEqual([1, 0]);
   for (const wrong of [
     { pixels: new Uint8Array(3) },
     { width: 0, height: 0, pixels: new Uint8Array(0) },
     { width: 0.5, height: 16 },
     { pixels: [...mask.pixels] as unknown as Uint8Array },
   ]) {
-    expect(errorOf(() => readMask({ ...mask, ...wrong }, size, [1, 2]))).toMatchObject({ code: 'BAD_TENSOR' });
+    await expect(readMask({ ...mask, ...wrong }, size, [1, 2])).rejects.toMatchObject({ code: 'BAD_TENSOR' });
   }
 });
