@@ -1,10 +1,11 @@
 /** BullMQ and its Redis client: installed by those who use more than one machine. */
+import type * as BullMq from 'bullmq';
 import type { Redis } from 'ioredis';
 
 import { invalid } from '../../validation/invalid';
 
 /** @throws BAD_OPTION where the packages are not installed, or the URL is none */
-export async function loadBullMq(url: string) {
+export async function loadBullMq(url: string): Promise<{ bullmq: typeof BullMq; Redis: typeof Redis }> {
   if (!/^rediss?:\/\//.test(url)) throw invalid('redis', "a URL such as 'redis://127.0.0.1:6379'", url);
   try {
     const [bullmq, ioredis] = await Promise.all([import('bullmq'), import('ioredis')]);
