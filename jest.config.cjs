@@ -13,7 +13,7 @@ module.exports = {
     ],
   },
   // These packages are ESM only.
-  transformIgnorePatterns: ['/node_modules/(?!(fast-png|iobuffer|fflate|@jsquash)/)', '\\.cjs$'],
+  transformIgnorePatterns: ['/node_modules/(?!(fast-png|iobuffer|fflate|entities|@jsquash)/)', '\\.cjs$'],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   // Jest's own workers do not share libtorch's thread pool; two cores, one model at a time.
   maxWorkers: 2,

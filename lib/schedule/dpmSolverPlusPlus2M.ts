@@ -7,7 +7,7 @@
  * so m_{−1} is carried along as a combination of the current x and all outputs so far: x' = s x + Σ β_k D_k is
  * inverted for x, which is well conditioned because s = α'/α whatever the order.
  * The first and the last step are of first order. Equals diffusers' DPMSolverMultistepScheduler (order 2, midpoint,
- * final σ zero); for flow prediction diffusers cuts the model's timestep to a whole number, which is not done here.
+ * final σ zero), which for flow prediction cuts the model's timestep to a whole number.
  */
 import { z } from 'zod';
 
@@ -17,7 +17,7 @@ import { choice, finite, strictObject, whole } from '../validation/vocabulary';
 import { betaOptions, interpolate, trainingSigmas, type BetaOptions } from './betas';
 import { dataPrediction, requirePrediction } from './prediction';
 import { discreteTimesteps, linspace } from './spacing';
-import type { Schedule, ScheduleContext } from './step';
+import type { Prediction, Schedule, ScheduleContext } from './step';
 
 /** What DPM-Solver++ and UniPC have in common. */
 export interface MultistepOptions extends BetaOptions {
@@ -89,7 +89,7 @@ export function dpmSolverPlusPlus2M(options: Request, context: ScheduleContext):
     ];
     steps.push({
       step,
-      timestep: level.timestep,
+      timestep: modelTimestep(level, context.prediction),
       time: level.time,
       sigma: level.listed,
       inputScale: 1,
@@ -105,6 +105,11 @@ export function dpmSolverPlusPlus2M(options: Request, context: ScheduleContext):
     };
   });
   return { initialScale: 1, steps };
+}
+
+/** What the model is given: of flow, cut to a whole number as diffusers does. */
+export function modelTimestep({ timestep }: Level, prediction: Prediction): number {
+  return prediction === 'flow' ? Math.trunc(timestep) : timestep;
 }
 
 /** λ = log(α / σ). */

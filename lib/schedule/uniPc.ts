@@ -16,7 +16,14 @@ import { z } from 'zod';
 import { describedBy } from '../validation/describedBy';
 import { strictObject } from '../validation/vocabulary';
 
-import { diffusionLevels, logSnr, multistepOptions, type Level, type MultistepOptions } from './dpmSolverPlusPlus2M';
+import {
+  diffusionLevels,
+  logSnr,
+  modelTimestep,
+  multistepOptions,
+  type Level,
+  type MultistepOptions,
+} from './dpmSolverPlusPlus2M';
 import { dataPrediction, requirePrediction } from './prediction';
 import { linspace } from './spacing';
 import type { Schedule, ScheduleContext } from './step';
@@ -58,7 +65,7 @@ export function uniPc(options: Request, context: ScheduleContext): Schedule {
     const { sample, outputs } = update(from, predictions, levels.slice(0, step + 1).reverse(), next, order);
     steps.push({
       step,
-      timestep: context.prediction === 'flow' ? Math.trunc(level.timestep) : level.timestep,
+      timestep: modelTimestep(level, context.prediction),
       time: level.time,
       sigma: level.listed,
       inputScale: 1,

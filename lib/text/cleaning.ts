@@ -1,4 +1,6 @@
 /** What the families do to a prompt before it is tokenized. */
+import { decodeHTML } from 'entities';
+
 import type { TokenizerManifest } from '../bundle';
 
 export function cleanPrompt(text: string, cleaning: TokenizerManifest['cleaning']): string {
@@ -8,17 +10,14 @@ export function cleanPrompt(text: string, cleaning: TokenizerManifest['cleaning'
     case 'lower':
       return text.toLowerCase().trim();
     case 'html':
-      return undoEntities(undoEntities(text)).replaceAll(/\s+/gu, ' ').trim();
+      return collapsed(decodeHTML(decodeHTML(text)));
   }
 }
 
-/** The entities that HTML and XML share, `&nbsp;`, and character numbers: what prompts copied from pages contain. */
-const named: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'", nbsp: '\u00a0' };
+/** What Python calls white space: the information separators are some, the byte order mark is not. */
+// eslint-disable-next-line no-control-regex
+const whiteSpace = /[\t-\r\u001c- \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/gu;
 
-function undoEntities(text: string): string {
-  return text.replaceAll(/&(?:#(\d{1,7})|#[xX]([\da-fA-F]{1,6})|(\w{2,6}));/gu, (entity, decimal, hex, name) => {
-    if (name !== undefined) return named[name as string] ?? entity;
-    const code = hex === undefined ? Number(decimal) : Number.parseInt(hex as string, 16);
-    return code > 0 && code <= 0x10ffff && (code < 0xd800 || code > 0xdfff) ? String.fromCodePoint(code) : entity;
-  });
+function collapsed(text: string): string {
+  return text.replaceAll(whiteSpace, ' ').replace(/^ | $/gu, '');
 }

@@ -90,6 +90,7 @@ function named(
 }
 
 function truncated(encoder: string, length: number, removed: string): PromptTruncated {
-  const message = `${encoder} takes ${length} tokens: it does not see the end of the prompt, '${removed}'.`;
+  const shown = removed.length > 80 ? `${removed.slice(0, 79)}…` : removed;
+  const message = `${encoder} takes ${length} tokens: it does not see the end of the prompt, '${shown}'.`;
   return { code: 'PROMPT_TRUNCATED', message, encoder, removed };
 }
