@@ -4,10 +4,19 @@
  */
 export type {
   ActivationRecord,
+  AttentionStatistics,
+  ChannelPercentile,
   ChannelStatistics,
   DumpSummary,
+  NonFiniteSummary,
   QuantisationStatistics,
+  QuantisedSite,
+  QuantisedStep,
   RecordedSampling,
+  RecordPlace,
+  Shard,
+  StrongValue,
+  TokenStatistics,
 } from './activations';
 export type {
   BlockList,
@@ -26,9 +35,12 @@ export type {
   GridExpression,
   InputRole,
   JoinExpression,
+  MeasuredPrecision,
   PixelImage,
   PositionExpression,
   RecordedMassiveActivations,
+  SealedFile,
+  SequenceLength,
   SizeExpression,
   TensorConditioning,
   TextConditioning,
@@ -39,13 +51,15 @@ export type {
   WeightDtype,
   ZeroPositionsExpression,
   ZerosExpression,
+  ZerosSize,
 } from './bundle';
-export { loadTorchScript, TorchScript, type TorchScriptOptions } from './model/torchScript';
+export { loadTorchScript, TorchScript, type TorchScriptOptions, type WeightSize } from './model/torchScript';
 export { emptyCache, listDevices, memoryStatistics, resetPeakMemory, type Device } from './model/device';
-export { AbortError, DetailGuidanceError, errorCodes, type ErrorCode } from './validation/errors';
+export { AbortError, DetailGuidanceError, errorCodes, type ErrorCode, type ErrorDetails } from './validation/errors';
 export {
   GuidanceBuilder,
   presetNames,
+  type AdaptiveReuse,
   type AffineEdit,
   type ApgOptions,
   type BlurEdit,
@@ -90,9 +104,10 @@ export {
   type TransplantEdit,
   type ZeroEdit,
 } from './guidance';
-export { readMetadata, readOptions, type PictureMetadata } from './call/metadata';
+export { readMetadata, readOptions, type BundleIdentity, type PictureMetadata } from './call/metadata';
 export { encodePng, type PngPicture, type Raster } from './image/png';
 export type {
+  ApgAdjustment,
   Execution,
   FusedChains,
   FusionKind,
@@ -101,8 +116,11 @@ export type {
   PartialForwardReport,
   PlanAdjustment,
   PlanEdit,
+  ProjectAdjustment,
+  RescaleAdjustment,
   Site,
   Tap,
+  ZeroAdjustment,
 } from './native';
 export type {
   ActivationOptions,
@@ -114,8 +132,15 @@ export type {
 export type { ForwardOptions, Hook } from './request/forwardOptions';
 export type { GenerateOptions } from './request/generateOptions';
 export type { LoadOptions, PartDevices } from './model/loadOptions';
-export { loadPipeline, Pipeline, type ForwardResult } from './pipeline';
-export type { ExplainedSteps, Plan, PlanBranch, PlanExplanation, PlanStep } from './plan';
+export {
+  loadPipeline,
+  Pipeline,
+  type Capture,
+  type ExplainedPlan,
+  type ForwardResult,
+  type ModelSize,
+} from './pipeline';
+export type { ExplainedBranch, ExplainedSteps, Plan, PlanBranch, PlanExplanation, PlanStep } from './plan';
 export type { PhaseEvent, StepEvent } from './request/stepEvent';
 export { GeneratedImage, type GenerateResult } from './call/result';
 export type {
@@ -143,4 +168,5 @@ export {
 export type { NegativePromptUnused, Warning } from './request/warning';
 export type { Seed } from './request/seeds';
 export type { PromptTruncated } from './text';
+export type { PictureSize } from './request/size';
 export type { Picture } from './vae';

@@ -10,12 +10,16 @@ import { packageRoot } from './files/packageRoot';
 import { setup } from './files/setup';
 import { DetailGuidanceError } from './validation/errors';
 
+/** Element types of tensors. */
 export type Dtype = 'float32' | 'float16' | 'bfloat16' | 'float64' | 'int64' | 'int32' | 'uint8' | 'bool';
 
 /** Row-major values. float16 and bfloat16 travel as the bits of a Uint16Array. */
 export interface Tensor {
+  /** The values; bool as 0 and 1. */
   data: Float32Array | Uint16Array | Float64Array | BigInt64Array | Int32Array | Uint8Array;
+  /** Sizes, the slowest first. */
   shape: number[];
+  /** What the values are. */
   dtype: Dtype;
 }
 
@@ -45,11 +49,18 @@ export interface NativeLoadOptions {
   fuse?: FusionKind[];
 }
 
-/** See native/core/graph/fusion.h. */
-export const fusionKinds = ['modulation', 'residual', 'rotary', 'gelu', 'swiglu', 'update'] as const;
-
 /** A kind of chain of operators that can run as one; docs/performance.md says what each is. */
-export type FusionKind = (typeof fusionKinds)[number];
+export type FusionKind = 'modulation' | 'residual' | 'rotary' | 'gelu' | 'swiglu' | 'update';
+
+/** See native/core/graph/fusion.h. */
+export const fusionKinds = [
+  'modulation',
+  'residual',
+  'rotary',
+  'gelu',
+  'swiglu',
+  'update',
+] as const satisfies readonly FusionKind[];
 
 /** What branches shared in a run: see docs/hooks.md, partial forward. */
 export interface PartialForwardReport {
@@ -99,34 +110,46 @@ export interface MemoryStatistics {
   reserved: number;
   /** The most there was since the process began, or `resetPeakMemory`. */
   peakAllocated: number;
+  /** The same of `reserved`. */
   peakReserved: number;
   /** On the device, whoever else uses it. */
   free: number;
+  /** Of the device. */
   total: number;
 }
 
+/** Where on a submodule: what it is given, what it returns; inside an attention its queries, its values, its result. */
 export type Tap = 'input' | 'output' | 'query' | 'value' | 'attention';
 
+/** A place where a hidden state passes, and can be captured or edited. */
 export interface Site {
+  /** Path of the submodule, `blocks.3`. */
   path: string;
+  /** Where on it. */
   tap: Tap;
+  /** Stream of a block with several, as the bundle names it; null elsewhere. */
   stream: string | null;
   /** Which argument, tuple element or attention of the module. */
   element: number;
   /** Layer index of a block's own output, 0-based; null elsewhere. */
   block: number | null;
+  /** TorchScript class of the submodule. */
   className: string;
 }
 
 /** One disruption: what happens at the sites that match `path` when a branch that lists it runs. */
 export interface PlanEdit {
+  /** Path pattern of submodules. */
   path: string;
+  /** Where on them. */
   tap: Tap;
   /** null: every stream of the site. */
   stream: string | null;
+  /** What is done. */
   operation: 'retain' | 'mean' | 'affine' | 'transplant' | 'skip' | 'shuffle' | 'identity' | 'blur' | 'match';
   /** null: all. */
   channels: number[] | null;
+  /** null: all. */
   tokens: number[] | null;
   /** The edit sees the last so many tokens alone: the image's, where the text's stand before them. Default: all. */
   lastTokens?: number;
@@ -134,6 +157,7 @@ export interface PlanEdit {
   retention?: number[];
   /** affine: γ and β, one per chosen channel. */
   scale?: number[];
+  /** affine: β, one per chosen channel. */
   shift?: number[];
   /** transplant: [1 or rows, tokens, channels]. */
   source?: Tensor;
@@ -144,17 +168,56 @@ export interface PlanEdit {
    * many, else the last ones.
    */
   sigma?: number;
+  /** blur: rows and columns of the token grid. */
   grid?: [number, number];
   /** shuffle; another permutation at every step. */
   seed?: number;
 }
 
-/** What is not linear in the branches; see native/core/sampling/combine.h for the equations. */
-export type PlanAdjustment =
-  | { kind: 'project'; branch: number; reference: number }
-  | { kind: 'apg'; branch: number; reference: number; eta: number; normThreshold: number; momentum: number }
-  | { kind: 'rescale'; reference: number; factor: number }
-  | { kind: 'zero' };
+/** D_u := (⟨D_c, D_u⟩ / ‖D_u‖²) · D_u, before the weighted sum. */
+export interface ProjectAdjustment {
+  /** Names the adjustment. */
+  kind: 'project';
+  /** u, an index into the plan's branches. */
+  branch: number;
+  /** c, an index into the plan's branches. */
+  reference: number;
+}
+
+/** D_u := D_c − (Δ⊥ + η Δ∥), Δ = D_c − D_u with momentum and a limited norm, before the weighted sum. */
+export interface ApgAdjustment {
+  /** Names the adjustment. */
+  kind: 'apg';
+  /** u, an index into the plan's branches. */
+  branch: number;
+  /** c, an index into the plan's branches. */
+  reference: number;
+  /** η. */
+  eta: number;
+  /** The largest norm of Δ; 0: any. */
+  normThreshold: number;
+  /** Weight of the earlier Δ. */
+  momentum: number;
+}
+
+/** D := φ · D · std(D_c) / std(D) + (1 − φ) · D, after the weighted sum. */
+export interface RescaleAdjustment {
+  /** Names the adjustment. */
+  kind: 'rescale';
+  /** c, an index into the plan's branches. */
+  reference: number;
+  /** φ. */
+  factor: number;
+}
+
+/** D := 0. */
+export interface ZeroAdjustment {
+  /** Names the adjustment. */
+  kind: 'zero';
+}
+
+/** What is not linear in the branches; see native/core/sampling/combine.h. */
+export type PlanAdjustment = ProjectAdjustment | ApgAdjustment | RescaleAdjustment | ZeroAdjustment;
 
 export interface NativeStep {
   /** As the model takes it. */

@@ -10,6 +10,7 @@ import {
 } from './activations';
 import { openBundle, type Bundle } from './bundle';
 import { Components } from './model/components';
+import type { WeightSize } from './model/torchScript';
 import { memoryStatistics, resolveDevice, resolveDtype } from './model/device';
 import { RunningCall } from './call/runningCall';
 import { AbortError, wrapNative } from './validation/errors';
@@ -49,11 +50,30 @@ import type { Tensor } from './tensor';
 import { Transformer } from './model/transformer';
 import { decodeLatents } from './vae';
 
+/** How large a model is. */
+export interface ModelSize extends WeightSize {
+  /** Blocks, over all containers. */
+  blocks: number;
+}
+
+/** What a capturing hook saw at one site. */
+export interface Capture extends Site {
+  /** The hidden state that arrived there, [rows, tokens, channels]. */
+  tensor: Tensor;
+}
+
+/** A plan, as `pipeline.plan` gives it. */
+export interface ExplainedPlan extends Plan {
+  /** What will be computed, in words and in numbers. Not enumerable: the plan stays plain data for who copies it. */
+  explain(): PlanExplanation;
+}
+
 /** What `pipeline.forward` gives: the model's output, and what each capturing hook saw, in their order. */
 export interface ForwardResult {
+  /** What the model gives. */
   output: Tensor;
   /** One for each site that a capturing hook matched, in the order of the hooks; before any edit is made there. */
-  captures: (Site & { tensor: Tensor })[];
+  captures: Capture[];
 }
 
 /** What a pipeline computes with. */
@@ -207,7 +227,7 @@ export class Pipeline {
   }
 
   /** Parameters and their bytes in memory; number of blocks. */
-  get size(): { parameters: number; bytes: number; blocks: number } {
+  get size(): ModelSize {
     const { parameters, bytes, blocks } = this.#description;
     return { parameters, bytes, blocks };
   }
@@ -217,13 +237,10 @@ export class Pipeline {
    *
    * @throws what `generate` throws for its options
    */
-  plan(options: GenerateOptions = {}): Plan & { explain(): PlanExplanation } {
+  plan(options: GenerateOptions = {}): ExplainedPlan {
     this.#refuseDisposed();
     const planned = this.#plan(parse(generateSchema, options, 'options'));
-    // Not enumerable: the plan stays plain data for whoever copies or prints it.
-    return Object.defineProperty(planned, 'explain', { value: () => explain(planned) }) as Plan & {
-      explain(): PlanExplanation;
-    };
+    return Object.defineProperty(planned, 'explain', { value: () => explain(planned) }) as ExplainedPlan;
   }
 
   /**

@@ -13,15 +13,26 @@ import type { ActivationRecord } from './record';
 import type { RecordedSampling } from './run';
 import { ShardWriter, type Ending, type Shard } from './shards';
 
+/** NaN and infinite values of a dump. */
+export interface NonFiniteSummary {
+  /** Values in all records. */
+  values: number;
+  /** Records that have some. */
+  records: number;
+  /** The first record that has some. */
+  first: RecordPlace | null;
+}
+
 /** What `pipeline.dumpActivations` gives: what index.json says but for the records. */
 export interface DumpSummary {
   /** The folder. */
   out: string;
   /** The files, in order. */
   shards: Shard[];
+  /** Records that were written. */
   records: number;
   /** NaN and infinite values in all records, and the first record that has some. */
-  nonFinite: { values: number; records: number; first: RecordPlace | null };
+  nonFinite: NonFiniteSummary;
   /** Whether the pictures the run arrives at are finite. */
   latentsFinite: boolean;
   /** Seed of each image. */
@@ -32,8 +43,11 @@ export interface DumpSummary {
 export interface RecordPlace {
   /** The site by name: `blocks.4.output.image`. */
   site: string;
+  /** Name of the branch in the plan. */
   branch: string;
+  /** Which of the images, from 0. */
   image: number;
+  /** Evaluation of the sampler, from 0. */
   step: number;
 }
 

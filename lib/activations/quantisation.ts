@@ -6,7 +6,9 @@ import { siteName } from './dump';
 
 /** What `pipeline.quantisationStatistics` gives. All lists of numbers have one for each channel. */
 export interface QuantisationStatistics {
+  /** Of the data. */
   format: 1;
+  /** Names the data. */
   kind: 'quantisation-statistics';
   /** The percentiles of |z| that are given. */
   percentiles: number[];
@@ -16,21 +18,31 @@ export interface QuantisationStatistics {
   sites: QuantisedSite[];
 }
 
+/** Ranges at one site. */
 export interface QuantisedSite {
+  /** `blocks.4.output.image`: path, tap, stream. */
   name: string;
+  /** Path of the submodule. */
   path: string;
+  /** Where on it. */
   tap: Site['tap'];
+  /** Stream of a block with several; null elsewhere. */
   stream: string | null;
   /** Layer index of a block's own output, else null. */
   layer: number | null;
+  /** Channels of the hidden state. */
   channels: number;
   /** max |z| over everything that was seen. */
   absmax: number[];
+  /** In order of evaluation. */
   steps: QuantisedStep[];
 }
 
+/** Ranges at one site in one step. */
 export interface QuantisedStep {
+  /** Evaluation of the sampler, from 0. */
   step: number;
+  /** As the model was given it. */
   timestep: number;
   /** Hidden states that were seen: images times branches. */
   samples: number;

@@ -13,11 +13,42 @@ export interface ChannelStatistics {
   /** Variance of z, divided by the number of tokens. */
   variance: Float32Array;
   /** Of |z|, linear between two ranks as in NumPy; those that were asked for, in their order. */
-  percentiles?: { percentile: number; values: Float32Array }[];
+  percentiles?: ChannelPercentile[];
+}
+
+/** A percentile of |z| over the tokens. */
+export interface ChannelPercentile {
+  /** Which one, 0 to 100. */
+  percentile: number;
+  /** One number for each channel. */
+  values: Float32Array;
+}
+
+/** Per token, over the channels of one hidden state z. */
+export interface TokenStatistics {
+  /** L2 norm of each token. */
+  norm: Float32Array;
+}
+
+/** One of the strongest values of a hidden state. */
+export interface StrongValue {
+  /** Token, from 0. */
+  token: number;
+  /** Channel, from 0. */
+  channel: number;
+  /** z there, with its sign. */
+  value: number;
+}
+
+/** Of an attention: where its queries look. */
+export interface AttentionStatistics {
+  /** The mean over heads and queries of the attention that falls on each key token; adds up to 1. */
+  mass: Float32Array;
 }
 
 /** One hidden state z [tokens, channels], in part or whole. Arrays may be views of a common buffer. */
 export interface ActivationRecord {
+  /** Where in the model. */
   site: Site;
   /** Name of the branch in the plan. */
   branch: string;
@@ -29,13 +60,14 @@ export interface ActivationRecord {
   timestep: number;
   /** [tokens, channels] of the hidden state. */
   shape: [number, number];
+  /** Statistics per channel; with `statistics`. */
   channels?: ChannelStatistics;
   /** L2 norm of each token, over the channels. */
-  tokens?: { norm: Float32Array };
+  tokens?: TokenStatistics;
   /** The strongest values, by |z|, the strongest first. */
-  top?: { token: number; channel: number; value: number }[];
+  top?: StrongValue[];
   /** Attention taps alone: the mean over heads and queries of the attention that falls on each key token; adds up to 1. */
-  attention?: { mass: Float32Array };
+  attention?: AttentionStatistics;
   /** The hidden state itself, [tokens, channels]. */
   tensor?: Tensor;
   /** Values of the hidden state that are NaN or infinite. */

@@ -18,6 +18,7 @@ export interface RecordedSampling {
   latents: Tensor;
   /** Seed of each image. */
   seeds: Seed[];
+  /** What was done, as plain data. */
   plan: Plan;
   /** How it was computed. */
   execution: Execution;

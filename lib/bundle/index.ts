@@ -14,9 +14,11 @@ export type {
   GridExpression,
   InputRole,
   JoinExpression,
+  MeasuredPrecision,
   PixelImage,
   PositionExpression,
   RecordedMassiveActivations,
+  SequenceLength,
   SizeExpression,
   TensorConditioning,
   TextConditioning,
@@ -27,6 +29,7 @@ export type {
   WeightDtype,
   ZeroPositionsExpression,
   ZerosExpression,
+  ZerosSize,
 } from './manifest';
 export { openBundle, type Bundle } from './open';
 export { bundleSchema, inputRoles } from './schema';

@@ -44,6 +44,14 @@ export interface BlockList {
   streams: string[];
 }
 
+/** Peak signal-to-noise ratio of pictures against float32's, in dB. */
+export interface MeasuredPrecision {
+  /** Of bfloat16. */
+  bfloat16?: number;
+  /** Of float16. */
+  float16?: number;
+}
+
 /** The transformer of a bundle. */
 export interface BundleTransformer extends BundleComponent {
   /** In the order of `forward()`. */
@@ -56,7 +64,7 @@ export interface BundleTransformer extends BundleComponent {
    * Peak signal-to-noise ratio, in dB, of pictures made in a dtype against the same ones in float32, measured at export;
    * `dtype: 'auto'` goes by it.
    */
-  psnr?: { bfloat16?: number; float16?: number };
+  psnr?: MeasuredPrecision;
   /** What the model predicts: flow (noise − x0), epsilon, v or sample (x0). */
   prediction: 'flow' | 'epsilon' | 'v' | 'sample';
   /** Tokens of the image stream at the default size: [rows, columns]; a token is latent.height / rows cells high. */
@@ -145,10 +153,18 @@ export interface JoinExpression {
   padTo?: number;
 }
 
+/** Size of a tensor of zeros. */
+export interface ZerosSize {
+  /** Tokens, or as many as the call's `maxSequenceLength`. */
+  tokens: number | 'maxSequenceLength';
+  /** Channels of a token. */
+  channels: number;
+}
+
 /** In place of an encoder that the checkpoint lacks. */
 export interface ZerosExpression {
   /** Sizes. */
-  zeros: { tokens: number | 'maxSequenceLength'; channels: number };
+  zeros: ZerosSize;
 }
 
 /** Position ids, [rows × columns, axes]: (0, row, column), row by row. */
@@ -181,12 +197,20 @@ export type PositionExpression = GridExpression | ZeroPositionsExpression;
 /** A tensor made of what the encoders give, of the size of the picture, or of nothing. */
 export type Expression = EncodedExpression | JoinExpression | ZerosExpression | PositionExpression | SizeExpression;
 
+/** Tokens of a prompt. */
+export interface SequenceLength {
+  /** When the call does not say. */
+  default: number;
+  /** At most. */
+  maximum: number;
+}
+
 /** Conditioned by a prompt. */
 export interface TextConditioning {
   /** Names the kind. */
   kind: 'text';
   /** Tokens of the encoders whose tokenizer has no length of its own. */
-  maxSequenceLength?: { default: number; maximum: number };
+  maxSequenceLength?: SequenceLength;
   /** For every input of the transformer that is neither latent, timestep nor guidance. */
   inputs: Record<string, Expression>;
 }

@@ -29,7 +29,7 @@ export interface Bundle extends BundleManifest {
    */
   sealed(file: string, signal?: AbortSignal): Promise<SealedFile>;
   /** What is in one of the bundle's files, compared with its checksum. Throws as `sealed` does. */
-  read(file: string): Promise<Buffer>;
+  read(file: string): Promise<Uint8Array>;
 }
 
 /**

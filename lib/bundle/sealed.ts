@@ -11,6 +11,7 @@ import { invalid } from '../validation/invalid';
 
 /** A file on the disk, and which one. */
 export interface SealedFile {
+  /** Absolute path. */
   path: string;
   /** Device, inode, size, times of change, as native/core/archive/file.h writes them; empty where there is no telling. */
   identity: string;

@@ -11,16 +11,28 @@ import { dtypes, type Dtype, type Tensor } from '../tensor';
 /** Keyword of the PNG's text chunk. */
 export const metadataKeyword = 'detail-guidance';
 
+/** Which model. */
+export interface BundleIdentity {
+  /** The bundle's name. */
+  name: string;
+  /** sha256 of its transformer. */
+  transformer: string;
+}
+
 /** The contents of the text chunk. Nothing in it depends on the time or on the other images of the call. */
 export interface PictureMetadata {
+  /** Of the metadata. */
   format: 1;
   /** Version of this package. */
   version: string;
+  /** Version of libtorch. */
   libtorch: string;
+  /** 'cpu' or 'cuda:N'. */
   device: string;
+  /** Of weights and activations. */
   dtype: string;
-  /** The bundle's name, and the sha256 of its transformer. */
-  bundle: { name: string; transformer: string };
+  /** Which model. */
+  bundle: BundleIdentity;
   /** Makes this picture again, alone. */
   seed: Seed;
   /** Class index, for a model conditioned by class. */
@@ -29,6 +41,7 @@ export interface PictureMetadata {
   options: GenerateOptions;
   /** sha256 of each conditioning tensor, which are too large to be kept here and have to be given again. */
   conditioning?: Record<string, string>;
+  /** What was done. */
   plan: Plan;
 }
 

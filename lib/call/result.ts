@@ -15,7 +15,9 @@ import type { Tensor } from '../tensor';
 export class GeneratedImage {
   /** Makes this picture again, alone, with the other options the same. */
   readonly seed: Seed;
+  /** In pixels. */
   readonly width: number;
+  /** In pixels. */
   readonly height: number;
   /** 1 grey, 3 RGB. */
   readonly channels: 1 | 3;
@@ -89,6 +91,7 @@ export class GeneratedImage {
   }
 }
 
+/** What `generate` gives. */
 export interface GenerateResult {
   /** In the order of their seeds. */
   images: GeneratedImage[];
@@ -96,6 +99,7 @@ export interface GenerateResult {
   latents: Tensor;
   /** Seed of each image. */
   seeds: Seed[];
+  /** What was done, as plain data. */
   plan: Plan;
   /** How it was computed: what branches shared, what was replayed from device graphs, which chains ran as one. */
   execution: Execution;

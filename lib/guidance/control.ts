@@ -17,6 +17,7 @@ import type { GuidanceContext } from './term';
 
 /** Other channels of the layer, moved by as much at every token as disrupting the massive ones moves those. */
 export interface MatchedChannels {
+  /** Names the control. */
   kind: 'matched-channels';
   /** Draws the channels; a whole number from 0. Default 0. */
   seed?: number;
@@ -24,6 +25,7 @@ export interface MatchedChannels {
 
 /** The same channels at tokens that are drawn. */
 export interface RandomTokens {
+  /** Names the control. */
   kind: 'random-tokens';
   /** Share of the tokens that is drawn, from 0 to 1; with `tokens` as many as those are. Default 0.5. */
   share?: number;

@@ -50,11 +50,13 @@ export interface EditTarget extends Place {
 
 /** z := 0. */
 export interface ZeroEdit extends EditTarget {
+  /** Names the operation. */
   operation: 'zero';
 }
 
 /** z := ρ z. */
 export interface RetainEdit extends EditTarget {
+  /** Names the operation. */
   operation: 'retain';
   /** ρ, a number or (in a sampling run) a schedule over the time t. Default 0. */
   retention?: Retention;
@@ -62,11 +64,13 @@ export interface RetainEdit extends EditTarget {
 
 /** z := the mean of z over all tokens, per channel. */
 export interface MeanEdit extends EditTarget {
+  /** Names the operation. */
   operation: 'mean';
 }
 
 /** z := γ z + β. */
 export interface AffineEdit extends EditTarget {
+  /** Names the operation. */
   operation: 'affine';
   /** γ, one number for all channels or one for each chosen one. Default 1. BAD_OPTION for another number of them. */
   scale?: number | number[];
@@ -76,6 +80,7 @@ export interface AffineEdit extends EditTarget {
 
 /** z := hidden states captured in another run. */
 export interface TransplantEdit extends EditTarget {
+  /** Names the operation. */
   operation: 'transplant';
   /** The hidden states, [1 or images, tokens, channels], as a capturing hook gives them. BAD_TENSOR. */
   source: Tensor;
@@ -83,11 +88,13 @@ export interface TransplantEdit extends EditTarget {
 
 /** z := what the block or module was given. */
 export interface SkipEdit extends EditTarget {
+  /** Names the operation. */
   operation: 'skip';
 }
 
 /** The tokens change places, which keeps each one's norm. */
 export interface ShuffleEdit extends EditTarget {
+  /** Names the operation. */
   operation: 'shuffle';
   /** Draws the permutation, another one in every step; a whole number from 0. Default 0. */
   seed?: number;
@@ -95,11 +102,13 @@ export interface ShuffleEdit extends EditTarget {
 
 /** An attention's output := its values: every token attends to itself alone. */
 export interface IdentityEdit extends EditTarget {
+  /** Names the operation. */
   operation: 'identity';
 }
 
 /** A Gaussian blur over the token grid; tokens that do not belong to the grid, those of a text, stay as they are. */
 export interface BlurEdit extends EditTarget {
+  /** Names the operation. */
   operation: 'blur';
   /** Standard deviation in tokens, 0.01 to 10 000, or Infinity for the mean. Default 1. */
   sigma?: number;
@@ -107,6 +116,7 @@ export interface BlurEdit extends EditTarget {
 
 /** The chosen channels move by as much, in ‖Δz‖₂ at each token, as retaining ρ of the `reference` channels would: a control. */
 export interface MatchEdit extends EditTarget {
+  /** Names the operation. */
   operation: 'match';
   /** The channels whose movement is matched; 'auto' are the massive activations that the bundle records. */
   reference: Channels;

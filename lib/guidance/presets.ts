@@ -36,15 +36,37 @@ const presets = {
   apg: [cfg, 'apg'],
   'cfg-zero*': [cfg, 'cfgZeroStar'],
   'cfg+rescale': [cfg, 'rescale'],
-} as const satisfies Record<string, readonly Technique[]>;
+} as const satisfies Record<PresetName, readonly Technique[]>;
 
 /** What a preset says itself, in place of defaults. */
 const changes: Partial<Record<keyof typeof presets, Partial<Record<Technique, Record<string, unknown>>>>> = {
   'detail+cfg-fast': { detail: { reuse: fastReuse } },
 };
 
-export type PresetName = keyof typeof presets;
+/** Names of guidance that `generate` takes in place of options; docs/guidance.md says what each is. */
+export type PresetName =
+  | 'conditional'
+  | 'cfg'
+  | 'disrupted'
+  | 'detail'
+  | 'detail+cfg'
+  | 'detail+cfg-fast'
+  | 'slg'
+  | 'slg+cfg'
+  | 'pag'
+  | 'pag+cfg'
+  | 'seg'
+  | 'seg+cfg'
+  | 'tpg'
+  | 'tpg+cfg'
+  | 's2+cfg'
+  | 'blur'
+  | 'blur+cfg'
+  | 'apg'
+  | 'cfg-zero*'
+  | 'cfg+rescale';
 
+/** All of them. */
 export const presetNames = Object.keys(presets) as [PresetName, ...PresetName[]];
 
 /** The guidance that a preset stands for. What the bundle's defaults say about a technique is taken from there. */

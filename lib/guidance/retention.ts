@@ -26,6 +26,7 @@ export interface RetentionCurve {
 
 /** ρ at some times; straight lines between them, constant beyond. */
 export interface RetentionTable {
+  /** Names the form. */
   kind: 'table';
   /** Times t from 0 (data) to 1 (noise), in ascending order. */
   times: number[];

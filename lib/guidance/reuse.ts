@@ -21,6 +21,7 @@ export interface ThresholdReuse {
   path?: string;
 }
 
+/** How often a branch is computed. */
 export interface ReuseOptions {
   /**
    * Compute the branch in every n-th step only, n from 1 to 1000, and let its difference stand for the steps between; or

@@ -21,7 +21,9 @@ export interface Branch {
 
 /** Reuse while the first input of the submodule at `path` has changed by less than `threshold` (relative L1, summed). */
 export interface AdaptiveReuse {
+  /** The submodule whose first input is measured. */
   path: string;
+  /** Relative L1 change, summed since the branch was computed. */
   threshold: number;
 }
 

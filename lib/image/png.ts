@@ -3,8 +3,11 @@ import { convertIndexedToRgb, decode, encode } from 'fast-png';
 
 import { invalid, reasonOf } from '../validation/invalid';
 
+/** A picture as pixels. */
 export interface Raster {
+  /** In pixels. */
   width: number;
+  /** In pixels. */
   height: number;
   /** 1 grey, 3 RGB, 4 RGBA. */
   channels: 1 | 3 | 4;
@@ -12,6 +15,7 @@ export interface Raster {
   pixels: Uint8Array;
 }
 
+/** A picture and the texts that its PNG carries. */
 export interface PngPicture extends Raster {
   /** tEXt chunks by keyword. Keywords have 1 to 79 characters, texts are ASCII; `asciiJson` makes JSON fit. */
   text?: Record<string, string>;

@@ -75,6 +75,7 @@ export function cpuHasBfloat16(): boolean {
   }
 }
 
+/** A device that a pipeline can run on. */
 export interface Device {
   /** What `loadPipeline` takes: 'cpu' or 'cuda:N'. */
   id: string;

@@ -78,6 +78,14 @@ export async function loadSealedTorchScript(
   throw new AbortError(signal.reason);
 }
 
+/** How much weight a model has. */
+export interface WeightSize {
+  /** Numbers. */
+  parameters: number;
+  /** Bytes of all weights in memory. */
+  bytes: number;
+}
+
 /** Makes one of what the addon loaded; users do so with `loadTorchScript`. */
 let create: (component: NativeComponent) => TorchScript;
 
@@ -109,7 +117,7 @@ export class TorchScript {
   }
 
   /** Parameters, and bytes of all weights in memory. */
-  get size(): { parameters: number; bytes: number } {
+  get size(): WeightSize {
     const { parameters, bytes } = this.#description;
     return { parameters, bytes };
   }

@@ -1,13 +1,26 @@
 /** What a plan will compute, in words and in numbers. */
 import type { Plan } from './types';
 
+/** A branch in some evaluations. */
+export interface ExplainedBranch {
+  /** As in the plan. */
+  name: string;
+  /** In the sum. */
+  weight: number;
+  /** Blocks that are computed for it alone. */
+  blocks: number;
+  /** Its difference to its reference is that of an earlier evaluation. */
+  reused: boolean;
+}
+
 /** A run of evaluations that compute the same. */
 export interface ExplainedSteps {
-  /** First and last evaluation, from 0. */
+  /** First evaluation, from 0. */
   from: number;
+  /** Last evaluation. */
   to: number;
   /** Each branch that is evaluated, with its weight, and how many blocks are computed for it alone. */
-  branches: { name: string; weight: number; blocks: number; reused: boolean }[];
+  branches: ExplainedBranch[];
   /** Rows per image in the model's batch. */
   rows: number;
   /** Blocks evaluated per image, a block for one row being one. */
@@ -18,10 +31,13 @@ export interface ExplainedSteps {
   adjustments: string[];
 }
 
+/** What a plan will compute. */
 export interface PlanExplanation {
+  /** In order of evaluation, equal ones together. */
   steps: ExplainedSteps[];
-  /** Evaluations of the sampler, and blocks in all of them, per image. */
+  /** Evaluations of the sampler, per image. */
   evaluations: number;
+  /** Blocks in all of them, per image. */
   blocks: number;
   /** Expected cost against classifier-free guidance in every step: blocks over 2 · layers · evaluations. */
   costOverClassifierFree: number;

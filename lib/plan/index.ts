@@ -1,4 +1,4 @@
 export { editContext } from './context';
 export { plan } from './plan';
 export type { Plan, PlanBranch, PlannedModel, PlanStep } from './types';
-export { explain, type ExplainedSteps, type PlanExplanation } from './explain';
+export { explain, type ExplainedBranch, type ExplainedSteps, type PlanExplanation } from './explain';

@@ -19,7 +19,9 @@ export interface PlanStep {
   weights: number[];
   /** One per branch: its difference to its reference is that of the last evaluation that computed it. */
   reuse: boolean[];
+  /** What is not linear in the branches, in order. */
   adjustments: PlanAdjustment[];
+  /** Coefficient of x. */
   sample: number;
   /** Coefficients of this and earlier guided predictions, newest first. */
   outputs: number[];
@@ -31,9 +33,11 @@ export interface PlanStep {
   keep?: [number, number];
 }
 
+/** One evaluation of the model: a conditioning and the edits made while it runs. */
 export interface PlanBranch {
   /** For people: conditional, unconditional, detail-deficient (…). */
   name: string;
+  /** What it is given: the prompt or class, or nothing. */
   conditioning: Conditioning;
   /** Indices into `Plan.edits`. */
   edits: number[];
@@ -47,9 +51,11 @@ export interface PlanBranch {
 
 /** Everything that `generate` will do, as plain data. */
 export interface Plan {
+  /** Pictures. */
   images: number;
   /** Class index of each image; null for a model that is not conditioned by class. */
   classes: number[] | null;
+  /** Steps. */
   numInferenceSteps: number;
   /** Of a picture and of its latent. */
   size: PictureSize;
@@ -61,12 +67,17 @@ export interface Plan {
   guidance: GuidanceOptions;
   /** The unit Gaussian latents are multiplied by this. */
   initialScale: number;
+  /** All edits, each once. */
   edits: PlanEdit[];
+  /** The evaluations of the model that a step adds up. */
   branches: PlanBranch[];
   /** In order of evaluation. */
   steps: PlanStep[];
+  /** Compute what branches have in common once. */
   partialForward: boolean;
+  /** Images per evaluation of the model. */
   batchSize: number;
+  /** Give `onStep` the current estimate of the picture. */
   preview: boolean;
   /** Blocks of the model. */
   layers: number;

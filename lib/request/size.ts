@@ -4,6 +4,7 @@ import { invalid } from '../validation/invalid';
 import type { GenerateRequest } from './generateOptions';
 import { pictureSides } from '../vae';
 
+/** The size of a picture, in pixels, latent cells and tokens. */
 export interface PictureSize {
   /** Of one image's latent: [channels, height, width], or [channels, frames, height, width] for video. */
   latent: number[];
@@ -11,6 +12,7 @@ export interface PictureSize {
   tokenGrid: [number, number];
   /** In pixels. */
   width: number;
+  /** In pixels. */
   height: number;
   /** Frames of a video; 1 for a picture. */
   frames: number;

@@ -2,6 +2,7 @@
 import type { NativeProgress } from '../native';
 import type { Tensor } from '../tensor';
 
+/** What `onStep` is told. */
 export interface StepEvent {
   /** The step that was just taken, from 1. */
   step: number;
@@ -21,9 +22,11 @@ export interface StepEvent {
 
 /** What `onProgress` is told. A model without text encoders or VAE has no such phase. */
 export interface PhaseEvent {
+  /** What is going on. */
   phase: 'text' | 'encoding' | 'sampling' | 'decoding';
   /** Text encoders, images, steps of all images, or images that are done. */
   done: number;
+  /** Of how many. */
   total: number;
 }
 

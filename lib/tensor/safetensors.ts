@@ -8,7 +8,9 @@ import { invalid, show } from '../validation/invalid';
 
 import { dtypes, elementCount, type Dtype, type Tensor } from './dtype';
 
+/** The contents of a safetensors file. */
 export interface Safetensors {
+  /** By name. */
   tensors: Record<string, Tensor>;
   /** The format's `__metadata__`: text by name. */
   metadata: Record<string, string>;

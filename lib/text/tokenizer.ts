@@ -37,7 +37,7 @@ export class PromptTokenizer {
  * @param name of the encoder, for messages
  * @throws BUNDLE_INVALID when the file is not such a tokenizer, or one with more tokens than the encoder has embeddings
  */
-export function loadTokenizer(bytes: Buffer, encoder: TextEncoderManifest, name: string): PromptTokenizer {
+export function loadTokenizer(bytes: Uint8Array, encoder: TextEncoderManifest, name: string): PromptTokenizer {
   const tokenizer = read(bytes, encoder, name);
   const { padId, startId, endId } = encoder.tokenizer;
   const ids = [padId, startId ?? 0, endId];
@@ -52,9 +52,9 @@ export function loadTokenizer(bytes: Buffer, encoder: TextEncoderManifest, name:
   return new PromptTokenizer(tokenizer, encoder.tokenizer);
 }
 
-function read(bytes: Buffer, encoder: TextEncoderManifest, name: string): Tokenizer {
+function read(bytes: Uint8Array, encoder: TextEncoderManifest, name: string): Tokenizer {
   try {
-    return new Tokenizer(JSON.parse(bytes.toString('utf8')) as object, {});
+    return new Tokenizer(JSON.parse(new TextDecoder().decode(bytes)) as object, {});
   } catch (cause) {
     throw invalid(`The tokenizer of ${name}`, 'a tokenizer.json of the tokenizers library', encoder.tokenizer.file, {
       code: 'BUNDLE_INVALID',

@@ -34,21 +34,28 @@ export const errorCodes = [
   'SETUP_FAILED',
 ] as const;
 
+/** What kinds of errors there are; docs/errors.md says when each is thrown and what to do. */
 export type ErrorCode = (typeof errorCodes)[number];
 
+/** What an error carries beside its sentence. */
 export interface ErrorDetails {
   /** The value that does not fit, or what there was in its place. */
   received?: unknown;
   /** What fits, in words. */
   expected?: string;
+  /** What it follows from. */
   cause?: unknown;
 }
 
 /** Every error of this package. `message` is a whole sentence; `code` is what a program should look at. */
 export class DetailGuidanceError extends Error {
+  /** The class's name. */
   override name = 'DetailGuidanceError';
+  /** What kind of error it is; docs/errors.md lists them. */
   readonly code: ErrorCode;
+  /** The value that did not fit, or what there was in its place. */
   readonly received?: unknown;
+  /** What would fit, in words. */
   readonly expected?: string;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
@@ -64,6 +71,7 @@ export class DetailGuidanceError extends Error {
  * abort errors; `cause` is the signal's reason.
  */
 export class AbortError extends DetailGuidanceError {
+  /** That of Node’s own abort errors. */
   override name = 'AbortError';
 
   constructor(reason?: unknown) {

@@ -1,0 +1,84 @@
+/** The declarations of the packed package: right uses compile and wrong ones do not, as an application may be set up. */
+import { execFileSync } from 'node:child_process';
+import { cp, mkdir, readdir, readFile, rm, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+
+import { root } from '../../setup/cache.cjs';
+
+import { Application } from './application';
+
+let application: Application;
+beforeAll(async () => {
+  application = await Application.install();
+  const modules = join(application.folder, 'node_modules');
+  await symlink(join(root, 'node_modules', 'expect-type'), join(modules, 'expect-type'), 'dir');
+  await cp(join(__dirname, 'types'), application.folder, { recursive: true });
+}, 60_000);
+afterAll(() => application.remove());
+
+/** What the compiler complains about. */
+function compile(): string {
+  try {
+    execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc')], {
+      cwd: application.folder,
+      encoding: 'utf8',
+    });
+    return '';
+  } catch (error) {
+    return (error as { stdout: string }).stdout;
+  }
+}
+
+/** With @types/node there or not: a browser's types have what the declarations need as well. */
+async function setUp(options: object, node: boolean): Promise<void> {
+  const types = join(application.folder, 'node_modules', '@types');
+  await rm(types, { recursive: true, force: true });
+  if (node) {
+    await mkdir(types, { recursive: true });
+    await symlink(join(root, 'node_modules', '@types', 'node'), join(types, 'node'), 'dir');
+  }
+  const lib = ['es2023', 'esnext.disposable', ...(node ? [] : ['dom'])];
+  const compilerOptions = { target: 'es2022', lib, strict: true, noEmit: true, ...options };
+  await application.write('tsconfig.json', JSON.stringify({ compilerOptions, include: ['*.mts'] }));
+}
+
+describe.each([
+  ['node16', 'node16'],
+  ['nodenext', 'nodenext'],
+  ['esnext', 'bundler'],
+])('module %s, moduleResolution %s', (module, moduleResolution) => {
+  test.each([
+    ['with skipLibCheck', true, true],
+    ['without skipLibCheck', false, true],
+    ["without skipLibCheck, with a browser's types in place of @types/node", false, false],
+  ])(
+    '%s',
+    async (_name, skipLibCheck, node) => {
+      await setUp({ module, moduleResolution, skipLibCheck }, node);
+      expect(compile()).toBe('');
+    },
+    120_000,
+  );
+});
+
+test('the declarations of the root import nothing that an application has to resolve', async () => {
+  const folder = join(application.installed, 'dist');
+  const seen = new Set<string>();
+  const visit = async (file: string): Promise<void> => {
+    if (seen.has(file)) return;
+    seen.add(file);
+    const text = await readFile(join(folder, file), 'utf8');
+    for (const [, from] of text.matchAll(/(?:from|import\() ?'([^']+)'/g)) {
+      expect([file, from]).toEqual([file, expect.stringMatching(/^\.\/[\w-]+\.js$/)]);
+      await visit(from!.slice(2).replace(/\.js$/, '.d.ts'));
+    }
+  };
+  await visit('index.d.ts');
+  const texts = await Promise.all([...seen].map((file) => readFile(join(folder, file), 'utf8')));
+  const code = texts.flatMap((text) => text.split('\n').filter((line) => !/^\s*(\/\*\*|\*|$)/.test(line)));
+  // What a person can read: as much again are comments.
+  expect(code.length).toBeLessThan(1500);
+  expect(await readdir(folder)).toEqual(expect.arrayContaining([...seen]));
+});
