@@ -1,5 +1,6 @@
 #include "native/binding/environment.h"
 
+#include <atomic>
 #include <cstdlib>
 #include <set>
 #include <utility>
@@ -18,6 +19,13 @@ struct Registry {
 Registry& registry() {
   static auto* registry = new Registry;
   return *registry;
+}
+
+// Exit handlers run last in, first out, with the destructors of static objects among them: to be run before those that
+// libtorch makes while it loads and runs for the first times, ours is registered again after each of these.
+void registerExitHandler(void (*handler)()) {
+  static std::atomic<int> left = 16;
+  if (left.fetch_sub(1) > 0) std::atexit(handler);
 }
 
 // Of this JavaScript thread: more than one where the addon was loaded more than once (jest does).
@@ -47,9 +55,7 @@ Environment::~Environment() {
 }
 
 void Environment::install(Napi::Env env) {
-  // Exit handlers run last in, first out: this one before libtorch's static objects, which are there by now, go.
-  static std::once_flag once;
-  std::call_once(once, [] { std::atexit(stopAll); });
+  registerExitHandler(stopAll);
   auto* environment = new std::shared_ptr<Environment>(new Environment(env));
   env.SetInstanceData(environment);  // deleted with the environment, after the clean-up hooks
   if (here.empty()) {
@@ -110,6 +116,7 @@ void Environment::tell(CallId id, std::function<void(Napi::Env, Call&)> message)
 }
 
 void Environment::answer(CallId id, std::function<Napi::Value(Napi::Env)> value) {
+  registerExitHandler(stopAll);
   tell(id, [this, id, value = std::move(value)](Napi::Env env, Call& call) {
     calls_.erase(id);
     if (calls_.empty()) napi_unref_threadsafe_function(env, bell_);
