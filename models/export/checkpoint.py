@@ -161,10 +161,14 @@ class Checkpoint:
     def notes(self, dtype: str) -> list[str]:
         """What differs from the checkpoint's own weights, for people."""
         tensors = self.tensors("transformer")
-        small = [name for name, entry in tensors.items() if entry.dtype in FLOAT8]
+        scales = Float8Scales(tensors, self.read_of("transformer"), self.label("transformer"))
+        small = [
+            name
+            for name, entry in tensors.items()
+            if entry.dtype in FLOAT8 and name not in scales.own
+        ]
         if not small:
             return []
-        scales = Float8Scales(tensors, self.read_of("transformer"), self.label("transformer"))
         scaled = len(scales.scales)
         how = f", {scaled} of them multiplied by the scale of their layer" if scaled else ""
         return [

@@ -78,11 +78,11 @@ def refuse_not_finite(weights: Mapping[str, Tensor], name: str) -> None:
         return
     place, tensor = wrong[0]
     dtype = str(tensor.dtype).removeprefix("torch.")
-    way = "it overflows there, or" if dtype == "float16" else "it"
+    more = f", as {len(wrong) - 1} more have" if len(wrong) > 1 else ""
+    why = "; it may overflow there" if dtype == "float16" else ""
     raise ExportError(
         "CHECKPOINT_DAMAGED",
-        f"{name}: {place} has values that are not finite in {dtype}, as {len(wrong)} of its weights do; "
-        f"{way} was not finite in the checkpoint.",
+        f"{name}: {place} has values that are not finite in {dtype}{more}{why}.",
         received=[each for each, _ in wrong],
         expected="finite weights" + (", or --dtype bfloat16" if dtype == "float16" else ""),
     )

@@ -65,7 +65,9 @@ def test_a_file_with_other_weights_than_the_source_is_refused(tmp_path, monkeypa
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(trace, "copy_archive", lambda source, target: target.write_bytes(b"PK"))
-    assert "x.pt was written and cannot be read again" in str(fails(Twice(), tmp_path / "x.pt", ""))
+    assert "x.pt was written and cannot be read again" in str(
+        fails(Twice(), tmp_path / "x.pt", "x.pt")
+    )
 
 
 @pytest.mark.parametrize(
