@@ -142,7 +142,8 @@ export {
 } from './pipeline';
 export type { ExplainedBranch, ExplainedSteps, Plan, PlanBranch, PlanExplanation, PlanStep } from './plan';
 export type { PhaseEvent, StepEvent } from './request/stepEvent';
-export { GeneratedImage, type GenerateResult } from './call/result';
+export type { DecodedPicture } from './call/decoding';
+export { GeneratedImage, type GenerateResult, type PngOptions } from './call/result';
 export type {
   BetaOptions,
   DdimOptions,

@@ -16,8 +16,10 @@ import { RunningCall } from './call/runningCall';
 import { AbortError, wrapNative } from './validation/errors';
 import { invalid } from './validation/invalid';
 import { forwardInputs, tokenGridOf, zeroInputs } from './request/forwardInputs';
-import { finishGeneration, latentsOf, nativePlan, type LoadedBundle } from './call/generation';
+import { decodePictures, type DecodedPicture } from './call/decoding';
+import { finishGeneration, nativePlan, type LoadedBundle } from './call/generation';
 import { startingPictures } from './call/imageToImage';
+import { abortsWith } from './model/abort';
 import { freeMemory, refuseTooLarge } from './model/memory';
 import {
   native,
@@ -41,14 +43,15 @@ import { generateSchema, type GenerateOptions, type GenerateRequest } from './re
 import { loadSchema, type LoadOptions } from './model/loadOptions';
 import { parse } from './validation/parse';
 import { editContext, explain, plan, type Plan, type PlannedModel, type PlanExplanation } from './plan';
-import { stepEvent } from './request/stepEvent';
+import { stepEvent, type StepEvent } from './request/stepEvent';
 import { chooseSeeds, type Seed } from './request/seeds';
 import { checkPrompts, encodeRequest } from './call/prompts';
 import { Queue } from './model/queue';
 import type { GenerateResult } from './call/result';
-import type { Tensor } from './tensor';
+import { streamSteps } from './call/steps';
+import { pictureSize } from './request/size';
+import { checkTensor, type Tensor } from './tensor';
 import { Transformer } from './model/transformer';
-import { decodeLatents } from './vae';
 
 /** How large a model is. */
 export interface ModelSize extends WeightSize {
@@ -273,24 +276,60 @@ export class Pipeline {
     await callbacks.onProgress?.({ phase: 'sampling', done: 0, total });
     during.check();
     const report = during.guard(async (progress: NativeProgress) => {
-      const event = stepEvent(progress, planned);
+      const event = stepEvent(progress, planned, await this.#preview(progress, signal));
       await onStep?.(event);
       await onProgress?.({ phase: 'sampling', done: Math.round(event.fraction * total), total });
     });
     const sampled = await during.sample(prepared, onStep || onProgress ? report : undefined);
     this.#fused = sampled.execution.fused;
-    if (!bundle.vae) return finishGeneration(sampled, planned, encoded, seeds, this.#loaded);
-    const { vae } = bundle;
-    const decoded: Float32Array[][] = [];
-    await callbacks.onProgress?.({ phase: 'decoding', done: 0, total: planned.images });
-    await components.with('vae.decoder', async (decoder) => {
-      for (let image = 0; image < planned.images; image++) {
-        decoded.push(await decodeLatents(latentsOf(sampled, image, planned), vae, decoder, signal));
-        await callbacks.onProgress?.({ phase: 'decoding', done: image + 1, total: planned.images });
-        during.check();
-      }
-    });
-    return finishGeneration(sampled, planned, encoded, seeds, this.#loaded, decoded);
+    const tell = async (done: number) => {
+      if (bundle.vae) await callbacks.onProgress?.({ phase: 'decoding', done, total: planned.images });
+      during.check();
+    };
+    await tell(0);
+    const decoded = await decodePictures(sampled.latents, bundle, components, { signal, onDecoded: tell });
+    return finishGeneration(sampled, decoded, planned, encoded, seeds, this.#loaded);
+  }
+
+  /** The pictures of a step's estimate, where it is asked for. */
+  async #preview({ preview }: NativeProgress, signal: AbortSignal | undefined): Promise<DecodedPicture[] | undefined> {
+    return preview && decodePictures(preview, this.bundle, this.#parts.components, { signal });
+  }
+
+  /**
+   * Makes pictures as `generate` does, as an async iterator of steps; its return value is what `generate` gives. The call
+   * begins with the first step that is asked for and waits after each one until the next is asked for, unless another call
+   * of this pipeline waits for it. Leaving the loop ends it.
+   *
+   * @throws while it is read what `generate` throws
+   */
+  stream(options: GenerateOptions = {}): AsyncGenerator<StepEvent, GenerateResult, undefined> {
+    return streamSteps((onStep, left) => {
+      const { controller, stop } = abortsWith([options.signal, left]);
+      const told = async (event: StepEvent) => {
+        await options.onStep?.(event);
+        await onStep(event);
+      };
+      return this.generate({ ...options, onStep: told, signal: controller.signal }).finally(stop);
+    }, this.#queue);
+  }
+
+  /**
+   * The pictures of latents, as `generate` makes them of those that it arrives at.
+   *
+   * @param latents float32 [images, channels, height, width] in latent cells; of video
+   *   [images, channels, frames, height, width]
+   * @throws BAD_TENSOR for another shape or dtype; BAD_OPTION for a size that the model cannot make; MODEL_FAILED,
+   *   OUT_OF_MEMORY, ABORT_ERR, DISPOSED
+   */
+  async decode(latents: Tensor, signal?: AbortSignal): Promise<DecodedPicture[]> {
+    this.#refuseDisposed();
+    const { channels, frames } = this.bundle.latent;
+    const free = frames === undefined ? [null, null] : [null, null, null];
+    checkTensor(latents, { name: 'latents', dtype: ['float32'], shape: [null, channels, ...free] });
+    const size = pictureSize({ latents }, this.bundle);
+    checkTensor(latents, { name: 'latents', shape: [null, ...size.latent] });
+    return this.#enter(() => decodePictures(latents, this.bundle, this.#parts.components, { signal }), signal);
   }
 
   /**
@@ -443,11 +482,20 @@ export class Pipeline {
       plan: planned,
       seeds,
       queue: this.#queue,
+      pictures: (sampled) =>
+        this.#enter(async () => {
+          const decoded = await decodePictures(sampled.latents, this.bundle, this.#parts.components);
+          return finishGeneration(sampled, decoded, planned, generate, seeds, this.#loaded).images;
+        }, undefined),
       run: (recording, onRecords, signal) =>
         this.#enter(async (during) => {
           const prepared = ready ?? (await this.#prepare({ ...generate, signal }, planned, seeds)).prepared;
           const { onStep } = generate;
-          const report = onStep && during.guard((progress: NativeProgress) => onStep(stepEvent(progress, planned)));
+          const report =
+            onStep &&
+            during.guard(async (progress: NativeProgress) =>
+              onStep(stepEvent(progress, planned, await this.#preview(progress, signal))),
+            );
           return during.sample({ ...prepared, recording }, report, onRecords);
         }, signal),
     });

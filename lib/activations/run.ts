@@ -2,6 +2,7 @@
 import type { Execution, NativeModel, NativeRecording, NativeRecords, Site } from '../native';
 import type { EditContext } from '../guidance';
 import type { ActivationRequest } from './options';
+import type { GeneratedImage } from '../call/result';
 import type { Seed } from '../request/seeds';
 import type { Plan } from '../plan';
 import { abortsWith } from '../model/abort';
@@ -24,6 +25,12 @@ export interface RecordedSampling {
   execution: Execution;
   /** Branch evaluations of the model, summed over steps and images. */
   evaluations: number;
+  /**
+   * The pictures of the run, decoded when they are asked for.
+   *
+   * @throws MODEL_FAILED for latents with NaN, OUT_OF_MEMORY, DISPOSED
+   */
+  pictures(): Promise<GeneratedImage[]>;
 }
 
 /** Is told of records, which have been read when `read` is called. */
@@ -41,6 +48,8 @@ export interface Runner {
   seeds: Seed[];
   /** Waits its turn, prepares the plan, samples, and settles after the native side has unwound. */
   run(recording: NativeRecording, onRecords: OnRecords, signal: AbortSignal): Promise<Sampled>;
+  /** The pictures of what the run arrived at. */
+  pictures(sampled: Sampled): Promise<GeneratedImage[]>;
   /** The calls that wait for this one. */
   queue: Pick<Queue, 'isWaitedFor' | 'onWaiting'>;
 }
@@ -48,7 +57,7 @@ export interface Runner {
 /** @throws what recordingOf throws, before anything runs */
 export function recordSampling(
   request: ActivationRequest,
-  { model, sites, context, plan, seeds, run, queue }: Runner,
+  { model, sites, context, plan, seeds, run, pictures, queue }: Runner,
 ): AsyncGenerator<ActivationRecord, RecordedSampling, undefined> {
   const recording = recordingOf(request, plan, model, sites, context);
   const names = plan.branches.map(({ name }) => name);
@@ -63,7 +72,7 @@ export function recordSampling(
       const sampled = run(recording, onRecords, controller.signal);
       const unsubscribe = queue.onWaiting(waitedFor);
       const finished = sampled
-        .then((result) => ({ ...result, seeds, plan }))
+        .then((result) => ({ ...result, seeds, plan, pictures: () => pictures(result) }))
         .finally(() => {
           unsubscribe();
           stop();

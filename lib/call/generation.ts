@@ -4,7 +4,7 @@ import { conditioningTensors } from '../request/conditioning';
 import { tensorHash, type PictureMetadata } from './metadata';
 import type { NativeAddon, NativeModel, NativePlan } from '../native';
 import type { GenerateOptions, GenerateRequest } from '../request/generateOptions';
-import { toPixelsInTurns } from './pixels';
+import type { DecodedPicture } from './decoding';
 import type { Plan } from '../plan';
 import { GeneratedImage, type GenerateResult } from './result';
 import { lowBits, type Seed } from '../request/seeds';
@@ -118,35 +118,26 @@ function firstState(plan: Plan, noise: Float32Array, pictures: StartingPictures 
 }
 
 /** The sampler's final state of one image, float32 with a batch of 1. */
-export function latentsOf(sampled: Sampled, image: number, { size }: Plan): Tensor {
+function latentsOf(sampled: Sampled, image: number, { size }: Plan): Tensor {
   const count = size.latent.reduce((product, length) => product * length, 1);
   const data = (sampled.latents.data as Float32Array).slice(image * count, (image + 1) * count);
   return { data, shape: [1, ...size.latent], dtype: 'float32' };
 }
 
-/**
- * @param decoded for each image its frames as the VAE gives them; null where the latent is the picture
- * @throws MODEL_FAILED when the picture has NaN
- */
-export async function finishGeneration(
+/** The pictures with what they were made by. */
+export function finishGeneration(
   sampled: Sampled,
+  decoded: readonly DecodedPicture[],
   plan: Plan,
   request: GenerateRequest,
   seeds: Seed[],
   loaded: LoadedBundle,
-  decoded: Float32Array[][] | null = null,
-): Promise<GenerateResult> {
-  const { channels, range } = loaded.bundle.image;
-  const { height, width } = plan.size;
-  const images: GeneratedImage[] = [];
-  for (const index of seeds.keys()) {
+): GenerateResult {
+  const images = decoded.map(({ width, height, channels, frames }, index) => {
     const latents = latentsOf(sampled, index, plan);
-    const frames = decoded?.[index] ?? [latents.data as Float32Array];
-    const pixels: Uint8Array[] = [];
-    for (const frame of frames) pixels.push(await toPixelsInTurns(frame, { channels, height, width }, range));
     const metadata = metadataOf(index, plan, request, seeds, loaded);
-    images.push(new GeneratedImage({ width, height, channels, frames: pixels, latents, metadata }));
-  }
+    return new GeneratedImage({ width, height, channels, frames: [...frames], latents, metadata });
+  });
   const { latents, execution, evaluations } = sampled;
   return { images, latents, seeds, plan, execution, evaluations };
 }

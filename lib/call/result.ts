@@ -11,6 +11,14 @@ import type { Seed } from '../request/seeds';
 import type { Plan } from '../plan';
 import type { Tensor } from '../tensor';
 
+/** How a picture becomes a PNG. */
+export interface PngOptions {
+  /** Of a video, from 0. Default 0. */
+  frame?: number;
+  /** Put in what the picture was made by, with which `readOptions` makes it again. Default true. */
+  metadata?: boolean;
+}
+
 /** One picture, as tensor, as pixels, as PNG, as file. */
 export class GeneratedImage {
   /** Makes this picture again, alone, with the other options the same. */
@@ -51,15 +59,15 @@ export class GeneratedImage {
   /**
    * The picture as PNG, with its metadata in the text chunk `detail-guidance`; the same picture, the same bytes.
    *
-   * @param frame of a video, from 0. Default 0
+   * @throws BAD_OPTION for a frame that the video has not
    */
-  toPng(frame = 0): Uint8Array {
-    return encodePng(this.#picture(frame));
+  toPng(options: PngOptions = {}): Uint8Array {
+    return encodePng(this.#picture(options));
   }
 
   /** The same bytes, made on another thread: a large picture takes the best part of a second to compress. */
-  toPngAside(frame = 0): Promise<Uint8Array> {
-    return encodePngAside(this.#picture(frame));
+  toPngAside(options: PngOptions = {}): Promise<Uint8Array> {
+    return encodePngAside(this.#picture(options));
   }
 
   /**
@@ -79,15 +87,16 @@ export class GeneratedImage {
    */
   async saveFrames(folder: string): Promise<string[]> {
     const files = this.frames.map((_, frame) => join(folder, `${String(frame).padStart(4, '0')}.png`));
-    for (const [frame, file] of files.entries()) await writeFileAtomic(file, await this.toPngAside(frame));
+    for (const [frame, file] of files.entries()) await writeFileAtomic(file, await this.toPngAside({ frame }));
     return files;
   }
 
-  #picture(frame: number): PngPicture {
+  #picture({ frame = 0, metadata: withMetadata = true }: PngOptions): PngPicture {
     const { width, height, channels, metadata } = this;
     const pixels = this.frames[frame];
     if (!pixels) throw invalid('frame', `a whole number from 0 to ${this.frames.length - 1}`, frame);
-    return { width, height, channels, pixels, text: { [metadataKeyword]: encodeMetadata(metadata) } };
+    const text: Record<string, string> = withMetadata ? { [metadataKeyword]: encodeMetadata(metadata) } : {};
+    return { width, height, channels, pixels, text };
   }
 }
 

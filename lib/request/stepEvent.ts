@@ -1,6 +1,6 @@
 /** What `onStep` is told. */
 import type { NativeProgress } from '../native';
-import type { Tensor } from '../tensor';
+import type { Raster } from '../image/png';
 
 /** What `onStep` is told. */
 export interface StepEvent {
@@ -16,8 +16,11 @@ export interface StepEvent {
   timestep: number;
   /** How much of the call is done, in (0, 1]. */
   fraction: number;
-  /** The current estimate of the data, float32 [images in this batch, channels, height, width]; with `preview: true`. */
-  preview?: Tensor;
+  /**
+   * The current estimate of each picture of this batch, decoded; with `preview: true`. A VAE takes as long for it as for
+   * the pictures at the end.
+   */
+  preview?: Raster[];
 }
 
 /** What `onProgress` is told. A model without text encoders or VAE has no such phase. */
@@ -32,8 +35,9 @@ export interface PhaseEvent {
 
 /** From what the native side reports of a call that makes so many images in all. */
 export function stepEvent(
-  { step, steps, image, images, timestep, preview }: NativeProgress,
+  { step, steps, image, images, timestep }: NativeProgress,
   { images: all }: { images: number },
+  preview?: Raster[],
 ): StepEvent {
   const done = image * steps + step * images;
   return { step, steps, image, images: all, timestep, fraction: done / (all * steps), ...(preview ? { preview } : {}) };

@@ -73,7 +73,7 @@ function sample(jobs: readonly Job[], { bundles, metrics }: Workshop): Promise<G
         metrics.step(bundle, (now - latest) / 1000);
         latest = now;
         tell('step', stepOf(event));
-        const preview = wantsPreview && previewOf(event, pipeline.bundle);
+        const preview = wantsPreview && previewOf(event);
         if (preview) tell('preview', { step: event.step, image: event.image, ...preview });
       },
       onProgress: (event) => tell('progress', { ...event }),

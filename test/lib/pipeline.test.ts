@@ -208,7 +208,7 @@ describe('onStep', () => {
     expect(events.every(({ steps, images }) => steps === 4 && images === 2)).toBe(true);
     expect(events.at(-1)!.fraction).toBe(1);
     expect(events[0]!.fraction).toBe(1 / 8);
-    expect(events[0]!.preview).toMatchObject({ shape: [1, 1, 28, 28], dtype: 'float32' });
+    expect(events[0]!.preview).toMatchObject([{ width: 28, height: 28, channels: 1 }]);
   });
 
   test('2. has no preview unless asked', async () => {

@@ -1,0 +1,60 @@
+/** Latents become pictures: by the bundle's VAE, or as they are where the latent is the picture. */
+import type { Bundle } from '../bundle';
+import type { Raster } from '../image/png';
+import type { Components } from '../model/components';
+import type { Tensor } from '../tensor';
+import { decodeLatents } from '../vae';
+
+import { toPixelsInTurns } from './pixels';
+
+/** A picture, or a video, made of latents. */
+export interface DecodedPicture extends Raster {
+  /** 1 grey, 3 RGB. */
+  channels: 1 | 3;
+  /** Row-major, channels interleaved: width * height * channels bytes. Of a video the first frame. */
+  pixels: Uint8Array;
+  /** The pixels of every frame: one for a picture. */
+  frames: readonly Uint8Array[];
+}
+
+/**
+ * The pictures of latents, one image after the other.
+ *
+ * @param latents float32 [images, channels, height, width]; of video [images, channels, frames, height, width]
+ * @param onDecoded is told how many are done
+ * @throws MODEL_FAILED for values that are not numbers, OUT_OF_MEMORY, ABORT_ERR
+ */
+export async function decodePictures(
+  latents: Tensor,
+  { image, vae }: Bundle,
+  components: Components,
+  { signal, onDecoded }: { signal?: AbortSignal | undefined; onDecoded?: (done: number) => unknown } = {},
+): Promise<DecodedPicture[]> {
+  const [images, ...shape] = latents.shape as [number, ...number[]];
+  const { channels, range } = image;
+  const scale = vae?.scale ?? 1;
+  const [height, width] = shape.slice(-2).map((cells) => cells * scale) as [number, number];
+  const size = latents.data.length / images;
+  const parts = Array.from({ length: images }, (_, index): Tensor => {
+    const data = (latents.data as Float32Array).slice(index * size, (index + 1) * size);
+    return { data, shape: [1, ...shape], dtype: 'float32' };
+  });
+  const pictureOf = async (planes: Float32Array[]): Promise<DecodedPicture> => {
+    const frames: Uint8Array[] = [];
+    for (const plane of planes) frames.push(await toPixelsInTurns(plane, { channels, height, width }, range));
+    return { width, height, channels, pixels: frames[0]!, frames };
+  };
+  if (!vae) {
+    const pictures: DecodedPicture[] = [];
+    for (const { data } of parts) pictures.push(await pictureOf([data as Float32Array]));
+    return pictures;
+  }
+  return components.with('vae.decoder', async (decoder) => {
+    const pictures: DecodedPicture[] = [];
+    for (const part of parts) {
+      pictures.push(await pictureOf(await decodeLatents(part, vae, decoder, signal)));
+      await onDecoded?.(pictures.length);
+    }
+    return pictures;
+  });
+}
