@@ -170,4 +170,4 @@ export type { NegativePromptUnused, Warning } from './request/warning';
 export type { Seed } from './request/seeds';
 export type { PromptTruncated } from './text';
 export type { PictureSize } from './request/size';
-export type { Picture } from './vae';
+export type { Picture, PictureTiled } from './vae';

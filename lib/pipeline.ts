@@ -287,7 +287,12 @@ export class Pipeline {
       during.check();
     };
     await tell(0);
-    const decoded = await decodePictures(sampled.latents, bundle, components, { signal, onDecoded: tell });
+    const decoded = await decodePictures(sampled.latents, bundle, components, {
+      tiling: request.vaeTiling,
+      onWarning: callbacks.onWarning,
+      signal,
+      onDecoded: tell,
+    });
     return finishGeneration(sampled, decoded, planned, encoded, seeds, this.#loaded);
   }
 

@@ -3,7 +3,7 @@ import type { Bundle } from '../bundle';
 import type { Raster } from '../image/png';
 import type { Components } from '../model/components';
 import type { Tensor } from '../tensor';
-import { decodeLatents } from '../vae';
+import { decodeLatents, type DecodingOptions, type PictureTiled } from '../vae';
 
 import { toPixelsInTurns } from './pixels';
 
@@ -28,7 +28,7 @@ export async function decodePictures(
   latents: Tensor,
   { image, vae }: Bundle,
   components: Components,
-  { signal, onDecoded }: { signal?: AbortSignal | undefined; onDecoded?: (done: number) => unknown } = {},
+  { onDecoded, onWarning, ...options }: DecodingOptions & { onDecoded?: (done: number) => unknown } = {},
 ): Promise<DecodedPicture[]> {
   const [images, ...shape] = latents.shape as [number, ...number[]];
   const { channels, range } = image;
@@ -51,8 +51,13 @@ export async function decodePictures(
   }
   return components.with('vae.decoder', async (decoder) => {
     const pictures: DecodedPicture[] = [];
+    // What did not fit once is not tried again.
+    const warn = (warning: PictureTiled) => {
+      options.tiling = true;
+      return onWarning?.(warning);
+    };
     for (const part of parts) {
-      pictures.push(await pictureOf(await decodeLatents(part, vae, decoder, signal)));
+      pictures.push(await pictureOf(await decodeLatents(part, vae, decoder, { ...options, onWarning: warn })));
       await onDecoded?.(pictures.length);
     }
     return pictures;

@@ -17,6 +17,7 @@ import { addGuidanceOptions, guidanceFromFlags, type GuidanceFlags } from './gui
 import { addSampleOptions, type SampleFlags } from './load';
 import { interruptible } from './interrupt';
 import { startProgress } from './progress';
+import { say } from './quiet';
 import { parseWhole } from './values';
 import { demoVariants, type Variant } from './variants';
 
@@ -88,7 +89,7 @@ async function runDemo(location: string, flags: DemoFlags, signal: AbortSignal):
         seconds: columns.map((c) => c.seconds),
       });
     } else {
-      process.stdout.write(`${file}\n`);
+      say(file, process.stdout);
     }
   } finally {
     await pipeline.dispose();

@@ -16,6 +16,7 @@ import { compareWithSource } from './compareWithSource';
 import { printJson } from './failure';
 import { interruptible } from './interrupt';
 import { startProgress, type Progress } from './progress';
+import { say } from './quiet';
 
 interface ExportFlags {
   from?: string;
@@ -74,7 +75,7 @@ async function runExport(flags: ExportFlags, signal: AbortSignal): Promise<void>
   signal.throwIfAborted();
   const { out, warnings } = await runExporter(python, exporterArguments(flags), signal);
   if (flags.json) printJson({ out, warnings });
-  else process.stdout.write(`${out}\n`);
+  else say(out, process.stdout);
 }
 
 /** The same flags for `python -m models.export`, which runs in the package's folder: paths become absolute. */
@@ -141,7 +142,7 @@ async function runExporter(python: string, args: string[], signal: AbortSignal):
   } finally {
     signal.removeEventListener('abort', stop);
     (progress as Progress | null)?.stop();
-    for (const warning of outcome.warnings) process.stderr.write(`${warning}\n`);
+    for (const warning of outcome.warnings) say(warning);
   }
   return outcome;
 }

@@ -1,6 +1,6 @@
 /** `detail-guidance generate`: pictures of a class or a prompt, each a PNG that carries the plan it was made by. */
 import { mkdir, readFile } from 'node:fs/promises';
-import { parse as parsePath, join, resolve } from 'node:path';
+import { parse as parsePath, join } from 'node:path';
 
 import { Command, Option } from 'commander';
 
@@ -16,7 +16,9 @@ import { printJson } from './failure';
 import { addGuidanceOptions, guidanceFromFlags, type GuidanceFlags } from './guidance';
 import { interruptible } from './interrupt';
 import { addSampleOptions, type SampleFlags } from './load';
+import { pictureOutput } from './pictureOutput';
 import { startProgress } from './progress';
+import { say } from './quiet';
 import { parseClass, parseNumber, parseWhole } from './values';
 
 interface GenerateFlags extends GuidanceFlags, SampleFlags {
@@ -32,6 +34,7 @@ interface GenerateFlags extends GuidanceFlags, SampleFlags {
   strength?: number;
   mask?: string;
   lowMemory?: boolean;
+  vaeTiling?: boolean;
   seed: number;
   steps?: number;
   numImages?: number;
@@ -57,6 +60,7 @@ export function generateCommand(): Command {
     .option('--strength <share>', 'how much of --image is noise at the start, up to 1 (default: 0.6)', parseNumber)
     .option('--mask <file>', 'white where --image is painted anew')
     .option('--low-memory', 'load text encoders, transformer and VAE one after the other')
+    .option('--vae-tiling', 'decode large pictures in tiles from the start: less memory, a little different')
     .option('--seed <seed>', 'seed of the first picture; the next one takes the next', parseWhole, 0)
     .option('--steps <count>', "sampling steps (default: the bundle's)", parseWhole)
     .option('-n, --num-images <count>', 'pictures (default: 1, or as many as --latents holds)', parseWhole)
@@ -70,7 +74,7 @@ export function generateCommand(): Command {
     )
     .option(
       '-o, --out <file>',
-      'the picture; several are numbered: name-0.png, name-1.png; a video is a folder of them',
+      'the picture (.png); several are numbered: name-0.png, name-1.png; a video is a folder of them; a folder gets sample.png; - is stdout',
       'sample.png',
     )
     .option('--explain', 'print what would be computed in which step, and stop')
@@ -80,8 +84,9 @@ export function generateCommand(): Command {
 
 async function runGenerate(location: string, flags: GenerateFlags, signal: AbortSignal): Promise<void> {
   const latents = flags.latents === undefined ? undefined : await readLatents(flags.latents);
-  const files = outputFiles(flags.out, flags.numImages ?? latents?.shape[0] ?? 1);
-  if (!flags.explain) await checkWritable(files[0]!);
+  const count = flags.numImages ?? latents?.shape[0] ?? 1;
+  const { files, isStdout } = pictureOutput(flags.out, count, flags.json ?? false);
+  if (!flags.explain && files[0] !== undefined) await checkWritable(files[0]);
   const pipeline = await loadPipeline(location, {
     device: flags.device,
     dtype: flags.dtype,
@@ -96,7 +101,11 @@ async function runGenerate(location: string, flags: GenerateFlags, signal: Abort
       else process.stdout.write(`${explanation.text}\n`);
       return;
     }
-    const result = await sample(pipeline, options, files.length, signal);
+    const result = await sample(pipeline, options, count, signal);
+    if (isStdout) {
+      process.stdout.write(result.images[0]!.toPng());
+      return;
+    }
     for (const [index, image] of result.images.entries()) {
       // Between the files, not inside: a picture that is there is whole.
       signal.throwIfAborted();
@@ -119,7 +128,7 @@ async function runGenerate(location: string, flags: GenerateFlags, signal: Abort
         plan: result.plan,
       });
     } else {
-      process.stdout.write(`${files.join('\n')}\n`);
+      say(files.join('\n'), process.stdout);
     }
   } finally {
     await pipeline.dispose();
@@ -150,6 +159,7 @@ async function requestOf(
     numInferenceSteps: flags.steps,
     guidance: embeddedScale === undefined ? guidance : { ...guidance, embedded: { scale: embeddedScale } },
     batchSize: flags.batchSize,
+    vaeTiling: flags.vaeTiling,
   };
 }
 
@@ -169,7 +179,7 @@ async function sample(pipeline: Pipeline, options: GenerateOptions, pictures: nu
     return await pipeline.generate({
       ...options,
       signal,
-      onWarning: ({ message }) => process.stderr.write(`${message}\n`),
+      onWarning: ({ message }) => say(message),
       onStep: ({ fraction, image }) => {
         const doing = pictures === 1 ? 'sampling' : `picture ${image + 1} of ${pictures}`;
         progress.update(Math.floor(fraction * pictures * steps), doing);
@@ -178,13 +188,6 @@ async function sample(pipeline: Pipeline, options: GenerateOptions, pictures: nu
   } finally {
     progress.stop();
   }
-}
-
-/** `cat.png` for one picture; `cat-0.png`, `cat-1.png`, … for several. */
-function outputFiles(out: string, count: number): string[] {
-  const { dir, name, ext } = parsePath(resolve(out));
-  if (count === 1) return [join(dir, name + (ext || '.png'))];
-  return Array.from({ length: Math.max(1, count) }, (_, index) => join(dir, `${name}-${index}${ext || '.png'}`));
 }
 
 async function readLatents(file: string): Promise<Tensor> {

@@ -8,9 +8,10 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
 });
 
-createProgram()
-  .parseAsync()
-  .catch((error: unknown) => {
-    // Not process.exit(): what is still being written to a pipe must arrive.
-    process.exitCode = reportError(error, process.argv.includes('--json'));
-  });
+const program = createProgram();
+// Without arguments somebody wants to know what there is; that is no mistake.
+const words = process.argv.length > 2 ? process.argv.slice(2) : ['--help'];
+program.parseAsync(words, { from: 'user' }).catch((error: unknown) => {
+  // Not process.exit(): what is still being written to a pipe must arrive.
+  process.exitCode = reportError(error, process.argv.includes('--json'));
+});

@@ -13,6 +13,7 @@ import { featuresCommand } from './features';
 import { generateCommand } from './generate';
 import { inspectCommand } from './inspect';
 import { interveneCommand } from './intervene';
+import { beQuiet } from './quiet';
 import { serveCommand } from './serve';
 import { workerCommand } from './worker';
 import { setupCommand } from './setup';
@@ -23,7 +24,7 @@ export function createProgram(): Command {
     .description('Detail Guidance for Diffusion Transformers, natively: samples, inspects and checks.')
     .version(version(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
-    .helpCommand(false)
+    .helpCommand('help [command]', 'print this help, or that of a command')
     .showSuggestionAfterError();
   for (const command of [
     demoCommand(),
@@ -40,8 +41,16 @@ export function createProgram(): Command {
     setupCommand(),
     doctorCommand(),
   ]) {
-    program.addCommand(command);
+    program.addCommand(
+      command.option('-q, --quiet', 'no progress, warnings or names of files: only errors and results'),
+    );
   }
+  program.addCommand(
+    new Command('version').description('print the version').action(() => void process.stdout.write(`${version()}\n`)),
+  );
+  program.hook('preAction', (_program, command) => {
+    if (command.opts<{ quiet?: boolean }>().quiet) beQuiet();
+  });
   for (const command of [program, ...program.commands]) {
     // One way to print an error, in errors.ts; commander would print its own and exit.
     command.exitOverride().configureOutput({ outputError: () => undefined });

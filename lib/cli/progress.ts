@@ -1,6 +1,8 @@
 /** Progress on stderr: a bar where somebody watches, a few plain lines where the output is kept in a log. */
 import { SingleBar } from 'cli-progress';
 
+import { isQuiet } from './quiet';
+
 export interface Progress {
   /** @param done units of work that are finished @param doing what is being worked on, a few words */
   update(done: number, doing: string): void;
@@ -13,6 +15,7 @@ export interface Progress {
  * @param unit their name in the plural
  */
 export function startProgress(total: number, unit: string, stream: NodeJS.WriteStream = process.stderr): Progress {
+  if (isQuiet()) return { update: () => undefined, stop: () => undefined };
   return stream.isTTY ? startBar(total, unit, stream) : startLines(total, unit, stream);
 }
 

@@ -79,6 +79,12 @@ export interface GenerateOptions {
   batchSize?: number;
   /** Compute what branches have in common once. In float32 no result changes beyond its last bits. Default true. */
   partialForward?: boolean;
+  /**
+   * Decode a picture that is larger than the bundle's `vae.tileSize` in tiles, which takes less memory and changes it a
+   * little. Default false: in one piece, as diffusers does, and in tiles only where memory runs out, which `onWarning` is
+   * told.
+   */
+  vaeTiling?: boolean;
   /** Give `onStep` the current estimate of the picture. Default false. */
   preview?: boolean;
   /**
@@ -155,6 +161,7 @@ export const generateSchema = describedBy<GenerateOptions>()(
       .optional(),
     batchSize: whole(1, 4096).default(1),
     partialForward: flag().default(true),
+    vaeTiling: flag().default(false),
     preview: flag().default(false),
     onStep: callback<StepEvent>().optional(),
     onProgress: callback<PhaseEvent>().optional(),

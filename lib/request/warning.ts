@@ -1,5 +1,6 @@
 /** What `onWarning` is told. */
 import type { PromptTruncated } from '../text';
+import type { PictureTiled } from '../vae';
 
 /** Guidance without an unconditional branch: nothing sees the negative prompt. */
 export interface NegativePromptUnused {
@@ -10,4 +11,4 @@ export interface NegativePromptUnused {
 }
 
 /** What the caller should know and that does not stop the call. */
-export type Warning = PromptTruncated | NegativePromptUnused;
+export type Warning = PromptTruncated | NegativePromptUnused | PictureTiled;

@@ -1,5 +1,6 @@
 /** Latents to pixels by the VAE's decoder. */
 import type { VaeManifest } from '../bundle';
+import { DetailGuidanceError } from '../validation/errors';
 import { invalid } from '../validation/invalid';
 import { toFloat32, type Tensor, type TensorProgram } from '../tensor';
 
@@ -7,9 +8,23 @@ import type { Planes } from './planes';
 import { toVae } from './scaling';
 import { decodeTiles } from './tiling';
 
+/** A picture was decoded in tiles, since its decoder ran out of memory. */
+export interface PictureTiled {
+  /** Names the kind of warning. */
+  code: 'PICTURE_TILED';
+  /** A whole sentence, for people. */
+  message: string;
+}
+
+export interface DecodingOptions {
+  /** Decode what is larger than `vae.tileSize` in tiles from the start. Default false: where memory runs out. */
+  tiling?: boolean;
+  onWarning?: ((warning: PictureTiled) => unknown) | undefined;
+  signal?: AbortSignal | undefined;
+}
+
 /**
- * The pictures of one image's latents: one, or the frames of a video. A picture larger than `vae.tileSize` is decoded
- * in tiles.
+ * The pictures of one image's latents: one, or the frames of a video.
  *
  * @param latents float32 [1, channels, height, width], or [1, channels, frames, height, width], as sampled
  * @returns for each frame float32 [3, height, width], in the range of the bundle's image
@@ -19,7 +34,7 @@ export async function decodeLatents(
   latents: Tensor,
   vae: VaeManifest,
   decoder: TensorProgram,
-  signal?: AbortSignal,
+  { tiling = false, onWarning, signal }: DecodingOptions = {},
 ): Promise<Float32Array[]> {
   const channels = latents.shape[1]!;
   const data = toVae(latents.data as Float32Array, channels, vae);
@@ -33,8 +48,21 @@ export async function decodeLatents(
   const whole: Planes = { data, channels, height: latents.shape[2]!, width: latents.shape[3]! };
   const tile = Math.floor(vae.tileSize / vae.scale);
   const large = whole.height > tile || whole.width > tile;
-  const picture = large ? await decodeTiles(whole, tile, vae.scale, decode) : await decode(whole);
-  return [picture.data];
+  if (large && tiling) return [(await decodeTiles(whole, tile, vae.scale, decode)).data];
+  try {
+    return [(await decode(whole)).data];
+  } catch (error) {
+    if (!large || !(error instanceof DetailGuidanceError) || error.code !== 'OUT_OF_MEMORY') throw error;
+    await onWarning?.(tiled(whole, vae));
+    return [(await decodeTiles(whole, tile, vae.scale, decode)).data];
+  }
+}
+
+function tiled({ width, height }: Planes, { scale, tileSize }: VaeManifest): PictureTiled {
+  const message =
+    `There is not enough memory to decode ${width * scale} x ${height * scale} pixels at once: they are decoded in tiles ` +
+    `of ${tileSize}, which changes them a little. vaeTiling: true does so from the start.`;
+  return { code: 'PICTURE_TILED', message };
 }
 
 async function decodeVideo(latents: Tensor, decoder: TensorProgram, signal?: AbortSignal): Promise<Float32Array[]> {

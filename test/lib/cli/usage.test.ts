@@ -12,11 +12,19 @@ describe('a person who asks', () => {
     for (const command of ['demo', 'generate', 'inspect', 'doctor']) expect(stdout).toContain(command);
   });
 
+  test('for nothing, or for help, gets the same', async () => {
+    const help = await run(['--help']);
+    expect(await run([])).toEqual(help);
+    expect(await run(['help'])).toEqual(help);
+    expect(await run(['help', 'generate'])).toEqual(await run(['generate', '--help']));
+  });
+
   test('for a version gets that of package.json', async () => {
     const { version } = JSON.parse(readFileSync(join(__dirname, '../../../package.json'), 'utf8')) as {
       version: string;
     };
     expect(await run(['--version'])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
+    expect(await run(['version'])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
   });
 });
 

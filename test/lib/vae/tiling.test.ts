@@ -2,7 +2,8 @@
 import { expect, test } from '@jest/globals';
 
 import { vaeSchema } from '../../../lib/bundle/vae';
-import { decodeLatents } from '../../../lib/vae';
+import { decodeLatents, type PictureTiled } from '../../../lib/vae';
+import { DetailGuidanceError } from '../../../lib/validation/errors';
 import { readMask, readPicture } from '../../../lib/vae/inputPicture';
 import { decodeTiles } from '../../../lib/vae/tiling';
 import type { Planes } from '../../../lib/vae/planes';
@@ -40,6 +41,31 @@ test('where two tiles disagree, one fades into the other', async () => {
   });
   // Three columns of each tile are new; the first of the next one is blended, over one column: with share 0.
   expect([...found.data.subarray(0, 7)]).toEqual([0, 0, 0, 0, 1, 1, 1]);
+});
+
+test('a large picture is decoded whole; in tiles when asked, or when memory runs out, and then it is said', async () => {
+  const latents: Tensor = { data: new Float32Array(64), shape: [1, 1, 8, 8], dtype: 'float32' };
+  const vae = vaeSchema.parse({ decoder: { file: 'x', dtype: 'float32' }, scale: 2, tileSize: 8 });
+  const run = async (tiling: boolean, most: number) => {
+    const [sizes, warnings]: [number[], PictureTiled[]] = [[], []];
+    const decoder = {
+      run: ([input]: Tensor[]) => {
+        const [height, width] = input!.shape.slice(2) as [number, number];
+        sizes.push(height * width);
+        if (height * width > most) return Promise.reject(new DetailGuidanceError('OUT_OF_MEMORY', 'full'));
+        const shape = [1, 3, 2 * height, 2 * width];
+        return Promise.resolve([{ data: new Float32Array(12 * height * width), shape, dtype: 'float32' as const }]);
+      },
+    };
+    const [picture] = await decodeLatents(latents, vae, decoder, { tiling, onWarning: (w) => warnings.push(w) });
+    expect(picture).toHaveLength(3 * 16 * 16);
+    return { sizes, codes: warnings.map(({ code }) => code) };
+  };
+  expect(await run(false, 64)).toEqual({ sizes: [64], codes: [] });
+  const tiled = await run(true, 64);
+  expect(tiled.codes).toEqual([]);
+  expect(Math.max(...tiled.sizes)).toBe(16);
+  expect(await run(false, 63)).toEqual({ sizes: [64, ...tiled.sizes], codes: ['PICTURE_TILED'] });
 });
 
 test('latents are scaled and shifted, or by channel, before they are decoded', async () => {

@@ -1,0 +1,39 @@
+/** Where --out puts pictures. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+import { afterAll, expect, test } from '@jest/globals';
+
+import { pictureOutput } from '../../../lib/cli/pictureOutput';
+import { errorOf } from '../model';
+
+const folder = mkdtempSync(join(tmpdir(), 'pictures-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+test.each<[string, number, string[]]>([
+  ['cat.png', 1, [resolve('cat.png')]],
+  ['cat', 1, [resolve('cat.png')]],
+  ['cat.PNG', 1, [resolve('cat.PNG')]],
+  ['cat.png', 2, [resolve('cat-0.png'), resolve('cat-1.png')]],
+  [folder, 1, [join(folder, 'sample.png')]],
+  [`${folder}/`, 2, [join(folder, 'sample-0.png'), join(folder, 'sample-1.png')]],
+])('%s for %d', (out, count, files) => {
+  expect(pictureOutput(out, count, false)).toEqual({ files, isStdout: false });
+});
+
+test('- is stdout, for one picture and without JSON', () => {
+  expect(pictureOutput('-', 1, false)).toEqual({ files: [], isStdout: true });
+  for (const [count, json] of [
+    [2, false],
+    [1, true],
+  ] as const)
+    expect(errorOf(() => pictureOutput('-', count, json))).toMatchObject({ code: 'BAD_OPTION' });
+});
+
+test('another suffix is refused before anything is computed', () => {
+  expect(errorOf(() => pictureOutput('cat.jpg', 1, false))).toMatchObject({
+    code: 'BAD_OPTION',
+    message: "--out: expected a name that ends in .png, a folder, or - for stdout, received 'cat.jpg'.",
+  });
+});
