@@ -22,8 +22,11 @@ export class PromptTokenizer {
 
   /** @param maxSequenceLength length of the result where the tokenizer has none of its own */
   tokenize(text: string, maxSequenceLength: number): TokenizedPrompt {
-    const { maxLength, cleaning } = this.manifest;
-    const { ids: content } = this.tokenizer.encode(cleanPrompt(text, cleaning), { add_special_tokens: false });
+    const { maxLength, cleaning, kind } = this.manifest;
+    const cleaned = cleanPrompt(text, cleaning);
+    // CLIP's tokenizer lower-cases letter by letter: a capital sigma that ends a word becomes σ, where JavaScript writes ς.
+    const spelt = kind === 'clip' ? cleaned.replaceAll('Σ', 'σ') : cleaned;
+    const { ids: content } = this.tokenizer.encode(spelt, { add_special_tokens: false });
     const { ids, mask, removed } = surround(content, maxLength ?? maxSequenceLength, this.manifest);
     return { ids, mask, removed: removed.length > 0 ? this.tokenizer.decode(removed).trim() : null };
   }

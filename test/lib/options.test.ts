@@ -92,7 +92,12 @@ describe('bad options of loadPipeline', () => {
 });
 
 test('defaults are filled in', () => {
-  expect(parse(generateSchema, {}, 'options')).toEqual({ batchSize: 1, partialForward: true, preview: false });
+  expect(parse(generateSchema, {}, 'options')).toEqual({
+    batchSize: 1,
+    partialForward: true,
+    vaeTiling: false,
+    preview: false,
+  });
   expect(parse(loadSchema, {}, 'options')).toEqual({
     device: 'auto',
     devices: {},
