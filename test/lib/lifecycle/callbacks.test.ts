@@ -68,7 +68,7 @@ describe('what a callback throws, or its promise rejects with, ends the call', (
 
   test('while activations are read', async () => {
     const read = async () => {
-      for await (const _ of pipeline.activations({ generate: { ...options, onStep: rejects } }));
+      for await (const record of pipeline.activations({ generate: { ...options, onStep: rejects } })) void record;
     };
     await expect(read()).rejects.toBe(failure);
   });

@@ -2,11 +2,14 @@
  * Worker threads that are ended in the middle of something: the process goes on, and so does a pipeline of its main
  * thread; what a worker had loaded is freed (the embedded model is 12 MB).
  */
+import { createRequire } from 'node:module';
+
 import { expect, test } from '@jest/globals';
 
 import { runProgram, slope } from './child';
 
-const names = (require('./programs/workers.cjs') as string[]).map((name) => [name]);
+const scenarios = createRequire(__filename)('./programs/workers.cjs') as string[];
+const names = scenarios.map((name) => [name]);
 const workers = 12;
 
 test.each(names)(

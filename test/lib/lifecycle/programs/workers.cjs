@@ -1,6 +1,8 @@
 'use strict';
 // Ends worker threads in the middle of something: `workers.cjs SCENARIO COUNT`. Prints the resident memory in MB after
 // each of them, then whether this thread's own pipeline makes the picture that it made before.
+const { Buffer } = require('node:buffer');
+const { setImmediate } = require('node:timers');
 const { isMainThread, parentPort, workerData, Worker } = require('node:worker_threads');
 const { loadPipeline } = require('detail-guidance');
 
@@ -30,7 +32,9 @@ const scenarios = {
   },
   'records are read': async () => {
     let records = 0;
-    for await (const _ of (await open()).activations({ generate: long, tensors: true })) if (++records === 20) ready();
+    for await (const record of (await open()).activations({ generate: long, tensors: true })) {
+      if (record.step >= 0 && ++records === 20) ready();
+    }
   },
   loading: async () => {
     quietly(open());
