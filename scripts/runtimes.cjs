@@ -45,21 +45,30 @@ function fetchPackages() {
   const stamp = path.join(folder, '.fetched');
   const wanted = fingerprint(['scripts/runtimes.cjs']);
   if (!hasStamp(stamp, wanted)) {
-    fs.mkdirSync(folder, { recursive: true });
-    fs.writeFileSync(path.join(folder, 'package.json'), '{"private":true}');
+    // Filled beside its place: two test files may want it at once.
+    const filled = `${folder}.${process.pid}`;
+    fs.mkdirSync(filled, { recursive: true });
+    fs.writeFileSync(path.join(filled, 'package.json'), '{"private":true}');
     const packages = [...Object.values(RUNTIMES), ...Object.values(MANAGERS)].map((each) => each.package);
     const args = ['install', '--no-save', '--no-audit', '--no-fund', '--ignore-scripts', ...packages];
     const npm = process.env.npm_execpath;
     const { status, stderr } = spawnSync(npm ? process.execPath : 'npm', npm ? [npm, ...args] : args, {
-      cwd: folder,
+      cwd: filled,
       encoding: 'utf8',
       timeout: 300_000,
     });
     if (status !== 0) {
+      fs.rmSync(filled, { recursive: true, force: true });
       const [line] = stderr?.match(/npm (?:error|ERR!) .*/) ?? ['npm did not answer'];
       return without(`their npm packages could not be fetched: ${line}`);
     }
-    writeStamp(stamp, wanted);
+    writeStamp(path.join(filled, '.fetched'), wanted);
+    if (!hasStamp(stamp, wanted)) {
+      fs.rmSync(folder, { recursive: true, force: true });
+      fs.renameSync(filled, folder);
+    } else {
+      fs.rmSync(filled, { recursive: true, force: true });
+    }
   }
   return { folder: path.join(folder, 'node_modules'), reason: null };
 }
