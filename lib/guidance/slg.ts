@@ -22,9 +22,9 @@ export interface SlgOptions extends GuidanceWindow {
   scale?: number;
   /** Blocks that are skipped. Default: 7, 8, 9 of 24, or those at the same relative depth. LAYER_OUT_OF_RANGE. */
   layers?: Layers;
-  /** As for every technique. Default 0.01. */
+  /** Fraction of the steps after which it is on: step i of n is inside when start < i / n < stop. Default 0.01. */
   start?: number;
-  /** As for every technique. Default 0.2. */
+  /** Fraction of the steps from which it is off again. Default 0.2. */
   stop?: number;
 }
 
@@ -41,7 +41,10 @@ export function slg(options: z.output<typeof slgSchema>, context: GuidanceContex
   const layers =
     options.layers === undefined ? atRelativeDepth([7, 8, 9], publishedDepth, context) : chooseLayers(options.layers);
   const negative = withoutLayers('options.guidance.slg.layers', layers, context);
-  const weights = windowed(options.scale, options, context);
+  // As in sd3-ref and diffusers, the step at `start` itself is not in the window: i > n · start.
+  const weights = windowed(options.scale, options, context).map((weight, index) =>
+    context.evaluations[index]!.fraction > options.start ? weight : 0,
+  );
   return { terms: [{ technique: 'slg', positive: conditional, negative, weights }] };
 }
 

@@ -89,7 +89,7 @@ export function dpmSolverPlusPlus2M(options: Request, context: ScheduleContext):
     ];
     steps.push({
       step,
-      timestep: modelTimestep(level, context.prediction),
+      timestep: modelTimestep(level, context.prediction, options.timestepScale),
       time: level.time,
       sigma: level.listed,
       inputScale: 1,
@@ -107,9 +107,9 @@ export function dpmSolverPlusPlus2M(options: Request, context: ScheduleContext):
   return { initialScale: 1, steps };
 }
 
-/** What the model is given: of flow, cut to a whole number as diffusers does. */
-export function modelTimestep({ timestep }: Level, prediction: Prediction): number {
-  return prediction === 'flow' ? Math.trunc(timestep) : timestep;
+/** What the model is given: of flow, cut to a whole number as diffusers does; a model that takes σ itself gets all of it. */
+export function modelTimestep({ timestep }: Level, prediction: Prediction, timestepScale: number): number {
+  return prediction === 'flow' && timestepScale > 1 ? Math.trunc(timestep) : timestep;
 }
 
 /** λ = log(α / σ). */

@@ -65,7 +65,7 @@ export function uniPc(options: Request, context: ScheduleContext): Schedule {
     const { sample, outputs } = update(from, predictions, levels.slice(0, step + 1).reverse(), next, order);
     steps.push({
       step,
-      timestep: modelTimestep(level, context.prediction),
+      timestep: modelTimestep(level, context.prediction, options.timestepScale),
       time: level.time,
       sigma: level.listed,
       inputScale: 1,

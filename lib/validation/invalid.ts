@@ -34,14 +34,17 @@ export function unknownName(path: string, name: string, known: readonly string[]
   return invalid(path, known.length > 0 ? nearest(name, known) : 'no name', name, mismatch);
 }
 
-/** A value as it reads in a sentence: short, and never throwing. */
-export function show(value: unknown): string {
+/** A value as it reads in a sentence: short, and never throwing. Lists in lists are shown two deep, as they may hold themselves. */
+export function show(value: unknown, depth = 0): string {
   if (value === undefined) return 'nothing';
   if (typeof value === 'string') return value.length > 60 ? `'${value.slice(0, 57)}…'` : `'${value}'`;
   if (typeof value === 'bigint') return `${value}n`;
   if (typeof value === 'function') return 'a function';
   if (ArrayBuffer.isView(value)) return `a ${value.constructor.name}`;
-  if (Array.isArray(value)) return value.length > 8 ? `a list of ${value.length}` : `[${value.map(show).join(', ')}]`;
+  if (Array.isArray(value))
+    return value.length > 8 || depth > 2
+      ? `a list of ${value.length}`
+      : `[${value.map((each) => show(each, depth + 1)).join(', ')}]`;
   if (typeof value === 'object' && value !== null)
     return `an object with ${Object.keys(value).join(', ') || 'no keys'}`;
   return String(value);

@@ -9,6 +9,9 @@ import { errorOf } from './model';
 const generate = (options: unknown) => errorOf(() => parse(generateSchema, options, 'options'));
 const load = (options: unknown) => errorOf(() => parse(loadSchema, options, 'options'));
 
+const cyclic: unknown[] = [];
+cyclic.push(cyclic);
+
 describe('bad options of generate', () => {
   test.each<[string, unknown, RegExp]>([
     ['an unknown option', { sed: 1 }, /^options\.sed: expected 'seed' \(known: prompt, /],
@@ -70,6 +73,7 @@ describe('bad options of generate', () => {
     ['latents that are no tensor', { latents: [1, 2] }, /^options\.latents: expected a tensor.*, received \[1, 2\]/],
     ['a callback that is none', { onStep: 'log' }, /^options\.onStep: expected a function.*, received 'log'/],
     ['a signal that is none', { signal: {} }, /^options\.signal: expected an AbortSignal.*, received .*/],
+    ['a list that holds itself', { classLabel: cyclic }, /^options\.classLabel.*: expected /],
     ['null', null, /^options: expected .*, received null/],
     ['a list', [], /^options: expected .*, received \[\]/],
   ])('%s', (_name, options, message) => {

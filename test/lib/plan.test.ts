@@ -95,7 +95,7 @@ describe('branches and weights', () => {
 
 describe('neighbouring techniques', () => {
   const techniques: GuidanceOptions[] = [
-    { slg: { start: 0 } },
+    { slg: { start: 0, stop: 0.5 } },
     { pag: {} },
     { seg: {} },
     { tpg: {} },
@@ -120,9 +120,20 @@ describe('neighbouring techniques', () => {
   );
 
   test('published layers are carried over by relative depth', () => {
-    expect(guided({ slg: { start: 0 } }).edits.map(({ path }) => path)).toEqual(['blocks.2', 'blocks.3']);
-    const large = planWith({ guidance: { slg: { start: 0 } } }, plannedModel(embeddedManifest(), 24));
+    expect(guided({ slg: { start: 0, stop: 0.5 } }).edits.map(({ path }) => path)).toEqual(['blocks.2', 'blocks.3']);
+    const large = planWith({ guidance: { slg: { start: 0, stop: 0.5 } } }, plannedModel(embeddedManifest(), 24));
     expect(large.edits.map(({ path }) => path)).toEqual(['blocks.7', 'blocks.8', 'blocks.9']);
+  });
+
+  test('skip layer guidance is on after its start, as in diffusers: not at the step that it names', () => {
+    const on = (start: number) =>
+      planWith({ guidance: { slg: { start, stop: 0.5 } }, numInferenceSteps: 10 }).steps.map(
+        ({ weights }) => weights.filter((weight) => weight !== 0).length > 1,
+      );
+    const steps = (wanted: number[]) => Array.from({ length: 10 }, (_, step) => wanted.includes(step));
+    expect(on(0)).toEqual(steps([1, 2, 3, 4]));
+    expect(on(0.1)).toEqual(steps([2, 3, 4]));
+    expect(on(0.05)).toEqual(steps([1, 2, 3, 4]));
   });
 
   test('attention edits sit on the attention inside the block', () => {
