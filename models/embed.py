@@ -22,9 +22,9 @@ EMBEDDED = Path("models/embedded")
 STATISTICS = "massive-activations.json"
 PICTURES = 10  # that 16 bits are compared with float32 by
 
-# Chosen by looking at contact sheets (models/README.md says what was seen).
+# Chosen by docs/claims.md and by looking at contact sheets (models/README.md says what was seen).
 NUM_INFERENCE_STEPS = 20
-CLASSIFIER_FREE_SCALE = 4.0
+CLASSIFIER_FREE_SCALE = 2.0
 DETAIL_SCALE = 0.3
 DETAIL_LAYER = 5
 RETENTION = 0.0
