@@ -5,7 +5,7 @@
 
 #include "native/binding/convert.h"
 #include "native/binding/sampling.h"
-#include "native/core/hooks/forward.h"
+#include "native/core/model/forward.h"
 
 namespace dg::binding {
 namespace {

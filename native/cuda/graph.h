@@ -4,7 +4,7 @@
 
 #include <memory>
 
-#include "native/core/device/work_recorder.h"
+#include "native/core/device/device_graph.h"
 
 namespace dg::cuda {
 

@@ -1,6 +1,6 @@
 #include "native/cuda/install.h"
 
-#include "native/core/device/work_recorder.h"
+#include "native/core/device/device_graph.h"
 #include "native/cuda/graph.h"
 #include "native/cuda/operators.h"
 

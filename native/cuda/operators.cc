@@ -12,9 +12,9 @@
 #include <optional>
 #include <tuple>
 
-#include "native/core/graph/fuse.h"
+#include "native/core/graph/fuse_modulation.h"
 #include "native/core/graph/fuse_activation.h"
-#include "native/core/graph/fuse_attention.h"
+#include "native/core/graph/fuse_norm_rotary.h"
 #include "native/core/recording/statistics.h"
 #include "native/core/hooks/tap.h"
 #include "native/core/sampling/update.h"

@@ -6,7 +6,7 @@
 #include <torch/csrc/jit/ir/irparser.h>
 
 #include "native/core/graph/fuse_activation.h"
-#include "native/core/graph/fuse_attention.h"
+#include "native/core/graph/fuse_norm_rotary.h"
 #include "native/core/graph/program.h"
 #include "native/core/hooks/tap.h"
 #include "native/core/sampling/update.h"

@@ -17,9 +17,9 @@
 #include "native/cuda/kernels.cu"             // NOLINT(build/include)
 #undef cuda
 
-#include "native/core/graph/fuse.h"
+#include "native/core/graph/fuse_modulation.h"
 #include "native/core/graph/fuse_activation.h"
-#include "native/core/graph/fuse_attention.h"
+#include "native/core/graph/fuse_norm_rotary.h"
 #include "native/core/recording/statistics.h"
 #include "native/core/sampling/update.h"
 

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "native/core/error.h"
-#include "native/core/device/work_recorder.h"
+#include "native/core/device/device_graph.h"
 
 namespace dg {
 namespace {

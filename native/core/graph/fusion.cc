@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "native/core/error.h"
-#include "native/core/graph/fuse.h"
+#include "native/core/graph/fuse_modulation.h"
 #include "native/core/graph/fuse_activation.h"
-#include "native/core/graph/fuse_attention.h"
+#include "native/core/graph/fuse_norm_rotary.h"
 #include "native/core/hooks/tap.h"
 
 namespace dg {

@@ -8,9 +8,9 @@
 #include <utility>
 
 #include "native/core/error.h"
-#include "native/core/graph/fuse.h"
+#include "native/core/graph/fuse_modulation.h"
 #include "native/core/graph/fuse_activation.h"
-#include "native/core/graph/fuse_attention.h"
+#include "native/core/graph/fuse_norm_rotary.h"
 #include "native/core/graph/precision.h"
 #include "native/core/recording/statistics.h"
 #include "native/core/sampling/update.h"

@@ -12,8 +12,8 @@
 #include "native/core/graph/cut.h"
 #include "native/core/graph/flatten.h"
 #include "native/core/graph/program.h"
-#include "native/core/sampling/recorded_plan.h"
-#include "native/core/device/work_recorder.h"
+#include "native/core/model/evaluation_graphs.h"
+#include "native/core/device/device_graph.h"
 
 namespace dg {
 

@@ -9,7 +9,7 @@
 #include <cstring>
 #include <limits>
 
-#include "native/core/graph/vectorise.h"
+#include "native/core/operators/vectorise.h"
 
 namespace dg {
 namespace {

@@ -7,7 +7,7 @@
 #include <functional>
 #include <string>
 
-#include "native/core/sampling/branch.h"
+#include "native/core/sampling/evaluator.h"
 #include "native/core/sampling/execution.h"
 #include "native/core/model/model.h"
 #include "native/core/sampling/plan.h"

@@ -13,7 +13,7 @@
 #include "native/core/sampling/execution.h"
 #include "native/core/sampling/plan.h"
 #include "native/core/recording/record.h"
-#include "native/core/sampling/recorded_plan.h"
+#include "native/core/model/evaluation_graphs.h"
 
 namespace dg {
 

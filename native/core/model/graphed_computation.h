@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "native/core/graph/program.h"
-#include "native/core/device/work_recorder.h"
+#include "native/core/device/device_graph.h"
 
 namespace dg {
 

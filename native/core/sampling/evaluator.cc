@@ -1,4 +1,4 @@
-#include "native/core/sampling/branch.h"
+#include "native/core/sampling/evaluator.h"
 
 #include <ATen/Functions.h>
 

@@ -1,4 +1,4 @@
-#include "native/core/model/replay.h"
+#include "native/core/model/graphed_computation.h"
 
 #include <c10/util/Exception.h>
 

@@ -1,4 +1,4 @@
-#include "native/core/hooks/forward.h"
+#include "native/core/model/forward.h"
 
 #include <c10/core/InferenceMode.h>
 

@@ -1,7 +1,7 @@
 // RecordedWork and replaying, with a recorder for the CPU that is as literal as a CUDA graph: it keeps the operators
 // that ran and the very memory they read and wrote, so that a number which was not in a tensor stays what it was. What
 // it did not allocate itself it does not keep alive either: reading what has been freed since is an error here.
-#include "native/core/model/replay.h"
+#include "native/core/model/graphed_computation.h"
 
 #include <ATen/Functions.h>
 #include <ATen/core/dispatch/Dispatcher.h>

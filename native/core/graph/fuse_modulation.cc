@@ -1,4 +1,4 @@
-#include "native/core/graph/fuse.h"
+#include "native/core/graph/fuse_modulation.h"
 
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
@@ -10,7 +10,7 @@
 #include <type_traits>
 
 #include "native/core/graph/pattern.h"
-#include "native/core/graph/vectorise.h"
+#include "native/core/operators/vectorise.h"
 
 namespace dg {
 namespace {

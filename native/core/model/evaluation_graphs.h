@@ -9,7 +9,7 @@
 
 #include "native/core/hooks/edit.h"
 #include "native/core/sampling/plan.h"
-#include "native/core/model/replay.h"
+#include "native/core/model/graphed_computation.h"
 
 namespace dg {
 

@@ -1,4 +1,4 @@
-#include "native/core/graph/fuse_attention.h"
+#include "native/core/graph/fuse_norm_rotary.h"
 
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>

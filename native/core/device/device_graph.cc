@@ -1,4 +1,4 @@
-#include "native/core/device/work_recorder.h"
+#include "native/core/device/device_graph.h"
 
 #include <atomic>
 

@@ -1,5 +1,5 @@
 // The fused chains give what the separate operators give, to the last bit, and step aside where they do not fit.
-#include "native/core/graph/fuse.h"
+#include "native/core/graph/fuse_modulation.h"
 
 #include <ATen/Functions.h>
 

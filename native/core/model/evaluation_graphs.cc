@@ -1,4 +1,4 @@
-#include "native/core/sampling/recorded_plan.h"
+#include "native/core/model/evaluation_graphs.h"
 
 #include <algorithm>
 
