@@ -71,10 +71,18 @@ function countPytest() {
 
 /** @param {string} output @returns {Counts | null} */
 function countCtest(output) {
-  const [, failed, all] = output.match(/tests passed, (\d+) tests failed out of (\d+)/) ?? [];
+  const [, programs, all] = output.match(/tests passed, (\d+) tests failed out of (\d+)/) ?? [];
   if (all === undefined) return null;
-  const skipped = output.match(/\*\*\*Skipped/g)?.length ?? 0;
-  return { passed: Number(all) - Number(failed) - skipped, failed: Number(failed), skipped };
+  const counts = { passed: 0, failed: 0, skipped: 0 };
+  for (const [, passed, failed, skipped] of output.matchAll(
+    /test cases:\s*\d+ \|\s*(\d+) passed \|\s*(\d+) failed \|\s*(\d+) skipped/g,
+  )) {
+    counts.passed += Number(passed);
+    counts.failed += Number(failed);
+    counts.skipped += Number(skipped);
+  }
+  // A program that dies has no summary.
+  return { ...counts, failed: Math.max(counts.failed, Number(programs)) };
 }
 
 /** @type {Check[]} */
@@ -104,7 +112,7 @@ const CHECKS = [
       // ctest is beside cmake, whichever that is.
       const cache = fs.readFileSync(path.join(buildFolder(), 'cmake', 'CMakeCache.txt'), 'utf8');
       const program = cache.match(/^CMAKE_CTEST_COMMAND:INTERNAL=(.*)$/m)?.[1] ?? 'ctest';
-      return { program, args: ['--test-dir', path.join(buildFolder(), 'cmake'), '--output-on-failure'] };
+      return { program, args: ['--test-dir', path.join(buildFolder(), 'cmake'), '--verbose'] };
     },
   },
   {

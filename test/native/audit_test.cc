@@ -3,7 +3,7 @@
 #include "native/core/archive/operators.h"
 #include "native/core/archive/source.h"
 #include "native/core/model/component.h"
-#include "test/native/check.h"
+#include "test/native/testing.h"
 #include "test/native/toy_model.h"
 
 using namespace dg;
@@ -45,7 +45,9 @@ std::string classWith(const std::string& body) {
          body + "\n";
 }
 
-void operatorsOfFiles() {
+}  // namespace
+
+TEST_CASE("operators of files are refused by name, wherever they stand") {
   const auto reads = saved("reads", R"JIT(
     def forward(self, x: Tensor) -> Tensor:
         return x + torch.from_file("some-file", False, 1)
@@ -86,18 +88,18 @@ void operatorsOfFiles() {
   // The component's way into a file is the same.
   Component::Options options;
   options.file = writes;
-  REQUIRE_THROWS("OPERATOR_REFUSED", Component::load(options));
+  REQUIRE_CODE("OPERATOR_REFUSED", Component::load(options));
   for (const auto& file : {reads, writes, overload, unused, plain}) std::filesystem::remove(file);
 }
 
-void argumentsOfOperators() {
+TEST_CASE("arguments of operators") {
   const auto dtype = saved("dtype", R"JIT(
     def forward(self, x: Tensor) -> Tensor:
         return torch.to(x, x.size(0))
   )JIT");
   Component::Options options;
   options.file = dtype;
-  REQUIRE_THROWS("OPERATOR_REFUSED", Component::load(options));
+  REQUIRE_CODE("OPERATOR_REFUSED", Component::load(options));
   const auto known = saved("known", R"JIT(
     def forward(self, x: Tensor) -> Tensor:
         return torch.to(torch.to(x, 7), x.dtype)
@@ -107,7 +109,7 @@ void argumentsOfOperators() {
   for (const auto& file : {dtype, known}) std::filesystem::remove(file);
 }
 
-void divisions() {
+TEST_CASE("divisions by zero") {
   const auto file = saved("divides", R"JIT(
     def forward(self, x: Tensor) -> Tensor:
         return x + float((7 - x.size(0)) // (x.size(0) - 2)) + float(7 % (x.size(0) - 2))
@@ -116,11 +118,11 @@ void divisions() {
   options.file = file;
   const auto component = Component::load(options);
   REQUIRE(component->run({at::zeros({4})}).at(0)[0].item<float>() == 2);
-  REQUIRE_THROWS("MODEL_FAILED", component->run({at::zeros({2})}));
+  REQUIRE_CODE("MODEL_FAILED", component->run({at::zeros({2})}));
   std::filesystem::remove(file);
 }
 
-void sources() {
+TEST_CASE("source text is read before libtorch sees it") {
   readSource(classWith("return torch.relu(x)"));
   readSource(classWith("_0 = ops.prim.NumToTensor(torch.size(x, 0))\n    return torch.add(x, _0)"));
   for (const char* body :
@@ -128,28 +130,25 @@ void sources() {
         "return x + torch . save", "_0 = \"x\".center(1000)", "return ops.detail_guidance.tap(x, 0)"}) {
     // torch.save computes no number: it is found once the file is compiled.
     if (std::string(body).find("save") == std::string::npos)
-      REQUIRE_THROWS("OPERATOR_REFUSED", readSource(classWith(body)));
+      REQUIRE_CODE("OPERATOR_REFUSED", readSource(classWith(body)));
   }
   for (const char* part : {"__setstate__", "__getstate__"}) {
-    REQUIRE_THROWS("OPERATOR_REFUSED",
-                   readSource("class M(Module):\n  def \\\n" + std::string(part) + "(self, state):\n    pass\n"));
+    REQUIRE_CODE("OPERATOR_REFUSED",
+                 readSource("class M(Module):\n  def \\\n" + std::string(part) + "(self, state):\n    pass\n"));
   }
   // Computed while the file is read: defaults, constants of classes.
-  REQUIRE_THROWS("OPERATOR_REFUSED",
-                 readSource("def f(x: Tensor, y: Tensor=torch.zeros([2])) -> Tensor:\n  return x\n"));
-  REQUIRE_THROWS("OPERATOR_REFUSED", readSource("class N(NamedTuple):\n  y : Tensor = torch.zeros([2])\n"));
-  REQUIRE_THROWS("OPERATOR_REFUSED", readSource("class N(Enum):\n  y = 1\n"));
-  REQUIRE_THROWS("OPERATOR_REFUSED", readSource(classWith("x = (self.h : __torch__.torch.classes.a.B)")));
+  REQUIRE_CODE("OPERATOR_REFUSED", readSource("def f(x: Tensor, y: Tensor=torch.zeros([2])) -> Tensor:\n  return x\n"));
+  REQUIRE_CODE("OPERATOR_REFUSED", readSource("class N(NamedTuple):\n  y : Tensor = torch.zeros([2])\n"));
+  REQUIRE_CODE("OPERATOR_REFUSED", readSource("class N(Enum):\n  y = 1\n"));
+  REQUIRE_CODE("OPERATOR_REFUSED", readSource(classWith("x = (self.h : __torch__.torch.classes.a.B)")));
   readSource("def f(x: Tensor, y: int=-1, z: Optional[List[int]]=[1, 2]) -> Tensor:\n  return x\n");
   readSource(
       "class M(Module):\n  __parameters__ = [\"w\", ]\n  __annotations__[\"0\"] = __torch__.y.N\n  w : Tensor\n");
   readSource("def f(x: Tensor, y: Tensor=torch.zeros([2])) -> Tensor:\n  return x\n", true);
 }
 
-void depths() {
-  const auto unreadable = [](const std::string& source) {
-    REQUIRE_THROWS("MODEL_UNREADABLE", readSource(source, true));
-  };
+TEST_CASE("depth and length of source text") {
+  const auto unreadable = [](const std::string& source) { REQUIRE_CODE("MODEL_UNREADABLE", readSource(source, true)); };
   unreadable(classWith("return " + repeated("(", 100'000) + "x" + repeated(")", 100'000)));
   unreadable(classWith("return x" + repeated(" + x", 100'000)));
   unreadable(classWith("return " + repeated("-", 100'000) + "x"));
@@ -174,15 +173,9 @@ void depths() {
   readSource(classWith("_a = [" + list + "]\n    " + lines + "return x"));
 }
 
-}  // namespace
-
-int main() {
-  REQUIRE(isAllowedOperator("aten::add", "Tensor") && isAllowedOperator("aten::relu", ""));
-  REQUIRE(!isAllowedOperator("aten::empty", "memory_format") && !isAllowedOperator("aten::add", "out"));
-  operatorsOfFiles();
-  argumentsOfOperators();
-  divisions();
-  sources();
-  depths();
-  return 0;
+TEST_CASE("an operator is known by its overload") {
+  REQUIRE(isAllowedOperator("aten::add", "Tensor"));
+  REQUIRE(isAllowedOperator("aten::relu", ""));
+  REQUIRE(!isAllowedOperator("aten::empty", "memory_format"));
+  REQUIRE(!isAllowedOperator("aten::add", "out"));
 }

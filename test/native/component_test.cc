@@ -1,7 +1,7 @@
 // A component is a function of tensors: its results flattened in order, weights moved once, errors by name.
 #include "native/core/model/component.h"
 
-#include "test/native/check.h"
+#include "test/native/testing.h"
 #include "test/native/toy_model.h"
 
 using namespace dg;
@@ -18,50 +18,62 @@ std::string saved(const std::string& name, const char* body) {
   return file;
 }
 
-}  // namespace
+struct Nested {
+  ~Nested() { std::filesystem::remove(options.file); }
 
-int main() {
-  const auto nested = saved("nested", R"JIT(
+  Component::Options options;
+  at::Tensor ids = at::tensor({3, 1}, at::kLong);
+  at::Tensor x = at::tensor({1.0f, 2.0f});
+
+  Nested() {
+    options.file = saved("nested", R"JIT(
     def forward(self, ids: Tensor, x: Tensor):
         y = x * self.weight
         return (y, [self.table[ids], x], {"last": y + 1}, None)
   )JIT");
-  Component::Options options;
-  options.file = nested;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("results are flattened in order") {
+  const Nested nested;
+  const auto& [options, ids, x] = nested;
   const auto component = Component::load(options);
   REQUIRE(component->size().parameters == 2);
   REQUIRE(component->size().bytes == 2 * 4 + 4 * 8);
-  const auto ids = at::tensor({3, 1}, at::kLong);
-  const auto x = at::tensor({1.0f, 2.0f});
   const auto found = component->run({ids, x});
   REQUIRE(found.size() == 4);
   REQUIRE(found[0].equal(x * 3));
   REQUIRE(found[1].equal(ids));
   REQUIRE(found[2].equal(x));
   REQUIRE(found[3].equal(x * 3 + 1));
-  REQUIRE_THROWS("BAD_TENSOR", component->run({ids}));
-  REQUIRE_THROWS("MODEL_FAILED", component->run({at::tensor({7}, at::kLong), x}));
+  REQUIRE_CODE("BAD_TENSOR", component->run({ids}));
+  REQUIRE_CODE("MODEL_FAILED", component->run({at::tensor({7}, at::kLong), x}));
+}
 
-  // Floating weights and inputs take the dtype; integers stay.
-  options.dtype = at::kBFloat16;
-  const auto narrow = Component::load(options);
+TEST_CASE("floating weights and inputs take the dtype, integers stay") {
+  Nested nested;
+  nested.options.dtype = at::kBFloat16;
+  const auto narrow = Component::load(nested.options);
   REQUIRE(narrow->size().bytes == 2 * 2 + 4 * 8);
-  REQUIRE(narrow->run({ids, x})[0].scalar_type() == at::kBFloat16);
-  REQUIRE(narrow->run({ids, x})[1].scalar_type() == at::kLong);
+  REQUIRE((narrow->run({nested.ids, nested.x})[0].scalar_type() == at::kBFloat16));
+  REQUIRE((narrow->run({nested.ids, nested.x})[1].scalar_type() == at::kLong));
+}
 
-  options.dtype = at::kFloat;
+TEST_CASE("what can not be loaded") {
+  Nested nested;
+  auto options = nested.options;
   options.device = at::Device("cuda:63");
-  REQUIRE_THROWS("DEVICE_UNAVAILABLE", Component::load(options));
+  REQUIRE_CODE("DEVICE_UNAVAILABLE", Component::load(options));
   options.device = at::kCPU;
-  const auto writes = saved("component_writes", R"JIT(
+  options.file = saved("component_writes", R"JIT(
     def forward(self, x: Tensor) -> Tensor:
         torch.save(x, "/tmp/should-not-be-written")
         return x
   )JIT");
-  options.file = writes;
-  REQUIRE_THROWS("OPERATOR_REFUSED", Component::load(options));
-  std::filesystem::resize_file(writes, std::filesystem::file_size(writes) / 2);
-  REQUIRE_THROWS("MODEL_UNREADABLE", Component::load(options));
-  for (const auto& file : {nested, writes}) std::filesystem::remove(file);
-  return 0;
+  REQUIRE_CODE("OPERATOR_REFUSED", Component::load(options));
+  std::filesystem::resize_file(options.file, std::filesystem::file_size(options.file) / 2);
+  REQUIRE_CODE("MODEL_UNREADABLE", Component::load(options));
+  std::filesystem::remove(options.file);
 }

@@ -5,12 +5,10 @@
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/jit/ir/irparser.h>
 
-#include "native/core/graph/fuse_activation.h"
-#include "native/core/graph/fuse_norm_rotary.h"
 #include "native/core/graph/program.h"
-#include "native/core/hooks/tap.h"
+#include "native/core/operators/norm_rotary.h"
 #include "native/core/sampling/update.h"
-#include "test/native/check.h"
+#include "test/native/testing.h"
 
 using namespace dg;
 
@@ -90,10 +88,13 @@ std::shared_ptr<torch::jit::Graph> attention(const at::Tensor& weight, bool epsi
 }
 
 at::Tensor outputOf(const std::shared_ptr<torch::jit::Graph>& graph, const Values& inputs) {
-  return Program(graph).run(inputs, nullptr).at(0).toTensor();
+  return Program(graph).run(inputs).at(0).toTensor();
 }
 
-void fusesAttention() {
+}  // namespace
+
+TEST_CASE("norm and rotation of an attention's queries become one") {
+  const c10::InferenceMode inference;
   const auto weight = at::randn({16});
   const Values inputs{at::randn({2, 9, 3, 16}), at::randn({1, 9, 1, 16}), at::randn({1, 9, 1, 16})};
   auto graph = attention(weight);
@@ -112,7 +113,7 @@ void fusesAttention() {
   REQUIRE(countFusions(*untouched).empty());
 }
 
-void rotationIsExact() {
+TEST_CASE("the rotation rounds as the separate operators do") {
   for (const int64_t channels : {2, 16, 64}) {
     const auto x = at::randn({2, 7, 3, channels});
     const auto cosine = at::randn({1, 7, 1, channels}), sine = at::randn({1, 7, 1, channels});
@@ -125,7 +126,7 @@ void rotationIsExact() {
   }
 }
 
-void fusesFeedForward() {
+TEST_CASE("the activations of a feed-forward layer") {
   const Values inputs{at::randn({2, 5, 8}), at::randn({16, 8}), at::randn({16})};
   auto graph = parse(kFeedForward);
   const auto expected = outputOf(graph, inputs);
@@ -134,7 +135,7 @@ void fusesFeedForward() {
   REQUIRE(outputOf(graph, inputs).equal(expected));
 }
 
-void updates() {
+TEST_CASE("guidance sum and sampler update are one operator") {
   Step step;
   step.weights = {3, 0, -1.5};
   step.sample = 0.75;
@@ -147,18 +148,9 @@ void updates() {
   REQUIRE(at::allclose(next, x * 0.75 - guided * 0.2 + history[0] * 0.05));
 }
 
-}  // namespace
-
-int main() {
-  registerOperators();
-  at::manual_seed(4);
-  const c10::InferenceMode inference;
-  fusesAttention();
-  rotationIsExact();
-  fusesFeedForward();
-  updates();
-  REQUIRE_THROWS("BAD_OPTION", Fusions::named({"everything"}));
+TEST_CASE("kinds by name") {
+  REQUIRE_CODE("BAD_OPTION", Fusions::named({"everything"}));
   REQUIRE(Fusions::named({"gelu", "update"}).names() == (std::vector<std::string>{"gelu", "update"}));
-  REQUIRE(!Fusions::forDevice(at::kCPU).gelu && Fusions::forDevice(at::Device("cuda:0")).gelu);
-  return 0;
+  REQUIRE(!Fusions::forDevice(at::kCPU).gelu);
+  REQUIRE(Fusions::forDevice(at::Device("cuda:0")).gelu);
 }

@@ -1,8 +1,6 @@
-// RecordedWork and replaying, with a recorder for the CPU that is as literal as a CUDA graph: it keeps the operators
+// Device graphs, with a capturer for the CPU that is as literal as a CUDA graph: it keeps the operators
 // that ran and the very memory they read and wrote, so that a number which was not in a tensor stays what it was. What
 // it did not allocate itself it does not keep alive either: reading what has been freed since is an error here.
-#include "native/core/model/graphed_computation.h"
-
 #include <ATen/Functions.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <c10/core/InferenceMode.h>
@@ -12,8 +10,10 @@
 #include <set>
 #include <stdexcept>
 
+#include "native/core/model/graphed_computation.h"
+#include "native/core/operators/names.h"
 #include "native/core/sampling/sampler.h"
-#include "test/native/check.h"
+#include "test/native/testing.h"
 #include "test/native/toy_model.h"
 
 using namespace dg;
@@ -29,14 +29,14 @@ struct Call {
 };
 struct Tape {
   std::vector<Call> calls;
-  std::set<const c10::StorageImpl*> own;  // allocated while it was recorded
+  std::set<const c10::StorageImpl*> own;  // allocated while it was captured
 };
 
 constexpr auto kKey = c10::DispatchKey::TESTING_ONLY_GenericMode;
 thread_local Tape* tape = nullptr;
 // The tape sees operators of libtorch, and not the loops of our own for the CPU.
 const std::vector<std::string> kUnfused;
-int64_t recordings = 0;
+int64_t captures = 0;
 bool refuses = false;
 
 // Memory of somebody else: known by its address.
@@ -45,7 +45,7 @@ Source borrowed(const at::Tensor& tensor) {
   return [memory, sizes = tensor.sizes().vec(), strides = tensor.strides().vec(), offset = tensor.storage_offset(),
           options = tensor.options()]() -> c10::IValue {
     auto alive = memory.lock();
-    if (!alive) throw Error("FREED", "A recording reads memory that has been freed.");
+    if (!alive) throw Error("FREED", "A graph reads memory that has been freed.");
     return at::empty({0}, options).set_(c10::Storage(std::move(alive)), offset, sizes, strides);
   };
 }
@@ -100,29 +100,29 @@ void overwrite(const c10::IValue& kept, const c10::IValue& fresh) {
   if (to.const_data_ptr() != fresh.toTensor().const_data_ptr()) to.copy_(fresh.toTensor());
 }
 
-class TapeRecording : public RecordedWork {
+class TapeGraph : public DeviceGraph {
  public:
   void replay() override {
-    for (const auto& call : recorded.calls) {
+    for (const auto& call : captured.calls) {
       torch::jit::Stack stack;
       for (const auto& argument : call.arguments) stack.push_back(argument());
       call.op.callBoxed(&stack);
       for (size_t i = 0; i < call.results.size(); ++i) overwrite(call.results[i], stack[i]);
     }
   }
-  Tape recorded;
+  Tape captured;
 };
 
-class TapeRecorder : public WorkRecorder {
+class TapeCapturer : public GraphCapturer {
  public:
-  std::unique_ptr<RecordedWork> record(const std::function<void()>& work) override {
-    if (refuses) throw std::runtime_error("this recorder refuses");
-    auto recording = std::make_unique<TapeRecording>();
-    tape = &recording->recorded;
+  std::unique_ptr<DeviceGraph> capture(const std::function<void()>& work) override {
+    if (refuses) throw std::runtime_error("this capturer refuses");
+    auto graph = std::make_unique<TapeGraph>();
+    tape = &graph->captured;
     const c10::impl::IncludeDispatchKeyGuard guard(kKey);
     work();
-    ++recordings;
-    return recording;
+    ++captures;
+    return graph;
   }
 };
 
@@ -155,23 +155,57 @@ SampleResult run(Model& model, const Plan& plan) {
   return sample(model, plan, nullptr, cancelled);
 }
 
-std::unique_ptr<WorkRecorder> makeTapeRecorder(at::Device) { return std::make_unique<TapeRecorder>(); }
+std::unique_ptr<GraphCapturer> makeTapeCapturer(at::Device) { return std::make_unique<TapeCapturer>(); }
 
-void computation() {
-  TapeRecorder recorder;
-  Replay replay(&recorder);
+// The tape is switched on for the length of a test case.
+struct Taped {
+  Taped() {
+    fallback.fallback(torch::CppFunction::makeFromBoxedFunction<&note>());
+    setGraphCapturerFactory(makeTapeCapturer);
+  }
+  ~Taped() {
+    setGraphCapturerFactory(nullptr);
+    refuses = false;
+  }
+
+  torch::Library fallback{torch::Library::IMPL, "_", kKey, __FILE__, __LINE__};
+};
+
+// The toy on a device with graphs, and the same without.
+struct TapedToy : Taped {
+  ~TapedToy() { std::filesystem::remove(file); }
+
+  std::string file = test::temporaryFile("graphs.pt");
+  std::unique_ptr<Model> model = test::loadToy(file, at::kFloat, kUnfused);
+  std::unique_ptr<Model> eager = [this] {
+    setGraphCapturerFactory(nullptr);
+    auto loaded = test::loadToy(file, at::kFloat, kUnfused);
+    setGraphCapturerFactory(makeTapeCapturer);
+    return loaded;
+  }();
+  Plan plan = planOf(0.5, {0, 5}, 2);
+};
+
+}  // namespace
+
+TEST_CASE("a computation is captured once for every set of shapes") {
+  const Taped taped;
+  const c10::InferenceMode inference;
+  TapeCapturer capturer;
+  GraphedComputation graphed(&capturer);
   const auto half = [](const Values& inputs) { return inputs[0].toTensor() * 0.5; };
   for (const double value : {1.0, 2.0, 3.0, 4.0, 5.0}) {
-    REQUIRE(replay.run({at::full({2}, value)}, half).equal(at::full({2}, value * 0.5)));
+    REQUIRE(graphed.run({at::full({2}, value)}, half).equal(at::full({2}, value * 0.5)));
   }
-  REQUIRE(replay.recordings() == 1 && replay.replays() == 3);
-  // Another shape is recorded on its own, and the first stays.
-  for (int i = 0; i < 3; ++i) REQUIRE(replay.run({at::full({3}, 8.0)}, half).equal(at::full({3}, 4.0)));
-  REQUIRE(replay.recordings() == 2);
-  REQUIRE(replay.run({at::full({2}, 9.0)}, half).equal(at::full({2}, 4.5)));
-  REQUIRE(replay.recordings() == 2);
+  REQUIRE(graphed.captured() == 1);
+  REQUIRE(graphed.replayed() == 3);
+  // Another shape is captured on its own, and the first stays.
+  for (int i = 0; i < 3; ++i) REQUIRE(graphed.run({at::full({3}, 8.0)}, half).equal(at::full({3}, 4.0)));
+  REQUIRE(graphed.captured() == 2);
+  REQUIRE(graphed.run({at::full({2}, 9.0)}, half).equal(at::full({2}, 4.5)));
+  REQUIRE(graphed.captured() == 2);
   // The tape is as literal as it should be: a number that is not in a tensor does not change.
-  Replay literal(&recorder);
+  GraphedComputation literal(&capturer);
   double factor = 1;
   const auto scaled = [&](const Values& inputs) { return inputs[0].toTensor() * factor; };
   for (; factor < 4; factor += 1) literal.run({at::ones({2})}, scaled);
@@ -179,93 +213,99 @@ void computation() {
   REQUIRE(literal.run({at::ones({2})}, scaled).equal(at::full({2}, 3.0)));
 }
 
-// What a recording reads beside its inputs has to last as long: it is told of that, or memory is read that is gone.
-void reading() {
-  TapeRecorder recorder;
+// What a graph reads beside its inputs has to last as long: it is told of that, or memory is read that is gone.
+TEST_CASE("a graph holds on to what it reads") {
+  const Taped taped;
+  const c10::InferenceMode inference;
+  TapeCapturer capturer;
   for (const bool told : {false, true}) {
-    Replay replay(&recorder);
+    GraphedComputation graphed(&capturer);
     auto table = at::full({2}, 3.0);
     const auto scaled = [&](const Values& inputs) { return inputs[0].toTensor() * table; };
     const auto next = [&] {
-      return replay.run({at::ones({2})}, scaled, told ? std::vector<at::Tensor>{table} : std::vector<at::Tensor>{});
+      return graphed.run({at::ones({2})}, scaled, told ? std::vector<at::Tensor>{table} : std::vector<at::Tensor>{});
     };
     for (int i = 0; i < 3; ++i) next();
     table = at::Tensor();
     if (told) {
       const auto nothing = [](const Values&) { return at::Tensor(); };
-      REQUIRE(replay.run({at::ones({2})}, nothing).equal(at::full({2}, 3.0)));
+      REQUIRE(graphed.run({at::ones({2})}, nothing).equal(at::full({2}, 3.0)));
     } else {
-      REQUIRE_THROWS("FREED", replay.run({at::ones({2})}, scaled));
+      REQUIRE_CODE("FREED", graphed.run({at::ones({2})}, scaled));
     }
   }
 }
 
-// Of many shapes the latest are kept.
-void shapes() {
-  TapeRecorder recorder;
-  Replay replay(&recorder);
+TEST_CASE("of many shapes the latest are kept") {
+  const Taped taped;
+  const c10::InferenceMode inference;
+  TapeCapturer capturer;
+  GraphedComputation graphed(&capturer);
   const auto half = [](const Values& inputs) { return inputs[0].toTensor() * 0.5; };
   const auto thrice = [&](int64_t size) {
-    for (int i = 0; i < 3; ++i) REQUIRE(replay.run({at::full({size}, 8.0)}, half).equal(at::full({size}, 4.0)));
+    for (int i = 0; i < 3; ++i) REQUIRE(graphed.run({at::full({size}, 8.0)}, half).equal(at::full({size}, 4.0)));
   };
   for (int64_t size = 1; size <= 20; ++size) thrice(size);
-  REQUIRE(replay.recordings() == 20 && replay.replays() == 20);
+  REQUIRE(graphed.captured() == 20);
+  REQUIRE(graphed.replayed() == 20);
   thrice(20);
-  REQUIRE(replay.recordings() == 20 && replay.replays() == 23);
+  REQUIRE(graphed.captured() == 20);
+  REQUIRE(graphed.replayed() == 23);
   thrice(1);
-  REQUIRE(replay.recordings() == 21 && replay.replays() == 24);
+  REQUIRE(graphed.captured() == 21);
+  REQUIRE(graphed.replayed() == 24);
 }
 
-}  // namespace
+TEST_CASE("numbers that change from step to step take effect in one graph") {
+  const TapedToy toy;
+  captures = 0;
+  // Timesteps, latents, ρ_t and the permutation of a shuffle.
+  const auto found = run(*toy.model, toy.plan);
+  REQUIRE(found.latents.equal(run(*toy.eager, toy.plan).latents));
+  REQUIRE(found.execution.graphs.captured == 1);
+  REQUIRE(captures == 1);
+  REQUIRE(found.execution.graphs.replayed == 6);
+  REQUIRE(found.execution.graphs.reason.empty());
+}
 
-int main() {
-  torch::Library fallback(torch::Library::IMPL, "_", kKey, __FILE__, __LINE__);
-  fallback.fallback(torch::CppFunction::makeFromBoxedFunction<&note>());
-
-  const auto file = test::temporaryFile("replay.pt");
-  const auto eager = test::loadToy(file, at::kFloat, kUnfused);
-  setWorkRecorderFactory(makeTapeRecorder);
-  const auto model = test::loadToy(file, at::kFloat, kUnfused);
-  {
-    const c10::InferenceMode inference;
-    computation();
-    reading();
-    shapes();
-  }
-
-  // Timesteps, latents, ρ_t and the permutation of a shuffle change from step to step of one recording.
-  recordings = 0;
-  auto plan = planOf(0.5, {0, 5}, 2);
-  auto found = run(*model, plan);
-  REQUIRE(found.latents.equal(run(*eager, plan).latents));
-  REQUIRE(found.execution.graphs.captured == 1 && found.execution.graphs.replayed == 6 && found.execution.graphs.reason.empty());
-
-  // Other channels, retentions, scales, noise and classes take effect in what was recorded.
+TEST_CASE("another run of the same structure replays with its own numbers") {
+  const TapedToy toy;
+  run(*toy.model, toy.plan);
+  captures = 0;
   auto other = planOf(0.9, {3, 7}, 4);
   other.latents = gaussian(9, {1, 8, 2, 2});
   other.conditionings[0][0] = at::tensor({2}, at::kLong);
-  found = run(*model, other);
-  REQUIRE(recordings == 1 && found.execution.graphs.captured == 0 && found.execution.graphs.replayed == 8);
-  REQUIRE(found.latents.equal(run(*eager, other).latents));
-  REQUIRE(run(*model, plan).latents.equal(run(*eager, plan).latents));
-  REQUIRE(recordings == 1);
+  const auto found = run(*toy.model, other);
+  REQUIRE(found.execution.graphs.captured == 0);
+  REQUIRE(found.execution.graphs.replayed == 8);
+  REQUIRE(found.latents.equal(run(*toy.eager, other).latents));
+  REQUIRE(run(*toy.model, toy.plan).latents.equal(run(*toy.eager, toy.plan).latents));
+  REQUIRE(captures == 0);
+}
 
-  // A channel that does not exist is refused before anything is replayed, and the pipeline goes on.
-  REQUIRE_THROWS("CHANNEL_OUT_OF_RANGE", run(*model, planOf(0.5, {0, 8}, 2)));
-  REQUIRE(run(*model, plan).latents.equal(run(*eager, plan).latents));
+TEST_CASE("a channel that does not exist is refused before anything is replayed") {
+  const TapedToy toy;
+  run(*toy.model, toy.plan);
+  REQUIRE_CODE("CHANNEL_OUT_OF_RANGE", run(*toy.model, planOf(0.5, {0, 8}, 2)));
+  REQUIRE(run(*toy.model, toy.plan).latents.equal(run(*toy.eager, toy.plan).latents));
+}
 
-  // Another structure and another batch are recorded anew; nothing is left of the old ones' numbers.
+TEST_CASE("another structure and another batch are captured anew") {
+  const TapedToy toy;
+  run(*toy.model, toy.plan);
   auto pair = planOf(0.5, {0, 5, 6}, 2);
   pair.latents = at::cat({gaussian(1, {1, 8, 2, 2}), gaussian(2, {1, 8, 2, 2})});
   pair.batchSize = 2;
-  found = run(*model, pair);
-  REQUIRE(found.execution.graphs.captured == 1 && found.latents.equal(run(*eager, pair).latents));
+  const auto found = run(*toy.model, pair);
+  REQUIRE(found.execution.graphs.captured == 1);
+  REQUIRE(found.latents.equal(run(*toy.eager, pair).latents));
+}
 
-  // What cannot be recorded runs as it is, and says why.
+TEST_CASE("what can not be captured runs as it is, and says why") {
+  const TapedToy toy;
   refuses = true;
-  const auto refused = test::loadToy(file, at::kFloat, kUnfused);
-  found = run(*refused, plan);
-  REQUIRE(found.latents.equal(run(*eager, plan).latents));
-  REQUIRE(found.execution.graphs.replayed == 0 && found.execution.graphs.reason == "this recorder refuses");
-  return 0;
+  const auto found = run(*toy.model, toy.plan);
+  REQUIRE(found.latents.equal(run(*toy.eager, toy.plan).latents));
+  REQUIRE(found.execution.graphs.replayed == 0);
+  REQUIRE(found.execution.graphs.reason == "this capturer refuses");
 }

@@ -1,6 +1,6 @@
 // The CUDA kernels, run on the CPU: they give what the separate operators give, in every dtype, with strides, odd
 // sizes and parts left out. What only a GPU can show (launches, streams) is bench/cuda's.
-#include "test/native/check.h"
+#include "test/native/testing.h"
 
 #ifdef DETAIL_GUIDANCE_CUDA_HEADERS
 #define DETAIL_GUIDANCE_CUDA_ARCHITECTURES "emulated"
@@ -17,11 +17,11 @@
 #include "native/cuda/kernels.cu"             // NOLINT(build/include)
 #undef cuda
 
-#include "native/core/graph/fuse_modulation.h"
-#include "native/core/graph/fuse_activation.h"
-#include "native/core/graph/fuse_norm_rotary.h"
-#include "native/core/recording/statistics.h"
-#include "native/core/sampling/update.h"
+#include "native/core/operators/activation.h"
+#include "native/core/operators/channel_statistics.h"
+#include "native/core/operators/guided_update.h"
+#include "native/core/operators/modulation.h"
+#include "native/core/operators/norm_rotary.h"
 
 using namespace dg;
 
@@ -206,23 +206,28 @@ void describesChannels(const Dtype& dtype) {
 
 }  // namespace
 
-int main() {
-  for (const auto& dtype : kDtypes) {
-    modulatesLayerNorm(dtype);
-    addsGatedResidual(dtype);
-    normalisesAndRotates(dtype);
-    gatesBySilu(dtype);
-    guidesAndAdvances(dtype);
-    describesChannels(dtype);
-  }
-  return 0;
+TEST_CASE("modulated LayerNorm") {
+  for (const auto& dtype : kDtypes) modulatesLayerNorm(dtype);
 }
 
-#else
+TEST_CASE("gated residual") {
+  for (const auto& dtype : kDtypes) addsGatedResidual(dtype);
+}
 
-int main() {
-  std::puts("skipped: there are no CUDA headers beside this libtorch");
-  return 77;
+TEST_CASE("RMSNorm and rotation") {
+  for (const auto& dtype : kDtypes) normalisesAndRotates(dtype);
+}
+
+TEST_CASE("gated SiLU") {
+  for (const auto& dtype : kDtypes) gatesBySilu(dtype);
+}
+
+TEST_CASE("guidance sum and update") {
+  for (const auto& dtype : kDtypes) guidesAndAdvances(dtype);
+}
+
+TEST_CASE("statistics of channels") {
+  for (const auto& dtype : kDtypes) describesChannels(dtype);
 }
 
 #endif

@@ -8,7 +8,7 @@
 #include <stdexcept>
 
 #include "native/core/sampling/sampler.h"
-#include "test/native/check.h"
+#include "test/native/testing.h"
 #include "test/native/toy_model.h"
 
 using namespace dg;
@@ -53,13 +53,15 @@ Plan planFor(int64_t label) {
 
 }  // namespace
 
-int main() {
+TEST_CASE("a model works on after memory ran out") {
   const std::atomic<bool> cancelled{false};
   const auto model = loadGreedy(test::temporaryFile("memory.pt"));
   const auto before = sample(*model, planFor(1), nullptr, cancelled).latents;
-  REQUIRE_THROWS("OUT_OF_MEMORY", sample(*model, planFor(3), nullptr, cancelled));
+  REQUIRE_CODE("OUT_OF_MEMORY", sample(*model, planFor(3), nullptr, cancelled));
   REQUIRE(sample(*model, planFor(1), nullptr, cancelled).latents.equal(before));
+}
 
+TEST_CASE("errors that mean memory") {
   REQUIRE(isOutOfMemory(std::bad_alloc()));
   REQUIRE(isOutOfMemory(Error("OUT_OF_MEMORY", "")));
   REQUIRE(!isOutOfMemory(Error("MODEL_FAILED", "CUDA out of memory is only mentioned")));
@@ -72,5 +74,4 @@ int main() {
   // libtorch_cuda is there, whether or not there is a device: a linker that dropped it would leave nothing here.
   REQUIRE(c10::getDeviceAllocator(at::kCUDA) != nullptr);
 #endif
-  return 0;
 }

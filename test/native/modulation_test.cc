@@ -1,9 +1,9 @@
 // The fused chains give what the separate operators give, to the last bit, and step aside where they do not fit.
-#include "native/core/graph/fuse_modulation.h"
+#include "native/core/operators/modulation.h"
 
 #include <ATen/Functions.h>
 
-#include "test/native/check.h"
+#include "test/native/testing.h"
 
 using namespace dg;
 
@@ -23,7 +23,7 @@ void compare(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& shi
 
 }  // namespace
 
-int main() {
+TEST_CASE("the result is that of the separate operators, to the last bit") {
   at::manual_seed(3);
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
     const auto random = [&](at::IntArrayRef shape) { return at::randn(shape).to(dtype); };
@@ -37,12 +37,17 @@ int main() {
       }
     }
   }
+}
+
+TEST_CASE("the result is contiguous") {
   // What a convolution made is transposed; the chain ends that.
   const auto patches = at::randn({2, 32, 16}).transpose(1, 2), gate = at::randn({2, 1, 32});
   REQUIRE(gatedResidual(patches, gate, at::randn({2, 16, 32})).is_contiguous());
   REQUIRE(gatedResidual(patches, patches, gate).is_contiguous());
-  compare(at::randn({2, 16, 32}), at::randn({2, 16, 32}), at::randn({32}));  // other shapes: the separate operators
+}
+
+TEST_CASE("other shapes and dtypes are left to the separate operators") {
+  compare(at::randn({2, 16, 32}), at::randn({2, 16, 32}), at::randn({32}));
   compare(at::randn({2, 16, 32}).to(at::kHalf), at::randn({2, 1, 32}).to(at::kHalf),
           at::randn({2, 1, 32}).to(at::kHalf));
-  return 0;
 }

@@ -1,7 +1,6 @@
 // A model waits for its device nowhere. It is run on libtorch's meta device, whose tensors have shapes and no values:
 // whatever asks for a number, or mixes devices where CUDA would not allow it, fails there.
-//   test_placement                                          the embedded model, and a trace that computes with sizes
-//   test_placement FILE float:2,16,8,8 long:2 ...           another one, with inputs of these dtypes and shapes
+// Another model: DETAIL_GUIDANCE_PLACEMENT="FILE float:2,16,8,8 long:2 ..." with inputs of these dtypes and shapes.
 #include <ATen/Functions.h>
 #include <torch/csrc/jit/ir/irparser.h>
 #include <torch/library.h>
@@ -15,9 +14,8 @@
 #include "native/core/graph/flatten.h"
 #include "native/core/graph/precision.h"
 #include "native/core/graph/program.h"
-#include "native/core/hooks/tap.h"
 #include "native/core/model/weights.h"
-#include "test/native/check.h"
+#include "test/native/testing.h"
 #include "test/native/toy_model.h"
 
 using namespace dg;
@@ -62,16 +60,13 @@ at::Tensor convolution(const at::Tensor& x, const at::Tensor& weight, const std:
 
 void runs(const torch::jit::Module& module, const std::vector<std::string>& inputs, at::ScalarType dtype) {
   moveWeights(module, at::kMeta, dtype);
-  auto flat = flattenPlain(module, at::kMeta, false);
+  // The audit knows no meta tensors; the file has been audited when it was opened.
+  auto flat = flattenPlain(module, at::kMeta, /*allowAllOperators=*/true);
   if (dtype != at::kFloat) matchPrecision(flat.graph);
-  flat.fusions = Fusions::forDevice(at::Device("cuda:0"));
+  const auto fusions = Fusions::forDevice(at::Device("cuda:0"));
   Values given;
   for (const auto& input : inputs) given.push_back(inputOf(input, dtype));
-  try {
-    Program(selectTaps(flat, {})).run(given, nullptr);
-  } catch (const Error& error) {
-    test::fail(__FILE__, __LINE__, error.what());
-  }
+  REQUIRE_NOTHROW(Program(selectTaps(flat, {}, fusions)).run(given));
 }
 
 void runs(const std::string& file, const std::vector<std::string>& inputs) {
@@ -108,30 +103,48 @@ torch::jit::Module tracedArithmetic() {
   return module;
 }
 
+// What the meta device lacks, for the length of a test case.
+struct Meta {
+  Meta() {
+    // While a graph is prepared, equal constants become one.
+    library.impl("equal", [](const at::Tensor& a, const at::Tensor& b) { return a.is_same(b); });
+    library.impl("convolution_overrideable", convolution);
+    for (const char* name : {"index_select", "native_batch_norm", "scaled_dot_product_attention", "where.self"}) {
+      library.impl(name, torch::CppFunction::makeFromBoxedFunction<&askCpu>());
+    }
+  }
+
+  torch::Library library{torch::Library::IMPL, "aten", c10::DispatchKey::Meta, __FILE__, __LINE__};
+};
+
 }  // namespace
 
-int main(int count, char** arguments) {
-  registerOperators();
-  const at::NoGradGuard noGrad;
-  // While a graph is prepared, equal constants become one.
-  torch::Library meta(torch::Library::IMPL, "aten", c10::DispatchKey::Meta, __FILE__, __LINE__);
-  meta.impl("equal", [](const at::Tensor& a, const at::Tensor& b) { return a.is_same(b); });
-  meta.impl("convolution_overrideable", convolution);
-  for (const char* name : {"index_select", "native_batch_norm", "scaled_dot_product_attention", "where.self"}) {
-    meta.impl(name, torch::CppFunction::makeFromBoxedFunction<&askCpu>());
-  }
-  if (count > 1) {
-    runs(arguments[1], {arguments + 2, arguments + count});
-    return 0;
-  }
+TEST_CASE("the embedded model waits for nothing") {
+  const Meta meta;
   runs("models/embedded/transformer.pt", {"float:2,1,28,28", "float32:2", "long:2"});
-  runs(tracedArithmetic(), {"float:4,6"}, at::kFloat);
+}
 
-  // The meta device does refuse: a number out of a tensor is what it is there to find.
+TEST_CASE("a trace that computes with sizes") {
+  const Meta meta;
+  runs(tracedArithmetic(), {"float:4,6"}, at::kFloat);
+}
+
+TEST_CASE("a model of the caller's") {
+  const char* given = std::getenv("DETAIL_GUIDANCE_PLACEMENT");
+  if (given == nullptr) return;
+  const Meta meta;
+  std::istringstream words(given);
+  std::vector<std::string> inputs(std::istream_iterator<std::string>(words), {});
+  const auto file = inputs.front();
+  inputs.erase(inputs.begin());
+  runs(file, inputs);
+}
+
+TEST_CASE("the meta device refuses to give a number") {
+  const Meta meta;
   torch::jit::Module asks("__torch__.Asks");
   asks.define("def forward(self, x: Tensor) -> Tensor:\n    return x * int(x.sum())\n");
   moveWeights(asks, at::kMeta, at::kFloat);
-  const auto flat = flattenPlain(asks, at::kMeta, false);
-  REQUIRE_THROWS("MODEL_FAILED", Program(selectTaps(flat, {})).run({inputOf("float:2", at::kFloat)}, nullptr));
-  return 0;
+  const auto flat = flattenPlain(asks, at::kMeta, /*allowAllOperators=*/true);
+  REQUIRE_CODE("MODEL_FAILED", Program(selectTaps(flat, {}, {})).run({inputOf("float:2", at::kFloat)}));
 }

@@ -5,12 +5,17 @@
 
 #include <thread>
 
-#include "test/native/check.h"
+#include "test/native/testing.h"
 
 using namespace dg;
 
-int main() {
-  constexpr int64_t count = 1 << 16;  // floats: 256 KiB
+namespace {
+
+constexpr int64_t count = 1 << 16;  // floats: 256 KiB
+
+}  // namespace
+
+TEST_CASE("memory of a size is used again within a scope") {
   at::Tensor survivor;
   {
     const RecyclingScope scope;
@@ -42,16 +47,20 @@ int main() {
   }
   REQUIRE(survivor.eq(5).all().item<bool>());
   survivor.reset();
+}
+
+TEST_CASE("so much is kept at most, and scopes nest") {
+  const RecyclingScope scope(/*limit=*/count * sizeof(float));
   {
-    const RecyclingScope scope(/*limit=*/count * sizeof(float));
-    {
-      const auto a = at::empty({count}), b = at::empty({count});
-    }
-    REQUIRE(scope.idleBytes() == count * sizeof(float));
-    const RecyclingScope inner;
-    at::empty({count});
-    REQUIRE(inner.idleBytes() == count * sizeof(float));
+    const auto a = at::empty({count}), b = at::empty({count});
   }
+  REQUIRE(scope.idleBytes() == count * sizeof(float));
+  const RecyclingScope inner;
+  at::empty({count});
+  REQUIRE(inner.idleBytes() == count * sizeof(float));
+}
+
+TEST_CASE("memory that oneDNN takes as bare pointers") {
   const auto picture = at::randn({1, 3, 64, 64}), kernel = at::randn({64, 3, 2, 2});
   const auto expected = at::conv2d(picture, kernel, {}, 2);  // oneDNN: takes memory as bare pointers
   {
@@ -60,5 +69,4 @@ int main() {
     REQUIRE(at::conv2d(picture, kernel, {}, 2).equal(expected));
   }
   REQUIRE(at::conv2d(picture, kernel, {}, 2).equal(expected));  // outside a scope: libtorch's own
-  return 0;
 }

@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "native/core/sampling/sampler.h"
-#include "test/native/check.h"
+#include "test/native/testing.h"
 #include "test/native/toy_model.h"
 
 using namespace dg;
@@ -44,98 +44,132 @@ at::Tensor run(Model& model, const Plan& plan, PartialForward* sharing = nullptr
   return result.latents;
 }
 
+// The toy, a guided plan, and the latents it arrives at.
+struct Toy {
+  ~Toy() { std::filesystem::remove(file); }
+
+  std::string file = test::temporaryFile("sampling.pt");
+  std::unique_ptr<Model> model = test::loadToy(file);
+  Plan plan = guidedPlan();
+  at::Tensor latents = run(*model, plan);
+
+  // The plan's second image alone.
+  Plan second() const {
+    auto alone = plan;
+    alone.latents = plan.latents.narrow(0, 1, 1);
+    alone.conditionings[0][0] = plan.conditionings[0][0].narrow(0, 1, 1);
+    return alone;
+  }
+};
+
+int64_t evaluations(Model& model, const Plan& plan) {
+  const std::atomic<bool> cancelled{false};
+  return sample(model, plan, nullptr, cancelled).evaluations;
+}
+
 }  // namespace
 
-int main() {
-  const auto file = test::temporaryFile("sampling.pt");
-  const auto model = test::loadToy(file);
-  auto plan = guidedPlan();
-
-  PartialForward sharing;
-  const auto shared = run(*model, plan, &sharing);
-  REQUIRE(sharing.shared && sharing.reason.empty());
-  REQUIRE(sharing.cuts == (std::vector<std::string>{"blocks.second", "blocks.third"}));
+TEST_CASE("sharing what comes before the first edit changes nothing") {
+  const Toy toy;
+  PartialForward report;
+  REQUIRE(run(*toy.model, toy.plan, &report).equal(toy.latents));
+  REQUIRE(report.shared);
+  REQUIRE(report.reason.empty());
+  REQUIRE(report.cuts == (std::vector<std::string>{"blocks.second", "blocks.third"}));
+  auto plan = toy.plan;
   plan.partialForward = false;
-  const auto whole = run(*model, plan, &sharing);
-  REQUIRE(!sharing.shared);
-  REQUIRE(at::allclose(shared, whole, 1e-5, 1e-6));
-  REQUIRE(run(*model, plan).equal(whole));
+  const auto whole = run(*toy.model, plan, &report);
+  REQUIRE(!report.shared);
+  REQUIRE(at::allclose(toy.latents, whole, 1e-5, 1e-6));
+  REQUIRE(run(*toy.model, plan).equal(whole));
+}
 
-  // Each image on its own: the same bytes whatever else is in the call.
-  plan.partialForward = true;
-  auto second = plan;
-  second.latents = plan.latents.narrow(0, 1, 1);
-  second.conditionings[0][0] = plan.conditionings[0][0].narrow(0, 1, 1);
-  REQUIRE(run(*model, second)[0].equal(shared[1]));
+TEST_CASE("an image does not depend on the others of a call") {
+  const Toy toy;
+  REQUIRE(run(*toy.model, toy.second())[0].equal(toy.latents[1]));
+  auto plan = toy.plan;
   plan.batchSize = 2;
-  REQUIRE(at::allclose(run(*model, plan), shared, 1e-5, 1e-6));
-  plan.batchSize = 1;
+  REQUIRE(at::allclose(run(*toy.model, plan), toy.latents, 1e-5, 1e-6));
+}
 
-  // A branch reused in every step but the first and last.
-  auto reused = plan;
-  for (auto& branch : reused.branches) branch.reference = &branch == &reused.branches[2] ? 0 : -1;
-  for (size_t i = 1; i + 1 < reused.steps.size(); ++i) reused.steps[i].reuse = {0, 0, 1, 0, 0};
-  std::atomic<bool> cancelled{false};
-  REQUIRE(sample(*model, reused, nullptr, cancelled).evaluations <
-          sample(*model, plan, nullptr, cancelled).evaluations);
+TEST_CASE("a branch that is reused is not evaluated") {
+  const Toy toy;
+  auto plan = toy.plan;
+  plan.branches[2].reference = 0;
+  for (size_t i = 1; i + 1 < plan.steps.size(); ++i) plan.steps[i].reuse = {0, 0, 1, 0, 0};
+  REQUIRE(evaluations(*toy.model, plan) < evaluations(*toy.model, toy.plan));
+}
 
-  // The same decided while sampling: a threshold that nothing reaches reuses what may be reused, 0 reuses nothing.
-  auto adaptive = plan;
-  for (auto& branch : adaptive.branches) branch.reference = &branch == &adaptive.branches[4] ? 1 : -1;
-  adaptive.adaptiveReuse = {{4, "blocks.first", 1e9}};
-  const auto all = sample(*model, plan, nullptr, cancelled).evaluations;
-  REQUIRE(sample(*model, adaptive, nullptr, cancelled).evaluations ==
-          all - 2);  // the first two steps measure, the last is kept
-  adaptive.adaptiveReuse[0].threshold = 0;
-  REQUIRE(sample(*model, adaptive, nullptr, cancelled).evaluations == all);
+TEST_CASE("adaptive reuse") {
+  const Toy toy;
+  auto plan = toy.plan;
+  plan.branches[4].reference = 1;
+  const auto all = evaluations(*toy.model, toy.plan);
+  plan.adaptiveReuse = {{4, "blocks.first", 1e9}};    // a threshold that nothing reaches
+  REQUIRE(evaluations(*toy.model, plan) == all - 2);  // the first two steps measure, the last is kept
+  plan.adaptiveReuse[0].threshold = 0;
+  REQUIRE(evaluations(*toy.model, plan) == all);
+}
 
-  int64_t steps = 0;
+TEST_CASE("every step of every group is reported, with its preview") {
+  const Toy toy;
+  auto plan = toy.plan;
   plan.preview = true;
-  sample(
-      *model, plan,
-      [&](const Progress& progress) {
-        ++steps;
-        REQUIRE(progress.preview.defined() && progress.preview.size(0) == 1);
-        REQUIRE(progress.steps == 4);
-      },
-      cancelled);
+  int64_t steps = 0;
+  const std::atomic<bool> cancelled{false};
+  const auto onStep = [&](const Progress& progress) {
+    ++steps;
+    REQUIRE(progress.preview.defined());
+    REQUIRE(progress.preview.size(0) == 1);
+    REQUIRE(progress.steps == 4);
+  };
+  sample(*toy.model, plan, onStep, cancelled);
   REQUIRE(steps == 8);
+}
 
-  // Abort in the middle, then run again: nothing is left behind.
-  REQUIRE_THROWS("ABORT_ERR", sample(*model, plan, [&](const Progress&) { cancelled = true; }, cancelled));
-  REQUIRE(run(*model, plan).equal(shared));
+TEST_CASE("an abort leaves nothing behind") {
+  const Toy toy;
+  std::atomic<bool> cancelled{false};
+  REQUIRE_CODE("ABORT_ERR", sample(*toy.model, toy.plan, [&](const Progress&) { cancelled = true; }, cancelled));
+  REQUIRE(run(*toy.model, toy.plan).equal(toy.latents));
+}
 
-  // An edit that fails inside the model leaves no hook behind either.
-  auto bad = plan;
+TEST_CASE("an edit that fails inside the model leaves no hook behind") {
+  const Toy toy;
+  auto bad = toy.plan;
   bad.edits[0].channels = std::vector<int64_t>{8};
-  REQUIRE_THROWS("CHANNEL_OUT_OF_RANGE", run(*model, bad));
-  REQUIRE(run(*model, plan).equal(shared));
+  REQUIRE_CODE("CHANNEL_OUT_OF_RANGE", run(*toy.model, bad));
+  REQUIRE(run(*toy.model, toy.plan).equal(toy.latents));
+}
 
-  auto blown = plan;
-  for (auto& step : blown.steps) step.sample = std::numeric_limits<double>::infinity();
-  REQUIRE_THROWS("MODEL_FAILED", run(*model, blown));
+TEST_CASE("latents that are no longer finite") {
+  const Toy toy;
+  auto plan = toy.plan;
+  for (auto& step : plan.steps) step.sample = std::numeric_limits<double>::infinity();
+  REQUIRE_CODE("MODEL_FAILED", run(*toy.model, plan));
+}
 
-  // Fresh noise: the draws of an image's own generator after its initial noise, whatever else is in the call.
-  auto noisy = plan;
+TEST_CASE("fresh noise is drawn from the image's own generator, after its initial noise") {
+  const Toy toy;
+  auto noisy = toy.plan;
   noisy.seeds = {11, 12};
   for (auto& step : noisy.steps) step.noise = 0.5;
-  const auto both = run(*model, noisy);
-  REQUIRE(!both.equal(shared));
-  auto alone = second;
+  const auto both = run(*toy.model, noisy);
+  REQUIRE(!both.equal(toy.latents));
+  auto alone = toy.second();
   alone.seeds = {12};
   for (auto& step : alone.steps) step.noise = 0.5;
-  REQUIRE(run(*model, alone)[0].equal(both[1]));
-  auto last = alone;
-  for (size_t i = 0; i + 1 < last.steps.size(); ++i) last.steps[i].noise = 0;
+  REQUIRE(run(*toy.model, alone)[0].equal(both[1]));
+  for (size_t i = 0; i + 1 < alone.steps.size(); ++i) alone.steps[i].noise = 0;
   auto generator = at::detail::createCPUGenerator(12);
   const auto sizes = alone.latents.sizes();
   at::randn(sizes, generator, at::TensorOptions(at::kFloat));
   const auto epsilon = at::randn(sizes, generator, at::TensorOptions(at::kFloat));
-  REQUIRE(at::allclose(run(*model, last), run(*model, second) + 0.5 * epsilon, 1e-5, 1e-6));
+  REQUIRE(at::allclose(run(*toy.model, alone), run(*toy.model, toy.second()) + 0.5 * epsilon, 1e-5, 1e-6));
+}
 
-  // bfloat16 stays near float32, though the weights alone are converted.
-  const auto half = test::loadToy(file, at::kBFloat16);
-  REQUIRE((run(*half, plan) - shared).abs().max().item<double>() < 0.3);
-  std::filesystem::remove(file);
-  return 0;
+TEST_CASE("bfloat16 stays near float32, though the weights alone are converted") {
+  const Toy toy;
+  const auto narrow = test::loadToy(toy.file, at::kBFloat16);
+  REQUIRE((run(*narrow, toy.plan) - toy.latents).abs().max().item<double>() < 0.3);
 }

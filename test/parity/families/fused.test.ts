@@ -12,7 +12,7 @@ import { buildFolder } from '../../../setup/cache.cjs';
 import { Oracle, python } from '../oracle';
 
 const suite = python.path ? describe : describe.skip;
-const program = join(buildFolder(), 'cmake', 'test_placement_test');
+const program = join(buildFolder(), 'cmake', 'native_tests');
 const placementTest = existsSync(program) ? test : test.skip;
 
 /**
@@ -54,8 +54,12 @@ suite.each(Object.entries(found))('%s', (name, counts) => {
         const axes = shape.map((axis) => (typeof axis === 'number' ? axis : sizes[axis]));
         return `${dtype === 'int64' ? 'long' : dtype}:${axes.join(',')}`;
       });
-      const { status, stderr } = spawnSync(program, [bundle.path(file), ...specs], { encoding: 'utf8' });
-      expect(`${status} ${stderr}`).toBe('0 ');
+      const { status, stdout } = spawnSync(program, ["--test-case=a model of the caller's", '--no-skipped-summary'], {
+        encoding: 'utf8',
+        env: { ...process.env, DETAIL_GUIDANCE_PLACEMENT: [bundle.path(file), ...specs].join(' ') },
+      });
+      expect(`${status} ${status === 0 ? '' : stdout}`).toBe('0 ');
+      expect(stdout).toMatch(/test cases: +1 \| +1 passed/);
     },
   );
 });
