@@ -1,40 +1,28 @@
 // Loads libtorch's libraries by path before the addon that needs them, so that the addon carries no path of the machine
 // it was built on: the dynamic linker finds a library that is loaded already by its name. Knows nothing of libtorch.
 
+#include <dlfcn.h>
 #include <napi.h>
 
 #include <cstdlib>
 #include <string>
 
-#ifdef _WIN32
-#include <windows.h>
-#else
-#include <dlfcn.h>
-#endif
-
 namespace {
 
 // Empty when the library was loaded, else the reason.
 std::string open(const std::string& path) {
-#ifdef _WIN32
-  if (LoadLibraryExA(path.c_str(), nullptr, LOAD_WITH_ALTERED_SEARCH_PATH) != nullptr) return "";
-  return "error " + std::to_string(GetLastError());
-#else
   if (dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL) != nullptr) return "";
   const char* reason = dlerror();
   return reason != nullptr ? reason : "unknown error";
-#endif
 }
 
 // [sync] preload(paths: string[]): null, or the first failure as a sentence. Throws TypeError.
 Napi::Value preload(const Napi::CallbackInfo& info) {
   const auto env = info.Env();
   if (!info[0].IsArray()) throw Napi::TypeError::New(env, "preload takes an array of paths.");
-#ifndef _WIN32
   // Read once by the OpenMP runtime, when it is loaded. By default its threads spin while they wait for each other,
   // which takes a core from the application and stalls both when other processes want the same cores.
   setenv("OMP_WAIT_POLICY", "PASSIVE", /*overwrite=*/0);
-#endif
   const auto paths = info[0].As<Napi::Array>();
   for (uint32_t i = 0; i < paths.Length(); ++i) {
     const auto path = paths.Get(i);
