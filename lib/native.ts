@@ -45,12 +45,14 @@ export interface NativeLoadOptions {
   /** The first channels of the model's output are the prediction; 0: all. */
   outputChannels: number;
   allowAllOperators: boolean;
+  /** Seconds after which a loop in the model ends the first evaluation; by then it is taken for endless. Default 600. */
+  firstEvaluationLimit?: number;
   /** Chains of operators that become one; absent: those that gain something on the device. */
   fuse?: FusionKind[];
 }
 
 /** A kind of chain of operators that can run as one; docs/performance.md says what each is. */
-export type FusionKind = 'modulation' | 'residual' | 'rotary' | 'gelu' | 'swiglu' | 'update';
+export type FusionKind = 'modulation' | 'residual' | 'rotary' | 'gelu' | 'swiglu' | 'pack' | 'update';
 
 /** See native/core/graph/fusion.h. */
 export const fusionKinds = [
@@ -59,6 +61,7 @@ export const fusionKinds = [
   'rotary',
   'gelu',
   'swiglu',
+  'pack',
   'update',
 ] as const satisfies readonly FusionKind[];
 
@@ -241,6 +244,8 @@ export interface NativeStep {
 }
 
 export interface NativeBranch {
+  /** For people, in errors. */
+  name?: string;
   conditioning: number;
   edits: number[];
   /** The branch whose movement stands in for this one's in steps that reuse it. */
@@ -398,6 +403,7 @@ export interface NativeAddon {
     device: string;
     dtype: NativeLoadOptions['dtype'];
     allowAllOperators: boolean;
+    firstEvaluationLimit?: number;
   }): NativeRun<NativeComponent>;
 }
 

@@ -47,7 +47,8 @@ export function nativePlan(
       conditioningTensors(which, request, plan.images, plan.classes, bundle, context),
     ),
     edits: plan.edits,
-    branches: plan.branches.map(({ conditioning, edits, reference }) => ({
+    branches: plan.branches.map(({ name, conditioning, edits, reference }) => ({
+      name,
       conditioning: names.indexOf(conditioning),
       edits,
       ...(reference === null ? {} : { reference }),

@@ -5,11 +5,11 @@ namespace dg::binding {
 Edit edit(const Napi::Object& from) {
   Edit result;
   result.path = text(from, "path");
-  result.tap = tapNamed(optionalText(from, "tap").value_or("output"));
+  result.tap = tapSideNamed(optionalText(from, "tap").value_or("output"));
   result.stream = optionalText(from, "stream");
   result.operation = operationNamed(text(from, "operation"));
   // The queries are what a blur of the attention acts on.
-  if (result.operation == Operation::blur && result.tap == Tap::attention) result.tap = Tap::query;
+  if (result.operation == Operation::blur && result.tap == TapSide::attention) result.tap = TapSide::query;
   result.channels = optionalIntegers(from, "channels");
   result.tokens = optionalIntegers(from, "tokens");
   result.lastTokens = whole(from, "lastTokens", 0);

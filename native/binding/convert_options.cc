@@ -25,6 +25,7 @@ LoadOptions loadOptions(const Napi::Value& value) {
   });
   result.outputChannels = whole(options, "outputChannels", 0);
   result.allowAllOperators = flag(options, "allowAllOperators", false);
+  result.firstEvaluationLimit = number(options, "firstEvaluationLimit", result.firstEvaluationLimit);
   result.identity = optionalText(options, "identity").value_or("");
   if (!isAbsent(options.Get("fuse"))) result.fuse = texts(options, "fuse");
   return result;
@@ -37,6 +38,7 @@ Component::Options componentOptions(const Napi::Value& value) {
   result.device = device(options.Get("device"));
   result.dtype = dtypeNamed(options.Env(), text(options, "dtype"));
   result.allowAllOperators = flag(options, "allowAllOperators", false);
+  result.firstEvaluationLimit = number(options, "firstEvaluationLimit", result.firstEvaluationLimit);
   result.identity = optionalText(options, "identity").value_or("");
   return result;
 }

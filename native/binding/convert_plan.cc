@@ -59,6 +59,7 @@ Branch branch(const Napi::Object& from) {
   result.conditioning = whole(from, "conditioning", 0);
   result.edits = integers(from.Get("edits"));
   result.reference = whole(from, "reference", -1);
+  result.name = optionalText(from, "name").value_or("");
   return result;
 }
 

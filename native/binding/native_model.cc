@@ -11,7 +11,7 @@ namespace dg::binding {
 namespace {
 
 std::vector<int64_t> sitesNamed(const std::vector<Site>& sites, const Napi::Object& place) {
-  return findSites(sites, text(place, "path"), tapNamed(optionalText(place, "tap").value_or("output")),
+  return findSites(sites, text(place, "path"), tapSideNamed(optionalText(place, "tap").value_or("output")),
                    optionalText(place, "stream"));
 }
 

@@ -33,7 +33,11 @@ suite(`scripted modules equal Python${python.path ? '' : ` (skipped: ${python.re
   });
   afterAll(() => oracle?.close());
 
-  async function load(name: string, blocks = [{ path: 'blocks.*', streams: ['image'] }]): Promise<NativeModel> {
+  async function load(
+    name: string,
+    blocks = [{ path: 'blocks.*', streams: ['image'] }],
+    firstEvaluationLimit = 600,
+  ): Promise<NativeModel> {
     const out = join(oracle.folder, `${name}.pt`);
     await oracle.ask({ op: 'script', name, out });
     return native().load({
@@ -48,6 +52,7 @@ suite(`scripted modules equal Python${python.path ? '' : ` (skipped: ${python.re
       blocks,
       outputChannels: 0,
       allowAllOperators: false,
+      firstEvaluationLimit,
     }).promise;
   }
 
@@ -138,6 +143,28 @@ suite(`scripted modules equal Python${python.path ? '' : ` (skipped: ${python.re
     expect(found.execution.partialForward.shared).toBe(false);
     expect(found.execution.partialForward.reason).toMatch(/branch or loop/);
     await model.dispose();
+  });
+
+  test('a loop without an end is left by cancel(), by dispose(), and at its limit', async () => {
+    const endless = [tensors.sample, tensors.timestep, integers([4, 4])];
+    const model = await load('endless');
+    const hanging = model.forward(endless, []);
+    setTimeout(() => hanging.cancel(), 50);
+    await expect(hanging.promise).rejects.toMatchObject({ code: 'ABORT_ERR' });
+    const wanted = await oracle.ask({ op: 'run', name: 'endless', options: {} }, tensors);
+    expectEqual('endless: after the abort', (await model.forward(inputs, []).promise).output, wanted['output']!);
+
+    const again = model.forward(endless, []);
+    const disposed = new Promise((resolve) => setTimeout(() => resolve(model.dispose()), 50));
+    await expect(again.promise).rejects.toMatchObject({ code: 'ABORT_ERR' });
+    await disposed;
+
+    const limited = await load('endless', undefined, 0.05);
+    await expect(limited.forward(endless, []).promise).rejects.toMatchObject({
+      code: 'MODEL_FAILED',
+      message: expect.stringContaining('did not end in its first evaluation'),
+    });
+    await limited.dispose();
   });
 
   test('a convolutional network is no transformer', async () => {

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+
+#include "native/core/graph/program.h"
+
+namespace dg {
+
+// Which rewritings of a model's graph are used, after a comparison with the graph as it is.
+struct FusionChoice {
+  Fusions fusions;
+  std::string finding;  // which kinds are not used, and why; empty: all are
+};
+
+// Runs the model on `example` as it is and rewritten; kinds that leave the plain result beyond fusionTolerance are
+// dropped. `dtype`: the model's. Where weights are packed, the model's graph is changed, weight by weight, and the
+// plain ones are gone. A run that is aborted in here may leave some packed; the next call puts them back first.
+FusionChoice chooseFusions(FlatModel& model, const Fusions& wanted, const Values& example, at::ScalarType dtype);
+
+}  // namespace dg
