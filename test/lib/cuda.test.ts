@@ -87,6 +87,7 @@ describe('a pipeline', () => {
   test('says what is fused and how it ran', async () => {
     expect(pipeline.fused).toEqual([
       { kind: 'modulation', count: 17 },
+      { kind: 'pack', count: 44 },
       { kind: 'residual', count: 16 },
     ]);
     expect(await pipeline.memory()).toBeNull();
