@@ -25,12 +25,12 @@ namespace {
 using PoolName = decltype(at::cuda::graph_pool_handle());
 using Pool = std::shared_ptr<const PoolName>;
 
-class Graph : public RecordedWork {
+class CudaGraph : public DeviceGraph {
  public:
-  explicit Graph(Pool pool) : graph(std::in_place), pool_(std::move(pool)) {}
-  ~Graph() override {
+  explicit CudaGraph(Pool pool) : graph(std::in_place), pool_(std::move(pool)) {}
+  ~CudaGraph() override {
     // The device's generator keeps a list of graphs without a lock.
-    const std::lock_guard lock(recordingMutex());
+    const std::lock_guard lock(captureMutex());
     graph.reset();
   }
 
@@ -42,35 +42,35 @@ class Graph : public RecordedWork {
   Pool pool_;
 };
 
-class GraphRecorder : public WorkRecorder {
+class CudaGraphCapturer : public GraphCapturer {
  public:
-  explicit GraphRecorder(at::Device device) : device_(device) {}
+  explicit CudaGraphCapturer(at::Device device) : device_(device) {}
 
-  std::unique_ptr<RecordedWork> record(const std::function<void()>& work) override {
+  std::unique_ptr<DeviceGraph> capture(const std::function<void()>& work) override {
     const auto stream = c10::cuda::getCurrentCUDAStream(device_.index());
     if (stream == c10::cuda::getDefaultCUDAStream(device_.index())) {
-      throw std::runtime_error("the default stream of CUDA can not be recorded");
+      throw std::runtime_error("the default stream of CUDA can not be captured");
     }
     auto pool = pool_.lock();
     if (!pool) pool_ = pool = std::make_shared<const PoolName>(at::cuda::graph_pool_handle());
-    auto recording = std::make_unique<Graph>(pool);
+    auto captured = std::make_unique<CudaGraph>(pool);
     stream.synchronize();
-    // While it records, libtorch gives nothing back that it keeps for ordinary tensors, however short memory is.
+    // While it captures, libtorch gives nothing back that it keeps for ordinary tensors, however short memory is.
     c10::cuda::CUDACachingAllocator::emptyCache();
     try {
       // Thread-local: another pipeline's thread may go on allocating memory meanwhile.
-      recording->graph->capture_begin(*pool, cudaStreamCaptureModeThreadLocal);
+      captured->graph->capture_begin(*pool, cudaStreamCaptureModeThreadLocal);
       work();
-      recording->graph->capture_end();
+      captured->graph->capture_end();
     } catch (...) {
-      abandon(*recording->graph, *pool);
+      abandon(*captured->graph, *pool);
       throw;
     }
-    return recording;
+    return captured;
   }
 
  private:
-  // Leaves stream, allocators and the thread's error state as they were before a recording that failed. A capture that
+  // Leaves stream, allocators and the thread's error state as they were before a capture that failed. A capture that
   // ends well after all is given back by the graph's destructor; of any other libtorch keeps the pool for itself.
   void abandon(at::cuda::CUDAGraph& graph, const PoolName& pool) {
     const bool ended = succeeds([&] { graph.capture_end(); });
@@ -101,15 +101,15 @@ class GraphRecorder : public WorkRecorder {
 
 }  // namespace
 
-std::unique_ptr<WorkRecorder> makeGraphRecorder(at::Device device) {
+std::unique_ptr<GraphCapturer> makeCudaGraphCapturer(at::Device device) {
   const char* wanted = std::getenv("DETAIL_GUIDANCE_CUDA_GRAPHS");
   if (!device.is_cuda() || (wanted != nullptr && std::string(wanted) == "0")) return nullptr;
-  return std::make_unique<GraphRecorder>(device);
+  return std::make_unique<CudaGraphCapturer>(device);
 }
 
 #else
 
-std::unique_ptr<WorkRecorder> makeGraphRecorder(at::Device) { return nullptr; }
+std::unique_ptr<GraphCapturer> makeCudaGraphCapturer(at::Device) { return nullptr; }
 
 #endif
 

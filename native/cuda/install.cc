@@ -8,7 +8,7 @@ namespace dg::cuda {
 
 void install() {
   registerKernels();
-  setWorkRecorderFactory(makeGraphRecorder);
+  setGraphCapturerFactory(makeCudaGraphCapturer);
 }
 
 }  // namespace dg::cuda

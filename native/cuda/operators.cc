@@ -12,12 +12,12 @@
 #include <optional>
 #include <tuple>
 
-#include "native/core/graph/fuse_modulation.h"
-#include "native/core/graph/fuse_activation.h"
-#include "native/core/graph/fuse_norm_rotary.h"
-#include "native/core/recording/statistics.h"
-#include "native/core/hooks/tap.h"
-#include "native/core/sampling/update.h"
+#include "native/core/operators/activation.h"
+#include "native/core/operators/channel_statistics.h"
+#include "native/core/operators/guided_update.h"
+#include "native/core/operators/modulation.h"
+#include "native/core/operators/names.h"
+#include "native/core/operators/norm_rotary.h"
 #include "native/cuda/channel_statistics.h"
 #include "native/cuda/kernels.h"
 #endif

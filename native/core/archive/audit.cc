@@ -12,7 +12,7 @@
 
 #include "native/core/archive/operators.h"
 #include "native/core/error.h"
-#include "native/core/hooks/tap.h"
+#include "native/core/operators/names.h"
 
 namespace dg {
 namespace {

@@ -5,18 +5,18 @@
 namespace dg {
 namespace {
 
-std::atomic<WorkRecorderFactory> current = nullptr;
+std::atomic<GraphCapturerFactory> current = nullptr;
 
 }  // namespace
 
-std::recursive_mutex& recordingMutex() {
-  static auto* mutex = new std::recursive_mutex;  // recordings may end after static objects have
+std::recursive_mutex& captureMutex() {
+  static auto* mutex = new std::recursive_mutex;  // captures may end after static objects have
   return *mutex;
 }
 
-void setWorkRecorderFactory(WorkRecorderFactory factory) { current = factory; }
+void setGraphCapturerFactory(GraphCapturerFactory factory) { current = factory; }
 
-std::unique_ptr<WorkRecorder> makeWorkRecorder(at::Device device) {
+std::unique_ptr<GraphCapturer> makeGraphCapturer(at::Device device) {
   const auto factory = current.load();
   return factory == nullptr ? nullptr : factory(device);
 }

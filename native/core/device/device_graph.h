@@ -8,33 +8,33 @@
 
 namespace dg {
 
-// Work that a device was asked for once and can be asked for again at the price of a single call. It reads and writes
-// the memory it did when it was recorded: what is to change between replays lies in tensors.
-class RecordedWork {
+// Work that a device was asked for once and can be asked for again at the price of a single call: a CUDA graph. It
+// reads and writes the memory it did when it was captured: what is to change between replays lies in tensors.
+class DeviceGraph {
  public:
-  virtual ~RecordedWork() = default;
+  virtual ~DeviceGraph() = default;
   virtual void replay() = 0;
 };
 
-// Makes recordings. The core knows no device: native/cuda brings the one that makes CUDA graphs.
-class WorkRecorder {
+// Captures work as graphs. The core knows no device: native/cuda brings the one for CUDA.
+class GraphCapturer {
  public:
-  virtual ~WorkRecorder() = default;
-  // Records what `work` asks the device to do; it is not done before the first replay. Throws with the reason when
-  // something in it can not be recorded, a wait for the device for instance.
-  virtual std::unique_ptr<RecordedWork> record(const std::function<void()>& work) = 0;
+  virtual ~GraphCapturer() = default;
+  // Captures what `work` asks the device to do; it is not done before the first replay. Throws with the reason when
+  // something in it can not be captured, a wait for the device for instance.
+  virtual std::unique_ptr<DeviceGraph> capture(const std::function<void()>& work) = 0;
 };
 
-// Held while something is recorded, and by what may not happen on any thread meanwhile. One recording at a time in a
-// process: what they share in libtorch is not made for two.
-std::recursive_mutex& recordingMutex();
+// Held during a capture, and by what may not happen on any thread meanwhile. One capture at a time in a process: what
+// they share in libtorch is not made for two.
+std::recursive_mutex& captureMutex();
 
-using WorkRecorderFactory = std::unique_ptr<WorkRecorder> (*)(at::Device);
+using GraphCapturerFactory = std::unique_ptr<GraphCapturer> (*)(at::Device);
 
-// Set once, before a model is loaded; null: nothing is recorded.
-void setWorkRecorderFactory(WorkRecorderFactory factory);
+// Set once, before a model is loaded; null: nothing is captured.
+void setGraphCapturerFactory(GraphCapturerFactory factory);
 
 // Null where the device has none.
-std::unique_ptr<WorkRecorder> makeWorkRecorder(at::Device device);
+std::unique_ptr<GraphCapturer> makeGraphCapturer(at::Device device);
 
 }  // namespace dg

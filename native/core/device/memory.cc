@@ -8,8 +8,8 @@
 #include <new>
 #include <string>
 
-#include "native/core/error.h"
 #include "native/core/device/device_graph.h"
+#include "native/core/error.h"
 
 namespace dg {
 namespace {
@@ -48,7 +48,7 @@ void resetPeakMemory(at::Device device) {
 void emptyCache(at::Device device) {
   auto* allocator = allocatorOf(device);
   if (allocator == nullptr) return;
-  const std::lock_guard lock(recordingMutex());  // libtorch refuses while a graph is being recorded
+  const std::lock_guard lock(captureMutex());  // libtorch refuses while a graph is being captured
   allocator->emptyCache();
 }
 

@@ -27,9 +27,16 @@ void collectUsed(const Node* node, std::set<const Value*>& used) {
 }
 
 bool isWeightBearing(const Node* node) {
-  static const std::set<std::string> kinds{"aten::linear",       "aten::addmm",  "aten::mm",
-                                           "aten::matmul",       "aten::bmm",    "aten::conv2d",
-                                           "aten::_convolution", "aten::conv3d", "detail_guidance::linear_gelu"};
+  static const std::set<std::string> kinds{"aten::linear",
+                                           "aten::addmm",
+                                           "aten::mm",
+                                           "aten::matmul",
+                                           "aten::bmm",
+                                           "aten::conv2d",
+                                           "aten::_convolution",
+                                           "aten::conv3d",
+                                           "detail_guidance::linear_gelu",
+                                           "detail_guidance::packed_linear"};
   return kinds.count(node->kind().toQualString()) > 0;
 }
 
@@ -141,7 +148,7 @@ std::map<int64_t, c10::IValue> crossingValues(const Chain& chain, const Values& 
     const auto& segment = chain.segments[k];
     Values given;
     for (const auto id : segment.inputs) given.push_back(live.at(id));
-    const auto results = segment.program.run(std::move(given), nullptr);
+    const auto results = segment.program.run(std::move(given));
     for (size_t i = 0; i < results.size(); ++i) live[segment.outputs[i]] = results[i];
   }
   return live;

@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "native/core/graph/fusion.h"
 #include "native/core/graph/site.h"
 
 namespace dg {
@@ -20,14 +19,12 @@ struct FlatModel {
   int64_t blocks = 0;
   // Inlined nodes point to the functions they came from, which error reports name: it has to outlive every program.
   std::shared_ptr<torch::jit::CompilationUnit> code;
-  Fusions fusions;  // what the programs made of it fuse
 };
 
-// Blocks of one class share one method graph, so the calls are inlined one by one here, while the path of the
-// submodule is known. Weights are read from `module` as they are (convert them first); constants of the program, and
-// the devices that a trace bakes in, are moved to `device`. Throws NOT_A_TRANSFORMER when no called submodule matches a
-// block pattern, OPERATOR_REFUSED (audit.h), MODEL_UNREADABLE for programs that can not be flattened (state changed at
-// run time).
+// Calls are inlined one by one (inline_calls.h). Weights are read from `module` as they are (convert them first);
+// constants of the program, and the devices that a trace bakes in, are moved to `device`. Throws NOT_A_TRANSFORMER when
+// no called submodule matches a block pattern, OPERATOR_REFUSED (audit.h), MODEL_UNREADABLE for programs that can not
+// be flattened (state changed at run time).
 FlatModel flatten(const torch::jit::Module& module, const std::vector<BlockPattern>& blocks, at::Device device,
                   bool allowAllOperators);
 

@@ -1,10 +1,8 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
 #include <torch/csrc/jit/ir/ir.h>
 
 #include <memory>
-#include <optional>
 
 namespace dg {
 
@@ -13,11 +11,5 @@ namespace dg {
 //   SwiGLU's a · SiLU(b)    (Shazeer, arXiv 2002.05202): one pass
 void fuseLinearGelu(const std::shared_ptr<torch::jit::Graph>& graph);
 void fuseGatedSilu(const std::shared_ptr<torch::jit::Graph>& graph);
-
-// gelu(linear(x, weight, bias), approximate="tanh"); separate operators but on CUDA.
-at::Tensor linearGelu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
-
-// a · silu(b); separate operators but on CUDA.
-at::Tensor gatedSilu(const at::Tensor& a, const at::Tensor& b);
 
 }  // namespace dg

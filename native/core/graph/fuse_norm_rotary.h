@@ -1,10 +1,8 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
 #include <torch/csrc/jit/ir/ir.h>
 
 #include <memory>
-#include <optional>
 
 namespace dg {
 
@@ -14,10 +12,5 @@ namespace dg {
 // and, where the one directly follows the other, both in a single pass. Finds RMSNorm as aten::rms_norm or spelled out
 // (power, mean, rsqrt, two products), the embedding as diffusers spells it out.
 void fuseNormRotary(const std::shared_ptr<torch::jit::Graph>& graph);
-
-// RMSNorm over the last axis, when `eps` is given, then the embedding, when `cosine` and `sine` are: float32,
-// broadcast to x. This function computes with separate operators; a device may have a kernel for it (native/cuda).
-at::Tensor normRotary(const at::Tensor& x, const std::optional<at::Tensor>& weight, std::optional<double> eps,
-                      const std::optional<at::Tensor>& cosine, const std::optional<at::Tensor>& sine);
 
 }  // namespace dg

@@ -4,31 +4,34 @@
 #include <utility>
 
 #include "native/core/error.h"
-#include "native/core/graph/fuse_modulation.h"
 #include "native/core/graph/fuse_activation.h"
+#include "native/core/graph/fuse_modulation.h"
 #include "native/core/graph/fuse_norm_rotary.h"
-#include "native/core/hooks/tap.h"
+#include "native/core/graph/pack.h"
 
 namespace dg {
 namespace {
 
-constexpr std::array<std::pair<const char*, bool Fusions::*>, 6> kKinds{{{"modulation", &Fusions::modulation},
+constexpr std::array<std::pair<const char*, bool Fusions::*>, 7> kKinds{{{"modulation", &Fusions::modulation},
                                                                          {"residual", &Fusions::residual},
                                                                          {"rotary", &Fusions::rotary},
                                                                          {"gelu", &Fusions::gelu},
                                                                          {"swiglu", &Fusions::swiglu},
+                                                                         {"pack", &Fusions::pack},
                                                                          {"update", &Fusions::update}}};
 
-constexpr std::array<std::pair<const char*, const char*>, 5> kOperators{{{"modulated_layer_norm", "modulation"},
-                                                                         {"gated_residual", "residual"},
-                                                                         {"norm_rotary", "rotary"},
-                                                                         {"linear_gelu", "gelu"},
-                                                                         {"gated_silu", "swiglu"}}};
+constexpr std::array<std::pair<const char*, const char*>, 6> kOperators{
+    {{"detail_guidance::modulated_layer_norm", "modulation"},
+     {"detail_guidance::gated_residual", "residual"},
+     {"detail_guidance::norm_rotary", "rotary"},
+     {"detail_guidance::linear_gelu", "gelu"},
+     {"detail_guidance::gated_silu", "swiglu"},
+     {"detail_guidance::packed_linear", "pack"}}};
 
 void count(const torch::jit::Block* block, std::map<std::string, int64_t>& found) {
   for (const auto* node : block->nodes()) {
     for (const auto& [name, kind] : kOperators) {
-      if (node->kind() == c10::Symbol::fromQualString(std::string(kNamespace) + "::" + name)) ++found[kind];
+      if (node->kind() == c10::Symbol::fromQualString(name)) ++found[kind];
     }
     for (const auto* inner : node->blocks()) count(inner, found);
   }
@@ -39,6 +42,7 @@ void count(const torch::jit::Block* block, std::map<std::string, int64_t>& found
 Fusions Fusions::forDevice(at::Device device) {
   Fusions fusions;
   fusions.modulation = fusions.residual = fusions.rotary = true;
+  fusions.pack = device.is_cpu();
   if (device.is_cuda()) fusions.gelu = fusions.swiglu = fusions.update = true;
   return fusions;
 }
@@ -70,9 +74,10 @@ std::vector<std::string> Fusions::names() const {
 void fuse(const std::shared_ptr<torch::jit::Graph>& graph, const Fusions& fusions) {
   // First: half of a rotation looks like a gated residual.
   if (fusions.rotary) fuseNormRotary(graph);
-  if (fusions.modulation || fusions.residual) fuseChains(graph, fusions.modulation, fusions.residual);
+  if (fusions.modulation || fusions.residual) fuseModulation(graph, fusions.modulation, fusions.residual);
   if (fusions.gelu) fuseLinearGelu(graph);
   if (fusions.swiglu) fuseGatedSilu(graph);
+  if (fusions.pack) fusePackedActivations(graph);
 }
 
 std::map<std::string, int64_t> countFusions(const torch::jit::Graph& graph) {

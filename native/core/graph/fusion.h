@@ -12,16 +12,17 @@
 
 namespace dg {
 
-// Which chains of operators become one (fuse.h, fuse_attention.h, fuse_activation.h, update.h).
+// Which chains of operators become one (fuse_modulation.h, fuse_norm_rotary.h, fuse_activation.h, sampling/update.h).
 struct Fusions {
   bool modulation = false;  // LayerNorm and adaLN's scale and shift
   bool residual = false;    // gate times output, added to the hidden state
   bool rotary = false;      // RMSNorm and rotary embedding of queries and keys
   bool gelu = false;        // GELU in the epilogue of the linear layer before it
   bool swiglu = false;      // product with a SiLU
+  bool pack = false;        // weights of linear layers in oneDNN's order, and their activations (pack.h)
   bool update = false;      // the guidance sum and the sampler's update
 
-  // What gains something on the device: on the CPU the first two and the rotation, on CUDA all of them.
+  // What gains something on the device: on the CPU modulation, residual, rotary and pack, on CUDA all but pack.
   static Fusions forDevice(at::Device device);
   // By the names above. Throws BAD_OPTION.
   static Fusions named(const std::vector<std::string>& names);
@@ -30,7 +31,7 @@ struct Fusions {
   bool any() const { return !names().empty(); }
 };
 
-// Rewrites the graph.
+// Rewrites the graph, whose weights are packed already where `pack` says so.
 void fuse(const std::shared_ptr<torch::jit::Graph>& graph, const Fusions& fusions);
 
 // How many chains of each kind were found in a graph that was rewritten; those there are none of are left out.

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "native/core/error.h"
-#include "native/core/hooks/tap.h"
+#include "native/core/operators/names.h"
 
 namespace dg {
 namespace {
@@ -63,7 +63,7 @@ int64_t nameBlocks(std::vector<Site>& sites, const std::vector<std::string>& cal
     if (pattern == patterns.end() || !seen.insert(path).second) continue;
     std::vector<Site*> outputs;
     for (auto& site : sites) {
-      if (site.path == path && site.tap == Tap::output) outputs.push_back(&site);
+      if (site.path == path && site.tap == TapSide::output) outputs.push_back(&site);
     }
     const auto& streams = pattern->streams;
     for (size_t fromEnd = 0; fromEnd < std::min(outputs.size(), streams.size()); ++fromEnd) {
@@ -98,17 +98,17 @@ void findBypasses(const Graph& graph, std::vector<Site>& sites) {
   const auto taps = tapsOf(graph.block());  // by site
   std::map<std::string, std::set<int64_t>> inputs;
   for (size_t index = 0; index < sites.size(); ++index) {
-    if (sites[index].tap == Tap::input) inputs[sites[index].path].insert(static_cast<int64_t>(index));
+    if (sites[index].tap == TapSide::input) inputs[sites[index].path].insert(static_cast<int64_t>(index));
   }
   for (size_t index = 0; index < sites.size(); ++index) {
     auto& site = sites[index];
-    if (site.tap == Tap::attention) {
+    if (site.tap == TapSide::attention) {
       const auto value = std::find_if(sites.begin(), sites.end(), [&](const Site& other) {
-        return other.tap == Tap::value && other.path == site.path && other.element == site.element;
+        return other.tap == TapSide::value && other.path == site.path && other.element == site.element;
       });
       if (value != sites.end()) site.bypass = value - sites.begin();
     }
-    if (site.tap != Tap::output) continue;
+    if (site.tap != TapSide::output) continue;
     const auto& candidates = inputs[site.path];
     if (candidates.empty()) continue;
     site.bypass = residualOf(taps[index]->input(0), candidates);

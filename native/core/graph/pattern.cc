@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "native/core/hooks/tap.h"
+#include "native/core/operators/names.h"
 
 namespace dg {
 
@@ -37,8 +37,13 @@ bool isProductOfTensors(const Node* node) {
          isTensor(node->input(1));
 }
 
+bool isNumberTensor(const Value* value) {
+  const auto constant = torch::jit::toIValue(value);
+  return constant && constant->isTensor() && constant->toTensor().dim() == 0;
+}
+
 Value* throughCasts(Value* value) {
-  static const auto match = c10::Symbol::fromQualString(std::string(kNamespace) + "::match_dtype");
+  static const auto match = c10::Symbol::fromQualString(kMatchDtype);
   for (;;) {
     Node* node = value->node();
     if (node->kind() != c10::aten::to && node->kind() != match) return value;
@@ -54,8 +59,7 @@ std::optional<int64_t> constantInt(const Value* value) {
 
 std::optional<double> constantDouble(const Value* value) {
   const auto constant = torch::jit::toIValue(value);
-  const bool isNumber = constant && constant->isTensor() && constant->toTensor().dim() == 0;
-  if (isNumber && !constant->toTensor().is_meta()) return constant->toTensor().item<double>();
+  if (isNumberTensor(value) && !constant->toTensor().is_meta()) return constant->toTensor().item<double>();
   if (!constant || !constant->isDouble()) return std::nullopt;
   return constant->toDouble();
 }

@@ -22,6 +22,9 @@ bool isAddOfTensors(const torch::jit::Node* node);
 // a · b of two tensors.
 bool isProductOfTensors(const torch::jit::Node* node);
 
+// A tensor of one number that the program holds: what tracing makes of a number.
+bool isNumberTensor(const torch::jit::Value* value);
+
 // The value before casts (aten::to with a dtype, match_dtype).
 torch::jit::Value* throughCasts(torch::jit::Value* value);
 

@@ -6,7 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "native/core/hooks/tap.h"
+#include "native/core/graph/pattern.h"
+#include "native/core/operators/names.h"
 
 namespace dg {
 namespace {
@@ -36,8 +37,6 @@ const std::unordered_map<std::string, std::vector<std::pair<size_t, size_t>>>& s
   return table;
 }
 
-bool isTensor(const Value* value) { return value->type()->isSubtypeOf(*c10::TensorType::get()); }
-
 void matchBlock(Graph& graph, torch::jit::Block* block) {
   for (Node* node : block->nodes()) {
     for (auto* inner : node->blocks()) matchBlock(graph, inner);
@@ -47,8 +46,7 @@ void matchBlock(Graph& graph, torch::jit::Block* block) {
       if (node->inputs().size() <= std::max(argument, like)) continue;
       if (!isTensor(node->input(argument)) || !isTensor(node->input(like))) continue;
       torch::jit::WithInsertPoint guard(node);
-      Node* match = graph.create(c10::Symbol::fromQualString(std::string(kNamespace) + "::match_dtype"),
-                                 {node->input(argument), node->input(like)});
+      Node* match = graph.create(c10::Symbol::fromQualString(kMatchDtype), {node->input(argument), node->input(like)});
       graph.insertNode(match);
       match->output()->setType(c10::TensorType::get());
       node->replaceInput(argument, match->output());
@@ -59,10 +57,5 @@ void matchBlock(Graph& graph, torch::jit::Block* block) {
 }  // namespace
 
 void matchPrecision(const std::shared_ptr<Graph>& graph) { matchBlock(*graph, graph->block()); }
-
-at::Tensor matchDtype(const at::Tensor& x, const at::Tensor& like) {
-  if (x.scalar_type() == like.scalar_type() || !x.is_floating_point() || !like.is_floating_point()) return x;
-  return x.to(like.scalar_type());
-}
 
 }  // namespace dg

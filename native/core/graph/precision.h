@@ -1,6 +1,5 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
 #include <torch/csrc/jit/ir/ir.h>
 
 #include <memory>
@@ -11,8 +10,5 @@ namespace dg {
 // and loaded in bfloat16 would hand float32 activations to bfloat16 weights. As autocast does, the inputs of the
 // operators that insist on one dtype (linear, convolution, matrix products, attention) are matched to their weights.
 void matchPrecision(const std::shared_ptr<torch::jit::Graph>& graph);
-
-// The operator behind it: x in the dtype of `like`; x itself where they agree or x is not floating point.
-at::Tensor matchDtype(const at::Tensor& x, const at::Tensor& like);
 
 }  // namespace dg

@@ -10,7 +10,9 @@
 #include "native/core/cancellation.h"
 #include "native/core/device/memory.h"
 #include "native/core/error.h"
-#include "native/core/graph/fusion.h"
+#include "native/core/graph/failure.h"
+#include "native/core/graph/interruption.h"
+#include "native/core/operators/names.h"
 
 namespace dg {
 namespace {
@@ -59,13 +61,19 @@ std::string reason(const std::exception& error) {
   return text.substr(0, 600);
 }
 
+std::shared_ptr<Graph> interruptible(Graph& graph) {
+  auto copy = graph.copy();
+  insertInterruptionPoints(*copy);
+  return copy;
+}
+
 }  // namespace
 
-Program::Program(const std::shared_ptr<Graph>& graph) : code_(graph, "detail_guidance") {}
+Program::Program(const std::shared_ptr<Graph>& graph) : code_(interruptible(*graph), "detail_guidance") {}
 
-Values Program::run(Values inputs, const HookSet* hooks) const {
+Values Program::run(Values inputs) const {
   requireNotCancelled();
-  const ActiveHooks scope(hooks);
+  takeFailure();  // of a run that somebody else has dealt with
   try {
     torch::jit::InterpreterState(code_).run(inputs);
     return inputs;
@@ -94,7 +102,7 @@ std::vector<int64_t> tapSites(const std::shared_ptr<Graph>& graph) {
   return sites;
 }
 
-std::shared_ptr<Graph> selectTaps(const FlatModel& model, const TapSelection& selection) {
+std::shared_ptr<Graph> selectTaps(const FlatModel& model, const TapSelection& selection, const Fusions& fusions) {
   auto graph = model.graph->copy();
   std::vector<Node*> taps;
   collectTaps(graph->block(), taps);
@@ -115,7 +123,7 @@ std::shared_ptr<Graph> selectTaps(const FlatModel& model, const TapSelection& se
   }
   torch::jit::EliminateCommonSubexpression(graph);
   torch::jit::EliminateDeadCode(graph);
-  fuse(graph, model.fusions);
+  fuse(graph, fusions);
   return graph;
 }
 

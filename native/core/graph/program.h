@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "native/core/graph/flatten.h"
-#include "native/core/hooks/tap.h"
+#include "native/core/graph/fusion.h"
 
 namespace dg {
 
@@ -21,8 +21,9 @@ class Program {
  public:
   explicit Program(const std::shared_ptr<torch::jit::Graph>& graph);
 
-  // Runs on this thread; `hooks` (may be null) are active meanwhile. Throws MODEL_FAILED or OUT_OF_MEMORY.
-  Values run(Values inputs, const HookSet* hooks) const;
+  // Runs on this thread. Throws MODEL_FAILED or OUT_OF_MEMORY, what our own operators throw, and ABORT_ERR
+  // (cancellation.h).
+  Values run(Values inputs) const;
 
  private:
   torch::jit::Code code_;
@@ -37,8 +38,9 @@ struct TapSelection {
   auto operator<=>(const TapSelection&) const = default;
 };
 
-// A copy of the model's graph with the taps of the selection alone.
-std::shared_ptr<torch::jit::Graph> selectTaps(const FlatModel& model, const TapSelection& selection);
+// A copy of the model's graph with the taps of the selection alone, its chains fused.
+std::shared_ptr<torch::jit::Graph> selectTaps(const FlatModel& model, const TapSelection& selection,
+                                              const Fusions& fusions);
 
 // The site of a tap node, or -1.
 int64_t tapSite(const torch::jit::Node* node);

@@ -11,11 +11,11 @@
 namespace dg {
 namespace {
 
-constexpr std::array<std::pair<Tap, const char*>, 5> tapNames{{{Tap::input, "input"},
-                                                               {Tap::output, "output"},
-                                                               {Tap::query, "query"},
-                                                               {Tap::value, "value"},
-                                                               {Tap::attention, "attention"}}};
+constexpr std::array<std::pair<TapSide, const char*>, 5> tapNames{{{TapSide::input, "input"},
+                                                                   {TapSide::output, "output"},
+                                                                   {TapSide::query, "query"},
+                                                                   {TapSide::value, "value"},
+                                                                   {TapSide::attention, "attention"}}};
 
 std::pair<std::string_view, std::string_view> splitFirst(std::string_view path) {
   const auto dot = path.find('.');
@@ -48,7 +48,7 @@ size_t editDistance(const std::string& a, const std::string& b) {
   return row.back();
 }
 
-std::string nearest(const std::vector<Site>& sites, const std::string& pattern, Tap tap) {
+std::string nearest(const std::vector<Site>& sites, const std::string& pattern, TapSide tap) {
   std::set<std::pair<size_t, std::string>> ranked;
   for (const auto& site : sites) {
     if (site.tap == tap) ranked.emplace(editDistance(site.path, pattern), site.path);
@@ -63,14 +63,14 @@ std::string nearest(const std::vector<Site>& sites, const std::string& pattern, 
 
 }  // namespace
 
-const char* name(Tap tap) {
+const char* name(TapSide tap) {
   for (const auto& [value, text] : tapNames) {
     if (value == tap) return text;
   }
   return "?";
 }
 
-Tap tapNamed(const std::string& wanted) {
+TapSide tapSideNamed(const std::string& wanted) {
   for (const auto& [value, text] : tapNames) {
     if (wanted == text) return value;
   }
@@ -80,7 +80,7 @@ Tap tapNamed(const std::string& wanted) {
 
 bool matches(const std::string& pattern, const std::string& path) { return matchComponents(pattern, path); }
 
-std::vector<int64_t> findSites(const std::vector<Site>& sites, const std::string& pattern, Tap tap,
+std::vector<int64_t> findSites(const std::vector<Site>& sites, const std::string& pattern, TapSide tap,
                                const std::optional<std::string>& stream) {
   std::vector<int64_t> found;
   std::set<std::string> streams;

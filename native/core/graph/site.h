@@ -8,7 +8,7 @@
 namespace dg {
 
 // Where on a module's call a hook sits.
-enum class Tap {
+enum class TapSide {
   input,      // an argument of the call
   output,     // a tensor it returns
   query,      // the queries that enter an attention inside the module
@@ -16,14 +16,14 @@ enum class Tap {
   attention,  // what the attention returns, before the output projection
 };
 
-const char* name(Tap tap);
-Tap tapNamed(const std::string& name);  // throws BAD_OPTION
+const char* name(TapSide tap);
+TapSide tapSideNamed(const std::string& name);  // throws BAD_OPTION
 
 // One place in the model where a hidden state can be captured or edited. Its index in the model's list of sites, which
 // is in order of evaluation, is the constant that the tap operator in the graph carries.
 struct Site {
   std::string path;  // of the submodule, "blocks.3"
-  Tap tap = Tap::output;
+  TapSide tap = TapSide::output;
   int64_t element = 0;           // which argument, tuple element or attention of the module
   std::optional<int64_t> block;  // layer index, 0-based and counted through all block containers; block outputs only
   std::optional<std::string> stream;  // "image", "text"; block outputs only
@@ -42,7 +42,7 @@ struct BlockPattern {
 bool matches(const std::string& pattern, const std::string& path);
 
 // The sites that an edit or a hook names. Throws SITE_NOT_FOUND with near matches, or the streams there are.
-std::vector<int64_t> findSites(const std::vector<Site>& sites, const std::string& pattern, Tap tap,
+std::vector<int64_t> findSites(const std::vector<Site>& sites, const std::string& pattern, TapSide tap,
                                const std::optional<std::string>& stream);
 
 }  // namespace dg

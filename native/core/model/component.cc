@@ -5,11 +5,12 @@
 
 #include "native/core/archive/open.h"
 #include "native/core/device/device.h"
+#include "native/core/device/memory.h"
 #include "native/core/error.h"
 #include "native/core/graph/flatten.h"
-#include "native/core/device/memory.h"
+#include "native/core/graph/interruption.h"
 #include "native/core/graph/precision.h"
-#include "native/core/hooks/tap.h"
+#include "native/core/model/operator_library.h"
 
 namespace dg {
 namespace {
@@ -44,8 +45,9 @@ std::unique_ptr<Component> Component::load(const Options& options) {
     if (options.dtype != at::kFloat) matchPrecision(flat.graph);
     component->code_ = flat.code;
     component->arity_ = flat.graph->inputs().size();
-    flat.fusions.modulation = flat.fusions.residual = true;
-    component->program_ = std::make_unique<Program>(selectTaps(flat, {}));
+    Fusions fusions;
+    fusions.modulation = fusions.residual = true;
+    component->program_ = std::make_unique<Program>(selectTaps(flat, {}, fusions));
   } catch (const c10::Error& error) {
     if (isOutOfMemory(error)) {
       throw Error("OUT_OF_MEMORY", options.file + " does not fit into the memory of " + options.device.str() + ": " +
@@ -67,8 +69,11 @@ std::vector<at::Tensor> Component::run(const std::vector<at::Tensor>& inputs) co
     const auto dtype = input.is_floating_point() ? options_.dtype : input.scalar_type();
     values.emplace_back(input.to(at::TensorOptions(options_.device).dtype(dtype)));
   }
+  std::optional<LoopDeadline> deadline;
+  if (!evaluated_) deadline.emplace(std::chrono::duration<double>(options_.firstEvaluationLimit));
   std::vector<at::Tensor> tensors;
-  for (const auto& value : program_->run(std::move(values), nullptr)) collect(value, tensors);
+  for (const auto& value : program_->run(std::move(values))) collect(value, tensors);
+  evaluated_ = true;
   return tensors;
 }
 

@@ -21,7 +21,8 @@ class Component {
     at::Device device = at::kCPU;
     at::ScalarType dtype = at::kFloat;  // of floating-point weights and activations
     bool allowAllOperators = false;
-    std::string identity;  // of the file, see archive/file.h
+    double firstEvaluationLimit = 600;  // see LoadOptions (model.h)
+    std::string identity;               // of the file, see archive/file.h
   };
 
   // Throws MODEL_UNREADABLE, OPERATOR_REFUSED, DEVICE_UNAVAILABLE, OUT_OF_MEMORY.
@@ -40,6 +41,7 @@ class Component {
   Options options_;
   WeightsSize size_;
   size_t arity_ = 0;
+  mutable bool evaluated_ = false;  // by its one thread
   std::shared_ptr<torch::jit::CompilationUnit> code_;  // see FlatModel
   std::unique_ptr<Program> program_;
 };

@@ -4,52 +4,52 @@
 #include <deque>
 #include <map>
 #include <memory>
-#include <string>
 #include <vector>
 
-#include "native/core/hooks/edit.h"
-#include "native/core/sampling/plan.h"
+#include "native/core/hooks/prepared_edit.h"
 #include "native/core/model/graphed_computation.h"
 
 namespace dg {
 
-// What of a plan outlives its sampling run where the device can record: recordings, and the edits whose tensors they
-// read. The next run with a plan of the same structure puts its own numbers into those tensors and replays.
-class RecordedPlan {
- public:
-  // `edits`: those of the plan, for the images of a group.
-  RecordedPlan(const Plan& plan, const std::vector<Edit>& edits, int64_t images, at::Device device,
-               WorkRecorder* recorder);
+// What tells the device graphs of two sampling runs apart. A run with the same replays what the other has captured,
+// whatever its numbers are.
+struct GraphStructure {
+  std::vector<int64_t> numbers;  // of the plan: branches, rows, …
+  std::vector<Edit> edits;       // compared by haveSameStructure
+};
 
-  bool fits(const Plan& plan, const std::vector<Edit>& edits, int64_t images) const;
+// What outlives a sampling run where the device has graphs: those of its evaluations, and the edits whose tensors they
+// read. The next run of the same structure puts its own numbers into those tensors and replays.
+class EvaluationGraphs {
+ public:
+  EvaluationGraphs(const GraphStructure& structure, at::Device device, GraphCapturer* capturer);
+
+  bool fits(const GraphStructure& structure) const;
   void refill(const std::vector<Edit>& edits);
   void prepare(int64_t step);
 
   const std::deque<PreparedEdit>& edits() const { return edits_; }
 
   // The evaluation of these branches (per branch of the plan: 1 = wanted).
-  Replay& replayOf(const std::vector<uint8_t>& wanted);
-  const std::map<std::vector<uint8_t>, Replay>& replays() const { return replays_; }
+  GraphedComputation& evaluationOf(const std::vector<uint8_t>& wanted);
+  const std::map<std::vector<uint8_t>, GraphedComputation>& evaluations() const { return evaluations_; }
 
  private:
-  std::vector<Branch> branches_;
-  bool share_;
-  int64_t images_;
-  WorkRecorder* recorder_;
+  std::vector<int64_t> numbers_;
+  GraphCapturer* capturer_;
   std::deque<PreparedEdit> edits_;  // stay where they are: hook sets point at them
-  std::map<std::vector<uint8_t>, Replay> replays_;
+  std::map<std::vector<uint8_t>, GraphedComputation> evaluations_;
 };
 
-// The recorded plans of a model, the latest few: each holds device memory.
-class RecordedPlans {
+// Those of a model, the latest few: each holds device memory.
+class EvaluationGraphCache {
  public:
-  // One that fits, refilled, or a new one.
-  std::shared_ptr<RecordedPlan> find(const Plan& plan, const std::vector<Edit>& edits, int64_t images,
-                                     at::Device device, WorkRecorder* recorder);
-  void clear() { plans_.clear(); }
+  // `capturer` may be null: then nothing is kept. Gives what fits, refilled, or a new one.
+  std::shared_ptr<EvaluationGraphs> find(const GraphStructure& structure, at::Device device, GraphCapturer* capturer);
+  void clear() { kept_.clear(); }
 
  private:
-  std::deque<std::shared_ptr<RecordedPlan>> plans_;  // latest first
+  std::deque<std::shared_ptr<EvaluationGraphs>> kept_;  // latest first
 };
 
 }  // namespace dg

@@ -3,13 +3,16 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <atomic>
 #include <mutex>
 #include <utility>
+
+#include "native/core/cancellation.h"
 
 namespace dg {
 namespace {
 
-// Libraries choose their algorithms and take their workspaces in the first runs, which a recording could not hold.
+// Libraries choose their algorithms and take their workspaces in the first runs, which a capture could not hold.
 constexpr int64_t kRunsBefore = 2;
 
 constexpr size_t kShapesKept = 8;
@@ -27,48 +30,52 @@ std::string signatureOf(const Values& inputs) {
 
 }  // namespace
 
-Replay::Recorded& Replay::recordedFor(const Values& inputs) {
-  auto& recorded = bySignature_[signatureOf(inputs)];
-  recorded.lastUse = ++uses_;
+GraphedComputation::Graphed& GraphedComputation::graphedFor(const Values& inputs) {
+  auto& graphed = bySignature_[signatureOf(inputs)];
+  graphed.lastUse = ++uses_;
   if (bySignature_.size() > kShapesKept) {
     bySignature_.erase(std::min_element(bySignature_.begin(), bySignature_.end(), [](const auto& a, const auto& b) {
       return a.second.lastUse < b.second.lastUse;
     }));
   }
-  return recorded;
+  return graphed;
 }
 
-at::Tensor Replay::replay(Recorded& recorded, const Values& inputs) {
+at::Tensor GraphedComputation::replay(Graphed& graphed, const Values& inputs) {
   for (size_t i = 0; i < inputs.size(); ++i) {
     const auto& given = inputs[i].toTensor();
-    if (recorded.copied[i].is_same(given)) continue;
-    recorded.inputs[i].toTensor().copy_(given, /*non_blocking=*/true);
-    recorded.copied[i] = given;
+    if (graphed.copied[i].is_same(given)) continue;
+    graphed.inputs[i].toTensor().copy_(given, /*non_blocking=*/true);
+    graphed.copied[i] = given;
   }
-  recorded.recording->replay();
-  ++replays_;
-  return recorded.output;
+  graphed.graph->replay();
+  ++replayed_;
+  return graphed.output;
 }
 
-at::Tensor Replay::run(const Values& inputs, const Computation& compute, const std::vector<at::Tensor>& reads) {
-  if (recorder_ == nullptr || !reason_.empty()) return compute(inputs);
-  auto& recorded = recordedFor(inputs);
-  if (recorded.recording) return replay(recorded, inputs);
-  if (recorded.runs++ < kRunsBefore) return compute(inputs);
-  for (const auto& input : inputs) recorded.inputs.emplace_back(input.toTensor().clone());
-  recorded.copied.resize(inputs.size());
-  recorded.reads = reads;
+at::Tensor GraphedComputation::run(const Values& inputs, const Computation& compute,
+                                   const std::vector<at::Tensor>& reads) {
+  if (capturer_ == nullptr || !reason_.empty()) return compute(inputs);
+  auto& graphed = graphedFor(inputs);
+  if (graphed.graph) return replay(graphed, inputs);
+  if (graphed.runs++ < kRunsBefore) return compute(inputs);
+  for (const auto& input : inputs) graphed.inputs.emplace_back(input.toTensor().clone());
+  graphed.copied.resize(inputs.size());
+  graphed.reads = reads;
   try {
-    const std::lock_guard lock(recordingMutex());
-    recorded.recording = recorder_->record([&] { recorded.output = compute(recorded.inputs); });
-    ++recordings_;
+    const std::lock_guard lock(captureMutex());
+    // A capture that ends early would look like one that is not possible.
+    static const std::atomic<bool> never{false};
+    const CancelScope uninterrupted(never);
+    graphed.graph = capturer_->capture([&] { graphed.output = compute(graphed.inputs); });
+    ++captured_;
   } catch (const std::exception& error) {
     const auto* plain = dynamic_cast<const c10::Error*>(&error);
     reason_ = plain != nullptr ? plain->what_without_backtrace() : error.what();
     bySignature_.clear();
     return compute(inputs);
   }
-  return replay(recorded, inputs);
+  return replay(graphed, inputs);
 }
 
 }  // namespace dg

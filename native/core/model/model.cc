@@ -2,12 +2,17 @@
 
 #include <ATen/Functions.h>
 
+#include <utility>
+
 #include "native/core/archive/open.h"
 #include "native/core/device/device.h"
-#include "native/core/error.h"
 #include "native/core/device/memory.h"
+#include "native/core/error.h"
+#include "native/core/graph/pack.h"
 #include "native/core/graph/precision.h"
-#include "native/core/hooks/tap.h"
+#include "native/core/model/choose_fusions.h"
+#include "native/core/model/operator_library.h"
+#include "native/core/model/prediction.h"
 #include "native/core/model/weights.h"
 
 namespace dg {
@@ -56,9 +61,11 @@ std::unique_ptr<Model> Model::load(const LoadOptions& options) {
     model->flat_ = flatten(module, options.blocks, options.device, options.allowAllOperators);
     fitInputs(model->flat_, module, options.inputs.size());
     if (options.dtype != at::kFloat) matchPrecision(model->flat_.graph);
-    model->flat_.fusions = options.fuse ? Fusions::named(*options.fuse) : Fusions::forDevice(options.device);
-    model->fusionCounts_ = countFusions(*selectTaps(model->flat_, {}));
-    model->recorder_ = makeWorkRecorder(options.device);
+    model->fusions_ = options.fuse ? Fusions::named(*options.fuse) : Fusions::forDevice(options.device);
+    model->fusionCounts_ = countFusions(*selectTaps(model->flat_, {}, model->fusions_));
+    const auto packable = model->fusions_.pack ? countPackable(*model->flat_.graph) : 0;
+    if (packable > 0) model->fusionCounts_["pack"] = packable;
+    model->capturer_ = makeGraphCapturer(options.device);
   } catch (const c10::Error& error) {
     if (isOutOfMemory(error)) {
       throw Error("OUT_OF_MEMORY", options.file + " does not fit into the memory of " + options.device.str() + ": " +
@@ -74,70 +81,52 @@ at::Tensor Model::adapt(const at::Tensor& tensor, int64_t input) const {
 }
 
 at::Tensor Model::forward(const Values& inputs, const HookSet& hooks, const std::vector<int64_t>& bypassed) {
-  const auto& whole = chain({hooks.sites(), bypassed, {}}, {}, inputs);
-  return predictionIn(whole.segments[0].program.run(inputs, &hooks).at(0));
+  const auto deadline = firstEvaluation();
+  const auto whole = chain({hooks.sites(), bypassed, {}}, {}, inputs);
+  auto prediction = predictionIn(runWithHooks(whole->segments[0].program, inputs, hooks).at(0));
+  evaluated();
+  return prediction;
 }
 
-const Chain& Model::chain(const TapSelection& taps, const std::vector<int64_t>& cuts, const Values& example) {
+std::optional<LoopDeadline> Model::firstEvaluation() const {
+  if (evaluated_) return std::nullopt;
+  return std::optional<LoopDeadline>(std::in_place, std::chrono::duration<double>(options_.firstEvaluationLimit));
+}
+
+std::shared_ptr<const Chain> Model::chain(const TapSelection& taps, const std::vector<int64_t>& cuts,
+                                          const Values& example) {
   const std::pair key{taps, cuts};
-  const auto known = chains_.find(key);
-  if (known != chains_.end()) return known->second;
+  if (const auto* known = chains_.find(key)) return *known;
   if (!fusionsChecked_) checkFusions(example);
-  auto chain = cutGraph(selectTaps(flat_, taps), cuts);
+  auto chain = std::make_shared<Chain>(cutGraph(selectTaps(flat_, taps, fusions_), cuts));
   std::vector<bool> batched;
   for (const auto& input : options_.inputs) batched.push_back(input.batched);
-  learnBatchRules(chain, example, batched);
-  return chains_.emplace(key, std::move(chain)).first->second;
+  learnBatchRules(*chain, example, batched);
+  return chains_.put(key, std::move(chain));
 }
 
-// Kinds that leave the unfused graph's result beyond fusionTolerance are not used. The two of the CPU that round where
-// the separate operators do need no check there.
 void Model::checkFusions(const Values& example) {
-  fusionsChecked_ = true;
   bool exact = options_.device.is_cpu() && options_.dtype == at::kFloat;
   for (const auto& [kind, count] : fusionCounts_) exact = exact && (kind == "modulation" || kind == "residual");
-  if (exact) return;
-  const auto wanted = flat_.fusions;
-  const auto outputWith = [&](const Fusions& fusions) {
-    flat_.fusions = fusions;
-    return predictionIn(Program(selectTaps(flat_, {})).run(example, nullptr).at(0)).to(at::kFloat);
-  };
-  const auto expected = outputWith(Fusions{});
-  const double magnitude = expected.abs().max().item<double>();
-  const auto differs = [&](const Fusions& fusions) {
-    const double difference = (outputWith(fusions) - expected).abs().max().item<double>();
-    return !(difference <= fusionTolerance(options_.dtype) * magnitude);
-  };
-  if (!differs(wanted)) {
-    flat_.fusions = wanted;
-    return;
+  if (!exact) {
+    auto choice = chooseFusions(flat_, fusions_, example, options_.dtype);
+    auto counts = countFusions(*selectTaps(flat_, {}, choice.fusions));
+    const std::lock_guard lock(fusionCountsMutex_);
+    fusionCounts_ = std::move(counts);
+    fusions_ = choice.fusions;
+    fusionFinding_ = std::move(choice.finding);
   }
-  std::vector<std::string> kept, dropped;
-  for (const auto& kind : wanted.names()) (differs(Fusions::named({kind})) ? dropped : kept).push_back(kind);
-  // None of them alone, but together: then none.
-  if (dropped.empty() || differs(Fusions::named(kept))) {
-    dropped = wanted.names();
-    kept.clear();
-  }
-  flat_.fusions = Fusions::named(kept);
-  for (const auto& kind : dropped) {
-    fusionCounts_.erase(kind);
-    fusionFinding_ += (fusionFinding_.empty() ? "" : ", ") + kind;
-  }
-  fusionFinding_ = "not fused, since the result differs from the unfused model's by more than " +
-                   std::to_string(fusionTolerance(options_.dtype)) + " (relative): " + fusionFinding_;
+  fusionsChecked_ = true;
+}
+
+std::map<std::string, int64_t> Model::fusionCounts() const {
+  const std::lock_guard lock(fusionCountsMutex_);
+  return fusionCounts_;
 }
 
 void Model::forget() {
-  recordedPlans_.clear();
+  evaluationGraphs_.clear();
   emptyCache(options_.device);
-}
-
-at::Tensor predictionIn(const c10::IValue& result) {
-  if (result.isTensor()) return result.toTensor();
-  if (result.isTuple() && !result.toTupleRef().elements().empty())
-    return predictionIn(result.toTupleRef().elements()[0]);
-  throw Error("MODEL_FAILED", "The model returned " + result.tagKind() + ": expected a tensor or a tuple of tensors.");
 }
 
 }  // namespace dg

@@ -5,15 +5,20 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "native/core/device/device_graph.h"
 #include "native/core/graph/cut.h"
 #include "native/core/graph/flatten.h"
+#include "native/core/graph/interruption.h"
 #include "native/core/graph/program.h"
+#include "native/core/hooks/hook_set.h"
+#include "native/core/model/bounded_map.h"
 #include "native/core/model/evaluation_graphs.h"
-#include "native/core/device/device_graph.h"
 
 namespace dg {
 
@@ -33,7 +38,9 @@ struct LoadOptions {
   std::vector<BlockPattern> blocks;
   int64_t outputChannels = 0;  // the first channels of the output are the prediction; 0: all
   bool allowAllOperators = false;
-  std::string identity;  // of the file, see archive/file.h
+  // Seconds after which a loop in the model ends the first evaluation: by then it is taken for one without an end.
+  double firstEvaluationLimit = 600;
+  std::string identity;                          // of the file, see archive/file.h
   std::optional<std::vector<std::string>> fuse;  // chains of operators that become one, by name; none: what gains
 };
 
@@ -41,6 +48,8 @@ struct LoadOptions {
 // at a time (the pipeline's own).
 class Model {
  public:
+  static constexpr size_t kChainsKept = 24, kCutsKept = 256;
+
   // Throws MODEL_UNREADABLE, OPERATOR_REFUSED, NOT_A_TRANSFORMER, BUNDLE_INVALID, DEVICE_UNAVAILABLE, OUT_OF_MEMORY.
   static std::unique_ptr<Model> load(const LoadOptions& options);
 
@@ -55,16 +64,16 @@ class Model {
   int64_t timestepInput() const { return timestep_; }
 
   // What is fused, and, where a fused graph was found to differ from the unfused one, what is not and why.
-  const Fusions& fusions() const { return flat_.fusions; }
+  const Fusions& fusions() const { return fusions_; }
   const std::string& fusionFinding() const { return fusionFinding_; }
-  // Fused chains in the whole model, by kind.
-  const std::map<std::string, int64_t>& fusionCounts() const { return fusionCounts_; }
+  // Fused chains in the whole model, by kind. On any thread.
+  std::map<std::string, int64_t> fusionCounts() const;
 
-  // Null where evaluations are not recorded.
-  WorkRecorder* workRecorder() const { return recorder_.get(); }
-  RecordedPlans& recordedPlans() { return recordedPlans_; }
+  // Null where the device has no graphs.
+  GraphCapturer* graphCapturer() const { return capturer_.get(); }
+  EvaluationGraphCache& evaluationGraphs() { return evaluationGraphs_; }
 
-  // Lets go of recordings and of memory that is kept for later.
+  // Lets go of device graphs and of memory that is kept for later.
   void forget();
 
   // `tensor` on the model's device in the dtype that input takes.
@@ -73,28 +82,31 @@ class Model {
   // One run of the whole model. `bypassed`: see TapSelection.
   at::Tensor forward(const Values& inputs, const HookSet& hooks, const std::vector<int64_t>& bypassed);
 
-  // The model with the selected taps, cut at `cuts`; compiled and measured on `example` the first time, then kept.
-  // Throws std::runtime_error with the reason when it can not be cut.
-  const Chain& chain(const TapSelection& taps, const std::vector<int64_t>& cuts, const Values& example);
+  // The model with the selected taps, cut at `cuts`; compiled and measured on `example` the first time, then kept as
+  // long as it is among the latest. Throws std::runtime_error with the reason when it can not be cut.
+  std::shared_ptr<const Chain> chain(const TapSelection& taps, const std::vector<int64_t>& cuts, const Values& example);
 
   // What was found when a cut was compared with the uncut model: empty = equal, else the reason not to share.
-  std::map<std::vector<int64_t>, std::string> cutFindings;
+  BoundedMap<std::vector<int64_t>, std::string> cutFindings{kCutsKept};
+
+  // What keeps a loop without an end from lasting for ever, until an evaluation has come to its end.
+  std::optional<LoopDeadline> firstEvaluation() const;
+  void evaluated() { evaluated_ = true; }
 
  private:
   void checkFusions(const Values& example);
 
   LoadOptions options_;
   FlatModel flat_;
+  Fusions fusions_;  // what the programs made of flat_ fuse
+  mutable std::mutex fusionCountsMutex_;
   std::map<std::string, int64_t> fusionCounts_;
-  bool fusionsChecked_ = false;
+  bool fusionsChecked_ = false, evaluated_ = false;
   std::string fusionFinding_;
-  std::unique_ptr<WorkRecorder> recorder_;  // outlives the recorded plans
-  RecordedPlans recordedPlans_;
+  std::unique_ptr<GraphCapturer> capturer_;  // outlives the graphs
+  EvaluationGraphCache evaluationGraphs_;
   int64_t parameters_ = 0, bytes_ = 0, latent_ = -1, timestep_ = -1;
-  std::map<std::pair<TapSelection, std::vector<int64_t>>, Chain> chains_;
+  BoundedMap<std::pair<TapSelection, std::vector<int64_t>>, std::shared_ptr<const Chain>> chains_{kChainsKept};
 };
-
-// The prediction in a model's result: a tensor, or the first of a tuple.
-at::Tensor predictionIn(const c10::IValue& result);
 
 }  // namespace dg

@@ -32,12 +32,12 @@ at::Tensor asHiddenState(const at::Tensor& value, const Site& site, int64_t rows
   if (value.dim() == 2) return value.unsqueeze(1);
   if (value.dim() == 3) return value;
   // Attention has [rows, heads, tokens, head channels]; anything else with four axes is an image [rows, C, H, W].
-  const bool hasHeads = site.tap == Tap::query || site.tap == Tap::value || site.tap == Tap::attention;
+  const bool hasHeads = site.tap == TapSide::query || site.tap == TapSide::value || site.tap == TapSide::attention;
   return hasHeads ? value.transpose(1, 2).flatten(2) : value.flatten(2).transpose(1, 2);
 }
 
-Recorder::Recorder(const Model& model, const Recording& recording, RecordSink sink)
-    : model_(model), recording_(recording), sink_(std::move(sink)) {}
+Recorder::Recorder(const std::vector<Site>& sites, const Recording& recording, RecordSink sink)
+    : sites_(sites), recording_(recording), sink_(std::move(sink)) {}
 
 void Recorder::begin(int64_t step, double timestep, int64_t image, int64_t images) {
   const auto& steps = recording_.steps;
@@ -51,7 +51,7 @@ void Recorder::begin(int64_t step, double timestep, int64_t image, int64_t image
 
 void Recorder::record(int64_t site, const std::vector<int64_t>& branches, const at::Tensor& hidden, int64_t allRows,
                       int64_t row, const AttentionInputs* attention) {
-  const auto state = asHiddenState(hidden, model_.flat().sites[site], allRows).narrow(0, row, pending_.images);
+  const auto state = asHiddenState(hidden, sites_[site], allRows).narrow(0, row, pending_.images);
   RecordEntry entry;
   entry.site = site;
   entry.tokens = state.size(1);

@@ -7,9 +7,9 @@
 #include <optional>
 #include <vector>
 
-#include "native/core/model/model.h"
-#include "native/core/sampling/plan.h"
-#include "native/core/hooks/tap.h"
+#include "native/core/graph/site.h"
+#include "native/core/hooks/attention_mass.h"
+#include "native/core/recording/recording.h"
 
 namespace dg {
 
@@ -42,7 +42,8 @@ using RecordSink = std::function<void(Records)>;
 // tensor.
 class Recorder {
  public:
-  Recorder(const Model& model, const Recording& recording, RecordSink sink);
+  // `sites` and `recording` outlive it.
+  Recorder(const std::vector<Site>& sites, const Recording& recording, RecordSink sink);
 
   const Recording& recording() const { return recording_; }
 
@@ -61,7 +62,7 @@ class Recorder {
  private:
   void deliver();
 
-  const Model& model_;
+  const std::vector<Site>& sites_;
   const Recording& recording_;
   RecordSink sink_;
   bool active_ = false;

@@ -3,7 +3,6 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <tuple>
 #include <vector>
 
 namespace dg {
@@ -32,16 +31,5 @@ at::Tensor statisticsOf(const at::Tensor& hidden, const Statistics& what);
 
 // The same by libtorch's operators, on any device.
 at::Tensor statisticsByOperators(const at::Tensor& hidden, const Statistics& what);
-
-// Of each channel: max |z|, mean |z|, median |z|, variance of z, the percentiles of |z|: float32 [images, 4 +
-// percentiles, channels]; and how many values of each image are not finite: int32 [images]. By libtorch's operators.
-std::tuple<at::Tensor, at::Tensor> channelStatistics(const at::Tensor& hidden, at::ArrayRef<double> percentiles);
-
-// Where a percentile lies among `tokens` values in ascending order: at `index`, by `share` of the way to the next one.
-struct Rank {
-  int32_t index;
-  float share;
-};
-Rank rankOf(double percentile, int64_t tokens);
 
 }  // namespace dg

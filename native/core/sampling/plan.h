@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "native/core/hooks/edit.h"
-#include "native/core/recording/statistics.h"
+#include "native/core/recording/recording.h"
 
 namespace dg {
 
@@ -19,6 +19,7 @@ struct Branch {
   int64_t conditioning = 0;
   std::vector<int64_t> edits;  // indices into Plan::edits
   int64_t reference = -1;      // the branch whose change stands in for this one's where it is reused
+  std::string name{};          // for people, in errors
 };
 
 // What is not linear in the branches, see combine.h.
@@ -58,17 +59,6 @@ struct AdaptiveReuse {
   int64_t branch = 0;
   std::string path;  // the submodule whose first input is measured: what block 0's AdaLN modulation gives
   double threshold = 0;
-};
-
-// Which hidden states are looked at while the model runs, and what is made of them, see record.h.
-struct Recording {
-  std::vector<int64_t> sites;     // indices into the model's list
-  std::vector<int64_t> branches;  // indices into Plan::branches
-  std::vector<int64_t> steps;     // indices into Plan::steps; empty: all
-  Statistics statistics;
-  bool attention = false;                 // attention mass, at attention taps
-  std::optional<at::ScalarType> tensors;  // whole hidden states in this dtype
-  bool beforeEdits = false;               // as they arrive at a site that is edited, not as they leave it
 };
 
 struct Plan {

@@ -1,6 +1,5 @@
 #include "native/core/sampling/sampler.h"
 
-#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Functions.h>
 #include <c10/core/InferenceMode.h>
 
@@ -8,11 +7,15 @@
 #include <deque>
 #include <optional>
 
-#include "native/core/sampling/combine.h"
+#include "native/core/cancellation.h"
 #include "native/core/device/device.h"
-#include "native/core/error.h"
 #include "native/core/device/memory.h"
 #include "native/core/device/recycle.h"
+#include "native/core/error.h"
+#include "native/core/sampling/combine.h"
+#include "native/core/sampling/evaluator.h"
+#include "native/core/sampling/finite_watch.h"
+#include "native/core/sampling/inpainting.h"
 #include "native/core/sampling/reuse.h"
 #include "native/core/sampling/update.h"
 
@@ -28,61 +31,47 @@ at::Tensor advance(const Step& step, const at::Tensor& x, const std::deque<at::T
   return next;
 }
 
-// What the mask keeps of a group's images is put back at the noise level that a step has reached.
-class KeptImage {
- public:
-  KeptImage(const Inpainting& inpainting, int64_t first, int64_t images, at::Device device) {
-    if (!inpainting.mask.defined()) return;
-    image_ = toDevice(inpainting.image.narrow(0, first, images), device);
-    noise_ = toDevice(inpainting.noise.narrow(0, first, images), device);
-    mask_ = toDevice(inpainting.mask, device);
-  }
-
-  at::Tensor putBack(const at::Tensor& x, const Step& step) const {
-    if (!mask_.defined()) return x;
-    const auto kept = image_ * step.keepImage + noise_ * step.keepNoise;
-    return (1 - mask_) * kept + mask_ * x;
-  }
-
- private:
-  at::Tensor image_, noise_, mask_;
-};
-
-// ε for the images of a group, each from its own generator, so that a picture does not depend on the others. The first
-// draw of a generator is the picture's initial noise, whether or not that was used; the next are those of the steps.
-class FreshNoise {
- public:
-  FreshNoise(const Plan& plan, int64_t first, int64_t images) {
-    if (plan.seeds.empty()) return;
-    for (int64_t image = first; image < first + images; ++image) {
-      generators_.push_back(at::detail::createCPUGenerator(plan.seeds[image]));
-    }
-    draw(plan.latents.narrow(0, first, images));
-  }
-
-  // Like x: float32, on its device.
-  at::Tensor draw(const at::Tensor& x) {
-    auto sizes = x.sizes().vec();
-    sizes[0] = 1;
-    std::vector<at::Tensor> images;
-    for (auto& generator : generators_) images.push_back(at::randn(sizes, generator, at::TensorOptions(at::kFloat)));
-    return toDevice(at::cat(images), x.device());
-  }
-
- private:
-  std::vector<at::Generator> generators_;
-};
-
 size_t historyLength(const Plan& plan) {
   size_t longest = 1;
   for (const auto& step : plan.steps) longest = std::max(longest, step.outputs.size());
   return longest;
 }
 
-void requireFinite(const at::Tensor& x, const Step& step) {
+// The error for a prediction that is not finite: in which step, of which branch, from which site on.
+Error notFinite(const FiniteWatch::Finding& finding, const Model& model, const Plan& plan, BranchEvaluator& evaluator) {
+  const auto& [step, given, magnitudes, branches] = finding.seen;
+  const auto timestep = plan.steps[step].timestep;
+  const std::string when = "In step " + std::to_string(step + 1) + " of " + std::to_string(plan.steps.size()) +
+                           " (timestep " + std::to_string(timestep) + ") ";
+  if (!at::isfinite(given).all().item<bool>()) {
+    return Error("MODEL_FAILED", when +
+                                     "the latents are not finite any more, though every prediction before was. "
+                                     "Lower the guidance scales, or use another sampler.");
+  }
+  const auto& name = plan.branches[finding.branch].name;
+  std::string text =
+      when + "the prediction of branch " + (name.empty() ? std::to_string(finding.branch) : name) + " is not finite.";
+  bool isEdited = false;
+  if (const auto site = evaluator.firstNonFiniteSite(finding.branch, given, timestep, step)) {
+    const auto& [path, tap, element, block, stream, className, bypass] = model.flat().sites[*site];
+    text += " The first such values are at " + path + " (" + dg::name(tap) + ").";
+    isEdited = evaluator.isEdited(*site, finding.branch);
+  }
+  if (model.dtype() == at::kHalf) {
+    text += " float16 ends at 65504: load the model in bfloat16 or float32.";
+  } else {
+    text += isEdited ? " The branch is edited there: use a weaker edit, or other channels."
+                     : " Check the model's weights, its conditioning and the size of the picture.";
+  }
+  return Error("MODEL_FAILED", text);
+}
+
+// What the sampler itself makes of finite predictions in its last step.
+void requireFinite(const at::Tensor& x) {
   if (at::isfinite(x).all().item<bool>()) return;
-  throw Error("MODEL_FAILED", "The latents are no longer finite after timestep " + std::to_string(step.timestep) +
-                                  ": lower the guidance scales, or load the model in float32.");
+  throw Error("MODEL_FAILED",
+              "The latents are not finite after the last step, though every prediction was. Lower the guidance scales, "
+              "or use another sampler.");
 }
 
 // Whether the guidance sum and the sampler's update are one operator in this step: the sum is all there is to it.
@@ -101,8 +90,9 @@ void widen(std::vector<at::Tensor>& predictions) {
 SampleResult sampleGroups(Model& model, const Plan& plan, const std::function<void(const Progress&)>& onStep,
                           const std::atomic<bool>& cancelled, const RecordSink& onRecords) {
   const c10::InferenceMode inference;
+  const CancelScope scope(cancelled);
   std::optional<Recorder> recorder;
-  if (plan.recording) recorder.emplace(model, *plan.recording, onRecords);
+  if (plan.recording) recorder.emplace(model.flat().sites, *plan.recording, onRecords);
   const RecyclingScope recycling;
   SampleResult result;
   const auto count = plan.latents.size(0);
@@ -111,12 +101,16 @@ SampleResult sampleGroups(Model& model, const Plan& plan, const std::function<vo
   std::vector<at::Tensor> finished;
   for (int64_t first = 0; first < count; first += plan.batchSize) {
     const auto images = std::min(plan.batchSize, count - first);
-    BranchEvaluator evaluator(model, plan, first, images, cancelled, recorder ? &*recorder : nullptr);
+    BranchEvaluator evaluator(model, plan, first, images, recorder ? &*recorder : nullptr);
     Reuse reuse(plan);
     Combiner combiner;
     FreshNoise noise(plan, first, images);
-    const KeptImage kept(plan.inpainting, first, images, model.device());
+    const Inpainter inpainter(plan.inpainting, first, images, model.device());
     std::deque<at::Tensor> history;
+    FiniteWatch watch;
+    const auto requireFinitePredictions = [&](bool all) {
+      if (const auto bad = watch.find(all)) throw notFinite(*bad, model, plan, evaluator);
+    };
     Pace pace(model.device());
     auto x = toDevice(plan.latents.narrow(0, first, images).contiguous(), model.device());
     for (int64_t i = 0; i < steps; ++i) {
@@ -125,7 +119,11 @@ SampleResult sampleGroups(Model& model, const Plan& plan, const std::function<vo
       const auto wanted = reuse.wanted(i);
       if (recorder) recorder->begin(i, step.timestep, first, images);
       auto predictions = evaluator.evaluate(wanted, given, step.timestep, i);
-      if (recorder) recorder->finish();
+      if (recorder) {
+        recorder->finish();
+      } else {
+        watch.look(i, given, predictions);
+      }
       result.evaluations += images * std::count(wanted.begin(), wanted.end(), 1);
       at::Tensor next;
       if (isOnePass(model, plan, step)) {
@@ -146,12 +144,14 @@ SampleResult sampleGroups(Model& model, const Plan& plan, const std::function<vo
       }
       x = next;
       if (step.noise != 0) x.add_(noise.draw(x), step.noise);
-      x = kept.putBack(x, step);
+      x = inpainter.putBack(x, step);
       pace.step();
+      requireFinitePredictions(false);
       if (onStep) onStep({i + 1, steps, first, images, step.timestep, preview});
     }
-    if (steps > 0 && !recorder) requireFinite(x, plan.steps.back());
     finished.push_back(toHost(x));
+    requireFinitePredictions(true);
+    if (steps > 0 && !recorder) requireFinite(finished.back());
     result.execution.partialForward = evaluator.partialForward();
     const auto graphs = evaluator.graphs();
     result.execution.graphs.captured += graphs.captured;
@@ -178,11 +178,6 @@ SampleResult sample(Model& model, const Plan& plan, const std::function<void(con
     throw Error("OUT_OF_MEMORY", std::string("Sampling did not fit into memory: ") + error.what() +
                                      ". Use a smaller size or batch, or a 16 bit dtype.");
   }
-}
-
-at::Tensor gaussian(uint64_t seed, at::IntArrayRef shape) {
-  auto generator = at::detail::createCPUGenerator(seed);
-  return at::randn(shape, generator, at::TensorOptions(at::kFloat));
 }
 
 }  // namespace dg

@@ -7,11 +7,11 @@
 #include <functional>
 #include <string>
 
-#include "native/core/sampling/evaluator.h"
-#include "native/core/sampling/execution.h"
 #include "native/core/model/model.h"
-#include "native/core/sampling/plan.h"
 #include "native/core/recording/record.h"
+#include "native/core/sampling/execution.h"
+#include "native/core/sampling/noise.h"
+#include "native/core/sampling/plan.h"
 
 namespace dg {
 
@@ -31,12 +31,9 @@ struct SampleResult {
 };
 
 // Runs the plan: groups of batchSize images one after the other, each through all steps. The sampler's state and the
-// guidance sum are float32. Throws ABORT_ERR within one model evaluation of `cancelled` being set; MODEL_FAILED when
-// the latents are not finite at the end, unless the run is recorded: then the records say where that began.
+// guidance sum are float32. Throws ABORT_ERR within one operator of `cancelled` being set; MODEL_FAILED with
+// step, branch and first site where a prediction is not finite, unless the run is recorded: then the records say it.
 SampleResult sample(Model& model, const Plan& plan, const std::function<void(const Progress&)>& onStep,
                     const std::atomic<bool>& cancelled, const RecordSink& onRecords = nullptr);
-
-// A standard normal tensor, equal to torch.randn(shape, generator=torch.Generator().manual_seed(seed)).
-at::Tensor gaussian(uint64_t seed, at::IntArrayRef shape);
 
 }  // namespace dg

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <deque>
-#include <tuple>
 #include <vector>
 
 #include "native/core/sampling/plan.h"
@@ -22,10 +21,5 @@ struct Update {
 // where the weight is 0. Only for steps without adjustments, which are not linear.
 Update guideAndAdvance(const std::vector<at::Tensor>& predictions, const Step& step, const at::Tensor& x,
                        const std::deque<at::Tensor>& history);
-
-// The operator, with separate operators of libtorch; outputs[0] is the guided prediction's.
-std::tuple<at::Tensor, at::Tensor> guidedUpdate(at::TensorList predictions, at::ArrayRef<double> weights,
-                                                const at::Tensor& x, at::TensorList history, double sample,
-                                                at::ArrayRef<double> outputs);
 
 }  // namespace dg

@@ -1,0 +1,39 @@
+#include "native/core/operators/define.h"
+
+#include "native/core/operators/activation.h"
+#include "native/core/operators/channel_statistics.h"
+#include "native/core/operators/guided_update.h"
+#include "native/core/operators/match_dtype.h"
+#include "native/core/operators/modulation.h"
+#include "native/core/operators/norm_rotary.h"
+#include "native/core/operators/packed_linear.h"
+
+namespace dg {
+
+void defineOperators(torch::Library& library) {
+  library.def("match_dtype(Tensor(a) x, Tensor like) -> Tensor(a)", matchDtype);
+  library.def(
+      "modulated_layer_norm(Tensor x, int[] normalized_shape, Tensor? weight, Tensor? bias, float eps, Tensor scale, "
+      "Tensor shift) -> Tensor",
+      modulatedLayerNorm);
+  library.def("gated_residual(Tensor x, Tensor a, Tensor b) -> Tensor", gatedResidual);
+  library.def("norm_rotary(Tensor x, Tensor? weight, float? eps, Tensor? cosine, Tensor? sine) -> Tensor", normRotary);
+  library.def("linear_gelu(Tensor x, Tensor weight, Tensor bias) -> Tensor", linearGelu);
+  library.def("gated_silu(Tensor a, Tensor b) -> Tensor", gatedSilu);
+  library.class_<PackedWeight>("PackedWeight");
+  library.def(
+      "packed_linear(Tensor x, __torch__.torch.classes.detail_guidance.PackedWeight weight, Tensor? bias, "
+      "str activation) -> Tensor",
+      packedLinear);
+  library.def(
+      "packed_activation(Tensor x, __torch__.torch.classes.detail_guidance.PackedWeight weight, Tensor? bias, "
+      "Tensor product, Tensor tapped, str activation) -> Tensor",
+      packedActivation);
+  library.def(
+      "guided_update(Tensor[] predictions, float[] weights, Tensor x, Tensor[] history, float sample, "
+      "float[] outputs) -> (Tensor, Tensor)",
+      guidedUpdate);
+  library.def("channel_statistics(Tensor hidden, float[] percentiles) -> (Tensor, Tensor)", channelStatistics);
+}
+
+}  // namespace dg

@@ -1,0 +1,147 @@
+#include "native/core/operators/modulation.h"
+
+#include <ATen/Functions.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <bit>
+#include <type_traits>
+
+#include "native/core/operators/vectorise.h"
+
+namespace dg {
+namespace {
+
+// Tokens of a hidden state that a thread works on together.
+constexpr int64_t kRowsAtOnce = 64;
+
+inline float widen(float value) { return value; }
+inline float widen(at::BFloat16 value) { return std::bit_cast<float>(static_cast<uint32_t>(value.x) << 16); }
+
+// To the nearest, ties to even, NaN to bfloat16's: as libtorch rounds, in a form that compilers vectorise.
+template <typename T>
+inline T rounded(float value) {
+  if constexpr (std::is_same_v<T, float>) {
+    return value;
+  } else {
+    const auto bits = std::bit_cast<uint32_t>(value);
+    const uint32_t nearest = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+    const bool isNaN = (bits & 0x7fffffff) > 0x7f800000;
+    return T(static_cast<uint16_t>(isNaN ? 0x7fc0 : nearest), T::from_bits());
+  }
+}
+
+// Each product and sum is rounded on its own (-ffp-contract=off), as the separate operators do.
+template <typename T>
+inline void scaleAndShiftAs(T* x, const T* scale, const T* shift, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    x[i] = rounded<T>(widen(rounded<T>(widen(x[i]) * widen(scale[i]))) + widen(shift[i]));
+  }
+}
+
+template <typename T>
+inline void addGatedAs(T* out, const T* x, const T* gate, const T* y, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    out[i] = rounded<T>(widen(x[i]) + widen(rounded<T>(widen(gate[i]) * widen(y[i]))));
+  }
+}
+
+// Clones for processors are made of plain functions alone.
+DG_VECTORISED void scaleAndShift(float* x, const float* scale, const float* shift, int64_t count) {
+  scaleAndShiftAs(x, scale, shift, count);
+}
+DG_VECTORISED void scaleAndShift(at::BFloat16* x, const at::BFloat16* scale, const at::BFloat16* shift, int64_t count) {
+  scaleAndShiftAs(x, scale, shift, count);
+}
+DG_VECTORISED void addGated(float* out, const float* x, const float* gate, const float* y, int64_t count) {
+  addGatedAs(out, x, gate, y, count);
+}
+DG_VECTORISED void addGated(at::BFloat16* out, const at::BFloat16* x, const at::BFloat16* gate, const at::BFloat16* y,
+                            int64_t count) {
+  addGatedAs(out, x, gate, y, count);
+}
+
+bool isHiddenState(const at::Tensor& x) {
+  const bool isKnown = x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16;
+  return x.dim() == 3 && x.is_cpu() && isKnown && x.numel() > 0;
+}
+
+// One value a channel for every row of the batch: [B, 1, C] or [1, 1, C].
+bool isPerChannel(const at::Tensor& value, const at::Tensor& x) {
+  return value.dim() == 3 && value.is_cpu() && value.scalar_type() == x.scalar_type() && value.size(1) == 1 &&
+         value.size(2) == x.size(2) && (value.size(0) == x.size(0) || value.size(0) == 1) && value.stride(2) == 1;
+}
+
+template <typename T>
+const T* channelsOf(const at::Tensor& value, int64_t row) {
+  return value.const_data_ptr<T>() + (value.size(0) == 1 ? 0 : row * value.stride(0));
+}
+
+// Calls work(row of the batch, first token, tokens) over chunks of the tokens, counted through all rows, on all
+// threads.
+template <typename Work>
+void overChunks(const at::Tensor& x, Work work) {
+  const int64_t tokens = x.size(1);
+  const int64_t perRow = (tokens + kRowsAtOnce - 1) / kRowsAtOnce;
+  at::parallel_for(0, x.size(0) * perRow, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t chunk = begin; chunk < end; ++chunk) {
+      const int64_t row = chunk / perRow, first = chunk % perRow * kRowsAtOnce;
+      work(row, row * tokens + first, std::min(kRowsAtOnce, tokens - first));
+    }
+  });
+}
+
+// Calls work with a value of the hidden state's type.
+template <typename Work>
+void withType(const at::Tensor& x, Work work) {
+  x.scalar_type() == at::kFloat ? work(float{}) : work(at::BFloat16{});
+}
+
+}  // namespace
+
+at::Tensor modulatedLayerNorm(const at::Tensor& given, at::IntArrayRef normalizedShape,
+                              const std::optional<at::Tensor>& weight, const std::optional<at::Tensor>& bias,
+                              double eps, const at::Tensor& scale, const at::Tensor& shift) {
+  const bool fits =
+      isHiddenState(given) && normalizedShape.size() == 1 && isPerChannel(scale, given) && isPerChannel(shift, given);
+  if (!fits) return at::add(at::mul(at::layer_norm(given, normalizedShape, weight, bias, eps), scale), shift);
+  auto result = at::layer_norm(given.contiguous(), normalizedShape, weight, bias, eps);
+  withType(result, [&](auto as) {
+    using T = decltype(as);
+    T* out = result.data_ptr<T>();
+    const int64_t channels = result.size(2);
+    overChunks(result, [&](int64_t row, int64_t firstToken, int64_t count) {
+      for (int64_t token = firstToken; token < firstToken + count; ++token) {
+        scaleAndShift(out + token * channels, channelsOf<T>(scale, row), channelsOf<T>(shift, row), channels);
+      }
+    });
+  });
+  return result;
+}
+
+at::Tensor gatedResidual(const at::Tensor& given, const at::Tensor& a, const at::Tensor& b) {
+  const auto isBranch = [&](const at::Tensor& y) {
+    return y.sizes().equals(given.sizes()) && y.scalar_type() == given.scalar_type() && isHiddenState(y);
+  };
+  const bool first = isHiddenState(given) && isPerChannel(a, given) && isBranch(b);
+  const bool second = !first && isHiddenState(given) && isPerChannel(b, given) && isBranch(a);
+  if (!first && !second) return at::add(given, at::mul(a, b));
+  const auto x = given.contiguous(), branch = (first ? b : a).contiguous();
+  const auto& gate = first ? a : b;
+  auto result = at::empty_like(x);
+  withType(x, [&](auto as) {
+    using T = decltype(as);
+    T* out = result.data_ptr<T>();
+    const T *from = x.const_data_ptr<T>(), *added = branch.const_data_ptr<T>();
+    const int64_t channels = x.size(2);
+    overChunks(x, [&](int64_t row, int64_t firstToken, int64_t count) {
+      for (int64_t token = firstToken; token < firstToken + count; ++token) {
+        addGated(out + token * channels, from + token * channels, channelsOf<T>(gate, row), added + token * channels,
+                 channels);
+      }
+    });
+  });
+  return result;
+}
+
+}  // namespace dg

@@ -1,0 +1,44 @@
+#include "native/core/sampling/branch_inputs.h"
+
+#include <ATen/Functions.h>
+
+namespace dg {
+
+Values BranchInputs::fixed(const std::vector<int64_t>& branches) const {
+  Values values;
+  const auto& inputs = model_.inputs();
+  size_t conditioningInput = 0;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const auto index = static_cast<int64_t>(i);
+    if (index == model_.latentInput() || index == model_.timestepInput()) {
+      values.emplace_back();
+      continue;
+    }
+    std::vector<at::Tensor> parts;
+    for (const auto branch : branches) {
+      const auto& given = plan_.conditionings[plan_.branches[branch].conditioning].at(conditioningInput);
+      if (!inputs[i].batched) {
+        parts.assign(1, given);
+        break;
+      }
+      auto sizes = given.sizes().vec();
+      sizes[0] = images_;
+      parts.push_back(given.size(0) == 1 ? given.expand(sizes) : given.narrow(0, firstImage_, images_));
+    }
+    values.emplace_back(model_.adapt(parts.size() == 1 ? parts[0].contiguous() : at::cat(parts), index));
+    ++conditioningInput;
+  }
+  return values;
+}
+
+Values BranchInputs::complete(const Values& fixed, int64_t branches, const at::Tensor& latents, double timestep) const {
+  auto values = fixed;
+  const auto adapted = model_.adapt(latents, model_.latentInput());
+  values[model_.latentInput()] = branches == 1 ? adapted : at::cat(std::vector<at::Tensor>(branches, adapted));
+  // Made on the device: nothing is copied there.
+  const auto time = at::full({branches * images_}, timestep, at::TensorOptions(at::kFloat).device(model_.device()));
+  values[model_.timestepInput()] = model_.adapt(time, model_.timestepInput());
+  return values;
+}
+
+}  // namespace dg
