@@ -346,10 +346,11 @@ export class Pipeline {
    */
   async encodePrompt(
     prompt: string,
-    { maxSequenceLength, signal }: Pick<GenerateOptions, 'maxSequenceLength' | 'signal'> = {},
+    options: Pick<GenerateOptions, 'maxSequenceLength' | 'signal'> = {},
   ): Promise<Record<string, Tensor>> {
     this.#refuseDisposed();
-    const request = parse(generateSchema, { prompt, maxSequenceLength, signal, guidance: {} }, 'options');
+    const request = parse(generateSchema, { ...options, prompt, guidance: {} }, 'options');
+    const { signal } = request;
     const planned = this.#plan(request);
     return this.#enter(async () => {
       const { conditioning } = await encodeRequest(request, planned, this.bundle, this.#parts.components);

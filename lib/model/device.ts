@@ -5,7 +5,9 @@ import { cpus, totalmem } from 'node:os';
 import type { BundleManifest } from '../bundle';
 import { wrapNative } from '../validation/errors';
 import { invalid } from '../validation/invalid';
+import { parse } from '../validation/parse';
 import { native, type MemoryStatistics, type NativeAddon, type NativeLoadOptions } from '../native';
+import { deviceName } from './loadOptions';
 
 /**
  * 'auto' is the first CUDA device there is, else the CPU; 'cuda' is the first one.
@@ -132,9 +134,10 @@ async function onDevice<Result>(
   device: string,
   ask: (addon: NativeAddon, device: string) => Promise<Result>,
 ): Promise<Result> {
+  const name = parse(deviceName, device, 'device');
   const addon = native();
   try {
-    return await ask(addon, resolveDevice(device, addon));
+    return await ask(addon, resolveDevice(name, addon));
   } catch (error) {
     throw wrapNative(error);
   }

@@ -1,7 +1,7 @@
 /** Conversions between float32 and the two 16-bit floats, which cross as their bits in a Uint16Array. */
 import { invalid } from '../validation/invalid';
 
-import type { Tensor } from './dtype';
+import { elementCount, type Tensor } from './dtype';
 
 const float32 = new Float32Array(1);
 const bits32 = new Uint32Array(float32.buffer);
@@ -49,9 +49,13 @@ export function fromFloat16Bits(bits: number): number {
 /**
  * A tensor's elements as float32. A float32 tensor gives its own array, not a copy; float64 is rounded.
  *
- * @throws BAD_TENSOR for integer tensors
+ * @throws BAD_TENSOR for integer tensors, and for what is no tensor
  */
 export function toFloat32(tensor: Tensor): Float32Array {
+  // Not checkTensor, which needs this; and a tensor that is one is looked at by whoever was given it.
+  if (!ArrayBuffer.isView((tensor as Tensor | null)?.data)) {
+    throw invalid('The tensor', 'a tensor { data, shape, dtype }', tensor, { code: 'BAD_TENSOR' });
+  }
   switch (tensor.dtype) {
     case 'float32':
       return tensor.data as Float32Array;
@@ -68,12 +72,23 @@ export function toFloat32(tensor: Tensor): Float32Array {
   }
 }
 
-/** A float32 array as a tensor of another floating dtype, rounded to nearest, ties to even. */
+/**
+ * A float32 array as a tensor of another floating dtype, rounded to nearest, ties to even.
+ *
+ * @throws BAD_TENSOR when it has not as many elements as the shape, or the dtype is another
+ */
 export function fromFloat32(
   data: Float32Array,
   shape: readonly number[],
   dtype: 'float32' | 'float16' | 'bfloat16',
 ): Tensor {
+  const refuse = (expected: string, received: unknown) =>
+    invalid('The tensor', expected, received, { code: 'BAD_TENSOR' });
+  if (!ArrayBuffer.isView(data) || data[Symbol.toStringTag] !== 'Float32Array') throw refuse('a Float32Array', data);
+  if (!Array.isArray(shape) || elementCount(shape) !== data.length)
+    throw refuse(`a shape of ${data.length} elements`, shape);
+  if (!['float32', 'float16', 'bfloat16'].includes(dtype))
+    throw refuse('the dtype float32, float16 or bfloat16', dtype);
   if (dtype === 'float32') return { data, shape: [...shape], dtype };
   const convert = dtype === 'float16' ? toFloat16Bits : toBfloat16Bits;
   return { data: Uint16Array.from(data, convert), shape: [...shape], dtype };

@@ -6,6 +6,7 @@
 import { type DetailGuidanceError } from '../validation/errors';
 import { invalid, show } from '../validation/invalid';
 
+import { checkTensor } from './check';
 import { dtypes, elementCount, type Dtype, type Tensor } from './dtype';
 
 /** The contents of a safetensors file. */
@@ -33,6 +34,7 @@ const maximumHeader = 100_000_000;
 
 /** Writes tensors, widest dtype first and then by name, as the reference implementation does, so that all are aligned. */
 export function encodeSafetensors(tensors: Record<string, Tensor>, metadata: Record<string, string> = {}): Uint8Array {
+  for (const name of Object.keys(tensors)) checkTensor(tensors[name], { name });
   const order = Object.keys(tensors).sort((a, b) => {
     const wide = dtypes[tensors[b]!.dtype].bytes - dtypes[tensors[a]!.dtype].bytes;
     return wide || (a < b ? -1 : 1);

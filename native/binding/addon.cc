@@ -5,6 +5,7 @@
 #include "native/binding/environment.h"
 #include "native/binding/native_component.h"
 #include "native/binding/native_model.h"
+#include "native/core/confinement.h"
 #include "native/core/sampling/sampler.h"
 #include "native/cuda/install.h"
 
@@ -22,6 +23,19 @@ Napi::Value gaussian(const Napi::CallbackInfo& call) {
   return tensor(env, dg::gaussian(seed, shape));
 }
 
+// [sync] confine(memoryBytes: number): { memory, files, network, programs }, each whether it was taken away.
+Napi::Value confine(const Napi::CallbackInfo& call) {
+  const auto env = call.Env();
+  if (!call[0].IsNumber()) throw error(env, "BAD_OPTION", "memoryBytes is of another kind: expected a number.");
+  const auto done = dg::confine(call[0].As<Napi::Number>().Int64Value());
+  auto object = Napi::Object::New(env);
+  object.Set("memory", done.memory);
+  object.Set("files", done.files);
+  object.Set("network", done.network);
+  object.Set("programs", done.programs);
+  return object;
+}
+
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   dg::cuda::install();
   Environment::install(env);
@@ -34,6 +48,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("emptyCache", Napi::Function::New(env, entry<emptyCache>));
   exports.Set("resetPeakMemory", Napi::Function::New(env, entry<resetPeakMemory>));
   exports.Set("gaussian", Napi::Function::New(env, entry<gaussian>));
+  exports.Set("confine", Napi::Function::New(env, entry<confine>));
   exports.Set("load", Napi::Function::New(env, entry<NativeModel::load>));
   exports.Set("loadComponent", Napi::Function::New(env, entry<NativeComponent::load>));
   return exports;

@@ -17,7 +17,7 @@ let program: string;
 beforeAll(() => {
   mkdirSync(work);
   writeFileSync(join(work, 'canary.txt'), canary);
-  child = new Child((program = buildChild()), work);
+  child = new Child((program = buildChild('test/hostile/child.ts')), work);
 });
 
 afterAll(async () => {
@@ -29,7 +29,7 @@ afterAll(async () => {
 async function endOf({ bytes }: HostileCase): Promise<string> {
   const file = join(folder, 'case.pt');
   writeFileSync(file, bytes);
-  const { end, untyped } = await child.run({ kind: 'torchScript', file });
+  const { end, untyped } = await child.run({ file });
   expect(readdirSync(work)).toEqual(['canary.txt']);
   expect(readFileSync(join(work, 'canary.txt'), 'utf8')).toBe(canary);
   return untyped === undefined ? end : `${end}: ${untyped}`;

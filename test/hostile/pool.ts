@@ -4,19 +4,27 @@ import { join } from 'node:path';
 
 import { buildSync } from 'esbuild';
 
-import type { Ending } from './child';
-import type { Task } from './tasks';
+/** What a task ended in: 'ok', an error's code, or, for an error of no known kind, what it says. */
+export interface Ending {
+  end: string;
+  untyped?: string;
+}
 
 /** After this long without an answer a task hangs. */
 export const hangMilliseconds = 60_000;
 
-const root = join(__dirname, '..', '..');
+/** Of the package: these sources run bundled too. */
+const root = process.env['FUZZ_ROOT'] ?? join(__dirname, '..', '..');
 
-/** Bundles the child, and gives its path: in the package, where it finds the addon. */
-export function buildChild(): string {
+/**
+ * Bundles a child's program, and gives its path: in the package, where it finds the addon.
+ *
+ * @param entry its source: on a message it does a task, and answers with the `Ending`
+ */
+export function buildChild(entry: string): string {
   const outfile = join(root, 'build', 'hostile', `child-${process.pid}.cjs`);
   buildSync({
-    entryPoints: [join(root, 'test', 'hostile', 'child.ts')],
+    entryPoints: [join(root, entry)],
     outfile,
     bundle: true,
     platform: 'node',
@@ -42,7 +50,7 @@ export class Child {
   ) {}
 
   /** What a task ended in: also 'crash' with the signal or exit code, and 'hang'. */
-  run(task: Task): Promise<Ending> {
+  run(task: object): Promise<Ending> {
     const child = (this.#process ??= this.#start());
     this.#complaints = '';
     return new Promise((resolve) => {

@@ -13,7 +13,8 @@ namespace {
 //
 // What is on it computes tensors, numbers, lists and text from others and has no other effect, checks its arguments,
 // and fills what it gives. So there are none that reach beyond their tensors (as_strided, set_, unfold_backward,
-// _reshape_alias, max_pool2d_with_indices_backward, segment_reduce, native_group_norm), leave memory as they found it
+// _reshape_alias, max_pool2d_with_indices_backward, segment_reduce, native_group_norm), crash when they are given
+// nonsense (reflection_pad3d, to.prim_dtype: test/native/operators_test.cc found them), leave memory as they found it
 // (empty, new_empty, resize_, grid_sampler with a mode that is none), draw random numbers, or touch files and settings.
 #include "native/core/archive/operators.inc"
 
