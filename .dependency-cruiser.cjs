@@ -17,7 +17,7 @@ const layers = [
   'call',
   'activations',
   'pipeline.ts',
-  '(analysis|evaluation)',
+  '(analysis|evaluation|check)',
   'index.ts',
   '(cli|server)',
 ];

@@ -78,6 +78,7 @@ export default defineConfig({
     evaluation: 'lib/evaluation/index.ts',
     server: 'lib/server/index.ts',
     pngWorker: 'lib/image/pngWorker.ts',
+    check: 'lib/check/child.ts',
     cli: 'lib/cli/index.ts',
   },
   format: ['esm', 'cjs'],

@@ -53,6 +53,7 @@ export type {
   ZerosExpression,
   ZerosSize,
 } from './bundle';
+export { checkBundle, type BundleReport, type CheckedEvaluation, type CheckOptions, type CheckResult } from './check';
 export { loadTorchScript, TorchScript, type TorchScriptOptions, type WeightSize } from './model/torchScript';
 export { emptyCache, listDevices, memoryStatistics, resetPeakMemory, type Device } from './model/device';
 export { AbortError, DetailGuidanceError, errorCodes, type ErrorCode, type ErrorDetails } from './validation/errors';
@@ -108,6 +109,7 @@ export { readMetadata, readOptions, type BundleIdentity, type PictureMetadata } 
 export { encodePng, type PngPicture, type Raster } from './image/png';
 export type {
   ApgAdjustment,
+  Confinement,
   Execution,
   FusedChains,
   FusionKind,

@@ -395,6 +395,8 @@ export interface NativeAddon {
   resetPeakMemory(device: string): Promise<void>;
   /** float32, equal to torch.randn(shape, generator=torch.Generator().manual_seed(seed)). */
   gaussian(seed: bigint, shape: number[]): Tensor;
+  /** Takes rights away from this thread and those it starts, for good: each says whether the system offers that. */
+  confine(memoryBytes: number): Confinement;
   load(options: NativeLoadOptions): NativeRun<NativeModel>;
   /** Any TorchScript file as a function of tensors; audited as a model is. */
   loadComponent(options: {
@@ -405,6 +407,18 @@ export interface NativeAddon {
     allowAllOperators: boolean;
     firstEvaluationLimit?: number;
   }): NativeRun<NativeComponent>;
+}
+
+/** What a confined process cannot do any more; see native/core/archive/confinement.h. */
+export interface Confinement {
+  /** Use more memory than that. */
+  memory: boolean;
+  /** Write, make or remove files. */
+  files: boolean;
+  /** Open sockets. */
+  network: boolean;
+  /** Start programs. */
+  programs: boolean;
 }
 
 /** What the build wrote beside the addon. */

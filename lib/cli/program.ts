@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { version } from '../files/version';
 
 import { analyzeCommand } from './analyze';
+import { checkCommand } from './check';
 import { demoCommand } from './demo';
 import { doctorCommand } from './doctor';
 import { dumpCommand } from './dump';
@@ -34,6 +35,7 @@ export function createProgram(): Command {
     workerCommand(),
     dumpCommand(),
     inspectCommand(),
+    checkCommand(),
     exportCommand(),
     evaluateCommand(),
     interveneCommand(),

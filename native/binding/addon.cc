@@ -5,7 +5,7 @@
 #include "native/binding/environment.h"
 #include "native/binding/native_component.h"
 #include "native/binding/native_model.h"
-#include "native/core/confinement.h"
+#include "native/core/archive/confinement.h"
 #include "native/core/sampling/sampler.h"
 #include "native/cuda/install.h"
 

@@ -7,7 +7,7 @@ import { findMassiveActivations, traceGates, traceMagnitude } from '../../lib/an
 import { CommanderError, createProgram } from '../../lib/cli/program';
 import * as api from '../../lib/index';
 import { loadTorchScript } from '../../lib/model/torchScript';
-import { readRaster } from '../../lib/vae';
+import { decodePicture } from '../../lib/image/decode';
 import { readZip } from '../hostile/zip';
 
 import { mutateBytes } from './bytes';
@@ -154,13 +154,13 @@ function readPictures(): Buffer[] {
   return [plain, jpeg];
 }
 
-function runPicture(random: Random): string {
+async function runPicture(random: Random): Promise<string> {
   const picture = random.pick(pictures);
   const changed =
     random.chance(0.6) && picture === pictures[0] ? mutateChunks(random, picture) : mutateBytes(random, picture, 6);
   writeFileSync(join(place, 'picture'), changed);
   if (random.chance(0.3)) api.readMetadata(changed);
-  else readRaster(changed, 'image');
+  else await decodePicture(changed, 'image');
   return 'ok';
 }
 

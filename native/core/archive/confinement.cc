@@ -1,4 +1,4 @@
-#include "native/core/confinement.h"
+#include "native/core/archive/confinement.h"
 
 #ifndef _WIN32
 #include <sys/resource.h>
