@@ -523,6 +523,8 @@ export class Pipeline {
       try {
         const result = await job(during);
         during.check();
+        // Also where a callback that was waited for was given up.
+        this.#refuseDisposed();
         return result;
       } catch (error) {
         during.check();

@@ -39,12 +39,16 @@ test.each([
   ['crash', "process.on('message', () => process.exit(3));"],
   ['hang', "process.on('message', () => { for (;;); });"],
   ['ok', "process.on('message', () => process.send({ end: 'ok' }));"],
-])('a child that ends in: %s', async (end, source) => {
-  const program = join(folder, 'child.cjs');
-  writeFileSync(program, source);
-  const child = new Child(program, folder, end === 'hang' ? 2000 : undefined);
-  expect((await child.run({})).end).toBe(end);
-  // And another one is there for the next.
-  expect((await child.run({})).end).toBe(end);
-  await child.close();
-}, 120_000);
+])(
+  'a child that ends in: %s',
+  async (end, source) => {
+    const program = join(folder, 'child.cjs');
+    writeFileSync(program, source);
+    const child = new Child(program, folder, end === 'hang' ? 2000 : undefined);
+    expect((await child.run({})).end).toBe(end);
+    // And another one is there for the next.
+    expect((await child.run({})).end).toBe(end);
+    await child.close();
+  },
+  120_000,
+);

@@ -207,7 +207,7 @@ test.each([
 const suite = testPython().path ? test : test.skip;
 
 suite.each([
-  ['tiny', 'detail,eager,reuse,idle,unfused,peak', [1, 1, 1, 1, 1, 8, 1, 1, 1, 1]],
+  ['tiny', 'detail,eager,reuse,idle,unfused,peak', [1, 1, 1, 1, 1, 8, 1, 1, 1, 1, 1]],
   ['tiny-joint', 'detail-over-cfg@0.5,eager,idle,scale-0.5,unfused-rotary', [1, 1, 8, 1, 1]],
 ])(
   'one round on the model %s',

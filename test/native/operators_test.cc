@@ -141,12 +141,11 @@ class Arguments {
     if (dtype == at::kLong && chance(0.3) && made.numel() > 0) made.view(-1)[0] = integer();
     if (chance(0.1) && made.dim() > 1) made = made.transpose(0, 1);
     if (chance(0.05) && made.dim() > 0) made = made.narrow(0, 0, made.size(0) / 2);
-    if (chance(0.05))
-      made = made.unsqueeze(0).expand([&] {
-        auto sizes = made.sizes().vec();
-        sizes.insert(sizes.begin(), 3);
-        return sizes;
-      }());
+    if (chance(0.05)) {
+      auto sizes = made.sizes().vec();
+      sizes.insert(sizes.begin(), 3);
+      made = made.unsqueeze(0).expand(sizes);
+    }
     return made;
   }
 

@@ -41,7 +41,7 @@ class Component {
   Options options_;
   WeightsSize size_;
   size_t arity_ = 0;
-  mutable bool evaluated_ = false;  // by its one thread
+  mutable bool evaluated_ = false;                     // by its one thread
   std::shared_ptr<torch::jit::CompilationUnit> code_;  // see FlatModel
   std::unique_ptr<Program> program_;
 };

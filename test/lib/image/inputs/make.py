@@ -58,7 +58,11 @@ read = {}
 for path in sorted(Path().iterdir()):
     if path.suffix in (".png", ".jpg", ".webp") and "refused" not in path.name:
         image = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
-        read[path.name] = {"width": image.width, "height": image.height, "pixels": np.asarray(image).tobytes().hex()}
+        read[path.name] = {
+            "width": image.width,
+            "height": image.height,
+            "pixels": np.asarray(image).tobytes().hex(),
+        }
 # Pillow cuts sixteen bits of grey off at 255 and gives white; the upper eight bits are the picture.
 grey = np.asarray(picture.convert("L").convert("RGB"))
 read["grey16.png"]["pixels"] = grey.tobytes().hex()
