@@ -101,7 +101,7 @@ const abandoned = new FinalizationRegistry<Parts>(({ transformer, components }) 
  */
 export async function loadPipeline(location: string, options: LoadOptions = {}): Promise<Pipeline> {
   const request = parse(loadSchema, options, 'options');
-  const { dtype: wantedDtype, lowMemory, allowAllOperators, fuse, signal } = request;
+  const { dtype: wantedDtype, lowMemory, allowAllOperators, firstEvaluationLimit, fuse, signal } = request;
   if (signal?.aborted) throw new AbortError(signal.reason);
   try {
     const addon = native();
@@ -134,6 +134,7 @@ export async function loadPipeline(location: string, options: LoadOptions = {}):
         blocks: manifest.blocks,
         outputChannels: manifest.outputChannels,
         allowAllOperators,
+        firstEvaluationLimit,
         ...(fuse === true ? {} : { fuse: fuse === false ? [] : fuse }),
       },
       () => bundle.sealed(manifest.file),

@@ -2,9 +2,10 @@
 import type { Pipeline } from '../pipeline';
 import type { PlanStep } from '../plan';
 import type { Tensor } from '../tensor';
+import { DetailGuidanceError } from '../validation/errors';
 
-/** Evaluations among which the one nearest to a time is looked for. */
-const resolution = 1000;
+/** Evaluations among which the one nearest to a time is looked for; some samplers take one less than the thousand. */
+const resolutions = [1000, 999];
 
 /**
  * The evaluation nearest to a time between data (0) and noise (1).
@@ -12,8 +13,19 @@ const resolution = 1000;
  * @param conditions what `plan` needs to know about the conditioning; the result does not depend on it
  */
 export function stepAt(time: number, pipeline: Pick<Pipeline, 'plan'>, conditions: object): PlanStep {
-  const { steps } = pipeline.plan({ ...conditions, numImages: 1, numInferenceSteps: resolution, guidance: {} });
+  const steps = finestSteps(pipeline, conditions);
   return steps.reduce((one, other) => (Math.abs(other.time - time) < Math.abs(one.time - time) ? other : one));
+}
+
+function finestSteps(pipeline: Pick<Pipeline, 'plan'>, conditions: object): PlanStep[] {
+  for (const numInferenceSteps of resolutions.slice(0, -1)) {
+    try {
+      return pipeline.plan({ ...conditions, numImages: 1, numInferenceSteps, guidance: {} }).steps;
+    } catch (error) {
+      if (!(error instanceof DetailGuidanceError) || error.code !== 'BAD_OPTION') throw error;
+    }
+  }
+  return pipeline.plan({ ...conditions, numImages: 1, numInferenceSteps: resolutions.at(-1)!, guidance: {} }).steps;
 }
 
 /**

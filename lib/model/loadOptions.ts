@@ -3,7 +3,7 @@ import { z } from 'zod';
 
 import { fusionKinds, type FusionKind } from '../native';
 import { describedBy } from '../validation/describedBy';
-import { abortSignal, choice, either, flag, strictObject } from '../validation/vocabulary';
+import { abortSignal, choice, either, flag, strictObject, finite } from '../validation/vocabulary';
 
 /** Devices for single parts of a bundle, each as `device` takes it. */
 export interface PartDevices {
@@ -44,6 +44,11 @@ export interface LoadOptions {
    */
   allowAllOperators?: boolean;
   /**
+   * Seconds after which a loop in the model ends its first evaluation with MODEL_FAILED, since by then it is taken for
+   * endless. From 1 to 86 400. Default 600.
+   */
+  firstEvaluationLimit?: number;
+  /**
    * Chains of operators that run as one (docs/performance.md): `true` those that gain something on the device, `false`
    * none, or some by name. What is fused is compared with the unfused model before the first result. Default true.
    */
@@ -68,6 +73,7 @@ export const loadSchema = describedBy<LoadOptions>()(
     checkMemory: flag().default(true),
     dtype: choice(['auto', 'float32', 'bfloat16', 'float16']).default('float32'),
     allowAllOperators: flag().default(false),
+    firstEvaluationLimit: finite(1, 86_400).default(600),
     fuse: either([flag(), z.array(choice(fusionKinds))], 'true, false, or a list of kinds of chains').default(true),
     signal: abortSignal().optional(),
   }),

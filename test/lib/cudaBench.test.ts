@@ -34,7 +34,7 @@ describe('bench/cuda/run.sh --dry-run', () => {
         JSON.parse(readFileSync(join(out, `${size}-float32.json`), 'utf8')) as { name: string; ratio: number }[];
       const both = ['detail-over-cfg@0.5', 'python-eager-over-ours@0.5'];
       expect(resultsOf('tiny').map(({ name }) => name)).toEqual(both);
-      const gains = ['modulation', 'residual', 'rotary'].map((kind) => `unfused-${kind}-over-ours`);
+      const gains = ['modulation', 'pack', 'residual', 'rotary'].map((kind) => `unfused-${kind}-over-ours`);
       expect(resultsOf('tiny-joint').map(({ name }) => name)).toEqual([...both, 'scale-0.5-over-1', ...gains]);
       for (const { ratio } of [...resultsOf('tiny'), ...resultsOf('tiny-joint')]) expect(ratio).toBeGreaterThan(0);
       expect(readFileSync(join(out, 'tiny-float32.md'), 'utf8')).toMatch(/Machine: .+/);

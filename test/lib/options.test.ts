@@ -109,6 +109,7 @@ test('defaults are filled in', () => {
     lowMemory: false,
     checkMemory: true,
     allowAllOperators: false,
+    firstEvaluationLimit: 600,
     fuse: true,
   });
 });
