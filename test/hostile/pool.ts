@@ -81,7 +81,13 @@ export class Child {
   }
 
   #start(): ChildProcess {
-    const child = fork(this.program, [], { cwd: this.cwd, stdio: ['ignore', 'ignore', 'pipe', 'ipc'], execArgv: [] });
+    const child = fork(this.program, [], {
+      cwd: this.cwd,
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      execArgv: [],
+      // Jest's process.env is a copy that children do not see.
+      env: { ...process.env },
+    });
     child.stderr!.on('data', (text: Buffer) => (this.#complaints += text.toString()));
     return child;
   }
