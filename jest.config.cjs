@@ -17,5 +17,5 @@ module.exports = {
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   // Jest's own workers do not share libtorch's thread pool; two cores, one model at a time.
   maxWorkers: 2,
-  testTimeout: 60000,
+  testTimeout: 180000,
 };
