@@ -21,7 +21,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def bundle(tiny, inputs, tmp_path):
-    write_bundle(tiny, inputs, describe(tiny.config, 0.9, 2, [3, 5], "measured"), tmp_path / "bundle")
+    write_bundle(
+        tiny, inputs, describe(tiny.config, 0.9, 2, [3, 5], "measured"), tmp_path / "bundle"
+    )
     return tmp_path / "bundle"
 
 
