@@ -15,6 +15,8 @@ const licences: Plugin = {
         (file) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file) ?? [],
       );
       const copied = ['dejavu-fonts-ttf', '@resvg/resvg-wasm'].map((name) => join('node_modules', name));
+      // The two formats are built at the same time, and neither waits for the folder.
+      mkdirSync('dist', { recursive: true });
       const texts = [...new Set([...folders, ...copied])].sort().map(licenceOf);
       writeFileSync(
         'dist/licences.txt',
