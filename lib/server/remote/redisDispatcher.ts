@@ -35,6 +35,9 @@ interface Line {
   events: QueueEvents;
 }
 
+/** After every priority that a request can name: BullMQ takes jobs that have none before all others. */
+const lastPriority = 1_000_001;
+
 /** Milliseconds that a caller waits for Redis. */
 const patience = 5000;
 
@@ -78,7 +81,7 @@ export class RedisDispatcher implements Dispatcher {
     const seeded = { ...request, seed: request.seed ?? randomInt(2 ** 31) } as ImageRequest;
     const job = new Job(bundle, seeded, randomUUID());
     await reached(async () => {
-      const waiting = await queue.getWaitingCount();
+      const waiting = await countWaiting(queue);
       if (waiting >= maxQueue) {
         throw new ServerError('QUEUE_FULL', `${maxQueue} jobs wait already; try again in 5 s.`, { 'Retry-After': '5' });
       }
@@ -88,7 +91,7 @@ export class RedisDispatcher implements Dispatcher {
         { bundle, checksum, request: seeded },
         {
           jobId: job.id,
-          priority: request.priority ?? 0,
+          priority: request.priority ?? lastPriority,
           attempts: 4,
           backoff: { type: 'exponential', delay: 1000 },
           removeOnComplete: { age: keepSeconds },
@@ -119,7 +122,7 @@ export class RedisDispatcher implements Dispatcher {
   }
 
   async waiting(): Promise<number> {
-    const counts = [...this.#lines.values()].map(({ queue }) => queue.getWaitingCount());
+    const counts = [...this.#lines.values()].map(({ queue }) => countWaiting(queue));
     return (await Promise.all(counts).catch(() => [])).reduce((sum, count) => sum + count, 0);
   }
 
@@ -223,6 +226,11 @@ function endFailed(job: Job, reason: string): void {
   }
   if (problem.code === 'CANCELLED') job.endCancelled();
   else job.fail({ code: 'INTERNAL', message: reason, type: 'server_error', ...problem });
+}
+
+/** BullMQ keeps jobs with a priority, and those that wait for another try, apart from the others. */
+function countWaiting(queue: Line['queue']): Promise<number> {
+  return queue.getJobCountByTypes('waiting', 'prioritized', 'delayed');
 }
 
 /** @throws QUEUE_UNAVAILABLE when Redis does not answer */

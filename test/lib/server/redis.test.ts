@@ -130,6 +130,18 @@ withRedis('workers', () => {
     }
   }, 60_000);
 
+  test('jobs with a priority go first, the lowest number before the others', async () => {
+    const first = await submit({ ...long, numImages: 1 });
+    await until(async () => ((await (await fetch(`${place}/v1/jobs/${first}`)).json()) as Wire).state === 'running');
+    const ids: Record<string, string> = {};
+    for (const priority of [undefined, 2, 1]) {
+      ids[String(priority)] = await submit({ ...short, seed: 1, ...(priority ? { priority } : {}) });
+    }
+    const ends: [string, number][] = [];
+    for (const [name, id] of Object.entries(ids)) ends.push([name, Date.parse((await ended(id)).ended)]);
+    expect(ends.sort((a, b) => a[1] - b[1]).map(([name]) => name)).toEqual(['1', '2', 'undefined']);
+  }, 60_000);
+
   test('a worker that is killed loses nothing: another makes the same picture, once', async () => {
     const [victim] = [...children].filter(({ spawnargs }) => spawnargs.includes('worker'));
     const id = await submit(long);
