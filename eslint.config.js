@@ -17,6 +17,20 @@ export default tseslint.config(
     },
   },
   {
+    files: ['lib/**/*.ts', 'setup/**', 'scripts/**', 'bench/**/*.ts'],
+    // A name says what a thing is; that it was found or given says nothing about it.
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector:
+            ':matches(VariableDeclarator > .id, :function > .params, ArrayPattern > .elements)[name=/^(found|given|kept|wanted|each|asked|made|seen|taken|drawn|got)$/]',
+          message: 'Expected a noun, or a verb and a noun, for a name.',
+        },
+      ],
+    },
+  },
+  {
     files: ['lib/**/*.ts'],
     ignores: ['lib/cli/**'],
     // Library code does not print.

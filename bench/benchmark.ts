@@ -87,12 +87,12 @@ export async function runBenchmark(
       fused: [...fused.map(({ kind }) => kind), ...(device === 'cpu' ? [] : ['update' as const])],
       resizable: description.latent.maxHeight !== undefined,
     });
-    const asked = selectNames(all.chosen, only);
+    const selection = selectNames(all.chosen, only);
     const noMemory = withoutMemory(device);
     const memory = memoryNames.map((name) => ({ name, reason: noMemory ?? '' }));
     const wantsMemory = noMemory === null && selectNames(memory, only).length > 0;
     const leftOut = selectNames([...all.leftOut, ...(noMemory === null ? [] : memory)], only);
-    if (asked.length + leftOut.length === 0 && !wantsMemory) {
+    if (selection.length + leftOut.length === 0 && !wantsMemory) {
       const names = [...all.chosen.map(({ name }) => name), ...memoryNames];
       throw new Error(`--only ${only} names none of ${names.join(', ')}`);
     }
@@ -100,19 +100,19 @@ export async function runBenchmark(
       name: workName(work),
       run: () => (work.side === 'own' ? own.run(work) : peer.run(work)),
     });
-    const failures = await warmUp(asked, own, peer, say);
+    const failures = await warmUp(selection, own, peer, say);
     const failureOf = (comparison: Comparison) =>
       bothSides(comparison)
         .map((work) => failures.get(workName(work)))
         .find((reason) => reason !== undefined);
-    const chosen = asked.filter((comparison) => failureOf(comparison) === undefined);
-    for (const each of asked) {
-      const reason = failureOf(each);
-      if (reason !== undefined) leftOut.push({ name: each.name, reason });
+    const chosen = selection.filter((comparison) => failureOf(comparison) === undefined);
+    for (const comparison of selection) {
+      const reason = failureOf(comparison);
+      if (reason !== undefined) leftOut.push({ name: comparison.name, reason });
     }
-    if (asked.length > 0 && chosen.length === 0) {
+    if (selection.length > 0 && chosen.length === 0) {
       throw new Error(
-        `Nothing could be compared:\n${leftOut.map((each) => `${each.name}: ${each.reason}`).join('\n')}`,
+        `Nothing could be compared:\n${leftOut.map((omission) => `${omission.name}: ${omission.reason}`).join('\n')}`,
       );
     }
     const benchmark = (timed: ReadonlyMap<string, readonly Timing[]>): Benchmark => ({
@@ -129,7 +129,7 @@ export async function runBenchmark(
     for (const repeats of new Set(chosen.map((comparison) => comparison.repeats))) {
       const works = chosen.filter((comparison) => comparison.repeats === repeats).flatMap(bothSides);
       const contestants = new Map(works.map((work) => [workName(work), contestantOf(work)]));
-      const taken = await takeTurns([...contestants.values()], {
+      const turns = await takeTurns([...contestants.values()], {
         rounds: rounds * repeats,
         pause: repeats === 1 ? pause : 0,
         onRound: (round, soFar) => {
@@ -138,7 +138,7 @@ export async function runBenchmark(
           say(`  round ${round / repeats} of ${rounds}`);
         },
       });
-      for (const [name, values] of taken) timings.set(name, values);
+      for (const [name, values] of turns) timings.set(name, values);
     }
     const { results, ...run } = benchmark(timings);
     if (wantsMemory) {
@@ -160,8 +160,8 @@ export function prepareModel({ size }: BenchOptions, say: (line: string) => void
 
 /** DETAIL_GUIDANCE_BENCH_PYTHON, a Python with torch, else that of the tests. */
 function peerPython(): string {
-  const given = process.env.DETAIL_GUIDANCE_BENCH_PYTHON;
-  if (given) return given;
+  const python = process.env.DETAIL_GUIDANCE_BENCH_PYTHON;
+  if (python) return python;
   const { path, reason } = testPython();
   if (!path) throw new Error(`The benchmark needs Python with PyTorch: ${reason}`);
   return path;
@@ -244,11 +244,11 @@ function prepareBundle(python: string, cache: string, size: string, say: (line: 
   if (existsSync(join(folder, 'bundle.json'))) return folder;
   say(`> the benchmark's model (${size})`);
   mkdirSync(cache, { recursive: true });
-  const made = spawnSync(python, ['-m', 'bench.model', '--size', size, '--out', folder], {
+  const run = spawnSync(python, ['-m', 'bench.model', '--size', size, '--out', folder], {
     cwd: packageRoot(),
     encoding: 'utf8',
     env: { ...process.env, PYTHONDONTWRITEBYTECODE: '1' },
   });
-  if (made.status !== 0) throw new Error(`bench/model.py ended with status ${made.status}:\n${made.stderr}`);
+  if (run.status !== 0) throw new Error(`bench/model.py ended with status ${run.status}:\n${run.stderr}`);
   return folder;
 }

@@ -260,10 +260,10 @@ export function workName(work: Work): string {
 export function selectNames<Named extends { name: string }>(all: readonly Named[], only: string | undefined): Named[] {
   const parts = (only ?? '*').split(',').map((part) => part.trim());
   const without = parts.filter((part) => part.startsWith('!')).map((part) => patternOf(part.slice(1)));
-  const wanted = parts.filter((part) => !part.startsWith('!')).map(patternOf);
+  const including = parts.filter((part) => !part.startsWith('!')).map(patternOf);
   return all.filter(
     ({ name }) =>
-      (wanted.length === 0 || wanted.some((pattern) => pattern.test(name))) &&
+      (including.length === 0 || including.some((pattern) => pattern.test(name))) &&
       !without.some((pattern) => pattern.test(name)),
   );
 }

@@ -38,32 +38,32 @@ export async function measureMemory(bundle: string, rounds: number): Promise<Res
     },
   };
   const args = [join(root, 'bench', 'memoryChild.cjs'), join(root, 'dist', 'index.cjs'), bundle];
-  const found: { loading: number; running: number; weights: number }[] = [];
+  const measurements: { loading: number; running: number; weights: number }[] = [];
   for (let round = 0; round < rounds; round++) {
     const { stdout } = await promisify(execFile)(process.execPath, [...args, JSON.stringify(options)]);
-    found.push(JSON.parse(stdout) as (typeof found)[number]);
+    measurements.push(JSON.parse(stdout) as (typeof measurements)[number]);
   }
   const manifest = await openBundle(bundle);
   const branches = 3;
   const { activations } = expectedMemory(manifest, 'float32', pictureSize({}, manifest), branches);
-  const { weights } = found[0]!;
+  const { weights } = measurements[0]!;
   return [
     overBytes(
       'load-peak-over-weights',
-      found.map(({ loading }) => loading),
+      measurements.map(({ loading }) => loading),
       weights,
       { atMost: 1.1 },
     ),
     overBytes(
       'run-peak-over-expected',
-      found.map(({ running }) => running),
+      measurements.map(({ running }) => running),
       activations,
     ),
   ];
 }
 
 function overBytes(name: string, bytes: number[], whole: number, goal?: { atMost: number }): Result {
-  const ratios = bytes.map((each) => each / whole);
+  const ratios = bytes.map((numerator) => numerator / whole);
   const ratio = median(ratios);
   return {
     name,

@@ -145,12 +145,12 @@ const waves = (shape: number[]): Tensor => ({
 
 /** The class, or for a model with text sines in place of the prompt and zeros for none, as bench/model.py has them. */
 function conditioningOf({ bundle }: Pipeline): GenerateOptions {
-  const given = conditioningShapes(bundle.transformer);
-  if (given.length === 0) return { classLabel: task.classLabel };
+  const inputs = conditioningShapes(bundle.transformer);
+  if (inputs.length === 0) return { classLabel: task.classLabel };
   const zeros = (shape: number[]): Tensor => ({ ...waves(shape), data: new Float32Array(waves(shape).data.length) });
   return {
-    conditioning: Object.fromEntries(given.map(([name, shape]) => [name, waves(shape)])),
-    negativeConditioning: Object.fromEntries(given.map(([name, shape]) => [name, zeros(shape)])),
+    conditioning: Object.fromEntries(inputs.map(([name, shape]) => [name, waves(shape)])),
+    negativeConditioning: Object.fromEntries(inputs.map(([name, shape]) => [name, zeros(shape)])),
   };
 }
 

@@ -29,16 +29,16 @@ export function resultOf(
     (timings.get(workName(work)) ?? []).map((timing) => timing[what]);
   const numerator = of(comparison.numerator, 'seconds');
   const denominator = of(comparison.denominator, 'seconds');
-  const found = ratioOf(numerator, denominator);
+  const ratio = ratioOf(numerator, denominator);
   const { name, floor, goal } = comparison;
   const peaks = [comparison.numerator, comparison.denominator].map((work) =>
     Math.max(...(timings.get(workName(work)) ?? []).map(({ peakBytes }) => peakBytes ?? 0)),
   );
   return {
     name,
-    ...found,
+    ...ratio,
     ...(floor === undefined ? {} : { floor }),
-    ...judge(found.ratio, goal),
+    ...judge(ratio.ratio, goal),
     seconds: [median(numerator), median(denominator)],
     ...(steps === undefined || isForward(comparison.numerator)
       ? {}

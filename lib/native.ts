@@ -453,10 +453,12 @@ export function readBuild(): { folder: string; info: BuildInfo } {
 /** The libraries of the libtorch to run with: the one of the build, or where it has gone. */
 function findLibraries(info: BuildInfo): string {
   const { inspect, describeCandidates, searchLibtorch, waysToLibtorch } = setup('libtorch');
-  const fits = (found: { version: string; cuda: string | null } | null) =>
-    found !== null && minor(found.version) === minor(info.libtorchVersion) && (!info.cuda || found.cuda !== null);
-  const asked = process.env.LIBTORCH ?? process.env.LIBTORCH_LIB;
-  if (!asked) {
+  const fits = (candidate: { version: string; cuda: string | null } | null) =>
+    candidate !== null &&
+    minor(candidate.version) === minor(info.libtorchVersion) &&
+    (!info.cuda || candidate.cuda !== null);
+  const variable = process.env.LIBTORCH ?? process.env.LIBTORCH_LIB;
+  if (!variable) {
     const { libtorch } = inspect(info.libtorchPath, { lib: info.libtorchLib, headers: false });
     if (libtorch && fits(libtorch)) return libtorch.lib;
   }
@@ -464,12 +466,12 @@ function findLibraries(info: BuildInfo): string {
   if (libtorch && fits(libtorch)) return libtorch.lib;
   const built = `${minor(info.libtorchVersion)}${info.cuda ? ' with CUDA' : ''}`;
   if (libtorch) {
-    const found = `${libtorch.version}${libtorch.cuda ? ' with CUDA' : ', a CPU build'}`;
+    const description = `${libtorch.version}${libtorch.cuda ? ' with CUDA' : ', a CPU build'}`;
     throw new DetailGuidanceError(
       'LIBTORCH_MISMATCH',
-      `The addon was built for libtorch ${built}, and the one found is ${found} (${libtorch.path}): ` +
+      `The addon was built for libtorch ${built}, and the one found is ${description} (${libtorch.path}): ` +
         `${setup('addon').HOW_TO_BUILD}, which builds it for that one, or set LIBTORCH to a ${built}.`,
-      { received: found, expected: built },
+      { received: description, expected: built },
     );
   }
   throw new DetailGuidanceError(

@@ -113,10 +113,10 @@ export async function loadPipeline(location: string, options: LoadOptions = {}):
       vae: deviceOf('vae'),
     };
     const device = devices.transformer;
-    const bundle = await openBundle(location, signal, (found) => {
+    const bundle = await openBundle(location, signal, (manifest) => {
       if (!request.checkMemory) return;
-      const { dtype } = resolveDtype(wantedDtype, device, found.transformer);
-      refuseTooLarge(found, dtype, devices, lowMemory, (each) => freeMemory(each, addon));
+      const { dtype } = resolveDtype(wantedDtype, device, manifest.transformer);
+      refuseTooLarge(manifest, dtype, devices, lowMemory, (place) => freeMemory(place, addon));
     });
     const { transformer: manifest } = bundle;
     const { dtype, reason: dtypeReason } = resolveDtype(wantedDtype, device, manifest);

@@ -22,10 +22,10 @@ function readJson(file) {
 
 /** Whether node_modules is what package-lock.json says; npm leaves its own copy of the lock in node_modules. */
 function nodePackagesAreCurrent() {
-  const wanted = readJson('package-lock.json')?.packages;
+  const locked = readJson('package-lock.json')?.packages;
   const present = readJson('node_modules/.package-lock.json')?.packages;
-  if (!wanted || !present) return false;
-  return Object.entries(wanted).every(
+  if (!locked || !present) return false;
+  return Object.entries(locked).every(
     ([place, entry]) =>
       place === '' ||
       entry.optional ||
@@ -44,13 +44,13 @@ async function ensureNodePackages() {
 /** Builds dist/ (the JavaScript package) when lib/ has changed. */
 async function ensureDist() {
   const stamp = path.join(buildFolder(), 'stamps', 'dist');
-  const wanted = fingerprint(['lib', 'tsup.config.ts', 'tsconfig.json', 'package.json', 'package-lock.json']);
+  const digest = fingerprint(['lib', 'tsup.config.ts', 'tsconfig.json', 'package.json', 'package-lock.json']);
   const complete = ['index.js', 'index.cjs', 'index.d.ts', 'cli.js'].every((file) =>
     fs.existsSync(path.join(root, 'dist', file)),
   );
-  if (complete && hasStamp(stamp, wanted)) return;
+  if (complete && hasStamp(stamp, digest)) return;
   await step('tsup: build dist', process.execPath, [programPath('tsup')], { cwd: root });
-  writeStamp(stamp, wanted);
+  writeStamp(stamp, digest);
 }
 
 /** @param {{ tests?: boolean }} [options] */

@@ -43,13 +43,13 @@ function fetchPackages() {
   if (process.env.DETAIL_GUIDANCE_RUNTIMES === '0') return without('DETAIL_GUIDANCE_RUNTIMES=0');
   const folder = path.join(cacheFolder(), 'runtimes');
   const stamp = path.join(folder, '.fetched');
-  const wanted = fingerprint(['scripts/runtimes.cjs']);
-  if (!hasStamp(stamp, wanted)) {
+  const digest = fingerprint(['scripts/runtimes.cjs']);
+  if (!hasStamp(stamp, digest)) {
     // Filled beside its place: two test files may want it at once.
     const filled = `${folder}.${process.pid}`;
     fs.mkdirSync(filled, { recursive: true });
     fs.writeFileSync(path.join(filled, 'package.json'), '{"private":true}');
-    const packages = [...Object.values(RUNTIMES), ...Object.values(MANAGERS)].map((each) => each.package);
+    const packages = [...Object.values(RUNTIMES), ...Object.values(MANAGERS)].map((program) => program.package);
     const args = ['install', '--no-save', '--no-audit', '--no-fund', '--ignore-scripts', ...packages];
     const npm = process.env.npm_execpath;
     const { status, stderr } = spawnSync(npm ? process.execPath : 'npm', npm ? [npm, ...args] : args, {
@@ -62,8 +62,8 @@ function fetchPackages() {
       const [line] = stderr?.match(/npm (?:error|ERR!) .*/) ?? ['npm did not answer'];
       return without(`their npm packages could not be fetched: ${line}`);
     }
-    writeStamp(path.join(filled, '.fetched'), wanted);
-    if (!hasStamp(stamp, wanted)) {
+    writeStamp(path.join(filled, '.fetched'), digest);
+    if (!hasStamp(stamp, digest)) {
       fs.rmSync(folder, { recursive: true, force: true });
       fs.renameSync(filled, folder);
     } else {

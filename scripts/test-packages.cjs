@@ -25,10 +25,10 @@ const TEST_MODULES = [
 async function ensureTestPackages() {
   const environment = privateEnvironment();
   const stamp = path.join(environment, '.test-requirements');
-  const wanted = fingerprint([path.join('test', 'requirements.txt')]);
-  if (hasStamp(stamp, wanted)) return;
+  const digest = fingerprint([path.join('test', 'requirements.txt')]);
+  if (hasStamp(stamp, digest)) return;
   await pipInstall('Python packages of the tests', ['-r', path.join(root, 'test', 'requirements.txt')]);
-  writeStamp(stamp, wanted);
+  writeStamp(stamp, digest);
 }
 
 /**

@@ -72,8 +72,8 @@ async function build({ tests = false, prebuilt = true } = {}) {
   if (!inCache) facts.push(root);
   const addonStamp = path.join(folder, 'stamps', 'native');
   const stamp = tests ? path.join(folder, 'stamps', 'native-and-tests') : addonStamp;
-  const wanted = fingerprint(sources, facts);
-  if (isComplete(output) && hasStamp(stamp, wanted)) {
+  const digest = fingerprint(sources, facts);
+  if (isComplete(output) && hasStamp(stamp, digest)) {
     if (inCache && !isComplete(path.join(buildFolder(), 'Release'))) deliver(folder);
     return { built: false, cmakeFolder };
   }
@@ -113,7 +113,7 @@ async function build({ tests = false, prebuilt = true } = {}) {
       waysOut: ['if the compiler was killed, memory ran out: CMAKE_BUILD_PARALLEL_LEVEL=1'],
     },
   );
-  writeStamp(stamp, wanted);
+  writeStamp(stamp, digest);
   if (tests) writeStamp(addonStamp, fingerprint(SOURCES, facts));
   if (inCache) deliver(folder);
   return { built: true, cmakeFolder };

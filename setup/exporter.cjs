@@ -50,16 +50,16 @@ function refuseOldPython(python) {
 async function ensureExportPython() {
   const python = programOf(privateEnvironment());
   if (fs.existsSync(python) && missingModules(python, MODULES) === '') return python;
-  const made = await makeEnvironment();
-  if (missingModules(made, ['torch']) !== '') {
+  const environment = await makeEnvironment();
+  if (missingModules(environment, ['torch']) !== '') {
     const { requirement } = await choosePyTorch();
     await pipInstall(`PyTorch ${wantedVersion()} for the exporter`, [requirement, 'numpy']);
   }
-  refuseOldPython(made);
+  refuseOldPython(environment);
   // Each with its checksum; what they depend on is in the list too, except torch.
   const list = path.join(root, 'models', 'export', 'requirements.lock.txt');
   await pipInstall('Python packages of the exporter', ['--no-deps', '--require-hashes', '-r', list]);
-  return made;
+  return environment;
 }
 
 module.exports = { ensureExportPython };

@@ -95,8 +95,8 @@ function supported(version) {
  * @returns {{ libtorch: Libtorch, reason: null } | { libtorch: null, reason: string }}
  */
 function inspect(folder, { include, lib, headers = true } = {}) {
-  /** @param {string} given @param {string} name */
-  const inside = (given, name) => (fs.existsSync(path.join(given, name)) ? path.join(given, name) : given);
+  /** @param {string} base @param {string} name */
+  const inside = (base, name) => (fs.existsSync(path.join(base, name)) ? path.join(base, name) : base);
   const includes = inside(include ?? folder, 'include');
   const libraries = inside(lib ?? folder, 'lib');
   /** @param {string} reason */
@@ -176,38 +176,38 @@ function searchLibtorch({ env = process.env, headers = true, version } = {}) {
    * @returns {Libtorch | null}
    */
   const consider = (source, folder, reason, places) => {
-    const seen = reason || !folder ? { libtorch: null, reason } : inspect(folder, { headers, ...places });
-    let why = seen.reason;
-    if (seen.libtorch && version && seen.libtorch.version !== version) {
-      why = `version ${seen.libtorch.version}, and the addon was built for ${version}`;
+    const inspection = reason || !folder ? { libtorch: null, reason } : inspect(folder, { headers, ...places });
+    let why = inspection.reason;
+    if (inspection.libtorch && version && inspection.libtorch.version !== version) {
+      why = `version ${inspection.libtorch.version}, and the addon was built for ${version}`;
     }
-    const accepted = seen.libtorch !== null && why === null;
+    const accepted = inspection.libtorch !== null && why === null;
     candidates.push({
       source,
       path: folder ?? '',
       accepted,
       reason: why,
-      ...(accepted && { libtorch: seen.libtorch }),
+      ...(accepted && { libtorch: inspection.libtorch }),
     });
-    return accepted ? seen.libtorch : null;
+    return accepted ? inspection.libtorch : null;
   };
   /** @param {Libtorch | null} libtorch */
   const answer = (libtorch) => ({ libtorch, candidates });
 
-  const given = env.LIBTORCH || env.LIBTORCH_LIB;
-  if (given) {
+  const variable = env.LIBTORCH || env.LIBTORCH_LIB;
+  if (variable) {
     const source = env.LIBTORCH ? 'LIBTORCH' : 'LIBTORCH_LIB';
     return answer(
-      consider(source, path.resolve(given), null, { include: env.LIBTORCH_INCLUDE, lib: env.LIBTORCH_LIB }),
+      consider(source, path.resolve(variable), null, { include: env.LIBTORCH_INCLUDE, lib: env.LIBTORCH_LIB }),
     );
   }
 
-  const asked = env.LIBTORCH_USE_PYTORCH;
-  if (asked !== '0') {
+  const usePython = env.LIBTORCH_USE_PYTORCH;
+  if (usePython !== '0') {
     const folder = torchOfPython('python3');
-    const source = asked ? 'LIBTORCH_USE_PYTORCH' : 'python3 on PATH';
-    const found = consider(source, folder, folder ? null : 'there is no python3 on PATH that has torch');
-    if (found || asked) return answer(found);
+    const source = usePython ? 'LIBTORCH_USE_PYTORCH' : 'python3 on PATH';
+    const candidate = consider(source, folder, folder ? null : 'there is no python3 on PATH that has torch');
+    if (candidate || usePython) return answer(candidate);
   }
 
   const cached = torchOfEnvironment(privateEnvironment(env));

@@ -29,8 +29,8 @@ function nvccVersion(nvcc) {
  */
 function fitsRuntime(version, cuda) {
   const [major, minor] = version.split('.').map(Number);
-  const [wanted, most] = cuda.split('.').map(Number);
-  return major === wanted && (minor ?? 0) <= (most ?? Infinity);
+  const [cudaMajor, most] = cuda.split('.').map(Number);
+  return major === cudaMajor && (minor ?? 0) <= (most ?? Infinity);
 }
 
 /**
@@ -69,8 +69,8 @@ function findNvcc(libtorch, env = process.env) {
  */
 function toolkitVersion(libtorch) {
   const names = fs.readdirSync(path.dirname(libtorch.path));
-  const found = names.map((name) => name.match(/^cuda_toolkit-([\d.]+)\.dist-info$/)?.[1]).find(Boolean);
-  return found ?? `${libtorch.cuda}.*`;
+  const release = names.map((name) => name.match(/^cuda_toolkit-([\d.]+)\.dist-info$/)?.[1]).find(Boolean);
+  return release ?? `${libtorch.cuda}.*`;
 }
 
 /**
@@ -80,9 +80,9 @@ function toolkitVersion(libtorch) {
  * @returns {Promise<Nvcc>}
  */
 async function ensureNvcc(libtorch) {
-  const found = findNvcc(libtorch);
+  const compiler = findNvcc(libtorch);
   const isOurs = libtorch.path.startsWith(privateEnvironment() + path.sep);
-  if (found.path || found.reason !== 'nvcc is not installed' || !isOurs) return found;
+  if (compiler.path || compiler.reason !== 'nvcc is not installed' || !isOurs) return compiler;
   const free = freeBytes(privateEnvironment());
   if (free !== null && free < BYTES_NEEDED) {
     return { path: null, reason: `nvcc needs ${BYTES_NEEDED / 1e9} GB, and ${(free / 1e9).toFixed(1)} GB are free` };

@@ -49,9 +49,9 @@ async function makeEnvironment() {
   const environment = privateEnvironment();
   const python = programOf(environment);
   if (fs.existsSync(python) && spawnSync(python, ['-m', 'pip', '--version']).status === 0) return python;
-  const found = findPython();
-  if (!found.path || found.reason) {
-    throw new SetupError(`The private Python environment cannot be made: ${found.reason}.`, {
+  const interpreter = findPython();
+  if (!interpreter.path || interpreter.reason) {
+    throw new SetupError(`The private Python environment cannot be made: ${interpreter.reason}.`, {
       waysOut: waysToLibtorch(),
     });
   }
@@ -59,14 +59,19 @@ async function makeEnvironment() {
   fs.rmSync(environment, { recursive: true, force: true });
   fs.mkdirSync(cacheFolder(), { recursive: true });
   try {
-    await step('private Python environment', found.path, ['-m', 'venv', ...shared, environment]);
+    await step('private Python environment', interpreter.path, ['-m', 'venv', ...shared, environment]);
   } catch (error) {
     // No ensurepip (a Debian without python3-venv): the system's pip, if there is one, can fill the environment.
     fs.rmSync(environment, { recursive: true, force: true });
     const waysOut = ['install the venv module of your Python (Debian: python3-venv)', ...waysToLibtorch()];
     try {
-      await step('private Python environment without pip', found.path, ['-m', 'venv', '--without-pip', environment]);
-      await step('pip for it', found.path, ['-m', 'pip', '--python', python, 'install', 'pip'], { waysOut });
+      await step('private Python environment without pip', interpreter.path, [
+        '-m',
+        'venv',
+        '--without-pip',
+        environment,
+      ]);
+      await step('pip for it', interpreter.path, ['-m', 'pip', '--python', python, 'install', 'pip'], { waysOut });
     } catch {
       fs.rmSync(environment, { recursive: true, force: true });
       throw new SetupError('The private Python environment cannot be made.', { found: [String(error)], waysOut });

@@ -45,21 +45,21 @@ const hasNvidia = () =>
  */
 async function choosePyTorch(env = process.env) {
   const version = wantedVersion(env);
-  const asked = env.DETAIL_GUIDANCE_TORCH_BUILD;
-  if (asked !== undefined && asked !== 'cpu' && asked !== 'cuda') {
-    throw new SetupError(`DETAIL_GUIDANCE_TORCH_BUILD: expected cpu or cuda, received ${asked}.`);
+  const variant = env.DETAIL_GUIDANCE_TORCH_BUILD;
+  if (variant !== undefined && variant !== 'cpu' && variant !== 'cuda') {
+    throw new SetupError(`DETAIL_GUIDANCE_TORCH_BUILD: expected cpu or cuda, received ${variant}.`);
   }
   const plain = `torch==${version}`;
   if (process.platform === 'darwin') {
     return { requirement: plain, build: 'cpu', reason: 'macOS has no CUDA', gigabytes: SIZES.cpu };
   }
-  if (asked === 'cuda') return cudaBuild(plain, 'DETAIL_GUIDANCE_TORCH_BUILD=cuda');
-  if (!asked && hasNvidia()) return cudaBuild(plain, 'this machine has an NVIDIA driver');
+  if (variant === 'cuda') return cudaBuild(plain, 'DETAIL_GUIDANCE_TORCH_BUILD=cuda');
+  if (!variant && hasNvidia()) return cudaBuild(plain, 'this machine has an NVIDIA driver');
   if (!(await pipOffers(`${plain}+cpu`))) {
-    const why = asked ? 'DETAIL_GUIDANCE_TORCH_BUILD=cpu, but' : 'this machine has no NVIDIA driver, but';
+    const why = variant ? 'DETAIL_GUIDANCE_TORCH_BUILD=cpu, but' : 'this machine has no NVIDIA driver, but';
     return cudaBuild(plain, `${why} the package index offers no CPU build (torch ${version}+cpu)`);
   }
-  const reason = asked ? 'DETAIL_GUIDANCE_TORCH_BUILD=cpu' : 'this machine has no NVIDIA driver';
+  const reason = variant ? 'DETAIL_GUIDANCE_TORCH_BUILD=cpu' : 'this machine has no NVIDIA driver';
   return { requirement: `${plain}+cpu`, build: 'cpu', reason, gigabytes: SIZES.cpu };
 }
 
@@ -68,9 +68,9 @@ const cudaBuild = (requirement, reason) => ({ requirement, build: 'cuda', reason
 
 /** Takes out what cannot be set up before anything is fetched for it. @param {ReturnType<typeof searchLibtorch>['candidates']} candidates */
 function refuseHopeless(candidates) {
-  const asked = candidates.at(-1)?.source;
-  if (asked !== 'cache') {
-    throw new SetupError(`${asked} was set, but what it names cannot be used.`, {
+  const source = candidates.at(-1)?.source;
+  if (source !== 'cache') {
+    throw new SetupError(`${source} was set, but what it names cannot be used.`, {
       found: describeCandidates(candidates),
       waysOut: waysToLibtorch(),
     });

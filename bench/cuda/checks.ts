@@ -23,14 +23,14 @@ interface Outcome {
   detail: string;
 }
 
-const { values: given } = parseArgs({
+const { values: flags } = parseArgs({
   options: {
     device: { type: 'string', default: 'cuda:0' },
     runs: { type: 'string', default: '200' },
     json: { type: 'string' },
   },
 });
-const device = given.device;
+const device = flags.device;
 const isCuda = device.startsWith('cuda');
 
 const options: GenerateOptions = {
@@ -83,8 +83,8 @@ const mostPictures = 4096;
 
 /** Read by the libraries when they are loaded, so the device's memory is asked of nvidia-smi. */
 function setEnvironment(): void {
-  const asked = spawnSync('nvidia-smi', ['--query-gpu=memory.total', '--format=csv,noheader,nounits']);
-  const mebibytes = Number(String(asked.stdout ?? '').split('\n')[0]);
+  const query = spawnSync('nvidia-smi', ['--query-gpu=memory.total', '--format=csv,noheader,nounits']);
+  const mebibytes = Number(String(query.stdout ?? '').split('\n')[0]);
   if (mebibytes > 0) {
     const fraction = memoryLimit / (mebibytes * 2 ** 20);
     process.env.PYTORCH_CUDA_ALLOC_CONF ??= `per_process_memory_fraction:${fraction.toFixed(6)}`;
@@ -100,8 +100,8 @@ const checks: { name: string; skip?: string | null; run: () => Promise<string> }
     name: `the CPU's latents, in ${dtype}`,
     run: async () => {
       const expected = await latents({ device: 'cpu', dtype: 'float32' });
-      const found = await latents({ device, dtype });
-      const apart = difference(found.values, expected.values);
+      const actual = await latents({ device, dtype });
+      const apart = difference(actual.values, expected.values);
       return require(apart <
         tolerances[dtype], `${apart.toExponential(2)} apart, less than ${tolerances[dtype]} wanted`);
     },
@@ -148,23 +148,23 @@ const checks: { name: string; skip?: string | null; run: () => Promise<string> }
         ...options,
         guidance: { classifierFree: { scale: 3 }, detail: { ...detail, channels: [1, 2, 5] } },
       });
-      const { latents: found, execution } = await pipeline.generate(other);
+      const { latents: actual, execution } = await pipeline.generate(other);
       const expected = await withGraphs(false, () => latents({ device }, other));
-      const apart = difference(found.data as Float32Array, expected.values);
+      const apart = difference(actual.data as Float32Array, expected.values);
       return require(apart < 1e-5 &&
         execution.graphs.captured ===
           0, `${apart.toExponential(2)} apart, ${execution.graphs.replayed} replays, nothing captured anew`);
     },
   },
   {
-    name: `no memory is lost in ${given.runs} runs`,
+    name: `no memory is lost in ${flags.runs} runs`,
     run: async () => {
       await using pipeline = await loadPipeline('embedded', { device });
       const short = { ...options, numInferenceSteps: 4 };
       const used = async () => (await memoryStatistics(device))?.allocated ?? process.memoryUsage().rss;
       for (let run = 0; run < 20; ++run) await pipeline.generate(short);
       const before = await used();
-      for (let run = 0; run < Number(given.runs); ++run) await pipeline.generate({ ...short, seed: run });
+      for (let run = 0; run < Number(flags.runs); ++run) await pipeline.generate({ ...short, seed: run });
       const grown = (await used()) - before;
       // Device memory is counted to the byte; the process's moves by what its allocators keep.
       return require(grown <= (isCuda ? 0 : 64e6), `${grown} bytes more than before`);
@@ -215,7 +215,7 @@ async function main(): Promise<void> {
     }
     console.log(`${outcome.status.padEnd(8)}${outcome.name}: ${outcome.detail}`);
     outcomes.push(outcome);
-    if (given.json !== undefined) writeFileSync(given.json, `${JSON.stringify({ device, name, outcomes }, null, 2)}\n`);
+    if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify({ device, name, outcomes }, null, 2)}\n`);
   }
   if (outcomes.some(({ status }) => status === 'failed')) process.exitCode = 1;
 }

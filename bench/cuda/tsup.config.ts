@@ -17,8 +17,8 @@ export default defineConfig({
     {
       name: 'setup-stays-outside',
       setup(build) {
-        build.onResolve({ filter: /\/setup\/[\w-]+\.cjs$/ }, (found) => ({
-          path: `../../setup/${found.path.split('/').pop() ?? ''}`,
+        build.onResolve({ filter: /\/setup\/[\w-]+\.cjs$/ }, (request) => ({
+          path: `../../setup/${request.path.split('/').pop() ?? ''}`,
           external: true,
         }));
       },

@@ -137,8 +137,12 @@ function withKept(error: unknown, writer: ShardWriter<IndexEntry>, out: string):
   if (!(error instanceof DetailGuidanceError)) return error;
   const { code, message, received, expected, cause } = error;
   const files = writer.shards.length;
-  const kept = `${out} holds a valid dump of the first ${writer.kept} records in ${files} ${files === 1 ? 'file' : 'files'}.`;
-  return new DetailGuidanceError(code, `${message} ${kept}`, { received, ...(expected ? { expected } : {}), cause });
+  const remainder = `${out} holds a valid dump of the first ${writer.kept} records in ${files} ${files === 1 ? 'file' : 'files'}.`;
+  return new DetailGuidanceError(code, `${message} ${remainder}`, {
+    received,
+    ...(expected ? { expected } : {}),
+    cause,
+  });
 }
 
 function count({ nonFinite, ...record }: ActivationRecord, summary: Omit<DumpSummary, 'shards'>): void {

@@ -75,16 +75,16 @@ export class QuantisationCollector {
     const steps = this.#sites.get(site) ?? new Map<number, Step>();
     this.#sites.set(site, steps);
     const count = channels.max.length;
-    const found = steps.get(step) ?? {
+    const entry = steps.get(step) ?? {
       timestep,
       samples: 0,
       absmax: new Float32Array(count),
       sums: this.percentiles.map(() => new Float64Array(count)),
     };
-    steps.set(step, found);
-    found.samples++;
-    raise(found.absmax, channels.max);
-    found.sums.forEach((sum, at) =>
+    steps.set(step, entry);
+    entry.samples++;
+    raise(entry.absmax, channels.max);
+    entry.sums.forEach((sum, at) =>
       channels.percentiles?.[at]?.values.forEach((value, channel) => (sum[channel]! += value)),
     );
   }

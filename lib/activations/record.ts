@@ -113,7 +113,7 @@ function readStatistics(
   tokens: number,
   channels: number,
 ): Statistics {
-  const found: Omit<Statistics, 'nonFinite'> = {};
+  const statistics: Omit<Statistics, 'nonFinite'> = {};
   if (perChannel) {
     const [max, mean, median, variance] = [0, 1, 2, 3].map(() => reader.floats(channels)) as [
       Float32Array,
@@ -121,19 +121,22 @@ function readStatistics(
       Float32Array,
       Float32Array,
     ];
-    found.channels = { max, mean, median, variance };
+    statistics.channels = { max, mean, median, variance };
     if (percentiles.length > 0) {
-      found.channels.percentiles = percentiles.map((percentile) => ({ percentile, values: reader.floats(channels) }));
+      statistics.channels.percentiles = percentiles.map((percentile) => ({
+        percentile,
+        values: reader.floats(channels),
+      }));
     }
   }
-  if (norms) found.tokens = { norm: reader.floats(tokens) };
+  if (norms) statistics.tokens = { norm: reader.floats(tokens) };
   if (top > 0) {
     const count = Math.min(top, tokens * channels);
     const [token, channel] = [reader.integers(count), reader.integers(count)];
     const value = reader.floats(count);
-    found.top = Array.from(token, (each, at) => ({ token: each, channel: channel[at]!, value: value[at]! }));
+    statistics.top = Array.from(token, (index, at) => ({ token: index, channel: channel[at]!, value: value[at]! }));
   }
-  return { ...found, nonFinite: reader.integers(1)[0]! };
+  return { ...statistics, nonFinite: reader.integers(1)[0]! };
 }
 
 /** Floats and integers that stand side by side as 32-bit words. */

@@ -18,7 +18,7 @@ export function recordingOf(
   context: EditContext,
 ): NativeRecording {
   const { statistics, tensors, dtype, beforeEdits } = request;
-  const asked = typeof statistics === 'object' ? statistics : { tokens: false, top: 0 };
+  const extras = typeof statistics === 'object' ? statistics : { tokens: false, top: 0 };
   const channels = statistics !== false;
   if (!channels && !tensors) {
     throw invalid('options', 'statistics or tensors', undefined, { shown: 'neither, which leaves nothing to record' });
@@ -28,9 +28,9 @@ export function recordingOf(
     branches: findBranches(request.branches, plan),
     steps: checkSteps(request.steps, plan),
     channels,
-    percentiles: 'percentiles' in asked ? (asked.percentiles ?? []) : [],
-    tokens: asked.tokens,
-    top: asked.top,
+    percentiles: 'percentiles' in extras ? (extras.percentiles ?? []) : [],
+    tokens: extras.tokens,
+    top: extras.top,
     attention: channels,
     tensors: tensors ? dtype : null,
     beforeEdits,
@@ -38,36 +38,36 @@ export function recordingOf(
 }
 
 function findSites(
-  wanted: ActivationRequest['sites'],
+  places: ActivationRequest['sites'],
   model: Pick<NativeModel, 'find'>,
   sites: readonly Site[],
   context: EditContext,
 ): number[] {
-  const found = wanted
-    ? wanted.flatMap((place, index) => {
+  const indices = places
+    ? places.flatMap((place, index) => {
         const option = `options.sites[${index}]`;
         checkPlace(option, place);
         const references = sitesOf(option, { ...place, tap: place.tap ?? 'output' }, null, context);
         return references.flatMap((reference) => model.find(reference));
       })
     : sites.flatMap(({ block, tap }, index) => (block !== null && tap === 'output' ? [index] : []));
-  return [...new Set(found)].sort((a, b) => a - b);
+  return [...new Set(indices)].sort((a, b) => a - b);
 }
 
-function findBranches(wanted: ActivationRequest['branches'], { branches }: Plan): number[] {
-  if (wanted === 'all') return branches.map((_, index) => index);
+function findBranches(selection: ActivationRequest['branches'], { branches }: Plan): number[] {
+  if (selection === 'all') return branches.map((_, index) => index);
   const names = branches.map(({ name }) => name);
-  const unknown = wanted.find((name) => !names.includes(name));
+  const unknown = selection.find((name) => !names.includes(name));
   if (unknown !== undefined) {
     throw invalid('options.branches', nearest(unknown, names), unknown, { note: 'what this plan evaluates' });
   }
-  return names.flatMap((name, index) => (wanted.includes(name) ? [index] : []));
+  return names.flatMap((name, index) => (selection.includes(name) ? [index] : []));
 }
 
-function checkSteps(wanted: number[] | undefined, { steps }: Plan): number[] | null {
-  if (!wanted) return null;
-  const beyond = wanted.find((step) => step >= steps.length);
-  if (beyond === undefined) return [...new Set(wanted)].sort((a, b) => a - b);
+function checkSteps(indices: number[] | undefined, { steps }: Plan): number[] | null {
+  if (!indices) return null;
+  const beyond = indices.find((step) => step >= steps.length);
+  if (beyond === undefined) return [...new Set(indices)].sort((a, b) => a - b);
   const expected = `steps from 0 to ${steps.length - 1}`;
   throw invalid('options.steps', expected, beyond);
 }

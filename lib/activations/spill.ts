@@ -49,9 +49,9 @@ export class Spill {
     for (const value of [records, ...tensors]) pieces.push(await this.#append(serialize(value)));
     return async () => {
       const [first, ...others] = pieces as [Piece, ...Piece[]];
-      const found = { ...(await this.#read<Omit<NativeRecords, 'tensors'>>(first)), tensors: [] } as NativeRecords;
-      for (const piece of others) found.tensors.push(await this.#read(piece));
-      return found;
+      const records = { ...(await this.#read<Omit<NativeRecords, 'tensors'>>(first)), tensors: [] } as NativeRecords;
+      for (const piece of others) records.tensors.push(await this.#read(piece));
+      return records;
     };
   }
 

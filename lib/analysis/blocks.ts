@@ -21,10 +21,10 @@ export function blockOutputs(sites: readonly Site[], stream: string, layers?: re
   if (beyond !== undefined) {
     throw invalid('options.layers', `layers from 0 to ${last}`, beyond, { code: 'LAYER_OUT_OF_RANGE' });
   }
-  const found = outputs
+  const blocks = outputs
     .filter((site) => site.stream === stream && (!layers || layers.includes(site.block!)))
     .map(({ path, block }) => ({ layer: block!, path, stream }));
-  if (found.length > 0) return found;
+  if (blocks.length > 0) return blocks;
   const streams = [...new Set(outputs.map((site) => site.stream).filter((name) => name !== null))];
   throw invalid('options.stream', streams.map((name) => `'${name}'`).join(' or '), stream, {
     code: 'SITE_NOT_FOUND',

@@ -72,9 +72,9 @@ export class ChannelMeans {
     this.#counts.forEach((steps, place) =>
       steps.forEach((count, step) => {
         if (count === 0) return;
-        const seen = this.#rate * this.#weights[place]![step]!;
-        const gain = (1 - this.#rate) / (seen + 1 - this.#rate);
-        this.#weights[place]![step] = seen + 1 - this.#rate;
+        const weight = this.#rate * this.#weights[place]![step]!;
+        const gain = (1 - this.#rate) / (weight + 1 - this.#rate);
+        this.#weights[place]![step] = weight + 1 - this.#rate;
         const [means, medians] = [this.#window[place]![step]!, this.#windowMedians[place]![step]!];
         for (let channel = 0; channel < means.length; channel++) {
           means[channel]! /= count;

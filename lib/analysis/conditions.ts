@@ -17,14 +17,17 @@ const mostClasses = 10;
  *
  * @throws BAD_OPTION for an empty list, and when none are given for a model that has no classes
  */
-export function chooseConditions(given: readonly Conditions[] | undefined, { conditioning }: Bundle): Conditions[] {
-  if (given !== undefined && given.length > 0) return [...given];
-  if (given !== undefined || conditioning.kind !== 'class') {
+export function chooseConditions(
+  conditions: readonly Conditions[] | undefined,
+  { conditioning }: Bundle,
+): Conditions[] {
+  if (conditions !== undefined && conditions.length > 0) return [...conditions];
+  if (conditions !== undefined || conditioning.kind !== 'class') {
     const expected =
       conditioning.kind === 'text'
         ? 'a list of prompts, [{ prompt }, …] (--prompt on the command line)'
         : 'a list of what the model is conditioned on, as generate takes it';
-    throw invalid('options.conditions', expected, given);
+    throw invalid('options.conditions', expected, conditions);
   }
   const { numClasses } = conditioning;
   const count = Math.min(numClasses, mostClasses);

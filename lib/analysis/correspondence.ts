@@ -72,10 +72,10 @@ export function partCorrespondence(
     for (const token of chosen[image] ?? []) {
       if ((token % gridColumns) + columns >= gridColumns) continue;
       const scores = after[image]!.map((other) => dot(vectors[token]!, other));
-      const found = scores.indexOf(Math.max(...scores));
+      const match = scores.indexOf(Math.max(...scores));
       tokens++;
-      if (found === token + columns) right++;
-      if (found === token) stayed++;
+      if (match === token + columns) right++;
+      if (match === token) stayed++;
     }
   });
   return { accuracy: right / tokens, stayed: stayed / tokens, tokens };

@@ -58,12 +58,12 @@ export function featureInputs(
     const sample = asGiven ? clean : addNoise(clean, noise, step.sigma, transformer.prediction);
     data.set(sample, row * clean.length);
   }
-  const { classLabel, conditioning: given } = request.conditions ?? {};
+  const { classLabel, conditioning: inputs } = request.conditions ?? {};
   const unconditional = conditioning.kind === 'class' && classLabel === undefined;
   const classes = classIndices(unconditional ? 0 : classLabel, rows, conditioning);
   const which = unconditional ? 'unconditional' : 'conditional';
   const others = transformer.inputs.filter(({ role }) => role !== 'latent' && role !== 'timestep');
-  const tensors = conditioningTensors(which, { conditioning: given }, rows, classes, bundle);
+  const tensors = conditioningTensors(which, { conditioning: inputs }, rows, classes, bundle);
   const byRole = (role: string) => transformer.inputs.find((input) => input.role === role)!.name;
   return {
     [byRole('latent')]: { data, shape: [rows, ...shape], dtype: 'float32' },

@@ -75,13 +75,13 @@ export async function extractFeatures(
   pipeline: Omit<ActivationSource, 'activations'>,
   options: FeatureOptions,
 ): Promise<Features> {
-  const asked = parse(optionsSchema, options, 'options');
+  const parsed = parse(optionsSchema, options, 'options');
   const { bundle } = pipeline;
   const { latent, transformer } = bundle;
   const shape = [null, latent.channels, latent.height, latent.width];
-  const latents = checkTensor(asked.latents, { name: 'options.latents', dtype: ['float32'], shape, finite: true });
-  const conditions = await encodeConditions(pipeline, asked.conditions, asked.signal);
-  const request = { ...asked, conditions };
+  const latents = checkTensor(parsed.latents, { name: 'options.latents', dtype: ['float32'], shape, finite: true });
+  const conditions = await encodeConditions(pipeline, parsed.conditions, parsed.signal);
+  const request = { ...parsed, conditions };
   const channels = request.kind === 'raw' ? [] : chooseTracedChannels(request.channels, bundle);
   const [output] = blockOutputs(pipeline.sites, 'image', [request.layer]);
   const modulation = request.kind === 'raw' ? null : await nextModulation(pipeline, request);
@@ -143,9 +143,9 @@ function imageTokens(
   tokens: number,
   { hiddenChannels, jointAttention = 'text-first' }: ActivationSource['bundle']['transformer'],
 ): Float32Array {
-  const wanted = tokens * hiddenChannels;
-  if (hidden.length <= wanted) return hidden;
-  return jointAttention === 'text-first' ? hidden.slice(-wanted) : hidden.slice(0, wanted);
+  const length = tokens * hiddenChannels;
+  if (hidden.length <= length) return hidden;
+  return jointAttention === 'text-first' ? hidden.slice(-length) : hidden.slice(0, length);
 }
 
 /** The token's DiTF feature, of unit length, and for mrep the massive channels' values there. */

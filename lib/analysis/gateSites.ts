@@ -59,8 +59,8 @@ export function findModulations(
   path?: string,
 ): ModulationSite[] {
   return blocks.map(({ layer, path: block, stream }) => {
-    const wanted = path === undefined ? (stream === 'text' ? textPaths : imagePaths) : [path];
-    const candidates = wanted.map((relative) => `${block}.${relative}`);
+    const relativePaths = path === undefined ? (stream === 'text' ? textPaths : imagePaths) : [path];
+    const candidates = relativePaths.map((relative) => `${block}.${relative}`);
     const index = sites.findIndex((site) => site.tap === 'output' && candidates.includes(site.path));
     if (index === -1) {
       throw invalid('options.modulation', 'the path, in a block, of the module that gives its gates', undefined, {

@@ -92,10 +92,10 @@ export async function traceGates(pipeline: ActivationSource, options: GateOption
   const conditions = chooseConditions(request.conditions, bundle);
   const sums = sites.map((site): Sums => ({ site, gates: site.gates.map(() => []), activations: [] }));
   const timesteps: number[] = [];
-  for (const [index, each] of conditions.entries()) {
+  for (const [index, condition] of conditions.entries()) {
     if (request.signal?.aborted) throw new AbortError(request.signal.reason);
     const { seed, numInferenceSteps, signal } = request;
-    const generate = { ...each, seed, numImages: 1, numInferenceSteps, guidance: {} };
+    const generate = { ...condition, seed, numImages: 1, numInferenceSteps, guidance: {} };
     // Apart: whole tensors of the narrow modulations, statistics alone of the wide hidden states.
     const modulations = pipeline.activations({
       generate,
@@ -115,15 +115,13 @@ export async function traceGates(pipeline: ActivationSource, options: GateOption
   return {
     stream: request.stream,
     timesteps,
-    conditions: conditions.map((each, index) => describeConditions(each, index, bundle)),
-    gates: sums.flatMap((each) =>
-      compare(each, byLayer ? (byLayer[each.site.layer] ?? []) : channels, conditions.length),
-    ),
+    conditions: conditions.map((condition, index) => describeConditions(condition, index, bundle)),
+    gates: sums.flatMap((sum) => compare(sum, byLayer ? (byLayer[sum.site.layer] ?? []) : channels, conditions.length)),
   };
 }
 
 function addGates(sums: Sums[], { site, step, tensor }: ActivationRecord, hiddenChannels: number): void {
-  const at = sums.find((each) => each.site.path === site.path);
+  const at = sums.find((sum) => sum.site.path === site.path);
   if (!at || !tensor) return;
   // One row an image: the modulation is the same for all tokens.
   const values = toFloat32(tensor);
@@ -136,7 +134,7 @@ function addGates(sums: Sums[], { site, step, tensor }: ActivationRecord, hidden
 }
 
 function addActivations(sums: Sums[], { site, step, channels }: ActivationRecord): void {
-  const at = sums.find((each) => each.site.layer === site.block);
+  const at = sums.find((sum) => sum.site.layer === site.block);
   if (!at || !channels) return;
   const total = (at.activations[step] ??= new Float64Array(channels.mean.length));
   channels.mean.forEach((value, channel) => (total[channel]! += value));

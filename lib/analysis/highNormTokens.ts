@@ -90,12 +90,12 @@ export async function findHighNormTokens(
   const timesteps: number[] = [];
   const tokens: HighNormToken[] = [];
   let nonFinite = 0;
-  for (const [index, each] of conditions.entries()) {
+  for (const [index, condition] of conditions.entries()) {
     if (request.signal?.aborted) throw new AbortError(request.signal.reason);
     const { seed, numInferenceSteps, signal } = request;
     const trajectory: Trajectory = { norms: new Map(), masses: new Map() };
     const records = pipeline.activations({
-      generate: { ...each, seed, numImages: 1, numInferenceSteps, guidance: {} },
+      generate: { ...condition, seed, numImages: 1, numInferenceSteps, guidance: {} },
       sites: [
         ...outputs.map(({ path, stream }) => ({ path, stream })),
         ...[...attentions.keys()].map((path) => ({ path, tap: 'attention' as const })),
@@ -122,7 +122,7 @@ export async function findHighNormTokens(
     threshold: request.threshold,
     stream: request.stream,
     timesteps,
-    conditions: conditions.map((each, index) => describeConditions(each, index, pipeline.bundle)),
+    conditions: conditions.map((condition, index) => describeConditions(condition, index, pipeline.bundle)),
     largest,
     remarks: remark(tokens, largest, attentions, nonFinite, request),
     nonFinite,
@@ -146,14 +146,14 @@ export function disruptTokens(tokens: readonly number[], layer: number, operatio
 
 /** The attentions of the blocks that follow the watched layers, by the layer before: what reads the hidden state. */
 function attentionPaths({ sites }: ActivationSource, outputs: BlockOutput[]): Map<string, number> {
-  const found = new Map<string, number>();
+  const paths = new Map<string, number>();
   for (const { layer } of outputs) {
     const next = sites.find(({ tap, block }) => tap === 'output' && block === layer + 1)?.path;
     if (next === undefined) continue;
     const attention = sites.find(({ tap, path }) => tap === 'attention' && path.startsWith(`${next}.`));
-    if (attention) found.set(attention.path, layer);
+    if (attention) paths.set(attention.path, layer);
   }
-  return found;
+  return paths;
 }
 
 function keep({ norms, masses }: Trajectory, record: ActivationRecord, attentions: Map<string, number>): void {
@@ -189,16 +189,16 @@ function follow({ norms, masses }: Trajectory, conditions: number, request: Requ
     });
   }
   const ascending = (values: number[]) => [...new Set(values)].sort((a, b) => a - b);
-  return [...places].map(([token, found]) => {
-    const { layer, step, ratio } = found.reduce((one, other) => (other.ratio > one.ratio ? other : one));
-    const attention = found.map((place) => place.attention).filter((value) => value !== null);
+  return [...places].map(([token, appearances]) => {
+    const { layer, step, ratio } = appearances.reduce((one, other) => (other.ratio > one.ratio ? other : one));
+    const attention = appearances.map((place) => place.attention).filter((value) => value !== null);
     return {
       conditions,
       token,
       strongest: { layer, step, ratio },
-      layers: ascending(found.map((place) => place.layer)),
-      steps: ascending(found.map((place) => place.step)),
-      persistence: found.length / (norms.size * steps),
+      layers: ascending(appearances.map((place) => place.layer)),
+      steps: ascending(appearances.map((place) => place.step)),
+      persistence: appearances.length / (norms.size * steps),
       attention: attention.length > 0 ? mean(attention) : null,
     };
   });

@@ -84,11 +84,11 @@ export async function traceMagnitude(
   const runs = conditions.length * request.seeds;
   let nonFinite = 0;
   for (let seed = 0; seed < request.seeds; seed++) {
-    for (const [index, each] of conditions.entries()) {
+    for (const [index, condition] of conditions.entries()) {
       if (request.signal?.aborted) throw new AbortError(request.signal.reason);
       const { numInferenceSteps, signal } = request;
       const records = pipeline.activations({
-        generate: { ...each, seed: request.seed + seed, numImages: 1, numInferenceSteps, guidance: {} },
+        generate: { ...condition, seed: request.seed + seed, numImages: 1, numInferenceSteps, guidance: {} },
         sites: outputs.map(({ path, stream }) => ({ path, stream })),
         statistics: true,
         signal,
@@ -114,7 +114,7 @@ export async function traceMagnitude(
     channels,
     stream: request.stream,
     timesteps,
-    conditions: conditions.map((each, index) => describeConditions(each, index, bundle)),
+    conditions: conditions.map((condition, index) => describeConditions(condition, index, bundle)),
     seeds: Array.from({ length: request.seeds }, (_, index) => request.seed + index),
     layers: layers.map((layer) => ({ ...layer, explained: explain(layer.magnitude) })),
     nonFinite,
@@ -128,10 +128,10 @@ function explain(magnitude: number[][][]): LayerMagnitude['explained'] {
 
 /** The given channels, or the bundle's. @throws BAD_OPTION, CHANNEL_OUT_OF_RANGE */
 export function chooseTracedChannels(
-  given: readonly number[] | undefined,
+  chosen: readonly number[] | undefined,
   { massiveActivations, transformer }: ActivationSource['bundle'],
 ): number[] {
-  const channels = given ?? massiveActivations?.channels;
+  const channels = chosen ?? massiveActivations?.channels;
   if (!channels) {
     throw invalid('options.channels', 'channel numbers, as findMassiveActivations gives them', undefined, {
       note: 'this bundle records no massive activations',

@@ -140,7 +140,7 @@ export async function findMassiveActivations(
     effects,
     stream: request.stream,
     timesteps,
-    conditions: conditions.map((each, index) => describeConditions(each, index, bundle)),
+    conditions: conditions.map((condition, index) => describeConditions(condition, index, bundle)),
     seeds: table.byWindow.map((_, window) => request.seed + window),
     stable: agrees(agreement, request),
     agreement,
@@ -163,10 +163,10 @@ async function collect(
   let table: ChannelMeans | undefined;
   let before: number[][] | undefined;
   for (let window = 0; window < request.maximumWindows; window++) {
-    for (const [index, each] of conditions.entries()) {
+    for (const [index, condition] of conditions.entries()) {
       if (request.signal?.aborted) throw new AbortError(request.signal.reason);
       const generate = {
-        ...each,
+        ...condition,
         seed: request.seed + window,
         numImages: 1,
         numInferenceSteps: request.numInferenceSteps,
@@ -252,7 +252,7 @@ function describeLayer(
     channels,
     strongest: { channel: order[0]!, strength: strengths.map((at) => at[order[0]!]!) },
     atSingleTokens,
-    unstable: massive.filter((channel) => channels.every((kept) => kept.channel !== channel)),
+    unstable: massive.filter((channel) => channels.every((entry) => entry.channel !== channel)),
     stability: {
       acrossConditions: meanJaccard(topOf(table.byConditions)),
       acrossSeeds: meanJaccard(topOf(table.byWindow)),
@@ -268,7 +268,9 @@ function lookUpRecorded(
 ): MassiveActivations['recorded'] {
   if (massiveActivations?.stream !== stream) return null;
   const where = (channel: number) =>
-    layers.filter((each) => each.channels.some((found) => found.channel === channel)).map(({ layer }) => layer);
+    layers
+      .filter((entry) => entry.channels.some((candidate) => candidate.channel === channel))
+      .map(({ layer }) => layer);
   return {
     source: massiveActivations.source ?? null,
     channels: massiveActivations.channels.map((channel) => ({ channel, layers: where(channel) })),
@@ -278,10 +280,10 @@ function lookUpRecorded(
 /** Whether what the bundle says of itself is so. */
 function remarkRecorded(recorded: MassiveActivations['recorded']): string[] {
   if (!recorded) return [];
-  const each = recorded.channels.map(({ channel, layers }) =>
+  const sentences = recorded.channels.map(({ channel, layers }) =>
     layers.length > 0 ? `${channel} is massive after layers ${layers.join(', ')}` : `${channel} is not massive here`,
   );
-  return [`Recorded in the bundle (${recorded.source ?? 'without a source'}): ${each.join('; ')}.`];
+  return [`Recorded in the bundle (${recorded.source ?? 'without a source'}): ${sentences.join('; ')}.`];
 }
 
 function remark(layers: LayerFinding[], agreement: number[], table: ChannelMeans, request: Request): string[] {
@@ -302,11 +304,11 @@ function remark(layers: LayerFinding[], agreement: number[], table: ChannelMeans
         `most tokens, would make it massive.`,
     );
   }
-  const unstable = layers.filter((each) => each.unstable.length > 0);
+  const unstable = layers.filter((layer) => layer.unstable.length > 0);
   if (unstable.length > 0) {
     remarks.push(
       `Not counted, since they pass under fewer than half of the seeds or of the conditions alone: ` +
-        `${unstable.map((each) => `${each.unstable.join(', ')} after layer ${each.layer}`).join('; ')}.`,
+        `${unstable.map((layer) => `${layer.unstable.join(', ')} after layer ${layer.layer}`).join('; ')}.`,
     );
   }
   const single = layers.filter(({ atSingleTokens }) => atSingleTokens.length > 0);

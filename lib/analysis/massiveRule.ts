@@ -81,14 +81,14 @@ function overTimesteps(strengths: readonly Float64Array[]): Float64Array {
 
 /** For each channel, the timesteps at which its mean passes. */
 export function massiveTimesteps(strengths: readonly Float64Array[], { threshold, share }: MassiveRule): number[][] {
-  const found = Array.from(strengths[0] ?? [], (): number[] => []);
+  const timesteps = Array.from(strengths[0] ?? [], (): number[] => []);
   strengths.forEach((at, step) => {
     const least = Math.max(threshold, share * at.reduce((largest, value) => Math.max(largest, value), 0));
     at.forEach((value, channel) => {
-      if (value >= least) found[channel]!.push(step);
+      if (value >= least) timesteps[channel]!.push(step);
     });
   });
-  return found;
+  return timesteps;
 }
 
 /** The rule in one sentence, as it is recorded in a bundle. */

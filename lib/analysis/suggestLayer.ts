@@ -82,17 +82,24 @@ async function measureEffects(
   conditions: readonly Conditions[],
   { seed, numInferenceSteps, stream, signal }: SuggestRequest,
 ): Promise<LayerEffect[]> {
-  const sample = async (each: Conditions, guidance: GuidanceOptions) => {
+  const sample = async (condition: Conditions, guidance: GuidanceOptions) => {
     if (signal?.aborted) throw new AbortError(signal.reason);
-    const { latents } = await pipeline.generate({ ...each, seed, numImages: 1, numInferenceSteps, guidance, signal });
+    const { latents } = await pipeline.generate({
+      ...condition,
+      seed,
+      numImages: 1,
+      numInferenceSteps,
+      guidance,
+      signal,
+    });
     return latents;
   };
   const changes: BandChange[][] = candidates.map(() => []);
-  for (const each of conditions) {
-    const plain = await sample(each, {});
+  for (const condition of conditions) {
+    const plain = await sample(condition, {});
     for (const [index, candidate] of candidates.entries()) {
       const disrupt = { layer: candidate.layer, stream, channels: channelsOf(candidate) };
-      changes[index]!.push(compareBands(plain, await sample(each, { disrupt })));
+      changes[index]!.push(compareBands(plain, await sample(condition, { disrupt })));
     }
   }
   return candidates.map((candidate, index) => ({

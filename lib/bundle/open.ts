@@ -64,9 +64,9 @@ export async function openBundle(
     path: (file) => join(folder, file),
     read,
     sealed: async (file, again) => {
-      const found = await sealAgain(folder, file, manifest.files[file]!, sealed.get(file)!, again);
-      sealed.set(file, found);
-      return found;
+      const checked = await sealAgain(folder, file, manifest.files[file]!, sealed.get(file)!, again);
+      sealed.set(file, checked);
+      return checked;
     },
   };
 }
@@ -74,9 +74,9 @@ export async function openBundle(
 async function findFolder(location: string): Promise<string> {
   const place = location === 'embedded' ? join(packageRoot(), 'models', 'embedded') : resolve(location);
   const folder = place.endsWith(`${sep}bundle.json`) ? resolve(place, '..') : place;
-  const found = await stat(folder).catch(() => null);
-  if (!found?.isDirectory()) {
-    const state = found ? 'is not a folder' : 'does not exist';
+  const status = await stat(folder).catch(() => null);
+  if (!status?.isDirectory()) {
+    const state = status ? 'is not a folder' : 'does not exist';
     throw invalid('The bundle', "a folder with a bundle.json, or 'embedded'", location, {
       code: 'BUNDLE_NOT_FOUND',
       note: `${folder} ${state}`,
@@ -171,7 +171,7 @@ async function sealAgain(
   const identity = await withRegularFile(
     path,
     () => refused(file, 'it is not a regular file'),
-    (_, found) => Promise.resolve(found),
+    (_, identity) => Promise.resolve(identity),
   ).catch(asTyped(file));
   const isSame = path === known.path && identity === known.identity && identity !== '';
   return isSame ? known : sealFile(folder, file, checksum, signal);

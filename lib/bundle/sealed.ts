@@ -95,11 +95,11 @@ async function requireSize(handle: FileHandle, file: string, { bytes }: Checksum
   });
 }
 
-function requireDigest(found: string, file: string, { sha256 }: Checksum): void {
-  if (found === sha256) return;
-  throw invalid(`The bundle's file ${file}`, `the sha256 ${sha256}`, found, {
+function requireDigest(digest: string, file: string, { sha256 }: Checksum): void {
+  if (digest === sha256) return;
+  throw invalid(`The bundle's file ${file}`, `the sha256 ${sha256}`, digest, {
     code: 'BUNDLE_CHECKSUM',
-    shown: found,
+    shown: digest,
     note: 'it has been altered',
   });
 }

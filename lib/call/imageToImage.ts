@@ -26,17 +26,17 @@ export async function startingPictures(
   const picture = await readPicture(image, size, bundle.image.range);
   const mask = maskImage && (await readMask(maskImage, size, [rows, columns]));
   const count = size.latent.reduce((product, length) => product * length, 1);
-  const drawn = seeds.map((seed) => addon.gaussian(BigInt(seed), [2, ...size.latent]).data as Float32Array);
+  const draws = seeds.map((seed) => addon.gaussian(BigInt(seed), [2, ...size.latent]).data as Float32Array);
   const noise = request.latents
     ? initialNoise(plan, request, seeds, addon)
-    : concatenated(drawn.map((both) => both.subarray(count)));
+    : concatenated(draws.map((both) => both.subarray(count)));
   const total = seeds.length;
   await onProgress?.({ phase: 'encoding', done: 0, total });
   const encoded = await components.with('vae.encoder', (encoder) =>
     encodePicture(
       picture,
       size.latent,
-      drawn.map((both) => both.subarray(0, count)),
+      draws.map((both) => both.subarray(0, count)),
       bundle.vae!,
       encoder,
       signal,

@@ -17,8 +17,8 @@ import type { Tensor } from '../tensor';
 export function checkPrompts(request: GenerateRequest, { conditioning }: Bundle): void {
   const { prompt, negativePrompt, maxSequenceLength } = request;
   if (conditioning.kind !== 'text') {
-    const given = Object.entries({ prompt, negativePrompt, maxSequenceLength });
-    const [option, value] = given.find(([, value]) => value !== undefined) ?? [];
+    const options = Object.entries({ prompt, negativePrompt, maxSequenceLength });
+    const [option, value] = options.find(([, value]) => value !== undefined) ?? [];
     if (option === undefined) return;
     const instead = conditioning.kind === 'class' ? "'classLabel'" : "'conditioning' with tensors";
     throw invalid(`options.${option}`, 'nothing', value, {

@@ -61,7 +61,7 @@ async function runAnalyze(location: string, flags: AnalyzeFlags, signal: AbortSi
         : null;
     if (flags.json) {
       const { found, suggested, stable, remarks, layers } = massive;
-      const channels = layers.map((each) => ({ layer: each.layer, channels: each.channels }));
+      const channels = layers.map((layer) => ({ layer: layer.layer, channels: layer.channels }));
       printJson({ page, data, bundle: written?.folder ?? null, found, suggested, stable, remarks, layers: channels });
     } else {
       process.stdout.write([page, ...(written ? [written.folder] : []), ...massive.remarks, ''].join('\n'));

@@ -69,9 +69,9 @@ function dtypesOf({ textEncoders = {}, vae }: Bundle): Record<string, string> {
 async function readValues(place: string): Promise<{ inputs: Tensor[]; outputs: Tensor[] }> {
   const { tensors } = decodeSafetensors(await readFile(place));
   const list = (kind: string): Tensor[] => {
-    const found: Tensor[] = [];
-    for (let at = 0; `${kind}.${at}` in tensors; at++) found.push(tensors[`${kind}.${at}`]!);
-    return found;
+    const list: Tensor[] = [];
+    for (let at = 0; `${kind}.${at}` in tensors; at++) list.push(tensors[`${kind}.${at}`]!);
+    return list;
   };
   return { inputs: list('input'), outputs: list('output') };
 }
@@ -81,12 +81,12 @@ function firstChannels({ data, shape, dtype }: Tensor, count: number): Tensor {
   const [batch, channels, ...rest] = shape as [number, number, ...number[]];
   if (channels <= count) return { data, shape, dtype };
   const plane = rest.reduce((product, size) => product * size, 1);
-  const kept = new Float32Array(batch * count * plane);
+  const front = new Float32Array(batch * count * plane);
   for (let row = 0; row < batch; row++) {
     const start = row * channels * plane;
-    kept.set((data as Float32Array).subarray(start, start + count * plane), row * count * plane);
+    front.set((data as Float32Array).subarray(start, start + count * plane), row * count * plane);
   }
-  return { data: kept, shape: [batch, count, ...rest], dtype };
+  return { data: front, shape: [batch, count, ...rest], dtype };
 }
 
 function compare(file: string, outputs: Tensor[], source: Tensor[], precision: Precision): void {

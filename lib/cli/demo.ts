@@ -104,22 +104,23 @@ async function sampleColumns(
   flags: DemoFlags,
   signal: AbortSignal,
 ): Promise<Column[]> {
-  const each = rows * flags.imagesPerClass;
-  const progress = startProgress(variants.length * each, 'pictures');
+  const picturesOfColumn = rows * flags.imagesPerClass;
+  const progress = startProgress(variants.length * picturesOfColumn, 'pictures');
   const columns: Column[] = [];
   try {
     for (const [index, variant] of variants.entries()) {
       const started = performance.now();
-      progress.update(index * each, variant.title);
+      progress.update(index * picturesOfColumn, variant.title);
       const { images } = await pipeline.generate({
-        classLabel: Array.from({ length: each }, (_, image) => Math.floor(image / flags.imagesPerClass)),
-        numImages: each,
+        classLabel: Array.from({ length: picturesOfColumn }, (_, image) => Math.floor(image / flags.imagesPerClass)),
+        numImages: picturesOfColumn,
         seed: flags.seed,
         numInferenceSteps: steps,
         guidance: variant.guidance,
         signal,
         batchSize: flags.batchSize,
-        onStep: ({ fraction }) => progress.update(index * each + Math.floor(fraction * each), variant.title),
+        onStep: ({ fraction }) =>
+          progress.update(index * picturesOfColumn + Math.floor(fraction * picturesOfColumn), variant.title),
       });
       columns.push({ ...variant, images, seconds: (performance.now() - started) / 1000 });
     }

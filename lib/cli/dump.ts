@@ -110,13 +110,13 @@ async function record(
   const total = images * steps.length;
   const progress = startProgress(total, 'steps');
   options.generate!.onStep = ({ fraction }) => progress.update(Math.floor(fraction * total), 'recording');
-  const onRecord = (each: ActivationRecord): void => collector?.add(each);
+  const onRecord = (record: ActivationRecord): void => collector?.add(record);
   try {
     if (flags.out !== undefined) {
       const { shardBytes, out } = flags;
       return await pipeline.dumpActivations({ ...options, out, shardBytes, onRecord });
     }
-    for await (const each of pipeline.activations(options)) onRecord(each);
+    for await (const record of pipeline.activations(options)) onRecord(record);
     return null;
   } finally {
     progress.stop();

@@ -183,6 +183,6 @@ function withError(value: number, error: number | null, digits: number, signed =
 
 /** `69.0 [67.8, 70.3]` */
 export function interval({ value, low, high }: Estimate, factor: number, digits: number): string {
-  const [middle, from, to] = [value, low, high].map((each) => (factor * each).toFixed(digits));
+  const [middle, from, to] = [value, low, high].map((bound) => (factor * bound).toFixed(digits));
   return `${middle} [${from}, ${to}]`;
 }

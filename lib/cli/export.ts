@@ -91,8 +91,8 @@ function exporterArguments(flags: ExportFlags): string[] {
     '--name': flags.name,
     '--licence': flags.licence,
   };
-  const given = Object.entries(values).flatMap(([flag, value]) => (value === undefined ? [] : [flag, value]));
-  return [...given, ...(flags.overwrite ? ['--overwrite'] : []), '--progress', 'json', '--ask-parent'];
+  const parts = Object.entries(values).flatMap(([flag, value]) => (value === undefined ? [] : [flag, value]));
+  return [...parts, ...(flags.overwrite ? ['--overwrite'] : []), '--progress', 'json', '--ask-parent'];
 }
 
 /** Runs it to its end and shows its progress; an error event is thrown as the DetailGuidanceError it describes. */
@@ -173,7 +173,7 @@ function parseEvent(line: string): ExportEvent | null {
 }
 
 function errorOf({ code, message, received, expected }: ExportEvent & { event: 'error' }): DetailGuidanceError {
-  const known = errorCodes.find((each) => each === code) ?? ('EXPORT_FAILED' satisfies ErrorCode);
+  const known = errorCodes.find((candidate) => candidate === code) ?? ('EXPORT_FAILED' satisfies ErrorCode);
   return new DetailGuidanceError(known, message, {
     ...(received === undefined ? {} : { received }),
     ...(expected === undefined ? {} : { expected }),

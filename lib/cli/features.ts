@@ -40,21 +40,21 @@ async function runFeatures(location: string, flags: FeatureFlags, signal: AbortS
   try {
     const layer = flags.layer ?? pipeline.bundle.massiveActivations?.layer ?? pipeline.size.blocks >> 1;
     const { time, imagesPerClass: perClass, ensemble, seed } = flags;
-    const found = await compareFeatures(pipeline, {
+    const comparison = await compareFeatures(pipeline, {
       ...{ layer, time, perClass, ensemble, seed, signal },
       onProgress: (done, _total, doing) => progress.update(Math.floor(done), doing),
     });
     progress.stop();
-    if (flags.json) return printJson({ layer, time, ...found });
+    if (flags.json) return printJson({ layer, time, ...comparison });
     const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
     const lines = table(
       [
         ['features', 'class', 'moved part', 'stayed'],
-        ...found.rows.map((row) => [row.features, percent(row.classes), percent(row.parts), percent(row.stayed)]),
+        ...comparison.rows.map((row) => [row.features, percent(row.classes), percent(row.parts), percent(row.stayed)]),
       ],
       { right: true },
     );
-    const about = `layer ${layer}, t = ${time}, ${found.images} pictures (class by chance ${percent(found.chance)}), ${found.tokens} tokens`;
+    const about = `layer ${layer}, t = ${time}, ${comparison.images} pictures (class by chance ${percent(comparison.chance)}), ${comparison.tokens} tokens`;
     process.stdout.write([...lines, about, ''].join('\n'));
   } finally {
     progress.stop();

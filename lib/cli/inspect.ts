@@ -126,8 +126,8 @@ function grouped(count: number): string {
 
 /** For one picture at a time; an estimate, see lib/memory.ts. */
 function memoryInWords({ width, height, ...byGuidance }: Report['memory']): string {
-  const each = Object.entries(byGuidance as Record<string, ExpectedMemory>).map(
+  const sizes = Object.entries(byGuidance as Record<string, ExpectedMemory>).map(
     ([guidance, { total }]) => `${grouped(total)} bytes with ${guidance}`,
   );
-  return `at ${width} x ${height}, beside the process: ${each.join(', ')}`;
+  return `at ${width} x ${height}, beside the process: ${sizes.join(', ')}`;
 }

@@ -27,9 +27,9 @@ export function addNetworkOptions(command: Command, role: Role, description: str
 export function networkFromFlags(flags: object, role: Role): NetworkOptions | undefined {
   const values = flags as Record<string, unknown>;
   if (values[role] === undefined) return undefined;
-  const given = ['name', 'range', 'size', 'channels', 'mean', 'std']
+  const settings = ['name', 'range', 'size', 'channels', 'mean', 'std']
     .map((part) => [part, values[`${role}${part[0]!.toUpperCase()}${part.slice(1)}`]] as const)
     .filter(([, value]) => value !== undefined);
   // Types and ranges are for the facade to check.
-  return { file: values[role], ...Object.fromEntries(given) } as NetworkOptions;
+  return { file: values[role], ...Object.fromEntries(settings) } as NetworkOptions;
 }

@@ -33,9 +33,9 @@ export async function readPrompts({ prompt = [], prompts }: PromptFlags): Promis
     throw invalid('--prompts', expected, prompts, { note: reasonOf(cause), cause });
   });
   const lines = text.split(/\r?\n/).map((line) => line.trim());
-  const found = lines.filter((line) => line !== '');
-  if (found.length === 0) throw invalid('--prompts', expected, prompts, { note: 'it has none' });
-  return [...prompt, ...found];
+  const nonEmpty = lines.filter((line) => line !== '');
+  if (nonEmpty.length === 0) throw invalid('--prompts', expected, prompts, { note: 'it has none' });
+  return [...prompt, ...nonEmpty];
 }
 
 /** The contents of evaluations: the prompts in turn, picture i of prompt i modulo their number. */

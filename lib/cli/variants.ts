@@ -62,8 +62,8 @@ function describeDisruption({ layer, channels, retention }: DetailInput, { massi
   const chosen = Array.isArray(channels) ? channels : (massiveActivations?.channels ?? []);
   const where = layer === undefined || layer === 'auto' ? massiveActivations?.layer : [layer].flat().join(', ');
   const shown = chosen.slice(0, 4).join(', ') + (chosen.length > 4 ? ', …' : '');
-  const kept = typeof retention === 'object' ? 'ρₜ' : String(retention ?? 0);
-  return `layer ${where}: z[${shown}] × ${kept}`;
+  const factor = typeof retention === 'object' ? 'ρₜ' : String(retention ?? 0);
+  return `layer ${where}: z[${shown}] × ${factor}`;
 }
 
 function describeWindow({ start = 0, stop = 1 }: { start?: number; stop?: number }): string {

@@ -32,7 +32,7 @@ export function estimate(
   const count = columns[0]!.length;
   const value = statistic(columns.map((column) => sumOf(column) / count));
   const random = uniform(seed);
-  const drawn = Array.from({ length: resamples }, () => {
+  const draws = Array.from({ length: resamples }, () => {
     const sums = columns.map(() => 0);
     for (let index = 0; index < count; index++) {
       const observation = Math.floor(random() * count);
@@ -40,7 +40,7 @@ export function estimate(
     }
     return statistic(sums.map((sum) => sum / count));
   }).sort((a, b) => a - b);
-  return { value, low: quantile(drawn, (1 - level) / 2), high: quantile(drawn, (1 + level) / 2) };
+  return { value, low: quantile(draws, (1 - level) / 2), high: quantile(draws, (1 + level) / 2) };
 }
 
 /** Linear interpolation between order statistics, as numpy's default. */

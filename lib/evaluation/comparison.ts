@@ -122,8 +122,8 @@ export function differences(first: Comparison, other: Comparison): Difference {
 /** For each picture 1 where the highest score is that of its label, else 0. */
 export function recognition(scores: Features | null, labels: Int32Array | null): Uint8Array | null {
   if (!scores || !labels) return null;
-  const seen = topClasses(scores);
-  return Uint8Array.from(seen, (label, picture) => Number(label === labels[picture]));
+  const recognised = topClasses(scores);
+  return Uint8Array.from(recognised, (label, picture) => Number(label === labels[picture]));
 }
 
 /** The class with the highest score of each picture. */

@@ -137,8 +137,8 @@ async function claimSetting(folder: string, guidance: GuidanceOptions): Promise<
 }
 
 async function chooseSettings(pipeline: Pipeline, request: EvaluateRequest): Promise<Setting[]> {
-  const asked = request.settings ?? [{ name: 'default', guidance: undefined }];
-  const names = asked.map(({ name }) => name);
+  const settings = request.settings ?? [{ name: 'default', guidance: undefined }];
+  const names = settings.map(({ name }) => name);
   const wrong = names.find((name, index) => names.indexOf(name) !== index || name === 'reference');
   if (wrong !== undefined) {
     throw invalid('options.settings', "names that differ, other than 'reference'", wrong);
@@ -146,7 +146,7 @@ async function chooseSettings(pipeline: Pipeline, request: EvaluateRequest): Pro
   // Planning finds what is wrong with a guidance before hours of sampling.
   const contents = await pictureRequest(pipeline, request, 0, 1);
   const { numInferenceSteps, scheduler } = request;
-  return asked.map(({ name, guidance }) => {
+  return settings.map(({ name, guidance }) => {
     const plan = pipeline.plan({ ...contents, numImages: 1, guidance, numInferenceSteps, scheduler });
     return { name, guidance: plan.guidance as GuidanceOptions };
   });

@@ -12,18 +12,18 @@ export interface Features {
 
 /** Some of the rows, in the order of `indices`. */
 export function takeRows({ values, width }: Features, indices: ArrayLike<number>): Features {
-  const taken = new Float32Array(indices.length * width);
+  const selection = new Float32Array(indices.length * width);
   for (let row = 0; row < indices.length; row++) {
     const from = indices[row]! * width;
-    taken.set(values.subarray(from, from + width), row * width);
+    selection.set(values.subarray(from, from + width), row * width);
   }
-  return { values: taken, count: indices.length, width };
+  return { values: selection, count: indices.length, width };
 }
 
 /** The first rows, sharing the memory. */
 export function firstRows({ values, width, count }: Features, rows: number): Features {
-  const kept = Math.min(count, rows);
-  return { values: values.subarray(0, kept * width), count: kept, width };
+  const length = Math.min(count, rows);
+  return { values: values.subarray(0, length * width), count: length, width };
 }
 
 /** One set after the other. */

@@ -34,13 +34,15 @@ export async function runInterventions(
 ): Promise<InterventionResult> {
   const request = parse(interventionsSchema, options, 'options');
   if (request.signal?.aborted) throw new AbortError(request.signal.reason);
-  const asked = request.interventions ?? defaultInterventions(request, pipeline.bundle);
-  const twice = asked.find(({ name }, index) => asked.findIndex((other) => other.name === name) !== index);
+  const interventions = request.interventions ?? defaultInterventions(request, pipeline.bundle);
+  const twice = interventions.find(
+    ({ name }, index) => interventions.findIndex((other) => other.name === name) !== index,
+  );
   if (twice) {
     throw invalid('options.interventions', 'names that differ', twice.name, { shown: `'${twice.name}' twice` });
   }
   const contents = await pictureRequest(pipeline, request, 0, 1);
-  const planned = asked.map(({ name, guidance }) => ({
+  const planned = interventions.map(({ name, guidance }) => ({
     name,
     guidance: pipeline.plan({ ...contents, numImages: 1, guidance }).guidance as GuidanceOptions,
   }));
@@ -69,13 +71,13 @@ const portion = 250;
 
 async function measureInterventions(
   pipeline: Pipeline,
-  asked: { name: string; guidance: GuidanceOptions }[],
+  interventions: { name: string; guidance: GuidanceOptions }[],
   request: InterventionRequest,
   classifier: PictureNetwork | null,
 ): Promise<InterventionResult> {
   const { samples, seed, cutoff, undisturbed } = request;
   const pace = new Pace(request.signal);
-  const all = [{ name: 'undisturbed', guidance: undisturbed as GuidanceOptions }, ...asked];
+  const all = [{ name: 'undisturbed', guidance: undisturbed as GuidanceOptions }, ...interventions];
   const gathered = all.map(emptyGathered);
   let steps = 0;
   for (let first = 0; first < samples; first += portion) {
@@ -84,11 +86,11 @@ async function measureInterventions(
     for (const [index, { name, guidance }] of all.entries()) {
       const done = index * count + first * all.length;
       const tell = (fraction: number) => request.onProgress?.(done + fraction * count, all.length * samples, name);
-      const { made, plan } = await sample(pipeline, guidance, request, first, count, tell);
+      const { batch, plan } = await sample(pipeline, guidance, request, first, count, tell);
       steps = plan.numInferenceSteps;
-      const pictures = luminances(made);
+      const pictures = luminances(batch);
       if (index === 0) original = pictures;
-      await gather(gathered[index]!, made, pictures, original, request, classifier, pace);
+      await gather(gathered[index]!, batch, pictures, original, request, classifier, pace);
     }
   }
   const results = all.map(({ name, guidance }, index) => summarise(name, guidance, gathered[index]!, gathered[0]!));
@@ -131,19 +133,19 @@ async function sample(
   const { height, width, channels } = images[0]!;
   const pixels = new Uint8Array(count * height * width * channels);
   images.forEach((image, index) => pixels.set(image.pixels, index * height * width * channels));
-  return { made: { pixels, count, height, width, channels, labels: plan.classes } satisfies Samples, plan };
+  return { batch: { pixels, count, height, width, channels, labels: plan.classes } satisfies Samples, plan };
 }
 
 async function gather(
   into: Gathered,
-  made: Samples,
+  batch: Samples,
   pictures: Luminance[],
   original: Luminance[],
-  { cutoff, pictures: kept, signal }: InterventionRequest,
+  { cutoff, pictures: limit, signal }: InterventionRequest,
   classifier: PictureNetwork | null,
   pace: Pace,
 ): Promise<void> {
-  const { pixels, count, height, width, channels, labels } = made;
+  const { pixels, count, height, width, channels, labels } = batch;
   const size = height * width * channels;
   const rings = ringsOf(height, width);
   const radial = new Float32Array(count * rings);
@@ -153,13 +155,13 @@ async function gather(
     into.highShares.push(spectrum.highShare);
     const [now, before] = [splitBands(picture, cutoff), splitBands(original[index]!, cutoff)];
     for (const band of bands) into.changes[band].push(fidelity(now[band], before[band]));
-    if (into.pictures.length < kept) {
+    if (into.pictures.length < limit) {
       into.pictures.push({ width, height, channels, pixels: pixels.slice(index * size, (index + 1) * size) });
     }
     await pace.breathe();
   }
   into.radial.push({ values: radial, count, width: rings });
-  const scores = await classifier?.run(pixels, made, signal);
+  const scores = await classifier?.run(pixels, batch, signal);
   if (!scores) return;
   into.seen.push(...topClasses(scores));
   if (labels) into.named.push(...recognition(scores, Int32Array.from(labels))!);

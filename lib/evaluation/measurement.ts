@@ -51,9 +51,9 @@ export async function measureSet(
   for (let from = 0; from < set.count; from += shardSize) {
     const to = Math.min(set.count, from + shardSize);
     const file = join(folder, `features-${String(from / shardSize).padStart(5, '0')}.safetensors`);
-    const kept = await readMeasurement(file, to - from);
-    const part = kept ?? (await measure(set, from, to, instruments, signal));
-    if (!kept) await writeFileAtomic(file, encodeMeasurement(part), signal);
+    const stored = await readMeasurement(file, to - from);
+    const part = stored ?? (await measure(set, from, to, instruments, signal));
+    if (!stored) await writeFileAtomic(file, encodeMeasurement(part), signal);
     parts.push(part);
     onPictures(to - from);
   }
@@ -95,7 +95,7 @@ export async function measure(
 }
 
 export function joinMeasurements(parts: readonly Measurement[]): Measurement {
-  const join = (each: readonly Features[]) => joinFeatures(each, each[0]!.width);
+  const join = (sets: readonly Features[]) => joinFeatures(sets, sets[0]!.width);
   const scores = parts.map((part) => part.scores).filter((part) => part !== null);
   return {
     features: join(parts.map((part) => part.features)),

@@ -118,18 +118,18 @@ export class PictureNetwork {
   }
 
   #features(output: Tensor | undefined, [count = 0, ...picture]: number[]): Features {
-    const given = `The network '${this.record.name}', given pictures [${[count, ...picture].join(', ')}]`;
+    const call = `The network '${this.record.name}', given pictures [${[count, ...picture].join(', ')}]`;
     // Networks that end in a pooling leave [N, width, 1, 1].
     const sizes = output?.shape.filter((size, axis) => axis < 2 || size !== 1);
     if (!output || !sizes || sizes.length !== 2 || sizes[0] !== count || !/float/.test(output.dtype)) {
-      const found = output ? `${output.dtype} [${output.shape.join(', ')}]` : 'nothing';
+      const received = output ? `${output.dtype} [${output.shape.join(', ')}]` : 'nothing';
       const expected = `floating-point [${count}, features]`;
-      throw invalid(`The output of ${given}`, expected, found, { code: 'BAD_TENSOR', shown: found });
+      throw invalid(`The output of ${call}`, expected, received, { code: 'BAD_TENSOR', shown: received });
     }
     const values = toFloat32(output);
     const wrong = values.findIndex((value) => !Number.isFinite(value));
     if (wrong >= 0) {
-      throw invalid(`The output of ${given}`, 'finite numbers', values[wrong], {
+      throw invalid(`The output of ${call}`, 'finite numbers', values[wrong], {
         code: 'BAD_TENSOR',
         note: 'its range of input values may be another',
       });
@@ -157,12 +157,12 @@ export class PictureNetwork {
 export function prepare(
   pixels: Uint8Array,
   { height, width, channels }: Pick<PictureSet, 'height' | 'width' | 'channels'>,
-  { range: [black, white], size, channels: wanted, mean, std }: NetworkRecord,
+  { range: [black, white], size, channels: targetChannels, mean, std }: NetworkRecord,
 ): Tensor {
   const count = pixels.length / (height * width * channels);
-  const planes = toPlanes(pixels, count, height * width, channels, wanted ?? channels);
+  const planes = toPlanes(pixels, count, height * width, channels, targetChannels ?? channels);
   const target = size ?? ([height, width] as const);
-  const depth = wanted ?? channels;
+  const depth = targetChannels ?? channels;
   const values = resize(planes, count * depth, [height, width], target);
   const plane = target[0] * target[1];
   const data = new Float32Array(values.length);
@@ -175,15 +175,21 @@ export function prepare(
 }
 
 /** Interleaved bytes to planes of 0 to 255, in as many channels as wanted. */
-function toPlanes(pixels: Uint8Array, count: number, plane: number, channels: number, wanted: number): Float32Array {
-  const planes = new Float32Array(count * wanted * plane);
+function toPlanes(
+  pixels: Uint8Array,
+  count: number,
+  plane: number,
+  channels: number,
+  targetChannels: number,
+): Float32Array {
+  const planes = new Float32Array(count * targetChannels * plane);
   for (let picture = 0; picture < count; picture++) {
     for (let place = 0; place < plane; place++) {
       const at = (picture * plane + place) * channels;
-      for (let channel = 0; channel < wanted; channel++) {
+      for (let channel = 0; channel < targetChannels; channel++) {
         const luma = 0.299 * pixels[at]! + 0.587 * pixels[at + 1]! + 0.114 * pixels[at + 2]!;
-        const value = channels === wanted ? pixels[at + channel]! : channels === 1 ? pixels[at]! : luma;
-        planes[(picture * wanted + channel) * plane + place] = value;
+        const value = channels === targetChannels ? pixels[at + channel]! : channels === 1 ? pixels[at]! : luma;
+        planes[(picture * targetChannels + channel) * plane + place] = value;
       }
     }
   }

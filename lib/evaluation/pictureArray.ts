@@ -23,10 +23,14 @@ async function openNpy(file: string): Promise<PictureSet> {
       throw unfit(file, 'uint8 in C order (dtype |u1)', fortranOrder ? 'Fortran order' : `the dtype ${dtype}`);
     }
     const sizes = pictureSizes(file, shape);
-    const each = sizes.height * sizes.width * sizes.channels;
+    const bytesOfPicture = sizes.height * sizes.width * sizes.channels;
     const { size } = await handle.stat();
-    if (size !== offset + sizes.count * each) {
-      throw unfit(file, `${offset + sizes.count * each} bytes for the shape [${shape.join(', ')}]`, `${size}`);
+    if (size !== offset + sizes.count * bytesOfPicture) {
+      throw unfit(
+        file,
+        `${offset + sizes.count * bytesOfPicture} bytes for the shape [${shape.join(', ')}]`,
+        `${size}`,
+      );
     }
     return {
       ...sizes,
@@ -34,8 +38,8 @@ async function openNpy(file: string): Promise<PictureSet> {
       async read(from, to) {
         const part = await open(file, 'r');
         try {
-          const pixels = new Uint8Array((to - from) * each);
-          await part.read(pixels, 0, pixels.length, offset + from * each);
+          const pixels = new Uint8Array((to - from) * bytesOfPicture);
+          await part.read(pixels, 0, pixels.length, offset + from * bytesOfPicture);
           return pixels;
         } finally {
           await part.close();
@@ -50,12 +54,12 @@ async function openNpy(file: string): Promise<PictureSet> {
 async function openSafetensors(file: string): Promise<PictureSet> {
   const { images, labels } = await readPictureTensors(file);
   const sizes = pictureSizes(file, images.shape);
-  const each = sizes.height * sizes.width * sizes.channels;
+  const bytesOfPicture = sizes.height * sizes.width * sizes.channels;
   const pixels = images.data as Uint8Array;
   return {
     ...sizes,
     labels,
-    read: (from, to) => Promise.resolve(pixels.subarray(from * each, to * each)),
+    read: (from, to) => Promise.resolve(pixels.subarray(from * bytesOfPicture, to * bytesOfPicture)),
   };
 }
 

@@ -35,7 +35,8 @@ export async function openPictureFolder(folder: string, files: string[]): Promis
         const file = files[index]!;
         const picture = await readPicture(file);
         if (picture.height !== height || picture.width !== width || picture.channels > channels) {
-          const describe = (each: PixelRaster) => `${each.width} x ${each.height} with ${each.channels} channels`;
+          const describe = (raster: PixelRaster) =>
+            `${raster.width} x ${raster.height} with ${raster.channels} channels`;
           throw invalid(
             file,
             `${describe({ height, width, channels, pixels })}, as the first picture of ${folder}`,
@@ -89,7 +90,7 @@ function opaque({ width, height, channels, pixels }: Raster): PixelRaster {
 }
 
 /** A grey picture among coloured ones is coloured in grey. */
-function withChannels({ pixels, channels }: PixelRaster, wanted: 1 | 3): Uint8Array {
-  if (channels === wanted) return pixels;
+function withChannels({ pixels, channels }: PixelRaster, targetChannels: 1 | 3): Uint8Array {
+  if (channels === targetChannels) return pixels;
   return Uint8Array.from({ length: pixels.length * 3 }, (_, index) => pixels[Math.floor(index / 3)]!);
 }

@@ -23,10 +23,10 @@ const expected =
  * @throws BAD_OPTION when there is no such thing or it is empty; BAD_TENSOR when it cannot be read
  */
 export async function openPictures(path: string): Promise<PictureSet> {
-  const found = await stat(path).catch((cause: unknown) => {
+  const status = await stat(path).catch((cause: unknown) => {
     throw refused(path, 'nothing', cause);
   });
-  if (!found.isDirectory()) {
+  if (!status.isDirectory()) {
     const kind = extname(path).toLowerCase();
     if (kind === '.npy' || kind === '.safetensors') return openPictureArray(path);
     throw refused(path, kind === '' ? 'a file without suffix' : `a ${kind} file`);
@@ -44,15 +44,15 @@ export async function openPictures(path: string): Promise<PictureSet> {
  */
 export async function fingerprintOf(path: string, signal?: AbortSignal): Promise<string> {
   const digest = createHash('sha256');
-  const found = await stat(path).catch((cause: unknown) => {
+  const status = await stat(path).catch((cause: unknown) => {
     throw refused(path, 'nothing', cause);
   });
-  if (found.isDirectory()) {
+  if (status.isDirectory()) {
     const names = (await readdir(path, { recursive: true })).sort();
     for (const name of names) {
       if (signal?.aborted) throw new AbortError(signal.reason);
-      const each = await stat(join(path, name));
-      if (each.isFile()) digest.update(`${name}\0${each.size}\0`);
+      const entry = await stat(join(path, name));
+      if (entry.isFile()) digest.update(`${name}\0${entry.size}\0`);
     }
     return digest.digest('hex');
   }

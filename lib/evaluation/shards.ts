@@ -36,13 +36,13 @@ export async function writeShard(
 export async function openShards(folder: string): Promise<PictureSet> {
   const files = (await readdir(folder)).filter((name) => shardPattern.test(name)).sort();
   const first = await readPictureTensors(join(folder, files[0]!));
-  const { count: each, height, width, channels } = pictureSizes(files[0]!, first.images.shape);
+  const { count: picturesOfShard, height, width, channels } = pictureSizes(files[0]!, first.images.shape);
   const last = await readPictureTensors(join(folder, files.at(-1)!));
-  const count = (files.length - 1) * each + pictureSizes(files.at(-1)!, last.images.shape).count;
+  const count = (files.length - 1) * picturesOfShard + pictureSizes(files.at(-1)!, last.images.shape).count;
   const labels = first.labels === null ? null : new Int32Array(count);
   for (const [index, name] of files.entries()) {
     const shard = index === 0 ? first : await readPictureTensors(join(folder, name));
-    if (shard.labels) labels?.set(shard.labels, index * each);
+    if (shard.labels) labels?.set(shard.labels, index * picturesOfShard);
   }
   const size = height * width * channels;
   // Readers go from the first to the last: one shard in memory is enough.
@@ -56,14 +56,19 @@ export async function openShards(folder: string): Promise<PictureSet> {
     async read(from, to) {
       const pixels = new Uint8Array((to - from) * size);
       for (let picture = from; picture < to;) {
-        const index = Math.floor(picture / each);
-        const end = Math.min(to, (index + 1) * each);
+        const index = Math.floor(picture / picturesOfShard);
+        const end = Math.min(to, (index + 1) * picturesOfShard);
         if (held?.index !== index) {
           const { images } = await readPictureTensors(join(folder, files[index]!));
-          checkShard(files[index]!, images.shape, [Math.min(each, count - index * each), height, width, channels]);
+          checkShard(files[index]!, images.shape, [
+            Math.min(picturesOfShard, count - index * picturesOfShard),
+            height,
+            width,
+            channels,
+          ]);
           held = { index, pixels: images.data as Uint8Array };
         }
-        const start = index * each;
+        const start = index * picturesOfShard;
         pixels.set(held.pixels.subarray((picture - start) * size, (end - start) * size), (picture - from) * size);
         picture = end;
       }
@@ -72,8 +77,8 @@ export async function openShards(folder: string): Promise<PictureSet> {
   };
 }
 
-function checkShard(file: string, found: number[], wanted: number[]): void {
-  const { count, height, width, channels } = pictureSizes(file, found);
-  if ([count, height, width, channels].every((size, axis) => size === wanted[axis])) return;
-  throw invalid(file, `[${wanted.join(', ')}], as its neighbours`, found, { code: 'BAD_TENSOR' });
+function checkShard(file: string, shape: number[], expected: number[]): void {
+  const { count, height, width, channels } = pictureSizes(file, shape);
+  if ([count, height, width, channels].every((size, axis) => size === expected[axis])) return;
+  throw invalid(file, `[${expected.join(', ')}], as its neighbours`, shape, { code: 'BAD_TENSOR' });
 }

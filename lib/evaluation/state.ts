@@ -39,8 +39,8 @@ export async function claimFolder(folder: string, file: string, state: State, re
     });
   });
   const path = join(folder, file);
-  const kept = await readState(path);
-  if (kept) return refuseChanges(folder, kept, state);
+  const stored = await readState(path);
+  if (stored) return refuseChanges(folder, stored, state);
   if (names.length > 0) {
     throw invalid(folder, 'the folder of an evaluation that was interrupted', names.slice(0, 5), {
       note: `it has no ${file}`,
@@ -67,12 +67,12 @@ async function readState(path: string): Promise<State | null> {
   }
 }
 
-function refuseChanges(folder: string, kept: State, state: State): void {
+function refuseChanges(folder: string, stored: State, state: State): void {
   const now = JSON.parse(JSON.stringify(state)) as State;
-  const changed = [...new Set([...Object.keys(kept), ...Object.keys(now)])].find(
-    (key) => JSON.stringify(kept[key]) !== JSON.stringify(now[key]),
+  const changed = [...new Set([...Object.keys(stored), ...Object.keys(now)])].find(
+    (key) => JSON.stringify(stored[key]) !== JSON.stringify(now[key]),
   );
   if (changed === undefined) return;
-  const [before, asked] = [kept[changed], now[changed]].map((value) => JSON.stringify(value) ?? 'nothing');
-  throw invalid(folder, `${changed} ${before}, with which this evaluation was begun`, now[changed], { shown: asked! });
+  const [before, after] = [stored[changed], now[changed]].map((value) => JSON.stringify(value) ?? 'nothing');
+  throw invalid(folder, `${changed} ${before}, with which this evaluation was begun`, now[changed], { shown: after! });
 }

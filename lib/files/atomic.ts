@@ -51,8 +51,8 @@ export async function checkWritable(path: string): Promise<void> {
 }
 
 async function refuseFolder(place: string, path: string): Promise<void> {
-  const found = await stat(place).catch(() => null);
-  if (found?.isDirectory()) throw unwritable(path, { code: 'EISDIR' });
+  const status = await stat(place).catch(() => null);
+  if (status?.isDirectory()) throw unwritable(path, { code: 'EISDIR' });
 }
 
 /** The error for what the file system said. */

@@ -72,7 +72,7 @@ export const presetNames = Object.keys(presets) as [PresetName, ...PresetName[]]
 /** The guidance that a preset stands for. What the bundle's defaults say about a technique is taken from there. */
 export function preset(name: PresetName, defaults: Readonly<Record<string, unknown>> = {}): GuidanceOptions {
   const changed = (technique: Technique, options: unknown): unknown => {
-    if (Array.isArray(options)) return options.map((each) => changed(technique, each));
+    if (Array.isArray(options)) return options.map((instance) => changed(technique, instance));
     return { ...(options as object), ...changes[name]?.[technique] };
   };
   return Object.fromEntries(

@@ -118,9 +118,9 @@ function overlaps(token: number, tokens: number, pixels: number): [pixel: number
   const size = pixels / tokens;
   const begin = token * size;
   const end = begin + size;
-  const found: [number, number][] = [];
+  const shares: [number, number][] = [];
   for (let pixel = Math.floor(begin); pixel < Math.min(Math.ceil(end), pixels); pixel++) {
-    found.push([pixel, (Math.min(end, pixel + 1) - Math.max(begin, pixel)) / size]);
+    shares.push([pixel, (Math.min(end, pixel + 1) - Math.max(begin, pixel)) / size]);
   }
-  return found;
+  return shares;
 }

@@ -41,7 +41,7 @@ export async function composeLineChart({ title, x, y, lines, width = 720, height
   );
   const ends = lines.flatMap(({ name }) => points.filter((point) => point.name === name).slice(-1));
   const colourOf = (point: { colour: string }) => point.colour;
-  const drawn = plot({
+  const svg = plot({
     document: parseHTML('<!doctype html><html><body></body></html>').document,
     width,
     height: height - (title === undefined ? 0 : titleHeight),
@@ -64,7 +64,7 @@ export async function composeLineChart({ title, x, y, lines, width = 720, height
     `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="${width}" height="${height}" font-family="DejaVu Sans" font-size="13" color="#16191d" fill="#16191d">`,
     `<rect width="${width}" height="${height}" fill="#ffffff"/>`,
     heading,
-    `<g text-anchor="middle" transform="translate(0, ${title === undefined ? 0 : titleHeight})">${drawn.innerHTML}</g>`,
+    `<g text-anchor="middle" transform="translate(0, ${title === undefined ? 0 : titleHeight})">${svg.innerHTML}</g>`,
     '</svg>',
   ].join('\n');
 }

@@ -30,17 +30,17 @@ function exifOf(bytes: Uint8Array, kind: PictureKind): Uint8Array | undefined {
 /** The chunks of a PNG (length, name, content, checksum) or of a RIFF file (name, length, content, even). */
 function chunks(bytes: Uint8Array, from: number, endian: 'big' | 'little'): { name: string; content: Uint8Array }[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const found: { name: string; content: Uint8Array }[] = [];
+  const items: { name: string; content: Uint8Array }[] = [];
   const big = endian === 'big';
   for (let at = from; at + 8 <= bytes.length;) {
     const length = view.getUint32(big ? at : at + 4, !big);
-    found.push({
+    items.push({
       name: latin(bytes.subarray(big ? at + 4 : at), 4),
       content: bytes.subarray(at + 8, at + 8 + length),
     });
     at += 8 + length + (big ? 4 : length % 2);
   }
-  return found;
+  return items;
 }
 
 function latin(bytes: Uint8Array, count: number): string {

@@ -95,14 +95,14 @@ function checkRaster({ width, height, channels, pixels }: Raster): void {
   }
   const expected = width * height * channels;
   if (!(pixels instanceof Uint8Array) || pixels.length !== expected) {
-    const found = pixels instanceof Uint8Array ? `${pixels.length} bytes` : typeof pixels;
+    const received = pixels instanceof Uint8Array ? `${pixels.length} bytes` : typeof pixels;
     throw invalid(
       `A picture of ${width} x ${height} with ${channels} channels`,
       `a Uint8Array of ${expected}`,
       pixels,
       {
         code: 'BAD_TENSOR',
-        shown: found,
+        shown: received,
       },
     );
   }

@@ -13,13 +13,13 @@ export function onAbort(signal: AbortSignal | undefined, listener: () => void): 
   if (!signal || signal.aborted) return () => undefined;
   let all = listeners.get(signal);
   if (!all) {
-    const made = new Set<() => void>();
+    const callbacks = new Set<() => void>();
     const callAll = () => {
       listeners.delete(signal);
-      for (const each of made) each();
+      for (const callback of callbacks) callback();
     };
     signal.addEventListener('abort', callAll, { once: true });
-    listeners.set(signal, (all = made));
+    listeners.set(signal, (all = callbacks));
   }
   // Its own, also when one function listens twice.
   const own = () => listener();

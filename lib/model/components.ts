@@ -61,8 +61,8 @@ export class Components {
 
   /** Runs `use` with a part: a text encoder by its name, `vae.decoder` or `vae.encoder`. */
   async with<Result>(name: string, use: (part: TorchScript) => Promise<Result>, signal?: AbortSignal): Promise<Result> {
-    const kept = this.#loaded.get(name);
-    if (kept) return use(kept);
+    const resident = this.#loaded.get(name);
+    if (resident) return use(resident);
     await using part = await this.#load(name, signal);
     return await use(part);
   }

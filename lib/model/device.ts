@@ -15,20 +15,20 @@ import { deviceName } from './loadOptions';
  * @returns 'cpu' or 'cuda:N'
  * @throws DEVICE_UNAVAILABLE with the reason why there is no such device
  */
-export function resolveDevice(wanted: string, addon: Pick<NativeAddon, 'cuda'>): string {
-  if (wanted === 'cpu') return 'cpu';
+export function resolveDevice(option: string, addon: Pick<NativeAddon, 'cuda'>): string {
+  if (option === 'cpu') return 'cpu';
   const { available, devices, reason } = addon.cuda();
-  if (wanted === 'auto') return available ? 'cuda:0' : 'cpu';
-  const index = wanted === 'cuda' ? 0 : Number(wanted.slice('cuda:'.length));
+  if (option === 'auto') return available ? 'cuda:0' : 'cpu';
+  const index = option === 'cuda' ? 0 : Number(option.slice('cuda:'.length));
   if (!available) {
-    throw invalid('options.device', "'cpu' or 'auto'", wanted, {
+    throw invalid('options.device', "'cpu' or 'auto'", option, {
       code: 'DEVICE_UNAVAILABLE',
       note: `CUDA cannot be used: ${reason ?? 'no reason is known'}`,
     });
   }
   if (index < devices.length) return `cuda:${index}`;
   const expected = devices.map(({ name }, number) => `'cuda:${number}' (${name})`).join(', ');
-  throw invalid('options.device', expected, wanted, { code: 'DEVICE_UNAVAILABLE' });
+  throw invalid('options.device', expected, option, { code: 'DEVICE_UNAVAILABLE' });
 }
 
 export interface ChosenDtype {
@@ -46,12 +46,12 @@ const enoughDecibels = 40;
  * float32.
  */
 export function resolveDtype(
-  wanted: NativeLoadOptions['dtype'] | 'auto',
+  option: NativeLoadOptions['dtype'] | 'auto',
   device: string,
   { psnr, dtype: stored }: Pick<BundleManifest['transformer'], 'psnr' | 'dtype'>,
   hasInstructions: () => boolean = cpuHasBfloat16,
 ): ChosenDtype {
-  if (wanted !== 'auto') return { dtype: wanted, reason: null };
+  if (option !== 'auto') return { dtype: option, reason: null };
   if (device === 'cpu' && !hasInstructions()) {
     return { dtype: 'float32', reason: 'float32: this processor has no bfloat16 instructions.' };
   }

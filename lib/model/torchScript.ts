@@ -58,14 +58,14 @@ export async function loadSealedTorchScript(
   { path: file, identity }: SealedFile,
   options: TorchScriptOptions = {},
 ): Promise<TorchScript> {
-  const { device: wanted, dtype, allowAllOperators, signal } = parse(torchScriptSchema, options, 'options');
+  const { device: deviceOption, dtype, allowAllOperators, signal } = parse(torchScriptSchema, options, 'options');
   if (signal?.aborted) throw new AbortError(signal.reason);
   try {
     const addon = native();
     const loading = addon.loadComponent({
       file,
       identity,
-      device: resolveDevice(wanted, addon),
+      device: resolveDevice(deviceOption, addon),
       dtype,
       allowAllOperators,
     });

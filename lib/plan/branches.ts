@@ -62,7 +62,7 @@ export class Branches {
     // Sums such as 1 + 0.3 − 1.3 leave a rounding error where they mean 0.
     const weights = evaluations.map((at) => used.map(([, row]) => (isWeight(row.weights[at]!) ? row.weights[at]! : 0)));
     weights.forEach(checkSum);
-    const kept = [...new Set(used.flatMap(([, row]) => row.edits))].sort((a, b) => a - b);
+    const editIndices = [...new Set(used.flatMap(([, row]) => row.edits))].sort((a, b) => a - b);
     const all = [...this.edits.values()];
     return {
       weights,
@@ -70,11 +70,11 @@ export class Branches {
       planned: used.map(([, row]) => ({
         name: row.branch.name,
         conditioning: row.branch.conditioning,
-        edits: row.edits.map((edit) => kept.indexOf(edit)),
+        edits: row.edits.map((edit) => editIndices.indexOf(edit)),
         reference: order.get(referenceOf(row) ?? '') ?? null,
         adaptiveReuse: row.adaptiveReuse,
       })),
-      edits: kept.map((index) => all[index]!.edit),
+      edits: editIndices.map((index) => all[index]!.edit),
     };
   }
 
@@ -83,23 +83,23 @@ export class Branches {
     return this.order?.get(this.key(branch)) ?? null;
   }
 
-  private merge(branch: Branch, weights: readonly number[], given: Reuse): void {
+  private merge(branch: Branch, weights: readonly number[], reuse: Reuse): void {
     const key = this.key(branch);
     const row = this.rows.get(key);
     if (!row?.weights.some(isWeight)) {
       const edits = branch.edits.map((edit) => this.editIndex(edit));
-      this.rows.set(key, { branch, edits, weights: [...weights], ...given });
+      this.rows.set(key, { branch, edits, weights: [...weights], ...reuse });
       return;
     }
     // A term that is off in an evaluation has no say there; terms that are on have to agree.
     if (weights.some(isWeight)) {
-      const { reference } = given;
+      const { reference } = reuse;
       row.reuse = row.reuse.map((both, at) => {
         if (!isWeight(weights[at]!)) return both;
-        if (!isWeight(row.weights[at]!)) return given.reuse[at]!;
-        return both && given.reuse[at]! && row.reference === reference;
+        if (!isWeight(row.weights[at]!)) return reuse.reuse[at]!;
+        return both && reuse.reuse[at]! && row.reference === reference;
       });
-      const [own, other] = [row.adaptiveReuse, given.adaptiveReuse];
+      const [own, other] = [row.adaptiveReuse, reuse.adaptiveReuse];
       const agreed = own?.path === other?.path && own?.threshold === other?.threshold;
       if (!agreed || row.reference !== reference) row.adaptiveReuse = null;
       row.reference ??= reference;

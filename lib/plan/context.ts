@@ -18,8 +18,8 @@ export function editContext(model: PlannedModel, tokenGrid: readonly [number, nu
     massiveActivations: bundle.massiveActivations ?? null,
     output: (option, layer, stream) => findOutput(option, layer, stream, model),
     isBlock: (path) => {
-      const found = sites.filter((site) => site.tap === 'output' && matches(path, site.path));
-      return found.length > 0 && found.every(({ block }) => block !== null);
+      const outputs = sites.filter((site) => site.tap === 'output' && matches(path, site.path));
+      return outputs.length > 0 && outputs.every(({ block }) => block !== null);
     },
     everyStream: (option, layer) => findOutputs(option, layer, model),
     attentions: (option, layer) => findAttentions(option, layer, model),

@@ -14,10 +14,10 @@ export function untouchedBlocks(indices: readonly number[], edits: readonly Plan
 function blocksBefore({ path, tap }: PlanEdit, { sites, layers }: PlannedModel): number {
   const first = sites.findIndex((site) => site.tap === tap && matches(path, site.path));
   if (first === -1) return 0;
-  const { block, path: found } = sites[first]!;
+  const { block, path: sitePath } = sites[first]!;
   if (block !== null && tap === 'output') return block + 1;
   const inside = sites.find(
-    (site) => site.block !== null && (found === site.path || found.startsWith(`${site.path}.`)),
+    (site) => site.block !== null && (sitePath === site.path || sitePath.startsWith(`${site.path}.`)),
   );
   if (inside) return inside.block!;
   // Outside all blocks: sites are in order of evaluation, so the blocks listed before it are computed before it.

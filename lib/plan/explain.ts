@@ -49,10 +49,10 @@ export interface PlanExplanation {
 export function explain(plan: Plan): PlanExplanation {
   const steps: ExplainedSteps[] = [];
   plan.steps.forEach((_, index) => {
-    const found = explainStep(plan, index);
+    const step = explainStep(plan, index);
     const last = steps.at(-1);
-    if (last && same(last, found)) last.to = index;
-    else steps.push(found);
+    if (last && same(last, step)) last.to = index;
+    else steps.push(step);
   });
   const evaluations = plan.steps.length;
   const blocks = steps.reduce((sum, step) => sum + step.blocks * (step.to - step.from + 1), 0);
@@ -109,9 +109,9 @@ function inWords(
   const lines = [
     `${plan.images} ${plan.images === 1 ? 'image' : 'images'}, ${plan.numInferenceSteps} steps of ${kind}, ${evaluations} evaluations of ${plan.layers} blocks`,
   ];
-  for (const { from, to, branches, rows, blocks: each, blocksUnshared, adjustments } of steps) {
+  for (const { from, to, branches, rows, blocks, blocksUnshared, adjustments } of steps) {
     lines.push(
-      `${from === to ? `evaluation ${from}` : `evaluations ${from} to ${to}`}: ${rows} ${rows === 1 ? 'row' : 'rows'}, ${each} blocks${each < blocksUnshared ? ` (${blocksUnshared} without sharing)` : ''}`,
+      `${from === to ? `evaluation ${from}` : `evaluations ${from} to ${to}`}: ${rows} ${rows === 1 ? 'row' : 'rows'}, ${blocks} blocks${blocks < blocksUnshared ? ` (${blocksUnshared} without sharing)` : ''}`,
     );
     for (const { name, weight, blocks: own, reused } of branches) {
       const shared = own < plan.layers ? ', the rest shared' : '';

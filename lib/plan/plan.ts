@@ -53,19 +53,19 @@ export function plan(request: GenerateRequest, model: PlannedModel): Plan {
     evaluations: table.steps.map(({ step, time }) => ({ step, fraction: step / numInferenceSteps, time })),
     ranking: (layer) => model.ranking?.get(layer) ?? null,
   };
-  const found = contributions(guidance, context);
+  const parts = contributions(guidance, context);
   const branches = new Branches(table.steps.length);
-  const base = found.flatMap((contribution) => contribution.branches ?? []);
+  const base = parts.flatMap((contribution) => contribution.branches ?? []);
   if (base.length === 0) branches.add(conditional, new Array<number>(table.steps.length).fill(1));
   for (const { branch, weights } of base) branches.add(branch, weights);
-  for (const { terms } of found) for (const term of terms) branches.addTerm(term);
+  for (const { terms } of parts) for (const term of terms) branches.addTerm(term);
   const { weights, reuse, planned, edits } = branches.finish();
   for (const branch of planned)
     checkConflicts(
       branch.name,
       branch.edits.map((index) => edits[index]!),
     );
-  const adjustments = found.flatMap((contribution) => contribution.adjustments ?? []);
+  const adjustments = parts.flatMap((contribution) => contribution.adjustments ?? []);
   return {
     images,
     classes,
@@ -122,14 +122,14 @@ function rowsOf(latents: GenerateRequest['latents']): number | undefined {
 }
 
 /** The caller's, a preset, or the bundle's. */
-function chooseGuidance(given: GenerateRequest['guidance'], bundle: BundleManifest): GuidanceRequest {
+function chooseGuidance(option: GenerateRequest['guidance'], bundle: BundleManifest): GuidanceRequest {
   const defaults = bundle.defaults?.guidance ?? {};
   const chosen =
-    typeof given === 'object'
-      ? given
+    typeof option === 'object'
+      ? option
       : parse(
           guidanceSchema,
-          given === undefined ? defaults : preset(given, defaults),
+          option === undefined ? defaults : preset(option, defaults),
           'bundle.json.defaults.guidance',
           'BUNDLE_INVALID',
         );

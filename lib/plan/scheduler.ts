@@ -17,9 +17,9 @@ export function chooseScheduler(bundled: SchedulerOptions, changes: SchedulerCha
     const kinds = schedulerSchema.options.map((schema) => `'${schema.shape.kind.value}'`).join(', ');
     throw invalid('options.scheduler.kind', `one of ${kinds}`, kind);
   }
-  const kept = Object.entries(bundled).filter(
+  const shared = Object.entries(bundled).filter(
     ([key]) => Object.hasOwn(known, key) && key !== 'kind' && key !== 'timestepSpacing',
   );
   const shift = 'shift' in bundled && 'flowShift' in known ? { flowShift: bundled.shift } : {};
-  return parse(schedulerSchema, { ...Object.fromEntries(kept), ...shift, ...changes }, 'options.scheduler');
+  return parse(schedulerSchema, { ...Object.fromEntries(shared), ...shift, ...changes }, 'options.scheduler');
 }

@@ -83,7 +83,7 @@ export function conditioningTensors(
   { size = pictureSize({}, bundle), embeddedScale = 1 }: InputContext = {},
 ): Tensor[] {
   const inputs = bundle.transformer.inputs.filter(({ role }) => role !== 'latent' && role !== 'timestep');
-  const given = request.conditioning ?? {};
+  const positive = request.conditioning ?? {};
   const negative = request.negativeConditioning;
   if (which === 'unconditional' && classes === null && negative === undefined) {
     throw invalid(
@@ -92,18 +92,18 @@ export function conditioningTensors(
       negative,
     );
   }
-  checkNames(inputs, { ...given, ...negative });
+  checkNames(inputs, { ...positive, ...negative });
   const sourceOf = (name: string) =>
-    which === 'unconditional' && negative && Object.hasOwn(negative, name) ? negative : given;
+    which === 'unconditional' && negative && Object.hasOwn(negative, name) ? negative : positive;
   return inputs.map((input) => {
     const { name, role } = input;
     if (role === 'class') return classTensor(which, classes!, bundle, input);
     const source = sourceOf(name);
     if (!Object.hasOwn(source, name)) {
-      const made = ownTensor(input, bundle, { size, embeddedScale }, (other) => sourceOf(other)[other]?.shape[1]);
-      if (made) return made;
+      const tensor = ownTensor(input, bundle, { size, embeddedScale }, (other) => sourceOf(other)[other]?.shape[1]);
+      if (tensor) return tensor;
     }
-    const option = `${source === given ? 'conditioning' : 'negativeConditioning'}.${name}`;
+    const option = `${source === positive ? 'conditioning' : 'negativeConditioning'}.${name}`;
     if (!Object.hasOwn(source, name))
       throw invalid(`options.${option}`, `the tensor of the model's ${role} input`, undefined);
     return checkInput(option, source[name]!, input, images);
@@ -127,9 +127,9 @@ function ownTensor(
   return { data: Float32Array.from(values), shape: [1, values.length], dtype: 'float32' };
 }
 
-function checkNames(inputs: BundleInput[], given: Record<string, Tensor>): void {
+function checkNames(inputs: BundleInput[], tensors: Record<string, Tensor>): void {
   const known = inputs.filter(({ role }) => role !== 'class').map(({ name }) => name);
-  const unknown = Object.keys(given).find((name) => !known.includes(name));
+  const unknown = Object.keys(tensors).find((name) => !known.includes(name));
   if (unknown === undefined) return;
   throw unknownName(`options.conditioning.${unknown}`, unknown, known);
 }

@@ -49,8 +49,8 @@ export function zeroInputs({ transformer, latent }: Bundle): Tensor[] {
     latent.width,
   ];
   const known: Record<string, number> = { imageTokens: rows * columns };
-  return transformer.inputs.map(({ role, dtype: wanted, shape: sizes }) => {
-    const dtype = wanted === 'float' ? 'float32' : wanted;
+  return transformer.inputs.map(({ role, dtype: declared, shape: sizes }) => {
+    const dtype = declared === 'float' ? 'float32' : declared;
     const free = sizes.map((size) => (typeof size === 'number' ? size : (known[size] ?? 1)));
     const shape = role === 'latent' ? latentShape : free;
     const buffer = new ArrayBuffer(elementCount(shape) * dtypes[dtype].bytes);

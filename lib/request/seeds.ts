@@ -41,7 +41,7 @@ export function chooseSeeds(seed: Seed | Seed[] | undefined, images: number): Se
     const first = BigInt(seed ?? randomInt(2 ** 32));
     return Array.from({ length: images }, (_, image) => asSeed((first + BigInt(image)) % count));
   }
-  if (seed.length === images) return seed.map((each) => asSeed(BigInt(each)));
+  if (seed.length === images) return seed.map((value) => asSeed(BigInt(value)));
   throw invalid('options.seed', `one seed for each of ${images} images`, seed);
 }
 

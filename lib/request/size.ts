@@ -25,31 +25,31 @@ type Asked = Pick<GenerateRequest, 'width' | 'height' | 'numFrames' | 'latents' 
  *
  * @throws BAD_OPTION for a size that the model cannot make, with the nearest ones that it can
  */
-export function pictureSize(asked: Asked, manifest: BundleManifest): PictureSize {
+export function pictureSize(request: Asked, manifest: BundleManifest): PictureSize {
   const { latent, transformer, vae } = manifest;
   const scale = vae?.scale ?? 1;
   const [rows, columns] = transformer.tokenGrid;
   // Latents of a wrong rank are refused where their shape is compared; here they ask for nothing.
-  const given = asked.latents?.shape ?? [];
-  const shaped = Array.isArray(given) && given.length === latentRank(manifest) ? given : [];
-  const image = asked.image && pictureSides(asked.image, 'image');
-  const height = side('height', asked.height ?? image?.height, shaped.at(-2), {
+  const latentShape = request.latents?.shape ?? [];
+  const shaped = Array.isArray(latentShape) && latentShape.length === latentRank(manifest) ? latentShape : [];
+  const image = request.image && pictureSides(request.image, 'image');
+  const height = side('height', request.height ?? image?.height, shaped.at(-2), {
     standard: latent.height,
     patch: latent.height / rows,
     most: latent.maxHeight,
     scale,
     free: isFree(manifest, -2),
   });
-  const width = side('width', asked.width ?? image?.width, shaped.at(-1), {
+  const width = side('width', request.width ?? image?.width, shaped.at(-1), {
     standard: latent.width,
     patch: latent.width / columns,
     most: latent.maxWidth,
     scale,
     free: isFree(manifest, -1),
   });
-  const frames = latent.frames === undefined ? null : latentFrames(asked.numFrames, shaped.at(-3), manifest);
-  if (frames === null && asked.numFrames !== undefined) {
-    throw invalid('options.numFrames', 'nothing', asked.numFrames, { note: 'this model makes single pictures' });
+  const frames = latent.frames === undefined ? null : latentFrames(request.numFrames, shaped.at(-3), manifest);
+  if (frames === null && request.numFrames !== undefined) {
+    throw invalid('options.numFrames', 'nothing', request.numFrames, { note: 'this model makes single pictures' });
   }
   return {
     latent: [latent.channels, ...(frames === null ? [] : [frames]), height, width],
@@ -89,40 +89,40 @@ function side(
   { standard, patch, most, scale, free }: Side,
 ): number {
   // Latents of another size than the only one are refused where their shape is compared.
-  const wanted = pixels ?? ((free ? cells : undefined) ?? standard) * scale;
-  if (wanted === standard * scale) return standard;
+  const size = pixels ?? ((free ? cells : undefined) ?? standard) * scale;
+  if (size === standard * scale) return standard;
   if (!free) {
-    throw invalid(`options.${option}`, `${standard * scale}`, wanted, { note: 'this model makes one size' });
+    throw invalid(`options.${option}`, `${standard * scale}`, size, { note: 'this model makes one size' });
   }
   const step = patch * scale;
-  if (most !== undefined && wanted > most * scale) {
-    throw invalid(`options.${option}`, `at most ${most * scale}`, wanted, {
+  if (most !== undefined && size > most * scale) {
+    throw invalid(`options.${option}`, `at most ${most * scale}`, size, {
       note: 'this model has no positions for more',
     });
   }
-  if (wanted > 0 && wanted % step === 0) return wanted / scale;
-  const below = Math.floor(wanted / step) * step;
+  if (size > 0 && size % step === 0) return size / scale;
+  const below = Math.floor(size / step) * step;
   const near = [below, below + step].filter((size) => size > 0 && size <= (most ?? Infinity) * scale);
-  throw invalid(`options.${option}`, `a multiple of ${step}`, wanted, { note: `near it: ${near.join(', ')}` });
+  throw invalid(`options.${option}`, `a multiple of ${step}`, size, { note: `near it: ${near.join(', ')}` });
 }
 
 function latentFrames(
   frames: number | undefined,
-  given: number | undefined,
+  latentFrames: number | undefined,
   { latent, vae, ...manifest }: BundleManifest,
 ): number {
   const scale = vae?.frameScale ?? 1;
   const standard = latent.frames!;
-  const wanted = frames ?? 1 + ((given ?? standard) - 1) * scale;
-  const found = 1 + (wanted - 1) / scale;
-  if (found !== standard && !isFree({ latent, ...manifest } as BundleManifest, -3)) {
-    throw invalid('options.numFrames', `${1 + (standard - 1) * scale}`, wanted, {
+  const length = frames ?? 1 + ((latentFrames ?? standard) - 1) * scale;
+  const latentLength = 1 + (length - 1) / scale;
+  if (latentLength !== standard && !isFree({ latent, ...manifest } as BundleManifest, -3)) {
+    throw invalid('options.numFrames', `${1 + (standard - 1) * scale}`, length, {
       note: 'this model makes one length',
     });
   }
-  if (Number.isInteger(found)) return found;
-  const below = 1 + Math.floor((wanted - 1) / scale) * scale;
-  throw invalid('options.numFrames', `one more than a multiple of ${scale}`, wanted, {
+  if (Number.isInteger(latentLength)) return latentLength;
+  const below = 1 + Math.floor((length - 1) / scale) * scale;
+  throw invalid('options.numFrames', `one more than a multiple of ${scale}`, length, {
     note: `near it: ${below}, ${below + scale}`,
   });
 }

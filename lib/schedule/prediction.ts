@@ -4,9 +4,9 @@ import { invalid } from '../validation/invalid';
 import type { Prediction } from './step';
 
 /** @throws BAD_OPTION when a sampler is not defined for what the model predicts */
-export function requirePrediction(kind: string, found: Prediction, allowed: readonly Prediction[]): void {
-  if (allowed.includes(found)) return;
-  throw invalid(`The scheduler '${kind}'`, `a model that predicts ${allowed.join(' or ')}`, found);
+export function requirePrediction(kind: string, prediction: Prediction, allowed: readonly Prediction[]): void {
+  if (allowed.includes(prediction)) return;
+  throw invalid(`The scheduler '${kind}'`, `a model that predicts ${allowed.join(' or ')}`, prediction);
 }
 
 /**

@@ -75,10 +75,10 @@ export function uniPc(options: Request, context: ScheduleContext): Schedule {
       noise: 0,
     });
     // In the next step's terms: x = (x' − Σ outputs_k D_k) / sample, and every output is one evaluation older.
-    const older = (each: Combination): Combination => {
-      const share = each.sample / sample;
-      const length = Math.max(each.outputs.length, outputs.length);
-      const carried = Array.from({ length }, (_, lag) => (each.outputs[lag] ?? 0) - share * (outputs[lag] ?? 0));
+    const older = (combination: Combination): Combination => {
+      const share = combination.sample / sample;
+      const length = Math.max(combination.outputs.length, outputs.length);
+      const carried = Array.from({ length }, (_, lag) => (combination.outputs[lag] ?? 0) - share * (outputs[lag] ?? 0));
       return { sample: share, outputs: [0, ...carried] };
     };
     corrected = older(from);
@@ -145,8 +145,8 @@ function flowLevels(options: Request, { numInferenceSteps }: ScheduleContext): L
     .slice(0, numInferenceSteps)
     .map((level) => (flowShift * level) / (1 + (flowShift - 1) * level))
     .map((shifted) => {
-      const kept = 1 - shifted < 1e-6 ? shifted - 1e-6 : shifted;
-      const sigma = Math.fround(kept);
-      return { alpha: 1 - sigma, sigma, timestep: kept * timestepScale, time: sigma, listed: sigma };
+      const time = 1 - shifted < 1e-6 ? shifted - 1e-6 : shifted;
+      const sigma = Math.fround(time);
+      return { alpha: 1 - sigma, sigma, timestep: time * timestepScale, time: sigma, listed: sigma };
     });
 }

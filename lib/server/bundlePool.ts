@@ -107,12 +107,12 @@ export class BundlePool {
     return pipeline;
   }
 
-  async #makeRoom(limit: number, wanted: Offer): Promise<void> {
+  async #makeRoom(limit: number, target: Offer): Promise<void> {
     const idle = [...this.#offers.values()]
-      .filter((offer) => offer !== wanted && offer.pipeline !== null && offer.users === 0)
+      .filter((offer) => offer !== target && offer.pipeline !== null && offer.users === 0)
       .sort((a, b) => a.lastUse - b.lastUse);
     for (const offer of idle) {
-      if (this.bytes - wanted.bytes <= limit) return;
+      if (this.bytes - target.bytes <= limit) return;
       const pipeline = await offer.pipeline;
       offer.pipeline = null;
       await pipeline?.dispose();

@@ -107,8 +107,8 @@ export function createServer(options: ServerOptions = {}): Server {
       }
       const url = await new Promise<string>((resolve, reject) => {
         const { host: hostname, port } = settings;
-        http = serve({ fetch: app.fetch, hostname, port }, ({ address, family, port: taken }: AddressInfo) =>
-          resolve(`http://${family === 'IPv6' ? `[${address}]` : address}:${taken}`),
+        http = serve({ fetch: app.fetch, hostname, port }, ({ address, family, port: boundPort }: AddressInfo) =>
+          resolve(`http://${family === 'IPv6' ? `[${address}]` : address}:${boundPort}`),
         ) as HttpServer;
         http.once('error', (error: NodeJS.ErrnoException) => {
           reject(

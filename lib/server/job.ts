@@ -148,11 +148,11 @@ export class Job {
    * the latest of each kind and does not hold up the job.
    */
   async *events(last = 0, signal?: AbortSignal): AsyncGenerator<JobEvent> {
-    let seen = last;
+    let cursor = last;
     while (!signal?.aborted) {
-      const event = this.#events.find(({ id }) => id > seen);
+      const event = this.#events.find(({ id }) => id > cursor);
       if (event) {
-        seen = event.id;
+        cursor = event.id;
         yield event;
         if (endings.has(event.name)) return;
       } else if (this.hasEnded) {

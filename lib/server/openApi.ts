@@ -9,9 +9,9 @@ import { openAiImageSchema } from './routes/openai';
 type Json = Record<string, unknown>;
 
 const jsonSchema = (schema: z.ZodType): Json => {
-  const made: Json = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
-  delete made['$schema'];
-  return made;
+  const document: Json = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
+  delete document['$schema'];
+  return document;
 };
 
 const json = (schema: Json) => ({ 'application/json': { schema } });
@@ -70,10 +70,10 @@ const problem: Json = {
   },
 };
 
-let made: Json | null = null;
+let cached: Json | null = null;
 
 export function openApiDocument(): Json {
-  made ??= {
+  cached ??= {
     openapi: '3.1.0',
     info: {
       title: 'detail-guidance',
@@ -181,5 +181,5 @@ export function openApiDocument(): Json {
       },
     },
   };
-  return made;
+  return cached;
 }

@@ -52,8 +52,8 @@ export function checkTensor(value: unknown, expectation: TensorExpectation): Ten
   return tensor;
 }
 
-function sameShape(found: readonly number[], wanted: readonly (number | null)[]): boolean {
-  return found.length === wanted.length && wanted.every((size, axis) => size === null || size === found[axis]);
+function sameShape(shape: readonly number[], expected: readonly (number | null)[]): boolean {
+  return shape.length === expected.length && expected.every((size, axis) => size === null || size === shape[axis]);
 }
 
 function checkFinite(tensor: Tensor, refuse: (expected: string, received: unknown, shown: string) => never): void {

@@ -133,9 +133,9 @@ function readEntry(name: string, entry: unknown, available: number) {
   if (end > available) {
     throw bad(`${end} bytes of data or more, where tensor '${name}' ends`, `${available}: it is truncated`);
   }
-  const wanted = elementCount(sizes) * dtypes[dtype].bytes;
-  if (end - begin !== wanted) {
-    throw bad(`${wanted} bytes for tensor '${name}' of ${dtype} [${sizes.join(', ')}]`, `${end - begin}`);
+  const expected = elementCount(sizes) * dtypes[dtype].bytes;
+  if (end - begin !== expected) {
+    throw bad(`${expected} bytes for tensor '${name}' of ${dtype} [${sizes.join(', ')}]`, `${end - begin}`);
   }
   return { dtype, shape: sizes, begin, end };
 }

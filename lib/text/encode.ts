@@ -74,15 +74,15 @@ function named(
   name: string,
   { outputs, width, pooledWidth }: TextEncoderManifest,
 ): Pick<EncodedText, 'sequence' | 'pooled'> {
-  const wanted = { sequence: [1, tokens, width], pooled: [1, pooledWidth] };
+  const shapes = { sequence: [1, tokens, width], pooled: [1, pooledWidth] };
   return Object.fromEntries(
     outputs.map((output, index) => {
-      const found = tensors[index]?.shape.join(', ') ?? 'nothing';
-      const expected = wanted[output].join(', ');
-      if (found === expected) return [output, tensors[index]!];
-      throw invalid(`The output '${output}' of the text encoder ${name}`, `[${expected}]`, found, {
+      const received = tensors[index]?.shape.join(', ') ?? 'nothing';
+      const expected = shapes[output].join(', ');
+      if (received === expected) return [output, tensors[index]!];
+      throw invalid(`The output '${output}' of the text encoder ${name}`, `[${expected}]`, received, {
         code: 'BUNDLE_INVALID',
-        shown: `[${found}]`,
+        shown: `[${received}]`,
         note: 'what bundle.json says',
       });
     }),

@@ -54,8 +54,8 @@ function encoderOutput(
   const data = Float32Array.from(toFloat32(tensor));
   if (zeroPadding) {
     const width = tensor.shape[2] ?? 1;
-    mask.data.forEach((kept: number | bigint, token: number) => {
-      if (Number(kept) === 0) data.fill(0, token * width, (token + 1) * width);
+    mask.data.forEach((bit: number | bigint, token: number) => {
+      if (Number(bit) === 0) data.fill(0, token * width, (token + 1) * width);
     });
   }
   return { data, shape: tensor.shape, dtype: 'float32' };

@@ -41,9 +41,9 @@ export async function decodeLatents(
   if (latents.shape.length === 5) return decodeVideo({ ...latents, data }, decoder, signal);
   const decode = async (part: Planes): Promise<Planes> => {
     const shape = [1, part.channels, part.height, part.width];
-    const [found] = await decoder.run([{ data: part.data, shape, dtype: 'float32' }], signal);
+    const [output] = await decoder.run([{ data: part.data, shape, dtype: 'float32' }], signal);
     const [height, width] = [part.height * vae.scale, part.width * vae.scale];
-    return { data: checked(found, [1, 3, height, width]).data as Float32Array, channels: 3, height, width };
+    return { data: checked(output, [1, 3, height, width]).data as Float32Array, channels: 3, height, width };
   };
   const whole: Planes = { data, channels, height: latents.shape[2]!, width: latents.shape[3]! };
   const tile = Math.floor(vae.tileSize / vae.scale);
@@ -66,8 +66,8 @@ function tiled({ width, height }: Planes, { scale, tileSize }: VaeManifest): Pic
 }
 
 async function decodeVideo(latents: Tensor, decoder: TensorProgram, signal?: AbortSignal): Promise<Float32Array[]> {
-  const [found] = await decoder.run([latents], signal);
-  const { data, shape } = checked(found, [1, 3, null, null, null]);
+  const [output] = await decoder.run([latents], signal);
+  const { data, shape } = checked(output, [1, 3, null, null, null]);
   const [frames, height, width] = shape.slice(2) as [number, number, number];
   const plane = height * width;
   return Array.from({ length: frames }, (_, frame) => {
@@ -82,13 +82,13 @@ async function decodeVideo(latents: Tensor, decoder: TensorProgram, signal?: Abo
 
 /** The tensor in float32, of the expected shape. */
 function checked(tensor: Tensor | undefined, expected: (number | null)[]): Tensor {
-  const found = tensor?.shape ?? [];
+  const shape = tensor?.shape ?? [];
   const fits =
-    found.length === expected.length && expected.every((size, axis) => size === null || size === found[axis]);
+    shape.length === expected.length && expected.every((size, axis) => size === null || size === shape[axis]);
   if (tensor && fits) return { ...tensor, data: toFloat32(tensor), dtype: 'float32' };
-  const wanted = `[${expected.map((size) => size ?? 'any').join(', ')}]`;
-  throw invalid("The output of the VAE's decoder", wanted, found, {
+  const form = `[${expected.map((size) => size ?? 'any').join(', ')}]`;
+  throw invalid("The output of the VAE's decoder", form, shape, {
     code: 'BUNDLE_INVALID',
-    shown: `[${found.join(', ')}]`,
+    shown: `[${shape.join(', ')}]`,
   });
 }

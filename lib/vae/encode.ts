@@ -22,19 +22,19 @@ export async function encodePicture(
   encoder: TensorProgram,
   signal?: AbortSignal,
 ): Promise<Float32Array[]> {
-  const [found] = await encoder.run([picture], signal);
+  const [output] = await encoder.run([picture], signal);
   const channels = latent[0]!;
   const expected = [1, 2 * channels, ...latent.slice(1)].join(', ');
-  if (found?.shape.join(', ') !== expected) {
-    throw invalid("The output of the VAE's encoder", `[${expected}]`, found?.shape, { code: 'BUNDLE_INVALID' });
+  if (output?.shape.join(', ') !== expected) {
+    throw invalid("The output of the VAE's encoder", `[${expected}]`, output?.shape, { code: 'BUNDLE_INVALID' });
   }
-  const moments = toFloat32(found);
+  const moments = toFloat32(output);
   const half = moments.length / 2;
   return draws.map((draw) => {
-    const drawn = draw.map((noise, at) => {
+    const sample = draw.map((noise, at) => {
       const logVariance = Math.min(Math.max(moments[half + at]!, -30), 20);
       return moments[at]! + Math.exp(logVariance / 2) * noise;
     });
-    return fromVae(drawn, channels, vae);
+    return fromVae(sample, channels, vae);
   });
 }

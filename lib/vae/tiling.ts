@@ -21,7 +21,7 @@ export async function decodeTiles(
 ): Promise<Planes> {
   const stride = Math.floor(tile * (1 - overlap));
   const blend = Math.floor(tile * scale * overlap);
-  const kept = tile * scale - blend;
+  const span = tile * scale - blend;
   const height = latents.height * scale;
   const width = latents.width * scale;
   const rows: Planes[][] = [];
@@ -35,10 +35,10 @@ export async function decodeTiles(
   const channels = rows[0]![0]!.channels;
   const picture: Planes = { data: new Float32Array(channels * height * width), channels, height, width };
   rows.forEach((row, y) =>
-    row.forEach((each, x) => {
-      if (y > 0) fade(rows[y - 1]![x]!, each, blend, 'down');
-      if (x > 0) fade(row[x - 1]!, each, blend, 'right');
-      paste(crop(each, 0, 0, kept, kept), picture, y * kept, x * kept);
+    row.forEach((piece, x) => {
+      if (y > 0) fade(rows[y - 1]![x]!, piece, blend, 'down');
+      if (x > 0) fade(row[x - 1]!, piece, blend, 'right');
+      paste(crop(piece, 0, 0, span, span), picture, y * span, x * span);
     }),
   );
   return picture;

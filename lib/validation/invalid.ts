@@ -44,7 +44,7 @@ export function show(value: unknown, depth = 0): string {
   if (Array.isArray(value))
     return value.length > 8 || depth > 2
       ? `a list of ${value.length}`
-      : `[${value.map((each) => show(each, depth + 1)).join(', ')}]`;
+      : `[${value.map((item) => show(item, depth + 1)).join(', ')}]`;
   if (typeof value === 'object' && value !== null)
     return `an object with ${Object.keys(value).join(', ') || 'no keys'}`;
   return String(value);

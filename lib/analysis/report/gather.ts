@@ -97,7 +97,7 @@ function chooseChannels(massive: MassiveActivations, { massiveActivations }: Pip
   if (massive.suggested) {
     const { layer, channels } = massive.suggested;
     // The layer that the bundle's guidance disrupts, when its own channels were found there: the page shows what users get.
-    const recorded = massive.layers.find((each) => each.layer === massiveActivations?.layer);
+    const recorded = massive.layers.find((entry) => entry.layer === massiveActivations?.layer);
     if (!recorded || recorded.channels.length === 0) return { layer, channels, source: 'found' };
     return { layer: recorded.layer, channels: recorded.channels.map(({ channel }) => channel), source: 'found' };
   }
@@ -132,9 +132,9 @@ async function gatherMaps(
   const { tokenGrid, jointAttention } = bundle.transformer;
   const { path } = sites.find((site) => site.block === layer && site.tap === 'output' && site.stream === 'image')!;
   const rows: MapRow[] = [];
-  for (const [index, each] of conditions.entries()) {
+  for (const [index, condition] of conditions.entries()) {
     if (signal?.aborted) throw new AbortError(signal.reason);
-    const generate = { ...each, seed, numImages: 1, numInferenceSteps, guidance: {} };
+    const generate = { ...condition, seed, numImages: 1, numInferenceSteps, guidance: {} };
     const { images } = await pipeline.generate({ ...generate, signal });
     const evaluations = pipeline.plan(generate).steps.length;
     const steps = [...new Set([0.1, 0.5, 0.9].map((place) => Math.floor(place * evaluations)))];
@@ -154,7 +154,7 @@ async function gatherMaps(
         maps.push({ channel, step, timestep, selectivity: selectivity(map).selectivity, map });
       }
     }
-    rows.push({ conditions: describeConditions(each, index, bundle), seed, picture: images[0]!, maps });
+    rows.push({ conditions: describeConditions(condition, index, bundle), seed, picture: images[0]!, maps });
     onProgress({ doing: 'drawing maps', fraction: (index + 1) / conditions.length });
   }
   return rows;
@@ -171,7 +171,7 @@ async function intervene(
   const matched = { kind: 'matched-channels' as const, seed: 0 };
   const random = { kind: 'random-tokens' as const, share: 0.5, seed: 0 };
   const blurred = [{ operation: 'blur' as const, layer, sigma: 1 }];
-  const asked: Omit<InterventionColumn, 'pictures'>[] = [
+  const columnOptions: Omit<InterventionColumn, 'pictures'>[] = [
     { name: 'undisturbed', detail: 'D(c)', guidance: {} },
     { name: 'MA disrupted', detail: `z[${channels.join(', ')}] := 0`, guidance: { disrupt: disruption } },
     {
@@ -186,16 +186,22 @@ async function intervene(
     },
     { name: 'blur', detail: 'hidden state, σ = 1 token', guidance: { branches: [{ edits: blurred, weight: 1 }] } },
   ];
-  const columns: InterventionColumn[] = asked.map((each) => ({ ...each, pictures: [] }));
+  const columns: InterventionColumn[] = columnOptions.map((column) => ({ ...column, pictures: [] }));
   let done = 0;
-  for (const each of conditions) {
+  for (const condition of conditions) {
     for (const column of columns) {
       if (signal?.aborted) throw new AbortError(signal.reason);
-      const { images } = await pipeline.generate({ ...each, seed, numImages: 1, guidance: column.guidance, signal });
+      const { images } = await pipeline.generate({
+        ...condition,
+        seed,
+        numImages: 1,
+        guidance: column.guidance,
+        signal,
+      });
       column.pictures.push(images[0]!);
       onProgress({ doing: 'intervening', fraction: ++done / (conditions.length * columns.length) });
     }
   }
-  const names = conditions.map((each, index) => describeConditions(each, index, pipeline.bundle));
+  const names = conditions.map((condition, index) => describeConditions(condition, index, pipeline.bundle));
   return { conditions: names, seed, columns };
 }

@@ -94,7 +94,7 @@ function verdict({ massive, looked }: Findings): string {
 
 function stability({ massive, looked }: Findings): string {
   const last = massive.agreement.slice(-4).map((value) => value.toFixed(2));
-  const layer = massive.layers.find((each) => each.layer === looked?.layer);
+  const layer = massive.layers.find((entry) => entry.layer === looked?.layer);
   const within = layer
     ? `; in layer ${layer.layer} the Jaccard index is ${layer.stability.acrossConditions.toFixed(2)} across conditions, ${layer.stability.acrossSeeds.toFixed(2)} across seeds`
     : '';
@@ -127,15 +127,15 @@ function maps({ maps: rows, looked }: Findings): string {
 <div class="scroll"><table><thead><tr><th></th><th><b>picture</b>&nbsp;</th>${head.join('')}</tr></thead><tbody>${body.join('\n')}</tbody></table></div></figure></section>`;
 }
 
-function interventions({ interventions: found, looked }: Findings): string {
-  if (!found) return '';
-  const head = found.columns.map(({ name, detail }) => `<th><b>${escape(name)}</b>${escape(detail)}</th>`);
-  const body = found.conditions.map((conditions, row) => {
-    const cells = found.columns.map(({ pictures }) => `<td>${image(pictures[row]!, 140)}</td>`);
+function interventions({ interventions: table, looked }: Findings): string {
+  if (!table) return '';
+  const head = table.columns.map(({ name, detail }) => `<th><b>${escape(name)}</b>${escape(detail)}</th>`);
+  const body = table.conditions.map((conditions, row) => {
+    const cells = table.columns.map(({ pictures }) => `<td>${image(pictures[row]!, 140)}</td>`);
     return `<tr>${label(conditions)}${cells.join('')}</tr>`;
   });
   return `<section id="interventions"><h2>Interventions after layer ${looked!.layer}</h2>
-<figure><figcaption>A row has one noise (seed ${found.seed}) and the conditional branch alone, at every step; only what is done to the hidden state differs. <a href="data/interventions.json">Data</a></figcaption>
+<figure><figcaption>A row has one noise (seed ${table.seed}) and the conditional branch alone, at every step; only what is done to the hidden state differs. <a href="data/interventions.json">Data</a></figcaption>
 <div class="scroll"><table><thead><tr><th></th>${head.join('')}</tr></thead><tbody>${body.join('\n')}</tbody></table></div></figure></section>`;
 }
 

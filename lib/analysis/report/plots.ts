@@ -35,7 +35,7 @@ export class Plotter {
   }
 
   draw(options: Options, marks: Library.Markish[]): string {
-    const drawn = this.plot.plot({
+    const svg = this.plot.plot({
       document: this.document,
       width,
       height: 300,
@@ -46,7 +46,7 @@ export class Plotter {
       ...options,
       marks,
     } as Options) as unknown as { outerHTML: string };
-    return drawn.outerHTML;
+    return svg.outerHTML;
   }
 
   /** Strength of the massive channels after every layer. */
@@ -55,7 +55,7 @@ export class Plotter {
     const channels = massive.layers.flatMap(({ layer, channels }) =>
       apart(
         channels.map(({ channel, strength }) => ({ layer, channel, strength })),
-        Math.max(...massive.layers.flatMap((each) => each.strongest.strength)) / 20,
+        Math.max(...massive.layers.flatMap((layer) => layer.strongest.strength)) / 20,
       ),
     );
     const strongest = massive.layers.map(({ layer, strongest }) => ({
@@ -75,7 +75,7 @@ export class Plotter {
         text(channels, {
           x: 'layer',
           y: 'place',
-          text: (each: { channel: number }) => String(each.channel),
+          text: (point: { channel: number }) => String(point.channel),
           dx: 8,
           textAnchor: 'start',
         }),
@@ -94,7 +94,7 @@ export class Plotter {
   overTimesteps({ magnitude, looked }: Findings): Figure {
     const { line, lineY } = this.plot;
     const trace = magnitude!;
-    const layer = trace.layers.find((each) => each.layer === looked!.layer) ?? trace.layers.at(-1)!;
+    const layer = trace.layers.find((entry) => entry.layer === looked!.layer) ?? trace.layers.at(-1)!;
     const single = trace.conditions.flatMap((conditions, index) =>
       trace.timesteps.map((timestep, step) => ({ conditions, timestep, value: mean(layer.magnitude[step]![index]!) })),
     );
@@ -181,7 +181,7 @@ export class Plotter {
           fx: 'branch',
           x: 'alpha',
           y: 'z',
-          text: (each: { channel: number }) => String(each.channel),
+          text: (point: { channel: number }) => String(point.channel),
           dx: 8,
           textAnchor: 'start',
         }),
@@ -200,8 +200,8 @@ export class Plotter {
   /** How many massive channels are among those with the largest gates. */
   gateOverlap({ gates }: Findings): Figure {
     const { barY, tickY } = this.plot;
-    const found = gates!.gates.filter(({ overlap }) => overlap !== null);
-    const branches = [...new Set(found.map(({ branch }) => branch))];
+    const overlaps = gates!.gates.filter(({ overlap }) => overlap !== null);
+    const branches = [...new Set(overlaps.map(({ branch }) => branch))];
     const svg = this.draw(
       {
         height: 240,
@@ -211,8 +211,8 @@ export class Plotter {
         color: { domain: branches, range: colours },
       },
       [
-        barY(found, { fx: 'layer', x: 'branch', y: 'overlap', fill: 'branch' }),
-        tickY(found, { fx: 'layer', x: 'branch', y: 'chance', stroke: 'currentColor', strokeWidth: 2 }),
+        barY(overlaps, { fx: 'layer', x: 'branch', y: 'overlap', fill: 'branch' }),
+        tickY(overlaps, { fx: 'layer', x: 'branch', y: 'chance', stroke: 'currentColor', strokeWidth: 2 }),
       ],
     );
     return {
@@ -221,7 +221,7 @@ export class Plotter {
       caption:
         'Share of a layer’s massive channels that are among as many channels with the largest |α|. The tick is what channels drawn at random would give.',
       svg: legend(branches) + svg,
-      data: found.map(({ layer, branch, overlap, chance, ranks, correlation, massive }) => {
+      data: overlaps.map(({ layer, branch, overlap, chance, ranks, correlation, massive }) => {
         return { layer, branch, massive, overlap, chance, ranks, correlation };
       }),
     };

@@ -146,7 +146,7 @@ export class RedisDispatcher implements Dispatcher {
       await events.close().catch(() => undefined);
       await queue.close().catch(() => undefined);
     }
-    for (const each of [this.client, ...this.listeners]) each.disconnect();
+    for (const connection of [this.client, ...this.listeners]) connection.disconnect();
   }
 
   #listen(events: QueueEvents, queue: Line['queue']): void {

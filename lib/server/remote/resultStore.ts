@@ -86,8 +86,8 @@ async function openS3Store(location: string): Promise<ResultStore> {
     },
     async get(key) {
       if (!keyPattern.test(key)) return null;
-      const found = await client.send(new aws.GetObjectCommand({ Bucket: bucket, Key: keyOf(key) })).catch(() => null);
-      return (await found?.Body?.transformToByteArray()) ?? null;
+      const object = await client.send(new aws.GetObjectCommand({ Bucket: bucket, Key: keyOf(key) })).catch(() => null);
+      return (await object?.Body?.transformToByteArray()) ?? null;
     },
     // A store of this kind has rules of its own for that.
     removeOlderThan: () => Promise.resolve(),

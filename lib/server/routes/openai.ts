@@ -33,13 +33,13 @@ export function openAiRoutes(app: Hono, services: Services): void {
   });
 
   app.post('/v1/images/generations', async (context) => {
-    const { prompt, model, n, size: asked, response_format: format } = await readBody(context, openAiImageSchema);
+    const { prompt, model, n, size: sizeText, response_format: format } = await readBody(context, openAiImageSchema);
     if (format === 'url') {
       throw new ServerError('BAD_REQUEST', "response_format: expected 'b64_json', received 'url'.");
     }
     const bundle = model !== undefined && bundles.names.includes(model) ? model : bundles.preferred;
     const { conditioning } = await bundles.manifest(bundle);
-    const [, width, height] = /^(\d+)x(\d+)$/.exec(asked ?? '') ?? [];
+    const [, width, height] = /^(\d+)x(\d+)$/.exec(sizeText ?? '') ?? [];
     const request = imageRequestSchema.parse({
       bundle,
       ...(conditioning.kind === 'class' ? { classLabel: prompt } : { prompt }),
