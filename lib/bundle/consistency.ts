@@ -1,77 +1,67 @@
 /** What a schema cannot say about `bundle.json`: that its parts agree with each other. */
+import { invalid } from '../validation/invalid';
 import type { BundleManifest } from './manifest';
 import type { Expression } from './manifest';
 
-type Disagreement = [path: string, sentence: string];
-
-/** The first disagreement, as `[path, sentence]`, or null when the parts agree. */
-export function findDisagreement(manifest: BundleManifest): Disagreement | null {
-  return (
-    checkFiles(manifest) ??
-    checkRoles(manifest) ??
-    checkConditioning(manifest) ??
-    checkLatent(manifest) ??
-    checkTextEncoders(manifest) ??
-    checkImage(manifest) ??
-    checkMassiveActivations(manifest)
-  );
+/** @throws BUNDLE_INVALID at the first part that does not agree with another */
+export function requireConsistency(manifest: BundleManifest): void {
+  checkFiles(manifest);
+  checkRoles(manifest);
+  checkConditioning(manifest);
+  checkLatent(manifest);
+  checkTextEncoders(manifest);
+  checkImage(manifest);
+  checkMassiveActivations(manifest);
 }
 
-function checkFiles(manifest: BundleManifest): Disagreement | null {
+function disagrees(path: string, expected: string, received: unknown, words: { shown?: string; note?: string } = {}) {
+  return invalid(`bundle.json.${path}`, expected, received, { code: 'BUNDLE_INVALID', ...words });
+}
+
+function checkFiles(manifest: BundleManifest): void {
   for (const [path, file] of Object.entries(namedFiles(manifest))) {
-    if (!Object.hasOwn(manifest.files, file))
-      return [path, `names '${file}', which 'files' does not list with its sha256`];
+    if (!Object.hasOwn(manifest.files, file)) throw disagrees(path, "a file that 'files' lists with its sha256", file);
   }
-  return null;
 }
 
-function checkRoles({ transformer }: BundleManifest): Disagreement | null {
-  for (const role of ['latent', 'timestep'] as const) {
-    const found = transformer.inputs.filter((input) => input.role === role).length;
-    if (found !== 1) return ['transformer.inputs', `has ${found} inputs with the role '${role}', not one`];
+function checkRoles({ transformer, conditioning }: BundleManifest): void {
+  const roles = ['latent', 'timestep', ...(conditioning.kind === 'class' ? ['class'] : [])];
+  for (const role of roles) {
+    const count = transformer.inputs.filter((input) => input.role === role).length;
+    if (count !== 1) throw disagrees('transformer.inputs', `one input with the role '${role}'`, count);
   }
-  return null;
 }
 
-function checkConditioning({ transformer, conditioning, textEncoders = {} }: BundleManifest): Disagreement | null {
+function checkConditioning({ transformer, conditioning, textEncoders = {} }: BundleManifest): void {
   if (conditioning.kind === 'class') {
-    const found = transformer.inputs.filter((input) => input.role === 'class').length;
-    if (found !== 1) {
-      return [
-        'transformer.inputs',
-        `has ${found} inputs with the role 'class'; conditioning by class needs exactly one`,
-      ];
-    }
     const { labels, numClasses } = conditioning;
     if (labels && labels.length !== numClasses) {
-      return ['conditioning.labels', `has ${labels.length} labels for ${numClasses} classes`];
+      throw disagrees('conditioning.labels', `${numClasses} labels, one for each class`, labels.length);
     }
   }
-  if (conditioning.kind !== 'text') return null;
+  if (conditioning.kind !== 'text') return;
   for (const { name, role } of transformer.inputs) {
     if (['latent', 'timestep', 'guidance'].includes(role) || Object.hasOwn(conditioning.inputs, name)) continue;
-    return ['conditioning.inputs', `does not say what the transformer's input '${name}' is made of`];
+    throw disagrees('conditioning.inputs', `what the transformer's input '${name}' is made of`, undefined);
   }
   for (const [name, expression] of Object.entries(conditioning.inputs)) {
     const path = `conditioning.inputs.${name}`;
-    if (!transformer.inputs.some((input) => input.name === name)) return [path, 'is not an input of the transformer'];
+    if (!transformer.inputs.some((input) => input.name === name)) {
+      throw disagrees(path, 'the name of an input of the transformer', name);
+    }
     for (const leaf of leaves(expression)) {
       if ('from' in leaf) {
         const encoder = Object.hasOwn(textEncoders, leaf.from) ? textEncoders[leaf.from] : undefined;
-        if (!encoder) return [path, `takes the output of '${leaf.from}', which is not one of textEncoders`];
+        if (!encoder) throw disagrees(path, "the output of one of 'textEncoders'", leaf.from);
         if (leaf.output !== 'mask' && !encoder.outputs.includes(leaf.output)) {
-          return [
-            path,
-            `takes the output '${leaf.output}' of '${leaf.from}', which gives ${encoder.outputs.join(', ')}`,
-          ];
+          throw disagrees(path, `an output that '${leaf.from}' gives: ${encoder.outputs.join(', ')}`, leaf.output);
         }
       }
       if ('like' in leaf && !Object.hasOwn(conditioning.inputs, leaf.like)) {
-        return [path, `is like '${leaf.like}', which is not one of conditioning.inputs`];
+        throw disagrees(path, "the name of one of 'conditioning.inputs'", leaf.like);
       }
     }
   }
-  return null;
 }
 
 /** The parts of an expression that are not joins. */
@@ -79,76 +69,73 @@ function leaves(expression: Expression): Exclude<Expression, { join: unknown }>[
   return 'join' in expression ? expression.of.flatMap(leaves) : [expression];
 }
 
-function checkLatent({ transformer, latent }: BundleManifest): Disagreement | null {
+function checkLatent({ transformer, latent }: BundleManifest): void {
   const { shape } = transformer.inputs.find((input) => input.role === 'latent')!;
   const { channels, frames, height, width } = latent;
-  const wanted = [channels, ...(frames === undefined ? [] : [frames]), height, width];
-  const fits = shape.slice(1).every((size, axis) => typeof size === 'string' || size === wanted[axis]);
-  if (shape.length !== wanted.length + 1 || !fits) {
-    return [
-      'transformer.inputs',
-      `gives the latent the shape [${shape.join(', ')}] but latent is ${wanted.join(' x ')}`,
-    ];
+  const sizes = [channels, ...(frames === undefined ? [] : [frames]), height, width];
+  const fits = shape.slice(1).every((size, axis) => typeof size === 'string' || size === sizes[axis]);
+  if (shape.length !== sizes.length + 1 || !fits) {
+    const expected = `the latent's shape to be [batch, ${sizes.join(', ')}], as 'latent' says`;
+    throw disagrees('transformer.inputs', expected, shape, { shown: `[${shape.join(', ')}]` });
   }
-  if (transformer.outputChannels < latent.channels) {
-    return [
-      'transformer.outputChannels',
-      `is ${transformer.outputChannels}, fewer than the ${latent.channels} channels of the latent`,
-    ];
+  if (transformer.outputChannels < channels) {
+    const expected = `at least the ${channels} channels of the latent`;
+    throw disagrees('transformer.outputChannels', expected, transformer.outputChannels);
   }
   const [rows, columns] = transformer.tokenGrid;
   if (shape.some((size, axis) => axis > 1 && typeof size === 'string') && (height % rows || width % columns)) {
-    return [
-      'transformer.tokenGrid',
-      `is ${rows} x ${columns}, which does not divide the latent of ${height} x ${width} cells`,
-    ];
+    const expected = `divisors of the latent's ${height} x ${width} cells`;
+    throw disagrees('transformer.tokenGrid', expected, transformer.tokenGrid, { shown: `${rows} x ${columns}` });
   }
-  return null;
 }
 
-function checkTextEncoders({ textEncoders = {}, conditioning }: BundleManifest): Disagreement | null {
+function checkTextEncoders({ textEncoders = {}, conditioning }: BundleManifest): void {
   for (const [name, { tokenizer, outputs, width, pooledWidth }] of Object.entries(textEncoders)) {
     const path = `textEncoders.${name}`;
     if (tokenizer.kind === 'clip' && tokenizer.startId === undefined) {
-      return [`${path}.tokenizer`, "is of the kind 'clip' and has no startId"];
+      throw disagrees(`${path}.tokenizer.startId`, 'a token', undefined, { note: "the kind is 'clip'" });
     }
     const known = conditioning.kind === 'text' && conditioning.maxSequenceLength !== undefined;
     if (tokenizer.maxLength === undefined && !known) {
-      return [`${path}.tokenizer`, 'has no maxLength, and conditioning no maxSequenceLength'];
+      const note = 'conditioning.maxSequenceLength is missing too';
+      throw disagrees(`${path}.tokenizer.maxLength`, 'a number of tokens', undefined, { note });
     }
-    if (outputs.includes('sequence') && width === undefined) return [path, 'gives a sequence and has no width'];
-    if (outputs.includes('pooled') && pooledWidth === undefined) return [path, 'gives pooled and has no pooledWidth'];
+    const sizes = { sequence: ['width', width], pooled: ['pooledWidth', pooledWidth] } as const;
+    for (const output of ['sequence', 'pooled'] as const) {
+      const [key, size] = sizes[output];
+      if (!outputs.includes(output) || size !== undefined) continue;
+      throw disagrees(`${path}.${key}`, `the width of the output '${output}'`, undefined);
+    }
   }
-  return null;
 }
 
-function checkImage({ image, latent, vae }: BundleManifest): Disagreement | null {
+function checkImage({ image, latent, vae }: BundleManifest): void {
   if (image.kind === 'pixels') {
-    if (image.channels === latent.channels) return null;
-    return [
-      'image.channels',
-      `is ${image.channels}, but pixels that are the latent have its ${latent.channels} channels`,
-    ];
+    if (image.channels === latent.channels) return;
+    const note = 'the pixels are the latent';
+    throw disagrees('image.channels', `${latent.channels}, the channels of the latent`, image.channels, { note });
   }
-  if (!vae) return ['image.kind', "is 'vae', and there is no vae"];
+  if (!vae) throw disagrees('vae', 'the VAE', undefined, { note: "image.kind is 'vae'" });
   for (const key of ['mean', 'std'] as const) {
-    const found = vae[key];
-    if ((found === undefined) !== (vae.mean === undefined))
-      return [`vae.${key}`, 'is missing: mean and std go together'];
-    if (found && found.length !== latent.channels) {
-      return [`vae.${key}`, `has ${found.length} numbers for ${latent.channels} channels of the latent`];
+    const values = vae[key];
+    if ((values === undefined) !== (vae.mean === undefined)) {
+      throw disagrees(`vae.${key}`, 'mean and std together, or neither', values);
+    }
+    if (values && values.length !== latent.channels) {
+      throw disagrees(`vae.${key}`, `${latent.channels} numbers, one for each channel of the latent`, values.length);
     }
   }
   if ((latent.frames === undefined) !== (vae.frameScale === undefined)) {
-    return ['vae.frameScale', 'and latent.frames go together: both for video, neither for pictures'];
+    const note = 'latent.frames and it go together: both for video, neither for pictures';
+    const expected = latent.frames === undefined ? 'nothing' : 'frames of the video for one of the latent';
+    throw disagrees('vae.frameScale', expected, vae.frameScale, { note });
   }
-  return null;
 }
 
-function checkMassiveActivations({ massiveActivations, transformer }: BundleManifest): Disagreement | null {
+function checkMassiveActivations({ massiveActivations, transformer }: BundleManifest): void {
   const channel = massiveActivations?.channels.find((index) => index >= transformer.hiddenChannels);
-  if (channel === undefined) return null;
-  return ['massiveActivations.channels', `has channel ${channel} of ${transformer.hiddenChannels} hidden channels`];
+  if (channel === undefined) return;
+  throw disagrees('massiveActivations.channels', `channels from 0 to ${transformer.hiddenChannels - 1}`, channel);
 }
 
 /** Every file that the manifest refers to, by the path of the key that does. */

@@ -7,7 +7,7 @@ import { invalid, reasonOf } from '../validation/invalid';
 import { parse } from '../validation/parse';
 import { packageRoot } from '../files/packageRoot';
 
-import { findDisagreement } from './consistency';
+import { requireConsistency } from './consistency';
 import { isBlobOf, isNamedAfter, placeOf, refused } from './place';
 import { readRanking } from './ranking';
 import type { BundleManifest } from './manifest';
@@ -130,11 +130,7 @@ async function readManifest(folder: string): Promise<BundleManifest> {
     });
   }
   const manifest = parse(bundleSchema, json, 'bundle.json', 'BUNDLE_INVALID');
-  const disagreement = findDisagreement(manifest);
-  if (disagreement) {
-    const [key, sentence] = disagreement;
-    throw new DetailGuidanceError('BUNDLE_INVALID', `bundle.json.${key} ${sentence}.`, { received: key });
-  }
+  requireConsistency(manifest);
   return manifest;
 }
 

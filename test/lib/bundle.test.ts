@@ -96,11 +96,31 @@ describe('openBundle', () => {
       /transformer\.block: expected 'blocks' \(known: file, .*\), received 'block'/,
     ],
     ['an unknown scheduler', (manifest) => (manifest.scheduler.kind = 'euler'), /scheduler/],
-    ['a file that is not listed', (manifest) => (manifest.transformer.file = 'other.pt'), /names 'other\.pt'/],
-    ['two latents', (manifest) => (manifest.transformer.inputs[1].role = 'latent'), /2 inputs with the role 'latent'/],
-    ['a label too few', (manifest) => manifest.conditioning.labels.pop(), /9 labels for 10 classes/],
-    ['a latent of another shape', (manifest) => (manifest.latent.width = 32), /latent/],
-    ['a channel beyond', (manifest) => (manifest.massiveActivations.channels = [128]), /channel 128 of 128/],
+    [
+      'a file that is not listed',
+      (manifest) => (manifest.transformer.file = 'other.pt'),
+      /transformer\.file: expected a file that 'files' lists with its sha256, received 'other\.pt'/,
+    ],
+    [
+      'two latents',
+      (manifest) => (manifest.transformer.inputs[1].role = 'latent'),
+      /transformer\.inputs: expected one input with the role 'latent', received 2/,
+    ],
+    [
+      'a label too few',
+      (manifest) => manifest.conditioning.labels.pop(),
+      /conditioning\.labels: expected 10 labels, one for each class, received 9/,
+    ],
+    [
+      'a latent of another shape',
+      (manifest) => (manifest.latent.width = 32),
+      /expected the latent's shape to be \[batch, .*, received \[/,
+    ],
+    [
+      'a channel beyond',
+      (manifest) => (manifest.massiveActivations.channels = [128]),
+      /massiveActivations\.channels: expected channels from 0 to 127, received 128/,
+    ],
     [
       'a path upwards',
       (manifest) => (manifest.files['../transformer.pt'] = manifest.files['transformer.pt']),
