@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { openBundle } from '../lib/bundle';
 import { expectedMemory } from '../lib/model/memory';
 import { packageRoot } from '../lib/files/packageRoot';
-import { pictureSize } from '../lib/request/size';
+import { pictureSize } from '../lib/request/pictureSize';
 
 import { task } from './own';
 import { judge, type Result } from './report';

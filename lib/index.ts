@@ -171,5 +171,5 @@ export {
 export type { NegativePromptUnused, Warning } from './request/warning';
 export type { Seed } from './request/seeds';
 export type { PromptTruncated } from './text';
-export type { PictureSize } from './request/size';
+export type { PictureSize } from './request/pictureSize';
 export type { Picture, PictureTiled } from './vae';

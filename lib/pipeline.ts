@@ -49,7 +49,7 @@ import { checkPrompts, encodeRequest } from './call/prompts';
 import { Queue } from './model/queue';
 import type { GenerateResult } from './call/result';
 import { streamSteps } from './call/steps';
-import { pictureSize } from './request/size';
+import { pictureSize } from './request/pictureSize';
 import { checkTensor, type Tensor } from './tensor';
 import { Transformer } from './model/transformer';
 

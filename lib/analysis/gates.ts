@@ -14,7 +14,7 @@ import { blockOutputs } from './blocks';
 import { chooseConditions, describeConditions, type Conditions } from './conditions';
 import { findModulations, type ModulationSite } from './gateSites';
 import { chooseTracedChannels } from './magnitude';
-import { progressCallback } from './progress';
+import { progressCallback } from './analysisProgress';
 import type { ActivationSource } from './source';
 import { mean, spearman, strongestFirst } from './statistics';
 

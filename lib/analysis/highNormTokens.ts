@@ -14,7 +14,7 @@ import { abortSignal, finite, flag, list, strictObject, text, whole } from '../v
 
 import { blockOutputs, type BlockOutput } from './blocks';
 import { chooseConditions, describeConditions, type Conditions } from './conditions';
-import { progressCallback } from './progress';
+import { progressCallback } from './analysisProgress';
 import type { ActivationSource } from './source';
 import { mean, median } from './statistics';
 

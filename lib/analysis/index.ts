@@ -23,7 +23,7 @@ export {
   type MassiveActivationsOptions,
   type MassiveChannel,
 } from './massiveActivations';
-export type { AnalysisProgress } from './progress';
+export type { AnalysisProgress } from './analysisProgress';
 export { drawMap, selectivity, spatialMap, type MapPicture, type Selectivity, type SpatialMap } from './spatialMap';
 export type { LayerEffect } from './suggestLayer';
 export { writeMassiveActivations } from './writeBundle';

@@ -13,7 +13,7 @@ import { abortSignal, list, strictObject, text, whole } from '../validation/voca
 import { varianceShares } from './anova';
 import { blockOutputs } from './blocks';
 import { chooseConditions, describeConditions, type Conditions } from './conditions';
-import { progressCallback } from './progress';
+import { progressCallback } from './analysisProgress';
 import type { ActivationSource } from './source';
 import { lowerMedian, mean } from './statistics';
 

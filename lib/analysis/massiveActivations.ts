@@ -13,7 +13,7 @@ import { blockOutputs, type BlockOutput } from './blocks';
 import { ChannelMeans } from './channelMeans';
 import { chooseConditions, describeConditions, type Conditions } from './conditions';
 import { describeRule, judgeLayer, massiveTimesteps, rankChannels, type MassiveRule } from './massiveRule';
-import { progressCallback } from './progress';
+import { progressCallback } from './analysisProgress';
 import type { ActivationSource } from './source';
 import { jaccard, mean, meanJaccard, strongestFirst } from './statistics';
 import { suggestLayer, type LayerEffect } from './suggestLayer';

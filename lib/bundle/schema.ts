@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { schedulerSchema, type SchedulerOptions } from '../schedule/schema';
 import { gives } from '../validation/describedBy';
 
-import { closed, count, fileName, index, weightDtype } from './closed';
+import { closed, count, fileName, index, weightDtype } from './schemaWords';
 import type { BundleManifest, InputRole } from './manifest';
 import { textConditioningSchema, textEncoderSchema } from './text';
 import { vaeSchema } from './vae';

@@ -3,7 +3,7 @@ import { z } from 'zod';
 
 import { gives } from '../validation/describedBy';
 
-import { closed, count, fileName, index, weightDtype } from './closed';
+import { closed, count, fileName, index, weightDtype } from './schemaWords';
 import type { Expression, TextConditioning, TextEncoderManifest } from './manifest';
 
 const tokenizerSchema = closed({

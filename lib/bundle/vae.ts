@@ -3,7 +3,7 @@ import { z } from 'zod';
 
 import { gives } from '../validation/describedBy';
 
-import { closed, componentSchema, count } from './closed';
+import { closed, componentSchema, count } from './schemaWords';
 import type { VaeManifest } from './manifest';
 
 export const vaeSchema = gives<VaeManifest>()(

@@ -9,7 +9,7 @@ import { loadPipeline } from '../pipeline';
 import { printJson } from './failure';
 import { interruptible } from './interrupt';
 import { addLoadOptions, type LoadFlags } from './load';
-import { startProgress } from './progress';
+import { startProgress } from './progressBar';
 import { addPromptOptions, readPrompts, type PromptFlags } from './prompts';
 import { parseClass, parseWhole } from './values';
 

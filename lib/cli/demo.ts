@@ -16,7 +16,7 @@ import { printJson } from './failure';
 import { addGuidanceOptions, guidanceFromFlags, type GuidanceFlags } from './guidance';
 import { addSampleOptions, type SampleFlags } from './load';
 import { interruptible } from './interrupt';
-import { startProgress } from './progress';
+import { startProgress } from './progressBar';
 import { say } from './quiet';
 import { parseWhole } from './values';
 import { demoVariants, type Variant } from './variants';

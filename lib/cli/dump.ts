@@ -12,7 +12,7 @@ import { printJson } from './failure';
 import { addGuidanceOptions, guidanceFromFlags, type GuidanceFlags } from './guidance';
 import { interruptible } from './interrupt';
 import { addSampleOptions, type SampleFlags } from './load';
-import { startProgress } from './progress';
+import { startProgress } from './progressBar';
 import { parseClass, parseNumbers, parseSite, parseWhole, parseWholes } from './values';
 
 type Sites = NonNullable<ActivationOptions['sites']>;

@@ -21,7 +21,7 @@ import { addGuidanceOptions, guidanceFromFlags, type GuidanceFlags } from './gui
 import { interruptible } from './interrupt';
 import { addSampleOptions, type SampleFlags } from './load';
 import { addNetworkOptions, networkFromFlags } from './network';
-import { startProgress, type Progress } from './progress';
+import { startProgress, type Progress } from './progressBar';
 import { addPromptOptions, promptsInTurn, readPrompts, type PromptFlags } from './prompts';
 import { table } from './table';
 import { parseNumber, parseWhole } from './values';

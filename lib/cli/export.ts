@@ -15,7 +15,7 @@ import { setup } from '../files/setup';
 import { compareWithSource } from './compareWithSource';
 import { printJson } from './failure';
 import { interruptible } from './interrupt';
-import { startProgress, type Progress } from './progress';
+import { startProgress, type Progress } from './progressBar';
 import { say } from './quiet';
 
 interface ExportFlags {

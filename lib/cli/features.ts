@@ -7,7 +7,7 @@ import { loadPipeline } from '../pipeline';
 import { printJson } from './failure';
 import { interruptible } from './interrupt';
 import { addLoadOptions, type LoadFlags } from './load';
-import { startProgress } from './progress';
+import { startProgress } from './progressBar';
 import { table } from './table';
 import { parseNumber, parseWhole } from './values';
 

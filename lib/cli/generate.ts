@@ -17,7 +17,7 @@ import { addGuidanceOptions, guidanceFromFlags, type GuidanceFlags } from './gui
 import { interruptible } from './interrupt';
 import { addSampleOptions, type SampleFlags } from './load';
 import { pictureOutput } from './pictureOutput';
-import { startProgress } from './progress';
+import { startProgress } from './progressBar';
 import { say } from './quiet';
 import { parseClass, parseNumber, parseWhole } from './values';
 

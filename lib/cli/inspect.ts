@@ -3,7 +3,7 @@ import { Command } from 'commander';
 
 import { expectedMemory, partSizes, type ExpectedMemory } from '../model/memory';
 import { loadPipeline, type Pipeline } from '../pipeline';
-import { pictureSize } from '../request/size';
+import { pictureSize } from '../request/pictureSize';
 
 import { printJson } from './failure';
 import { interruptible } from './interrupt';

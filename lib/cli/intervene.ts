@@ -15,7 +15,7 @@ import { printJson } from './failure';
 import { interruptible } from './interrupt';
 import { addSampleOptions, type SampleFlags } from './load';
 import { addNetworkOptions, networkFromFlags } from './network';
-import { startProgress, type Progress } from './progress';
+import { startProgress, type Progress } from './progressBar';
 import { addPromptOptions, promptsInTurn, readPrompts, type PromptFlags } from './prompts';
 import { table } from './table';
 import { parseChannels, parseNumber, parseWhole } from './values';

@@ -1,5 +1,5 @@
 /** Confidence intervals by the percentile bootstrap (Efron 1979), seeded: the same on every machine. */
-import { uniform } from '../guidance/draw';
+import { uniform } from '../guidance/seededDraw';
 
 export interface Estimate {
   value: number;

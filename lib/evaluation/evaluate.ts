@@ -13,11 +13,11 @@ import { compare, differences, referenceOf, type Comparison, type Difference, ty
 import { measureSet, type Instruments } from './measurement';
 import { bundleNetwork, PictureNetwork, type NetworkRecord } from './network';
 import { evaluateSchema, type EvaluateOptions, type EvaluateRequest, type EvaluationProgress } from './options';
-import { fingerprintOf, openPictures } from './pictures';
+import { fingerprintOf, openPictures } from './openPictures';
 import type { PictureSet } from './pictureSet';
 import { pictureRequest, sampleSetting, shardSize } from './sampling';
 import { openShards } from './shards';
-import { claimFolder, jsonBytes, type State } from './state';
+import { claimFolder, jsonBytes, type State } from './claimFolder';
 
 export interface SettingResult extends Comparison {
   name: string;

@@ -3,7 +3,7 @@
  * k(x, y) = (x·y / width + 1)³ (Bińkowski et al., arXiv 1801.01401; with Inception features it is called KID). Unlike the
  * Fréchet distance its expectation does not depend on the number of images, and it may come out below zero.
  */
-import { draw } from '../guidance/draw';
+import { draw } from '../guidance/seededDraw';
 
 import { checkSameWidth, takeRows, type Features } from './features';
 import type { Pace } from './pace';

@@ -12,7 +12,7 @@ import { choice, either, finite, flag, list, strictObject, text, whole } from '.
 import { elementCount, toFloat32, type Tensor } from '../tensor';
 
 import type { Features } from './features';
-import { fingerprintOf } from './pictures';
+import { fingerprintOf } from './openPictures';
 import type { PictureSet } from './pictureSet';
 
 const perChannel = either([list(finite(), 'a list of numbers')], 'a list with one number for each channel');

@@ -10,7 +10,7 @@ import { z } from 'zod';
 import { describedBy } from '../validation/describedBy';
 import { either, finite, whole } from '../validation/vocabulary';
 
-import { sigmaSchema } from './blurring';
+import { sigmaSchema } from './blurSigma';
 import { recordedLayer } from './channels';
 import { conditional, edited, type Contribution, type GuidanceContext } from './term';
 import { windowed, techniqueSchema, type GuidanceWindow } from './window';

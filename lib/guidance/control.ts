@@ -12,7 +12,7 @@ import { invalid } from '../validation/invalid';
 import type { PlanEdit } from '../native';
 import { either, finite, strictObject, whole } from '../validation/vocabulary';
 
-import { draw } from './draw';
+import { draw } from './seededDraw';
 import type { GuidanceContext } from './term';
 
 /** Other channels of the layer, moved by as much at every token as disrupting the massive ones moves those. */

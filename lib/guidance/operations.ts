@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { either, finite, list, whole } from '../validation/vocabulary';
 import type { Tensor } from '../tensor';
 
-import { sigmaSchema } from './blurring';
+import { sigmaSchema } from './blurSigma';
 import { channelsSchema } from './channels';
 import { retentionSchema } from './retention';
 

@@ -9,7 +9,7 @@ import type { z } from 'zod';
 import { describedBy } from '../validation/describedBy';
 import { finite, whole } from '../validation/vocabulary';
 
-import { draw } from './draw';
+import { draw } from './seededDraw';
 import { withoutLayers } from './slg';
 import { conditional, type Contribution, type GuidanceContext, type GuidanceTerm } from './term';
 import { windowed, techniqueSchema, type GuidanceWindow } from './window';

@@ -9,7 +9,7 @@ import type { z } from 'zod';
 import { describedBy } from '../validation/describedBy';
 import { finite } from '../validation/vocabulary';
 
-import { sigmaSchema } from './blurring';
+import { sigmaSchema } from './blurSigma';
 import { atRelativeDepth, chooseLayers, layersSchema, type Layers } from './layers';
 import { conditional, edited, type Contribution, type GuidanceContext } from './term';
 import { imagePart } from './tokens';

@@ -5,7 +5,7 @@ import { freemem } from 'node:os';
 import type { BundleManifest } from '../bundle';
 import { invalid } from '../validation/invalid';
 import type { NativeAddon, NativeLoadOptions } from '../native';
-import type { PictureSize } from '../request/size';
+import type { PictureSize } from '../request/pictureSize';
 
 type Dtype = NativeLoadOptions['dtype'];
 

@@ -16,7 +16,7 @@ import {
 } from '../guidance';
 import type { GenerateRequest } from '../request/generateOptions';
 import { parse } from '../validation/parse';
-import { pictureSize } from '../request/size';
+import { pictureSize } from '../request/pictureSize';
 import { Branches } from './branches';
 import { chooseScheduler } from './scheduler';
 import { untouchedBlocks } from './depth';

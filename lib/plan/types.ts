@@ -3,7 +3,7 @@ import type { BundleManifest } from '../bundle';
 import type { AdaptiveReuse, Conditioning, GuidanceOptions } from '../guidance';
 import type { PlanAdjustment, PlanEdit, Site } from '../native';
 import type { SchedulerOptions } from '../schedule';
-import type { PictureSize } from '../request/size';
+import type { PictureSize } from '../request/pictureSize';
 
 /** One evaluation of the sampler: D = Σ weights[b] · D_b, x' = sample · x + Σ outputs[k] · D_{−k} + noise · ε. */
 export interface PlanStep {

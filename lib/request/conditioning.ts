@@ -4,7 +4,7 @@ import { invalid, unknownName } from '../validation/invalid';
 import type { Conditioning } from '../guidance';
 import type { GenerateRequest } from './generateOptions';
 import { nearestName } from '../validation/vocabulary';
-import { pictureSize, type PictureSize } from './size';
+import { pictureSize, type PictureSize } from './pictureSize';
 import { checkTensor, type Tensor } from '../tensor';
 import { positions } from '../text';
 

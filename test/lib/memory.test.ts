@@ -7,7 +7,7 @@ import { expect, test } from '@jest/globals';
 
 import { expectedMemory, freeMemory, partSizes, refuseTooLarge } from '../../lib/model/memory';
 import { loadPipeline } from '../../lib/pipeline';
-import { pictureSize } from '../../lib/request/size';
+import { pictureSize } from '../../lib/request/pictureSize';
 
 import { embeddedManifest, errorOf } from './model';
 

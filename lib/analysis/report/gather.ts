@@ -9,7 +9,7 @@ import { traceGates, type GatesTrace } from '../gates';
 import { findHighNormTokens, type HighNormTokens } from '../highNormTokens';
 import { traceMagnitude, type MagnitudeTrace } from '../magnitude';
 import { findMassiveActivations, type MassiveActivations } from '../massiveActivations';
-import type { AnalysisProgress } from '../progress';
+import type { AnalysisProgress } from '../analysisProgress';
 import { selectivity, spatialMap, type SpatialMap } from '../spatialMap';
 
 export interface ReportRequest {

@@ -8,11 +8,11 @@ import { frechetDistance, gaussianOf } from '../../../lib/evaluation/frechet';
 import { groupedMoments, jackknifeError } from '../../../lib/evaluation/jackknife';
 import { kernelDistance } from '../../../lib/evaluation/kernelDistance';
 import { momentsOf } from '../../../lib/evaluation/moments';
-import { distanceNames } from '../../../lib/evaluation/naming';
+import { distanceNames } from '../../../lib/evaluation/distanceNames';
 import { Pace } from '../../../lib/evaluation/pace';
 import { manifoldOf, precisionAndRecall } from '../../../lib/evaluation/precisionRecall';
 import { ringFrequencies, spectrumDistance, spectrumOf } from '../../../lib/evaluation/spectrum';
-import { uniform } from '../../../lib/guidance/draw';
+import { uniform } from '../../../lib/guidance/seededDraw';
 
 const pace = new Pace();
 

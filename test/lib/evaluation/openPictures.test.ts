@@ -6,7 +6,7 @@ import { join } from 'node:path';
 
 import { encode } from 'jpeg-js';
 
-import { fingerprintOf, openPictures } from '../../../lib/evaluation/pictures';
+import { fingerprintOf, openPictures } from '../../../lib/evaluation/openPictures';
 import { shardName, writeShard } from '../../../lib/evaluation/shards';
 import { encodePng } from '../../../lib/image/png';
 import { encodeSafetensors } from '../../../lib/tensor';

@@ -1,7 +1,7 @@
 /** Sizes that a model makes, and what the others are told. */
 import { expect, test } from '@jest/globals';
 
-import { pictureSize } from '../../lib/request/size';
+import { pictureSize } from '../../lib/request/pictureSize';
 
 import { embeddedManifest, errorOf } from './model';
 

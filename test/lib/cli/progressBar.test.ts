@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { Writable } from 'node:stream';
 
-import { startProgress } from '../../../lib/cli/progress';
+import { startProgress } from '../../../lib/cli/progressBar';
 
 function collect(isTTY: boolean): { stream: NodeJS.WriteStream; text: () => string } {
   let written = '';
