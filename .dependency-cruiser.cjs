@@ -47,6 +47,13 @@ module.exports = {
       to: {},
     },
     {
+      name: 'the studio has types of lib, and of its code only what needs no Node',
+      severity: 'error',
+      from: { path: '^studio/' },
+      to: { path: '^lib/', pathNot: '^lib/guidance/presets\\.ts$', dependencyTypesNot: ['type-only'] },
+    },
+    { name: 'lib does not know the studio', severity: 'error', from: { path: '^lib/' }, to: { path: '^studio/' } },
+    {
       name: 'only native.ts touches the addon',
       severity: 'error',
       from: { path: '^lib/', pathNot: '^lib/native\\.ts$' },

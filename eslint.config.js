@@ -6,7 +6,7 @@ export default tseslint.config(
   js.configs.recommended,
   ...tseslint.configs.recommended,
   {
-    files: ['**/*.ts'],
+    files: ['**/*.ts', '**/*.tsx'],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: {
       '@typescript-eslint/no-floating-promises': 'error',
@@ -17,7 +17,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['lib/**/*.ts', 'setup/**', 'scripts/**', 'bench/**/*.ts'],
+    files: ['lib/**/*.ts', 'setup/**', 'scripts/**', 'bench/**/*.ts', 'studio/**/*.{ts,tsx}'],
     // A name says what a thing is; that it was found or given says nothing about it.
     rules: {
       'no-restricted-syntax': [
@@ -31,7 +31,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['lib/**/*.ts'],
+    files: ['lib/**/*.ts', 'studio/src/**/*.{ts,tsx}'],
     ignores: ['lib/cli/**'],
     // Library code does not print.
     rules: { 'no-console': 'error' },

@@ -87,7 +87,7 @@ function countCtest(output) {
 const CHECKS = [
   { name: 'prettier', group: 'lint', command: () => nodeTool('prettier', ['--check', '.']) },
   { name: 'eslint', group: 'lint', command: () => nodeTool('eslint', ['--max-warnings', '0', '.']) },
-  { name: 'imports go one way', group: 'lint', command: () => nodeTool('depcruise', ['lib']) },
+  { name: 'imports go one way', group: 'lint', command: () => nodeTool('depcruise', ['lib', 'studio']) },
   {
     name: 'clang-format',
     group: 'lint',
@@ -101,6 +101,7 @@ const CHECKS = [
   { name: 'ruff check', group: 'lint', command: () => pythonTool('ruff', ['check', '.']) },
   { name: 'ruff format', group: 'lint', command: () => pythonTool('ruff', ['format', '--check', '.']) },
   { name: 'tsc', group: 'types', command: () => nodeTool('tsc', ['-p', '.']) },
+  { name: 'tsc of the studio', group: 'types', command: () => nodeTool('tsc', ['-p', 'studio']) },
   {
     name: 'ctest',
     group: 'native',

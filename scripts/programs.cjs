@@ -12,6 +12,7 @@ const PROGRAMS = {
   depcruise: 'dependency-cruiser/bin/dependency-cruise.mjs',
   tsc: 'typescript/bin/tsc',
   jest: 'jest/bin/jest.js',
+  vite: 'vite/bin/vite.js',
 };
 
 /** @param {keyof typeof PROGRAMS} name */

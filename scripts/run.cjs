@@ -41,15 +41,18 @@ async function ensureNodePackages() {
   await step('npm ci', npm ? process.execPath : 'npm', npm ? [npm, ...args] : args, { cwd: root });
 }
 
-/** Builds dist/ (the JavaScript package) when lib/ has changed. */
+/** Builds dist/ (the JavaScript package, and the studio's page) when lib/ or studio/ has changed. */
 async function ensureDist() {
   const stamp = path.join(buildFolder(), 'stamps', 'dist');
-  const digest = fingerprint(['lib', 'tsup.config.ts', 'tsconfig.json', 'package.json', 'package-lock.json']);
-  const complete = ['index.js', 'index.cjs', 'index.d.ts', 'cli.js'].every((file) =>
+  const digest = fingerprint(['lib', 'studio', 'tsup.config.ts', 'tsconfig.json', 'package.json', 'package-lock.json']);
+  const complete = ['index.js', 'index.cjs', 'index.d.ts', 'cli.js', 'studio/index.html'].every((file) =>
     fs.existsSync(path.join(root, 'dist', file)),
   );
   if (complete && hasStamp(stamp, digest)) return;
   await step('tsup: build dist', process.execPath, [programPath('tsup')], { cwd: root });
+  // After tsup, which empties dist.
+  const page = [programPath('vite'), 'build', '--config', path.join('studio', 'vite.config.ts')];
+  await step('vite: build the studio', process.execPath, page, { cwd: root });
   writeStamp(stamp, digest);
 }
 

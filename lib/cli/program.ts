@@ -16,6 +16,7 @@ import { inspectCommand } from './inspect';
 import { interveneCommand } from './intervene';
 import { beQuiet } from './quiet';
 import { serveCommand } from './serve';
+import { studioCommand } from './studio';
 import { workerCommand } from './worker';
 import { setupCommand } from './setup';
 
@@ -32,6 +33,7 @@ export function createProgram(): Command {
     analyzeCommand(),
     generateCommand(),
     serveCommand(),
+    studioCommand(),
     workerCommand(),
     dumpCommand(),
     inspectCommand(),

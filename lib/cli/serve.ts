@@ -5,7 +5,8 @@ import { interruptible } from './interrupt';
 import { addLoadOptions, type LoadFlags } from './load';
 import { parseWhole } from './values';
 
-interface ServeFlags extends LoadFlags {
+/** The options that `serve` and `studio` share. */
+export interface ServeFlags extends LoadFlags {
   host: string;
   port: number;
   token?: string;
@@ -21,8 +22,16 @@ interface ServeFlags extends LoadFlags {
 }
 
 export function serveCommand(): Command {
-  const command = new Command('serve')
-    .description('serve pictures over HTTP (docs/server.md)')
+  const command = new Command('serve').description('serve pictures over HTTP (docs/server.md)');
+  return addServeOptions(command).action((bundles: string[], flags: ServeFlags) =>
+    interruptible((signal) =>
+      runServer(bundles, flags, signal, { onListening: (url) => process.stdout.write(`listening on ${url}\n`) }),
+    ),
+  );
+}
+
+export function addServeOptions(command: Command): Command {
+  command
     .argument('[bundles...]', "folders of bundles, or 'embedded', which is the default")
     .option('--host <address>', 'address to listen at; any but this machine’s own needs a token', '127.0.0.1')
     .option('--port <port>', 'port to listen at; 0 takes a free one', parseWhole, 7860)
@@ -40,12 +49,23 @@ export function serveCommand(): Command {
         .choices(['silent', 'error', 'warn', 'info', 'debug'])
         .default('info'),
     );
-  return addLoadOptions(command).action((bundles: string[], flags: ServeFlags) =>
-    interruptible((signal) => runServe(bundles, flags, signal)),
-  );
+  return addLoadOptions(command);
 }
 
-async function runServe(bundles: string[], flags: ServeFlags, signal: AbortSignal): Promise<void> {
+interface Serving {
+  /** Folder of a page to serve. */
+  page?: string;
+  /** Told the address once requests are taken. */
+  onListening: (url: string) => void;
+}
+
+/** Serves until the signal. */
+export async function runServer(
+  bundles: string[],
+  flags: ServeFlags,
+  signal: AbortSignal,
+  { page, onListening }: Serving,
+): Promise<void> {
   const { host, port, token, maxQueue, batch, memoryLimit, origin, redis, results, lowMemory, logPrompts, logLevel } =
     flags;
   // Not with every command: the framework takes a moment to load.
@@ -64,10 +84,10 @@ async function runServe(bundles: string[], flags: ServeFlags, signal: AbortSigna
     ...(results === undefined ? {} : { results }),
     ...(logPrompts ? { logPrompts } : {}),
     logLevel,
+    ...(page === undefined ? {} : { page }),
   });
   try {
-    const url = await server.listen();
-    process.stdout.write(`listening on ${url}\n`);
+    onListening(await server.listen());
     await new Promise<void>((resolve) => {
       if (signal.aborted) resolve();
       signal.addEventListener('abort', () => resolve(), { once: true });

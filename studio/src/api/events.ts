@@ -1,0 +1,52 @@
+/** The server-sent events of a job. Read by fetch, which unlike EventSource can carry a token. */
+import { call, Unreachable } from './client';
+import type { JobEvents } from './types';
+
+export type JobEvent = {
+  [Name in keyof JobEvents]: { id: number; name: Name; data: JobEvents[Name] };
+}[keyof JobEvents];
+
+const endings: ReadonlySet<string> = new Set(['done', 'failed', 'cancelled']);
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/**
+ * All events up to the one that ends the job. A connection that breaks is taken up again where it broke off.
+ *
+ * @throws Refused for a job that the server does not know (any more)
+ */
+export async function* jobEvents(job: string, signal: AbortSignal): AsyncGenerator<JobEvent> {
+  let last = 0;
+  while (!signal.aborted) {
+    try {
+      const response = await call(`/v1/jobs/${job}/events`, { signal, headers: { 'Last-Event-ID': String(last) } });
+      for await (const event of parse(response.body!)) {
+        last = event.id;
+        yield event;
+        if (endings.has(event.name)) return;
+      }
+    } catch (error) {
+      // What breaks while it is read is a TypeError of the browser's.
+      if (signal.aborted) return;
+      if (!(error instanceof Unreachable) && !(error instanceof TypeError)) throw error;
+    }
+    await pause(1000);
+  }
+}
+
+async function* parse(body: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGenerator<JobEvent> {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = '';
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const blocks = (text + value).split('\n\n');
+    text = blocks.pop()!;
+    for (const block of blocks) {
+      const field = (name: string) => new RegExp(`^${name}: (.*)$`, 'm').exec(block)?.[1];
+      const data = field('data');
+      // Signs of life have no data.
+      if (data === undefined) continue;
+      yield { id: Number(field('id')), name: field('event'), data: JSON.parse(data) as unknown } as JobEvent;
+    }
+  }
+}

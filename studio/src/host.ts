@@ -1,0 +1,64 @@
+/**
+ * What the page needs of its surroundings. In a browser all of it is here; a desktop application gives its own parts as
+ * `window.detailGuidanceHost` before the page's script runs (Electron: contextBridge in the preload script).
+ */
+import { BrowserGallery } from './gallery/browserGallery';
+import type { GalleryStore } from './gallery/store';
+
+export interface StudioHost {
+  /** Where the server is: an origin, perhaps with a path. Default: where the page came from. */
+  apiBase?: string;
+  /** Bearer token of the server. Default: `#token=…` of the page's address. */
+  token?: string;
+  /** Where pictures are kept. Default: the browser's IndexedDB. */
+  gallery?: GalleryStore;
+  /** Offers bytes to the user as a file; false when it was called off. Default: a download. */
+  saveFile?: (name: string, bytes: Uint8Array, type: string) => Promise<boolean>;
+  /** How much of the work is done, 0 to 1, for the task bar; null: none is going on. */
+  setProgress?: (fraction: number | null) => void;
+}
+
+declare global {
+  interface Window {
+    detailGuidanceHost?: StudioHost;
+  }
+}
+
+const given: StudioHost = window.detailGuidanceHost ?? {};
+
+export const gallery: GalleryStore = given.gallery ?? new BrowserGallery();
+export const apiBase = (given.apiBase ?? new URL('.', location.href).href).replace(/\/$/, '');
+export const setProgress = given.setProgress ?? (() => undefined);
+
+const tokenKey = 'detail-guidance.token';
+
+/** Kept for the tab, and taken out of the address so that it is not copied along. */
+function tokenOfAddress(): string | null {
+  const found = new URLSearchParams(location.hash.slice(1)).get('token');
+  if (found === null) return sessionStorage.getItem(tokenKey);
+  sessionStorage.setItem(tokenKey, found);
+  history.replaceState(null, '', location.pathname + location.search);
+  return found;
+}
+
+let currentToken = given.token ?? tokenOfAddress();
+
+export const token = (): string | null => currentToken;
+
+export function setToken(value: string): void {
+  currentToken = value;
+  sessionStorage.setItem(tokenKey, value);
+}
+
+export async function saveFile(name: string, bytes: Blob): Promise<void> {
+  if (given.saveFile) {
+    await given.saveFile(name, new Uint8Array(await bytes.arrayBuffer()), bytes.type);
+    return;
+  }
+  const url = URL.createObjectURL(bytes);
+  const link = document.createElement('a');
+  link.href = url;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}

@@ -1,0 +1,11 @@
+/** Starts the page. */
+import { render } from 'preact';
+
+import { App } from './app';
+import { connect } from './state/bundles';
+import { resume } from './state/runs';
+import './styles/index.css';
+
+render(<App />, document.getElementById('studio')!);
+void connect();
+resume();

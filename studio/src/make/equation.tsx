@@ -1,0 +1,74 @@
+/** The sum that a view computes, with the settings' own numbers. */
+import type { PresetName } from '../api/types';
+import { cfg, detail } from '../state/settings';
+
+const number = (value: number) => String(Number(value.toFixed(3)));
+
+const Prediction = ({ of, sub }: { of: string; sub?: string }) => (
+  <>
+    {sub ? (
+      <msub>
+        <mi>D</mi>
+        <mi>{sub}</mi>
+      </msub>
+    ) : (
+      <mi>D</mi>
+    )}
+    <mo>(</mo>
+    <mi mathvariant="normal">{of}</mi>
+    <mo>)</mo>
+  </>
+);
+
+const Difference = ({
+  weight,
+  symbol,
+  name,
+  of,
+  sub,
+}: Record<'weight' | 'symbol' | 'name' | 'of', string> & { sub?: string }) => (
+  <mrow class={`term ${name}`}>
+    <mspace width="0.3em" />
+    <mo>+</mo>
+    <mspace width="0.3em" />
+    <munder>
+      <mn>{weight}</mn>
+      <mi>{symbol}</mi>
+    </munder>
+    <mo>(</mo>
+    <Prediction of="c" />
+    <mo>−</mo>
+    <Prediction of={of} sub={sub} />
+    <mo>)</mo>
+  </mrow>
+);
+
+export function Equation({ view }: { view: PresetName }) {
+  const { scale: s } = cfg.value;
+  const { scale: w } = detail.value;
+  const techniques = view.split('+');
+  const hasCfg = techniques.includes('cfg');
+  const hasDetail = techniques.includes('detail');
+  return (
+    <math class="equation" display="block" aria-label="The guided prediction">
+      <mrow>
+        <mover>
+          <mi>D</mi>
+          <mo>^</mo>
+        </mover>
+        <mo>=</mo>
+        {view === 'disrupted' ? (
+          <mrow class="term detail">
+            <Prediction of="c" sub="m" />
+          </mrow>
+        ) : (
+          <mrow class="term conditional">
+            <Prediction of="c" />
+          </mrow>
+        )}
+        {hasCfg && <Difference weight={number(s - 1)} symbol="λ = s − 1" name="cfg" of="∅" />}
+        {hasDetail && <Difference weight={number(w)} symbol="w" name="detail" of="c" sub="m" />}
+      </mrow>
+    </math>
+  );
+}

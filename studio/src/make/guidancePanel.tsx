@@ -1,0 +1,115 @@
+/** Classifier-free guidance and Detail Guidance: scales, windows, what is disrupted. */
+import { Field } from '../controls/help';
+import { Slider } from '../controls/number';
+import { WindowField } from '../controls/window';
+import { bundle } from '../state/bundles';
+import { limitsOf } from '../state/limits';
+import { problemAt } from '../state/problems';
+import { cfg, changeCfg, changeDetail, detail, settings } from '../state/settings';
+
+import { RetentionFields } from './retention';
+
+const steps = () => settings.value.steps ?? bundle.value?.defaults.numInferenceSteps ?? 30;
+
+export function CfgFields() {
+  const { scale, start, stop } = cfg.value;
+  return (
+    <>
+      <Slider
+        label="CFG scale s"
+        doc="ClassifierFreeOptions.scale"
+        value={scale}
+        usual={[1, 10]}
+        {...limitsOf('guidance.classifierFree.scale')}
+        step={0.1}
+        problem={problemAt('guidance.classifierFree')}
+        onChange={(value) => changeCfg({ scale: value })}
+      />
+      <WindowField
+        label="CFG window"
+        doc="GuidanceWindow"
+        start={start}
+        stop={stop}
+        steps={steps()}
+        colour="var(--cfg)"
+        onChange={changeCfg}
+      />
+    </>
+  );
+}
+
+export function DetailFields() {
+  const { scale, start, stop, layer, channels } = detail.value;
+  const chosen = bundle.value;
+  const recorded = chosen?.massiveActivations;
+  return (
+    <>
+      <Slider
+        label="Detail scale w"
+        doc="DetailOptions.scale"
+        value={scale}
+        usual={[0, 2]}
+        {...limitsOf('guidance.detail.scale')}
+        step={0.05}
+        problem={problemAt('guidance.detail.scale')}
+        onChange={(value) => changeDetail({ scale: value })}
+      />
+      <WindowField
+        label="Detail window"
+        doc="GuidanceWindow"
+        start={start}
+        stop={stop}
+        steps={steps()}
+        colour="var(--detail)"
+        onChange={changeDetail}
+      />
+      <div class="pair">
+        <Field label="Layer" doc="DisruptionOptions.layer" problem={problemAt('guidance.detail.layer')}>
+          {({ id, describedBy }) => (
+            <select
+              id={id}
+              aria-describedby={describedBy}
+              value={String(layer)}
+              onChange={({ currentTarget: { value } }) =>
+                changeDetail({ layer: value === 'auto' ? 'auto' : Number(value) })
+              }
+            >
+              <option value="auto">{recorded ? `the bundle's (${recorded.layer})` : "the bundle's: none"}</option>
+              {Array.from({ length: chosen?.layers ?? 0 }, (_, index) => (
+                <option key={index} value={String(index)}>
+                  {index}
+                </option>
+              ))}
+            </select>
+          )}
+        </Field>
+        <Field label="Channels" doc="DisruptionOptions.channels" problem={problemAt('guidance.detail.channels')}>
+          {({ id, describedBy }) => (
+            <input
+              type="text"
+              id={id}
+              aria-describedby={describedBy}
+              inputMode="numeric"
+              placeholder={recorded ? recorded.channels.join(', ') : 'e.g. 12, 49'}
+              value={channels === 'auto' ? '' : channels.join(', ')}
+              onChange={({ currentTarget }) => {
+                const words = currentTarget.value.split(/[\s,]+/).filter(Boolean);
+                const numbers = words.map(Number);
+                if (words.length === 0) changeDetail({ channels: 'auto' });
+                else if (numbers.every((value) => Number.isInteger(value) && value >= 0))
+                  changeDetail({ channels: [...new Set(numbers)] });
+                currentTarget.value = detail.value.channels === 'auto' ? '' : detail.value.channels.join(', ');
+              }}
+            />
+          )}
+        </Field>
+      </div>
+      {!recorded && layer === 'auto' && (
+        <p class="note">
+          This bundle records no massive activations. Choose a layer and channels, in the chart below the pictures.
+        </p>
+      )}
+      <RetentionFields />
+    </>
+  );
+}

@@ -1,0 +1,122 @@
+/** The first page: the linked views of one seed, with the settings beside them and the plan below. */
+import type { PresetName } from '../api/types';
+import { TimeLine } from '../charts/timeLine';
+import { bundle, presets, takeDefaults } from '../state/bundles';
+import { plans } from '../state/plans';
+import { requestOf, titleOf } from '../state/request';
+import { activeIn, runs, start, stopAll } from '../state/runs';
+import { change, settings } from '../state/settings';
+import { addView, selected, views } from '../state/views';
+
+import { Equation } from './equation';
+import { CfgFields, DetailFields } from './guidancePanel';
+import { Panel } from './panel';
+import { drawSeed, SamplingFields, SeedField, SubjectFields } from './subject';
+import { placeOf, ViewCard } from './viewCard';
+
+/** All views anew; with another seed where the seed is not kept. */
+export function makeAll(): void {
+  const chosen = bundle.value;
+  if (!chosen) return;
+  stopAll('make/');
+  if (!settings.value.seedLocked) change({ seed: drawSeed() });
+  for (const view of views.value) start(placeOf(view), requestOf(settings.value, view, chosen));
+}
+
+function MakeButtons() {
+  const active = activeIn('make/');
+  return (
+    <div class="make-buttons">
+      <button type="button" class="primary" disabled={!bundle.value} onClick={makeAll}>
+        {views.value.length === 1 ? 'Make the picture' : `Make ${views.value.length} pictures`}
+      </button>
+      <button type="button" class="secondary" disabled={active.length === 0} onClick={() => stopAll('make/')}>
+        Stop
+      </button>
+    </div>
+  );
+}
+
+function AddView() {
+  const more = presets.value.filter((name) => !views.value.includes(name));
+  if (more.length === 0) return null;
+  return (
+    <label class="add-view">
+      <span class="visually-hidden">Add a view</span>
+      <select
+        value=""
+        onChange={({ currentTarget }) => {
+          addView(currentTarget.value as PresetName);
+          currentTarget.value = '';
+        }}
+      >
+        <option value="">Add a technique…</option>
+        {more.map((name) => (
+          <option key={name} value={name}>
+            {titleOf(name)}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+function Explanation() {
+  const view = selected.value;
+  const answer = plans.value[view];
+  const run = runs.value[placeOf(view)];
+  const at = run?.state === 'running' ? run.step : null;
+  return (
+    <section class="explanation" aria-label="Plan">
+      <div class="explanation-head">
+        <h2>{titleOf(view)}</h2>
+        <Equation view={view} />
+      </div>
+      {answer?.planned && <TimeLine planned={answer.planned} at={at} />}
+      {answer?.problem && (
+        <p class="problem" role="alert">
+          {answer.problem.message}
+        </p>
+      )}
+      {!answer && <div class="time-line-place" />}
+    </section>
+  );
+}
+
+export function MakePage() {
+  const chosen = bundle.value;
+  return (
+    <div class="make">
+      <form class="settings" onSubmit={(event) => event.preventDefault()} aria-label="Settings">
+        <Panel title="Picture">
+          <SubjectFields />
+          <SeedField />
+          <SamplingFields />
+        </Panel>
+        <Panel title="Classifier-free guidance">
+          <CfgFields />
+        </Panel>
+        <Panel title="Detail Guidance">
+          <DetailFields />
+        </Panel>
+        {chosen && (
+          <button type="button" class="text-button" onClick={() => takeDefaults(chosen)}>
+            Back to the bundle’s defaults
+          </button>
+        )}
+      </form>
+      <div class="stage">
+        <div class="stage-head">
+          <MakeButtons />
+          <AddView />
+        </div>
+        <div class="cards" style={{ '--views': views.value.length }}>
+          {views.value.map((view) => (
+            <ViewCard key={view} view={view} />
+          ))}
+        </div>
+        <Explanation />
+      </div>
+    </div>
+  );
+}

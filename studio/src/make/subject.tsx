@@ -1,0 +1,174 @@
+/** What the picture shows, and how it is sampled: bundle, class or prompt, size, seed, steps, sampler. */
+import { Choice } from '../controls/choice';
+import { Field } from '../controls/help';
+import { DiceIcon, LockIcon } from '../controls/icons';
+import { NumberField } from '../controls/number';
+import { TextField } from '../controls/text';
+import { limitsOf } from '../state/limits';
+import { bundle, bundles, takeDefaults } from '../state/bundles';
+import { problemAt } from '../state/problems';
+import { change, settings } from '../state/settings';
+
+const samplers = ['flow-match-euler', 'flow-match-heun', 'ddim', 'dpm-solver++', 'unipc', 'heun'] as const;
+/** Flow matching has samplers of its own; the multistep ones take both. */
+const flowSamplers: ReadonlySet<string> = new Set(['flow-match-euler', 'flow-match-heun', 'dpm-solver++', 'unipc']);
+
+export const drawSeed = () => crypto.getRandomValues(new Uint32Array(1))[0]! >>> 1;
+
+export function SubjectFields() {
+  const chosen = bundle.value;
+  if (!chosen) return null;
+  const { conditioning, classes } = chosen;
+  const { classLabel, prompt, negativePrompt } = settings.value;
+  const names = Array.isArray(classes) ? classes : Array.from({ length: classes ?? 0 }, (_, index) => `class ${index}`);
+  return (
+    <>
+      {bundles.value.length > 1 && (
+        <Choice
+          label="Bundle"
+          hint={chosen.description ?? undefined}
+          value={chosen.id}
+          options={bundles.value.map(({ id, name }) => ({ value: id, label: id === name ? id : `${id} (${name})` }))}
+          onChange={(id) => {
+            change({ bundle: id });
+            takeDefaults(bundle.value!);
+          }}
+        />
+      )}
+      {conditioning === 'class' && (
+        <Choice
+          label="Class"
+          doc="GenerateOptions.classLabel"
+          value={String(classLabel)}
+          options={names.map((label, index) => ({ value: String(index), label }))}
+          problem={problemAt('classLabel')}
+          onChange={(value) => change({ classLabel: Number(value) })}
+        />
+      )}
+      {conditioning === 'text' && (
+        <>
+          <TextField
+            label="Prompt"
+            doc="GenerateOptions.prompt"
+            value={prompt}
+            placeholder="a lighthouse in a storm, oil on canvas"
+            problem={problemAt('prompt')}
+            onChange={(value) => change({ prompt: value })}
+          />
+          <TextField
+            label="Negative prompt"
+            doc="GenerateOptions.negativePrompt"
+            rows={1}
+            value={negativePrompt}
+            problem={problemAt('negativePrompt')}
+            onChange={(value) => change({ negativePrompt: value })}
+          />
+        </>
+      )}
+    </>
+  );
+}
+
+export function SeedField() {
+  const { seed, seedLocked } = settings.value;
+  return (
+    <Field label="Seed" doc="GenerateOptions.seed" problem={problemAt('seed')}>
+      {({ id, describedBy }) => (
+        <div class="with-buttons">
+          <input
+            type="number"
+            id={id}
+            aria-describedby={describedBy}
+            min={0}
+            max={Number.MAX_SAFE_INTEGER}
+            step={1}
+            value={seed}
+            onChange={({ currentTarget }) => {
+              const value = Number(currentTarget.value);
+              if (Number.isSafeInteger(value) && value >= 0 && currentTarget.value !== '') change({ seed: value });
+              else currentTarget.value = String(seed);
+            }}
+          />
+          <button
+            type="button"
+            class="icon-button"
+            title="Another seed"
+            aria-label="Another seed"
+            onClick={() => change({ seed: drawSeed() })}
+          >
+            <DiceIcon />
+          </button>
+          <button
+            type="button"
+            class="icon-button"
+            aria-pressed={seedLocked}
+            aria-label="Keep the seed"
+            title={seedLocked ? 'The seed stays' : 'Every picture gets another seed'}
+            onClick={() => change({ seedLocked: !seedLocked })}
+          >
+            <LockIcon closed={seedLocked} />
+          </button>
+        </div>
+      )}
+    </Field>
+  );
+}
+
+export function SamplingFields() {
+  const chosen = bundle.value;
+  if (!chosen) return null;
+  const { steps, sampler, width, height } = settings.value;
+  const { size, scheduler } = chosen;
+  const limits = limitsOf('numInferenceSteps');
+  const isFree = size.maxWidth > size.width || size.maxHeight > size.height || width !== null || height !== null;
+  const isFlow = scheduler.kind.startsWith('flow') || ('prediction' in scheduler && scheduler.prediction === 'flow');
+  return (
+    <>
+      <div class="pair">
+        <NumberField
+          label="Steps"
+          doc="GenerateOptions.numInferenceSteps"
+          value={steps ?? chosen.defaults.numInferenceSteps ?? 30}
+          {...limits}
+          step={1}
+          problem={problemAt('numInferenceSteps')}
+          onChange={(value) => change({ steps: Math.round(value) })}
+        />
+        <Choice
+          label="Sampler"
+          doc="GenerateOptions.scheduler"
+          value={sampler ?? scheduler.kind}
+          options={samplers
+            .filter((kind) => !isFlow || flowSamplers.has(kind))
+            .map((kind) => ({ value: kind, label: kind }))}
+          problem={problemAt('scheduler')}
+          onChange={(kind) => change({ sampler: kind === scheduler.kind ? null : kind })}
+        />
+      </div>
+      {isFree && (
+        <div class="pair">
+          <NumberField
+            label="Width"
+            doc="GenerateOptions.width"
+            value={width ?? size.width}
+            min={1}
+            max={65_536}
+            step={8}
+            problem={problemAt('width')}
+            onChange={(value) => change({ width: value === size.width ? null : value })}
+          />
+          <NumberField
+            label="Height"
+            doc="GenerateOptions.height"
+            value={height ?? size.height}
+            min={1}
+            max={65_536}
+            step={8}
+            problem={problemAt('height')}
+            onChange={(value) => change({ height: value === size.height ? null : value })}
+          />
+        </div>
+      )}
+    </>
+  );
+}

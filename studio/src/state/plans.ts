@@ -1,0 +1,48 @@
+/** What each view would compute, asked of the server whenever the settings change. */
+import { effect, signal } from '@preact/signals';
+
+import { postPlan, Refused } from '../api/client';
+import type { Planned, PresetName, Problem } from '../api/types';
+
+import { bundle, refreshBundles, serverState } from './bundles';
+import { requestOf } from './request';
+import { settings } from './settings';
+import { views } from './views';
+
+export type PlanAnswer = { planned: Planned; problem: null } | { planned: null; problem: Problem };
+
+export const plans = signal<Partial<Record<PresetName, PlanAnswer>>>({});
+
+let asked: AbortController | null = null;
+let timer: ReturnType<typeof setTimeout> | null = null;
+
+effect(() => {
+  const chosen = bundle.value;
+  const current = settings.value;
+  const names = views.value;
+  if (!chosen || serverState.value !== 'here') return;
+  if (timer) clearTimeout(timer);
+  timer = setTimeout(() => {
+    asked?.abort();
+    asked = new AbortController();
+    void ask(names, asked.signal);
+  }, 120);
+
+  async function ask(wanted: readonly PresetName[], signalOfThis: AbortSignal): Promise<void> {
+    const answers = await Promise.all(
+      wanted.map(async (view): Promise<[PresetName, PlanAnswer] | null> => {
+        try {
+          const planned = await postPlan({ ...requestOf(current, view, chosen!), seed: 0 }, signalOfThis);
+          return [view, { planned, problem: null }];
+        } catch (error) {
+          return error instanceof Refused ? [view, { planned: null, problem: error.problem }] : null;
+        }
+      }),
+    );
+    if (signalOfThis.aborted) return;
+    const known = answers.filter((answer) => answer !== null);
+    if (known.length > 0) plans.value = Object.fromEntries(known);
+    // It was loaded by the first plan, and now says how many blocks it has.
+    if (chosen!.layers === null && known.some(([, { planned }]) => planned)) void refreshBundles();
+  }
+});

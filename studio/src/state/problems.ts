@@ -1,0 +1,19 @@
+/** What the server says is wrong with the settings, by the option that it names. */
+import { computed } from '@preact/signals';
+
+import { plans } from './plans';
+import { selected } from './views';
+
+/** Of the selected view first; of another one where that one is fine. */
+export const problem = computed(() => {
+  const own = plans.value[selected.value]?.problem;
+  return own ?? Object.values(plans.value).find((answer) => answer?.problem)?.problem ?? null;
+});
+
+/** The sentence for the control of an option, `guidance.detail.layer`. */
+export function problemAt(option: string): string | null {
+  const found = problem.value;
+  if (!found) return null;
+  const [, path = ''] = /^(?:options|body)\.([\w.]+)/.exec(found.message) ?? [];
+  return path === option || path.startsWith(`${option}.`) ? found.message.replace(/^\w+\.[\w.]+: /, '') : null;
+}

@@ -1,0 +1,248 @@
+/** Pictures that are being made: each has a place on the page, and a job of the server's. */
+import { computed, effect, signal } from '@preact/signals';
+
+import { cancelJob, getJob, getPicture, postJob, Refused, Unreachable } from '../api/client';
+import { jobEvents } from '../api/events';
+import type { ImageRequest, Plan } from '../api/types';
+import { setProgress } from '../host';
+
+export type RunState = 'waiting' | 'queued' | 'running' | 'done' | 'failed' | 'stopped';
+
+export interface Run {
+  /** Where on the page it stands: `make/detail`, `sweep/2/3`. */
+  place: string;
+  request: ImageRequest;
+  job: string | null;
+  state: RunState;
+  step: number;
+  steps: number | null;
+  /** When its first step was told, for the time that is left. */
+  since: number | null;
+  /** The current estimate, and then the picture, as an address for an image element. */
+  picture: string | null;
+  png: Uint8Array<ArrayBuffer> | null;
+  width: number | null;
+  height: number | null;
+  plan: Plan | null;
+  evaluations: number | null;
+  seconds: number | null;
+  warnings: string[];
+  /** What went wrong, as a sentence. */
+  problem: { code: string; message: string } | null;
+}
+
+export const runs = signal<Readonly<Record<string, Run>>>({});
+const active: ReadonlySet<RunState> = new Set(['waiting', 'queued', 'running']);
+
+export const isActive = (run: Run | undefined): boolean => run !== undefined && active.has(run.state);
+export const activeRuns = computed(() => Object.values(runs.value).filter(isActive));
+export const activeIn = (prefix: string) => activeRuns.value.filter(({ place }) => place.startsWith(prefix));
+
+/** Told of every picture that is done. */
+export const onDone = new Set<(run: Run) => void>();
+
+/** Jobs that one page has at the server at a time: a contact sheet must not fill the queue for others. */
+const mostJobs = 5;
+const waiting: string[] = [];
+const aborts = new Map<string, AbortController>();
+let atServer = 0;
+
+const fresh = (place: string, request: ImageRequest): Run => ({
+  place,
+  request,
+  job: null,
+  state: 'waiting',
+  step: 0,
+  steps: null,
+  since: null,
+  picture: null,
+  png: null,
+  width: null,
+  height: null,
+  plan: null,
+  evaluations: null,
+  seconds: null,
+  warnings: [],
+  problem: null,
+});
+
+function update(place: string, part: Partial<Run>): void {
+  const run = runs.value[place];
+  if (!run) return;
+  if (part.picture && run.picture?.startsWith('blob:')) URL.revokeObjectURL(run.picture);
+  runs.value = { ...runs.value, [place]: { ...run, ...part } };
+}
+
+/** Makes a picture at a place of the page, in place of what is made there now. */
+export function start(place: string, request: ImageRequest): void {
+  stop(place);
+  const before = runs.value[place];
+  // The picture before stays in sight until there is something of the new one.
+  runs.value = { ...runs.value, [place]: { ...fresh(place, request), picture: before?.picture ?? null } };
+  waiting.push(place);
+  work();
+}
+
+/** Ends what is made at a place; what is there stays. */
+export function stop(place: string): void {
+  const run = runs.value[place];
+  if (!run || !isActive(run)) return;
+  const at = waiting.indexOf(place);
+  if (at >= 0) waiting.splice(at, 1);
+  update(place, { state: 'stopped' });
+  aborts.get(place)?.abort();
+  if (run.job) void cancelJob(run.job).catch(() => undefined);
+}
+
+export function stopAll(prefix: string): void {
+  for (const { place } of activeIn(prefix)) stop(place);
+}
+
+export function forget(prefix: string): void {
+  stopAll(prefix);
+  runs.value = Object.fromEntries(Object.entries(runs.value).filter(([place]) => !place.startsWith(prefix)));
+}
+
+function work(): void {
+  while (atServer < mostJobs) {
+    const place = waiting.shift();
+    if (place === undefined) return;
+    const run = runs.value[place];
+    if (!run || run.state !== 'waiting') continue;
+    atServer++;
+    const abort = new AbortController();
+    aborts.set(place, abort);
+    void follow(place, run, abort.signal).finally(() => {
+      atServer--;
+      if (aborts.get(place) === abort) aborts.delete(place);
+      work();
+    });
+  }
+}
+
+async function follow(place: string, run: Run, signalOfRun: AbortSignal): Promise<void> {
+  const tell = (part: Partial<Run>) => {
+    if (!signalOfRun.aborted) update(place, part);
+  };
+  try {
+    const job = run.job ?? (await submit(run.request, signalOfRun));
+    if (signalOfRun.aborted) {
+      if (job) await cancelJob(job).catch(() => undefined);
+      return;
+    }
+    if (!job) return;
+    tell({ job, state: 'queued' });
+    for await (const event of jobEvents(job, signalOfRun)) {
+      switch (event.name) {
+        case 'started':
+          tell({ state: 'running' });
+          break;
+        case 'step':
+          tell({
+            state: 'running',
+            step: event.data.step,
+            steps: event.data.steps,
+            since: runs.value[place]?.since ?? performance.now(),
+          });
+          break;
+        case 'preview': {
+          const { png, width, height } = event.data;
+          tell({ picture: `data:image/png;base64,${png}`, width, height });
+          break;
+        }
+        case 'warning':
+          tell({ warnings: [...(runs.value[place]?.warnings ?? []), event.data.message] });
+          break;
+        case 'done':
+          await finish(place, job, tell);
+          break;
+        case 'failed':
+          tell({ state: 'failed', problem: event.data });
+          break;
+        case 'cancelled':
+          tell({ state: 'stopped' });
+          break;
+      }
+    }
+  } catch (error) {
+    tell({ state: 'failed', problem: sentenceOf(error) });
+  }
+}
+
+async function submit(request: ImageRequest, signalOfRun: AbortSignal): Promise<string | null> {
+  while (!signalOfRun.aborted) {
+    try {
+      return (await postJob({ ...request, preview: true })).id;
+    } catch (error) {
+      // Others fill the queue: it is tried again, as the server says.
+      if (!(error instanceof Refused) || error.status !== 429) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 1000 * (error.retryAfter ?? 2)));
+    }
+  }
+  return null;
+}
+
+async function finish(place: string, job: string, tell: (part: Partial<Run>) => void): Promise<void> {
+  const { images, plan, evaluations, seconds } = await getJob(job);
+  const [image] = images ?? [];
+  if (!image) throw new Error('The job is done and has no picture.');
+  const png = (await getPicture(image.url)) as Uint8Array<ArrayBuffer>;
+  tell({
+    state: 'done',
+    png,
+    picture: URL.createObjectURL(new Blob([png], { type: 'image/png' })),
+    width: image.width,
+    height: image.height,
+    plan: plan ?? null,
+    evaluations: evaluations ?? null,
+    seconds: seconds ?? null,
+  });
+  const run = runs.value[place];
+  if (run?.job === job) for (const listener of onDone) listener(run);
+}
+
+function sentenceOf(error: unknown): { code: string; message: string } {
+  if (error instanceof Refused && error.code === 'UNKNOWN_JOB') {
+    return { code: error.code, message: 'The server was started anew and does not know this picture. Make it again.' };
+  }
+  if (error instanceof Refused) return { code: error.code, message: error.message };
+  if (error instanceof Unreachable) return { code: 'UNREACHABLE', message: error.message };
+  return { code: 'INTERNAL', message: error instanceof Error ? error.message : String(error) };
+}
+
+/** How long it still takes, in seconds; null while too little is known. */
+export function secondsLeft({ state, step, steps, since }: Run): number | null {
+  if (state !== 'running' || since === null || steps === null || step < 2) return null;
+  return (((performance.now() - since) / (step - 1)) * (steps - step)) / 1000;
+}
+
+const key = 'detail-guidance.runs';
+
+/** What was going on when the page was left is taken up again. */
+export function resume(): void {
+  try {
+    const found = JSON.parse(sessionStorage.getItem(key) ?? '[]') as Pick<Run, 'place' | 'request' | 'job'>[];
+    for (const { place, request, job } of found) {
+      runs.value = { ...runs.value, [place]: { ...fresh(place, request), job } };
+      waiting.push(place);
+    }
+  } catch {
+    // Nothing was.
+  }
+  effect(() => {
+    const kept = Object.values(runs.value)
+      .filter((run) => run.place.startsWith('make/') && (isActive(run) || run.state === 'done'))
+      .map(({ place, request, job }) => ({ place, request, job }));
+    try {
+      sessionStorage.setItem(key, JSON.stringify(kept));
+    } catch {
+      sessionStorage.removeItem(key);
+    }
+  });
+  effect(() => {
+    const all = activeRuns.value;
+    if (all.length === 0) return setProgress(null);
+    setProgress(all.reduce((sum, { step, steps }) => sum + (steps ? step / steps : 0), 0) / all.length);
+  });
+  work();
+}

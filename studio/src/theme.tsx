@@ -1,0 +1,29 @@
+/** Light or dark: as the system has it, until the user says otherwise. */
+import { signal } from '@preact/signals';
+
+import { SunIcon } from './controls/icons';
+
+const key = 'detail-guidance.theme';
+const kept = localStorage.getItem(key);
+const theme = signal<'light' | 'dark' | null>(kept === 'light' || kept === 'dark' ? kept : null);
+const system = matchMedia('(prefers-color-scheme: dark)');
+
+theme.subscribe((value) => {
+  if (value === null) return;
+  document.documentElement.dataset['theme'] = value;
+  localStorage.setItem(key, value);
+});
+
+export function ThemeButton() {
+  return (
+    <button
+      type="button"
+      class="icon-button"
+      aria-label="Light or dark"
+      title="Light or dark"
+      onClick={() => (theme.value = (theme.value ?? (system.matches ? 'dark' : 'light')) === 'dark' ? 'light' : 'dark')}
+    >
+      <SunIcon />
+    </button>
+  );
+}
