@@ -28,7 +28,7 @@ export function docstrings(): Plugin {
 
 /** By interface and member, `DetailOptions.scale`; and by interface alone. */
 export function readDocstrings(): Record<string, string> {
-  const found = new Map<string, Documented>();
+  const interfaces = new Map<string, Documented>();
   const texts: Record<string, string> = {};
   for (const folder of folders) {
     for (const file of readdirSync(join(library, folder)).filter((name) => name.endsWith('.ts'))) {
@@ -39,7 +39,7 @@ export function readDocstrings(): Record<string, string> {
         const name = statement.name.text;
         const comment = commentOf(statement);
         if (comment) texts[name] = comment;
-        found.set(name, {
+        interfaces.set(name, {
           parents: (statement.heritageClauses ?? []).flatMap((clause) =>
             clause.types.map(({ expression }) => expression.getText(source)),
           ),
@@ -54,11 +54,11 @@ export function readDocstrings(): Record<string, string> {
     }
   }
   const write = (name: string, from: string): void => {
-    const { parents, comments } = found.get(from) ?? { parents: [], comments: new Map<string, string>() };
+    const { parents, comments } = interfaces.get(from) ?? { parents: [], comments: new Map<string, string>() };
     for (const parent of parents) write(name, parent);
     for (const [member, comment] of comments) texts[`${name}.${member}`] = comment;
   };
-  for (const name of found.keys()) write(name, name);
+  for (const name of interfaces.keys()) write(name, name);
   return texts;
 }
 

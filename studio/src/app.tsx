@@ -68,7 +68,7 @@ function Unlock() {
 }
 
 export function App() {
-  const { name, page: Page } = pages.find((each) => each.name === current.value) ?? pages[0]!;
+  const { name, page: Page } = pages.find((entry) => entry.name === current.value) ?? pages[0]!;
   const facts = bundle.value;
   return (
     <>
@@ -77,9 +77,9 @@ export function App() {
           Detail Guidance <span>studio</span>
         </h1>
         <nav aria-label="Pages">
-          {pages.map((each) => (
-            <a key={each.name} href={`#${each.name}`} aria-current={each.name === name ? 'page' : undefined}>
-              {each.title}
+          {pages.map((entry) => (
+            <a key={entry.name} href={`#${entry.name}`} aria-current={entry.name === name ? 'page' : undefined}>
+              {entry.title}
             </a>
           ))}
         </nav>

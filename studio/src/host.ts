@@ -24,24 +24,24 @@ declare global {
   }
 }
 
-const given: StudioHost = window.detailGuidanceHost ?? {};
+const host: StudioHost = window.detailGuidanceHost ?? {};
 
-export const gallery: GalleryStore = given.gallery ?? new BrowserGallery();
-export const apiBase = (given.apiBase ?? new URL('.', location.href).href).replace(/\/$/, '');
-export const setProgress = given.setProgress ?? (() => undefined);
+export const gallery: GalleryStore = host.gallery ?? new BrowserGallery();
+export const apiBase = (host.apiBase ?? new URL('.', location.href).href).replace(/\/$/, '');
+export const setProgress = host.setProgress ?? (() => undefined);
 
 const tokenKey = 'detail-guidance.token';
 
 /** Kept for the tab, and taken out of the address so that it is not copied along. */
 function tokenOfAddress(): string | null {
-  const found = new URLSearchParams(location.hash.slice(1)).get('token');
-  if (found === null) return sessionStorage.getItem(tokenKey);
-  sessionStorage.setItem(tokenKey, found);
+  const fromAddress = new URLSearchParams(location.hash.slice(1)).get('token');
+  if (fromAddress === null) return sessionStorage.getItem(tokenKey);
+  sessionStorage.setItem(tokenKey, fromAddress);
   history.replaceState(null, '', location.pathname + location.search);
-  return found;
+  return fromAddress;
 }
 
-let currentToken = given.token ?? tokenOfAddress();
+let currentToken = host.token ?? tokenOfAddress();
 
 export const token = (): string | null => currentToken;
 
@@ -51,8 +51,8 @@ export function setToken(value: string): void {
 }
 
 export async function saveFile(name: string, bytes: Blob): Promise<void> {
-  if (given.saveFile) {
-    await given.saveFile(name, new Uint8Array(await bytes.arrayBuffer()), bytes.type);
+  if (host.saveFile) {
+    await host.saveFile(name, new Uint8Array(await bytes.arrayBuffer()), bytes.type);
     return;
   }
   const url = URL.createObjectURL(bytes);

@@ -4,8 +4,8 @@ import { signal } from '@preact/signals';
 import { SunIcon } from './controls/icons';
 
 const key = 'detail-guidance.theme';
-const kept = localStorage.getItem(key);
-const theme = signal<'light' | 'dark' | null>(kept === 'light' || kept === 'dark' ? kept : null);
+const stored = localStorage.getItem(key);
+const theme = signal<'light' | 'dark' | null>(stored === 'light' || stored === 'dark' ? stored : null);
 const system = matchMedia('(prefers-color-scheme: dark)');
 
 theme.subscribe((value) => {

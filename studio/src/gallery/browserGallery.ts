@@ -18,8 +18,8 @@ export class BrowserGallery implements GalleryStore {
 
   async list(): Promise<KeptPicture[]> {
     const transaction = (await this.#open()).transaction('pictures');
-    const found = await settle<KeptPicture[]>(transaction.objectStore('pictures').getAll());
-    return found.sort((a, b) => b.created - a.created);
+    const pictures = await settle<KeptPicture[]>(transaction.objectStore('pictures').getAll());
+    return pictures.sort((a, b) => b.created - a.created);
   }
 
   async add(picture: KeptPicture, png: Uint8Array): Promise<void> {

@@ -19,7 +19,7 @@ export const openApi = signal<Json | null>(null);
 const isBroken = (bundle: BundleInfo | BrokenBundle): bundle is BrokenBundle => 'error' in bundle;
 
 /** Those that can be used. */
-export const bundles = computed(() => offered.value.filter((each): each is BundleInfo => !isBroken(each)));
+export const bundles = computed(() => offered.value.filter((entry): entry is BundleInfo => !isBroken(entry)));
 /** The chosen one; null while nothing is known, and when it is gone. */
 export const bundle = computed<BundleInfo | null>(() => {
   const { bundle: name } = settings.value;
@@ -29,7 +29,7 @@ export const bundle = computed<BundleInfo | null>(() => {
 export const missingBundle = computed(() => {
   const { bundle: name } = settings.value;
   if (name === null || bundle.value || serverState.value !== 'here') return null;
-  const broken = offered.value.find((each): each is BrokenBundle => each.id === name && isBroken(each));
+  const broken = offered.value.find((entry): entry is BrokenBundle => entry.id === name && isBroken(entry));
   return { name, code: broken?.error.code ?? null };
 });
 
@@ -44,8 +44,8 @@ let waiting: ReturnType<typeof setTimeout> | null = null;
 /** Asks the server what it has; again until it answers. */
 export async function connect(): Promise<void> {
   try {
-    const [{ bundles: found, presets: names }, document] = await Promise.all([getBundles(), getOpenApi()]);
-    offered.value = found;
+    const [{ bundles: list, presets: names }, document] = await Promise.all([getBundles(), getOpenApi()]);
+    offered.value = list;
     presets.value = names;
     openApi.value = document;
     serverState.value = 'here';
@@ -72,11 +72,11 @@ export async function refreshBundles(): Promise<void> {
   if (serverState.value === 'here') await connect();
 }
 
-let taken = !isFirstVisit;
+let hasDefaults = !isFirstVisit;
 
 function takeDefaultsOnce(): void {
-  if (taken || !bundle.value) return;
-  taken = true;
+  if (hasDefaults || !bundle.value) return;
+  hasDefaults = true;
   takeDefaults(bundle.value);
 }
 

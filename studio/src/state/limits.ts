@@ -15,8 +15,8 @@ function find(schema: Schema | undefined, [name, ...rest]: string[]): Schema | n
   const inside = schema.properties?.[name];
   if (inside) return find(inside, rest);
   for (const one of schema.anyOf ?? []) {
-    const found = find(one, [name, ...rest]);
-    if (found) return found;
+    const inner = find(one, [name, ...rest]);
+    if (inner) return inner;
   }
   return null;
 }

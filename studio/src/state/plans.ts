@@ -1,4 +1,4 @@
-/** What each view would compute, asked of the server whenever the settings change. */
+/** What each view would compute, pending of the server whenever the settings change. */
 import { effect, signal } from '@preact/signals';
 
 import { postPlan, Refused } from '../api/client';
@@ -13,7 +13,7 @@ export type PlanAnswer = { planned: Planned; problem: null } | { planned: null; 
 
 export const plans = signal<Partial<Record<PresetName, PlanAnswer>>>({});
 
-let asked: AbortController | null = null;
+let pending: AbortController | null = null;
 let timer: ReturnType<typeof setTimeout> | null = null;
 
 effect(() => {
@@ -23,14 +23,14 @@ effect(() => {
   if (!chosen || serverState.value !== 'here') return;
   if (timer) clearTimeout(timer);
   timer = setTimeout(() => {
-    asked?.abort();
-    asked = new AbortController();
-    void ask(names, asked.signal);
+    pending?.abort();
+    pending = new AbortController();
+    void ask(names, pending.signal);
   }, 120);
 
-  async function ask(wanted: readonly PresetName[], signalOfThis: AbortSignal): Promise<void> {
+  async function ask(names: readonly PresetName[], signalOfThis: AbortSignal): Promise<void> {
     const answers = await Promise.all(
-      wanted.map(async (view): Promise<[PresetName, PlanAnswer] | null> => {
+      names.map(async (view): Promise<[PresetName, PlanAnswer] | null> => {
         try {
           const planned = await postPlan({ ...requestOf(current, view, chosen!), seed: 0 }, signalOfThis);
           return [view, { planned, problem: null }];

@@ -12,8 +12,8 @@ export const problem = computed(() => {
 
 /** The sentence for the control of an option, `guidance.detail.layer`. */
 export function problemAt(option: string): string | null {
-  const found = problem.value;
-  if (!found) return null;
-  const [, path = ''] = /^(?:options|body)\.([\w.]+)/.exec(found.message) ?? [];
-  return path === option || path.startsWith(`${option}.`) ? found.message.replace(/^\w+\.[\w.]+: /, '') : null;
+  const current = problem.value;
+  if (!current) return null;
+  const [, path = ''] = /^(?:options|body)\.([\w.]+)/.exec(current.message) ?? [];
+  return path === option || path.startsWith(`${option}.`) ? current.message.replace(/^\w+\.[\w.]+: /, '') : null;
 }

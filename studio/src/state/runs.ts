@@ -221,8 +221,8 @@ const key = 'detail-guidance.runs';
 /** What was going on when the page was left is taken up again. */
 export function resume(): void {
   try {
-    const found = JSON.parse(sessionStorage.getItem(key) ?? '[]') as Pick<Run, 'place' | 'request' | 'job'>[];
-    for (const { place, request, job } of found) {
+    const unfinished = JSON.parse(sessionStorage.getItem(key) ?? '[]') as Pick<Run, 'place' | 'request' | 'job'>[];
+    for (const { place, request, job } of unfinished) {
       runs.value = { ...runs.value, [place]: { ...fresh(place, request), job } };
       waiting.push(place);
     }
@@ -230,11 +230,11 @@ export function resume(): void {
     // Nothing was.
   }
   effect(() => {
-    const kept = Object.values(runs.value)
+    const entries = Object.values(runs.value)
       .filter((run) => run.place.startsWith('make/') && (isActive(run) || run.state === 'done'))
       .map(({ place, request, job }) => ({ place, request, job }));
     try {
-      sessionStorage.setItem(key, JSON.stringify(kept));
+      sessionStorage.setItem(key, JSON.stringify(entries));
     } catch {
       sessionStorage.removeItem(key);
     }

@@ -83,11 +83,11 @@ export function completed(part: Partial<Settings>): Settings {
   };
 }
 
-const found = remembered();
+const memory = remembered();
 
 /** Nothing was remembered: the bundle's own defaults are to be taken. */
-export const isFirstVisit = found.fresh;
-export const settings = signal<Settings>(found.settings);
+export const isFirstVisit = memory.fresh;
+export const settings = signal<Settings>(memory.settings);
 export const cfg = computed(() => settings.value.cfg);
 export const detail = computed(() => settings.value.detail);
 

@@ -9,8 +9,8 @@ const key = 'detail-guidance.views';
 
 function remembered(): PresetName[] {
   try {
-    const found = JSON.parse(localStorage.getItem(key) ?? 'null') as PresetName[] | null;
-    if (Array.isArray(found) && found.length > 0) return found;
+    const names = JSON.parse(localStorage.getItem(key) ?? 'null') as PresetName[] | null;
+    if (Array.isArray(names) && names.length > 0) return names;
   } catch {
     // As if there were none.
   }
@@ -30,6 +30,6 @@ export function addView(view: PresetName): void {
 
 export function removeView(view: PresetName): void {
   if (views.value.length === 1) return;
-  views.value = views.value.filter((each) => each !== view);
+  views.value = views.value.filter((name) => name !== view);
   if (selected.value === view) selected.value = views.value.at(-1)!;
 }
