@@ -1,6 +1,7 @@
 /** How far an analysis is. */
 import { z } from 'zod';
 
+/** How far an analysis is. */
 export interface AnalysisProgress {
   /** What is being done, a few words. */
   doing: string;

@@ -13,7 +13,8 @@ import { AbortError, type DetailGuidanceError } from '../validation/errors';
 import { invalid } from '../validation/invalid';
 import { parse } from '../validation/parse';
 import { tensorLike } from '../request/generateOptions';
-import { abortSignal, choice, either, finite, list, strictObject, whole } from '../validation/vocabulary';
+import { describedBy } from '../validation/describedBy';
+import { abortSignal, choice, finite, flag, strictObject, whole } from '../validation/vocabulary';
 import { checkTensor, toFloat32, type Tensor } from '../tensor';
 
 import { blockOutputs } from './blocks';
@@ -27,33 +28,54 @@ import type { ActivationSource } from './source';
 /** raw: z itself · modulated: DiTF · mrep: DiTF and the maps of the massive channels. */
 export const featureKinds = ['raw', 'modulated', 'mrep'] as const;
 
-const optionsSchema = strictObject({
-  /** Latents of the pictures, float32 [images, channels, height, width]: pixels in the bundle's range, or as a VAE gives. */
-  latents: tensorLike,
-  /** Block whose output is taken, 0-based; for `modulated` and `mrep` there has to be a next one. */
-  layer: whole(0),
-  kind: choice(featureKinds).default('mrep'),
-  /** Between data (0) and noise (1). Default 0.2. */
-  time: finite(0, 1).default(0.2),
-  /** The latents have that noise already: no other is added. Default false. */
-  noised: z.boolean({ error: 'true or false' }).default(false),
-  /** Noises that are averaged over. Default 8. */
-  ensemble: whole(1, 1024).default(8),
-  /** Of the first noise; the next one takes the next. Default 0. */
-  seed: whole(0).default(0),
-  /** What the model is conditioned on, as `generate` takes it. Default: its unconditional class, or the empty prompt. */
-  conditions: z.custom<Conditions>((value) => typeof value === 'object' && value !== null).optional(),
-  /** Massive channels: discarded, and mapped by mrep. Default those of the bundle. */
-  channels: either([z.tuple([]), list(whole(0), 'a list of channels')], 'a list of channels').optional(),
-  /** Length of the maps' part of a token (root mean square over the tokens). Default 0.25. */
-  mapWeight: finite(0, 100).default(0.25),
-  signal: abortSignal().optional(),
-});
-
 /** What `extractFeatures` takes. */
-export type FeatureOptions = z.input<typeof optionsSchema>;
+export interface FeatureOptions {
+  /**
+   * Latents of the pictures, float32 [images, channels, height, width]: pixels in the bundle's range, or as a VAE gives.
+   * BAD_TENSOR.
+   */
+  latents: Tensor;
+  /** Block whose output is taken, from 0; for `modulated` and `mrep` there has to be a next one. LAYER_OUT_OF_RANGE. */
+  layer: number;
+  /** raw: z itself · modulated: DiTF · mrep: DiTF and the maps of the massive channels. Default 'mrep'. */
+  kind?: 'raw' | 'modulated' | 'mrep';
+  /** Between data (0) and noise (1). Default 0.2. */
+  time?: number;
+  /** The latents have that noise already: no other is added. Default false. */
+  noised?: boolean;
+  /** Noises that are averaged over, from 1 to 1024. Default 8. */
+  ensemble?: number;
+  /** Of the first noise; the next one takes the next. A whole number from 0. Default 0. */
+  seed?: number;
+  /** What the model is conditioned on, as `generate` takes it. Default: its unconditional class, or the empty prompt. */
+  conditions?: Conditions;
+  /** Massive channels: discarded, and mapped by mrep. Default: those of the bundle. CHANNEL_OUT_OF_RANGE. */
+  channels?: number[];
+  /** Length of the maps' part of a token, root mean square over the tokens, 0 to 100. Default 0.25. */
+  mapWeight?: number;
+  /** Ends the run within one evaluation of the model; the call then rejects with an AbortError. */
+  signal?: AbortSignal;
+}
+
+const optionsSchema = describedBy<FeatureOptions>()(
+  strictObject({
+    latents: tensorLike,
+    layer: whole(0),
+    kind: choice(featureKinds).default('mrep'),
+    time: finite(0, 1).default(0.2),
+    noised: flag().default(false),
+    ensemble: whole(1, 1024).default(8),
+    seed: whole(0).default(0),
+    conditions: z.custom<Conditions>((value) => typeof value === 'object' && value !== null).optional(),
+    channels: z.array(whole(0), { error: 'a list of channels' }).optional(),
+    mapWeight: finite(0, 100).default(0.25),
+    signal: abortSignal().optional(),
+  }),
+);
+
 type Request = z.output<typeof optionsSchema>;
 
+/** One feature vector for each image token. */
 export interface Features {
   /** float32 [images, tokens, width]; `modulated` and the first part of `mrep` have unit length at every token. */
   features: Tensor;

@@ -7,47 +7,55 @@ import { z } from 'zod';
 
 import { AbortError } from '../validation/errors';
 import { parse } from '../validation/parse';
-import { abortSignal, list, strictObject, text, whole } from '../validation/vocabulary';
+import { describedBy } from '../validation/describedBy';
+import { list, strictObject, text, whole } from '../validation/vocabulary';
 import { toFloat32 } from '../tensor';
 
 import { blockOutputs } from './blocks';
-import { chooseConditions, describeConditions, type Conditions } from './conditions';
+import { chooseConditions, describeConditions } from './conditions';
 import { findModulations, type ModulationSite } from './gateSites';
 import { chooseTracedChannels } from './magnitude';
-import { progressCallback } from './analysisProgress';
 import type { ActivationSource } from './source';
 import { mean, spearman, strongestFirst } from './statistics';
-
-const optionsSchema = strictObject({
-  /** Channels that the gates are compared with, the same after every layer. Default: the bundle's. */
-  channels: list(whole(0), 'a list of channels').optional(),
-  /** Or other ones by layer, as findMassiveActivations gives them: `{ 5: [51, 89, 121] }`. */
-  channelsByLayer: z
-    .record(z.string().regex(/^\d+$/), z.array(whole(0)), { error: 'an object of channel lists by layer' })
-    .optional(),
-  layers: list(whole(0), 'a list of layers').optional(),
-  conditions: z.custom<readonly Conditions[]>(Array.isArray, { error: 'a list of conditions' }).optional(),
-  seed: whole(0).default(0),
-  /** Default 10. */
-  numInferenceSteps: whole(1, 1000).default(10),
-  stream: text('the name of a stream').default('image'),
-  /** Path of the modulation relative to a block, for models where it is not found: see gateSites.ts. */
-  modulation: text().optional(),
-  onProgress: progressCallback().optional(),
-  signal: abortSignal().optional(),
-});
+import { trajectoryShape, type TrajectoryOptions } from './trajectoryOptions';
 
 /** What `traceGates` takes. */
-export type GateOptions = z.input<typeof optionsSchema>;
+export interface GateOptions extends TrajectoryOptions {
+  /** Channels that the gates are compared with, the same after every layer. Default: the bundle's. CHANNEL_OUT_OF_RANGE. */
+  channels?: number[];
+  /** Or other ones by layer, as `findMassiveActivations` gives them: `{ 5: [51, 89, 121] }`. */
+  channelsByLayer?: Record<string, number[]>;
+  /**
+   * Path, relative to a block, of the module that gives its gates. Default: those of the families that are exported.
+   * SITE_NOT_FOUND.
+   */
+  modulation?: string;
+}
 
+const optionsSchema = describedBy<GateOptions>()(
+  strictObject({
+    ...trajectoryShape(),
+    channels: list(whole(0), 'a list of channels').optional(),
+    channelsByLayer: z
+      .record(z.string().regex(/^\d+$/), z.array(whole(0)), { error: 'an object of channel lists by layer' })
+      .optional(),
+    modulation: text().optional(),
+  }),
+);
+
+/** One residual gate of one block, compared with the channels after the block. */
 export interface GateTrace {
+  /** Index of the block, from 0. */
   layer: number;
+  /** Path of the module that gives the gate. */
   path: string;
+  /** What it gates: 'attention', 'mlp', or 'block' for one gate of both. */
   branch: string;
   /** |α| of each channel, mean over conditions and timesteps. */
   gate: number[];
   /** Mean |z| of each channel after the block, over tokens, conditions and timesteps. */
   activation: number[];
+  /** The massive channels it is compared with. */
   massive: number[];
   /** Share of the massive channels that are among as many channels with the largest |α|; null without any. */
   overlap: number | null;
@@ -55,15 +63,21 @@ export interface GateTrace {
   chance: number;
   /** Rank of each massive channel by |α|, 1 the largest. */
   ranks: number[];
-  /** Spearman's rank correlation of |α| with |z| over the channels: of the means, and at each timestep. */
+  /** Spearman's rank correlation of |α| with |z| over the channels, of the means. */
   correlation: number;
+  /** The same at each timestep. */
   correlationByTimestep: number[];
 }
 
+/** What `traceGates` gives. */
 export interface GatesTrace {
+  /** Stream of the blocks. */
   stream: string;
+  /** As the model takes them, in order of evaluation. */
   timesteps: number[];
+  /** A few words for each of the conditions. */
   conditions: string[];
+  /** Every gate of every block. */
   gates: GateTrace[];
 }
 

@@ -4,38 +4,52 @@
  * two are told apart here by the norm, relative to the median token of the same picture, layer and timestep.
  */
 import type { ActivationRecord } from '../activations';
-import { z } from 'zod';
+import type { z } from 'zod';
 
 import { AbortError } from '../validation/errors';
 import { invalid } from '../validation/invalid';
 import type { Edit } from '../guidance';
 import { parse } from '../validation/parse';
-import { abortSignal, finite, flag, list, strictObject, text, whole } from '../validation/vocabulary';
+import { describedBy } from '../validation/describedBy';
+import { finite, flag, strictObject } from '../validation/vocabulary';
 
 import { blockOutputs, type BlockOutput } from './blocks';
-import { chooseConditions, describeConditions, type Conditions } from './conditions';
-import { progressCallback } from './analysisProgress';
+import { chooseConditions, describeConditions } from './conditions';
 import type { ActivationSource } from './source';
 import { mean, median } from './statistics';
-
-const optionsSchema = strictObject({
-  /** Times the norm of the median token. Default 3. */
-  threshold: finite(1).default(3),
-  conditions: z.custom<readonly Conditions[]>(Array.isArray, { error: 'a list of conditions' }).optional(),
-  layers: list(whole(0), 'a list of layers').optional(),
-  seed: whole(0).default(0),
-  /** Default 10. */
-  numInferenceSteps: whole(1, 1000).default(10),
-  stream: text('the name of a stream').default('image'),
-  /** Measure the attention that falls on the tokens, where the attention of a block can be tapped. Default true. */
-  attention: flag().default(true),
-  onProgress: progressCallback().optional(),
-  signal: abortSignal().optional(),
-});
+import { trajectoryShape, type TrajectoryOptions } from './trajectoryOptions';
 
 /** What `findHighNormTokens` takes. */
-export type HighNormOptions = z.input<typeof optionsSchema>;
+export interface HighNormOptions extends TrajectoryOptions {
+  /** Norm from which a token is long, in times the median token's; from 1. Default 3. */
+  threshold?: number;
+  /** Measure the attention that falls on the tokens, where the attention of a block can be tapped. Default true. */
+  attention?: boolean;
+}
+
+const optionsSchema = describedBy<HighNormOptions>()(
+  strictObject({ ...trajectoryShape(), threshold: finite(1).default(3), attention: flag().default(true) }),
+);
+
 type Request = z.output<typeof optionsSchema>;
+
+/** Where a token is longest. */
+export interface LongestNorm {
+  /** Index of the block, from 0. */
+  layer: number;
+  /** Evaluation of the sampler, from 0. */
+  step: number;
+  /** Its norm over the median token's. */
+  ratio: number;
+}
+
+/** The longest tokens after one layer. */
+export interface LayerNorms {
+  /** Index of the block, from 0. */
+  layer: number;
+  /** The largest ratio of a token's norm to the median token's, at each timestep. */
+  ratios: number[];
+}
 
 /** A token that is long somewhere, in the trajectory of one set of conditions. */
 export interface HighNormToken {
@@ -44,26 +58,34 @@ export interface HighNormToken {
   /** Row by row of the token grid. */
   token: number;
   /** Norm over the median token's where it is longest. */
-  strongest: { layer: number; step: number; ratio: number };
-  /** Layers and steps at which it is long, both ascending. */
+  strongest: LongestNorm;
+  /** Layers at which it is long, ascending. */
   layers: number[];
+  /** Steps at which it is long, ascending. */
   steps: number[];
-  /** Share of all layers and steps looked at. */
+  /** Share of all layers and steps looked at, 0 to 1. */
   persistence: number;
   /** Attention that falls on it where it is long, in the next block, times what an even spread gives; null if unknown. */
   attention: number | null;
 }
 
+/** What `findHighNormTokens` gives. */
 export interface HighNormTokens {
+  /** The long ones, the longest first. */
   tokens: HighNormToken[];
+  /** Norm from which a token is long, in times the median token's. */
   threshold: number;
+  /** Stream of the blocks. */
   stream: string;
+  /** As the model takes them, in order of evaluation. */
   timesteps: number[];
+  /** A few words for each of the conditions. */
   conditions: string[];
-  /** The largest ratio of a token's norm to the median token's after each layer, [layer][timestep]. */
-  largest: { layer: number; ratios: number[] }[];
+  /** The longest tokens after each layer. */
+  largest: LayerNorms[];
   /** Says that none were found and how far from the threshold the longest token is, or what is missing. */
   remarks: string[];
+  /** Records with NaN or infinite values. */
   nonFinite: number;
 }
 

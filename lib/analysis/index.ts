@@ -6,6 +6,8 @@ export {
   type PartCorrespondence,
 } from './correspondence';
 export type { Conditions } from './conditions';
+export type { ActivationSource } from './source';
+export type { TrajectoryOptions } from './trajectoryOptions';
 export { extractFeatures, featureKinds, type FeatureOptions, type Features } from './features';
 export { traceGates, type GateOptions, type GatesTrace, type GateTrace } from './gates';
 export {
@@ -14,16 +16,31 @@ export {
   type HighNormOptions,
   type HighNormToken,
   type HighNormTokens,
+  type LayerNorms,
+  type LongestNorm,
 } from './highNormTokens';
-export { traceMagnitude, type LayerMagnitude, type MagnitudeOptions, type MagnitudeTrace } from './magnitude';
+export {
+  traceMagnitude,
+  type ExplainedVariance,
+  type LayerMagnitude,
+  type MagnitudeOptions,
+  type MagnitudeTrace,
+} from './magnitude';
 export {
   findMassiveActivations,
+  type ChannelStability,
   type LayerFinding,
   type MassiveActivations,
   type MassiveActivationsOptions,
   type MassiveChannel,
+  type NonFiniteRecord,
+  type RecordedChannel,
+  type RecordedChannels,
+  type StrengthPeak,
+  type StrongestChannel,
 } from './massiveActivations';
 export type { AnalysisProgress } from './analysisProgress';
 export { drawMap, selectivity, spatialMap, type MapPicture, type Selectivity, type SpatialMap } from './spatialMap';
-export type { LayerEffect } from './suggestLayer';
+export type { LayerEffect, SuggestedLayer } from './suggestLayer';
+export type { ColourMap } from '../image/colourMap';
 export { writeMassiveActivations } from './writeBundle';

@@ -3,42 +3,55 @@
  * timestep. Traced along conditional trajectories from the same seeds: magnitude against timestep for fixed
  * conditions, against conditions for a fixed timestep, and the variance that each explains.
  */
-import { z } from 'zod';
-
 import { AbortError } from '../validation/errors';
 import { invalid } from '../validation/invalid';
 import { parse } from '../validation/parse';
-import { abortSignal, list, strictObject, text, whole } from '../validation/vocabulary';
+import { describedBy } from '../validation/describedBy';
+import { list, strictObject, whole } from '../validation/vocabulary';
 
 import { varianceShares } from './anova';
 import { blockOutputs } from './blocks';
-import { chooseConditions, describeConditions, type Conditions } from './conditions';
-import { progressCallback } from './analysisProgress';
+import { chooseConditions, describeConditions } from './conditions';
 import type { ActivationSource } from './source';
 import { lowerMedian, mean } from './statistics';
-
-const optionsSchema = strictObject({
-  /** Channels whose magnitude is traced. Default: the massive activations that the bundle records. */
-  channels: list(whole(0), 'a list of channels').optional(),
-  /** 0-based layers. Default: all that have the stream. */
-  layers: list(whole(0), 'a list of layers').optional(),
-  /** What the model is conditioned on. Default: up to ten classes, spread over all. */
-  conditions: z.custom<readonly Conditions[]>(Array.isArray, { error: 'a list of conditions' }).optional(),
-  /** First seed, and how many follow it; every condition meets every seed. Default 0 and 3. */
-  seed: whole(0).default(0),
-  seeds: whole(1, 1000).default(3),
-  /** Default 10. */
-  numInferenceSteps: whole(2, 1000).default(10),
-  stream: text('the name of a stream').default('image'),
-  onProgress: progressCallback().optional(),
-  signal: abortSignal().optional(),
-});
+import { trajectoryShape, type TrajectoryOptions } from './trajectoryOptions';
 
 /** What `traceMagnitude` takes. */
-export type MagnitudeOptions = z.input<typeof optionsSchema>;
+export interface MagnitudeOptions extends TrajectoryOptions {
+  /**
+   * Channels whose magnitude is traced. Default: the massive activations that the bundle records; BAD_OPTION without any.
+   * CHANNEL_OUT_OF_RANGE.
+   */
+  channels?: number[];
+  /** How many seeds follow from `seed`; every condition meets every seed. From 1 to 1000. Default 3. */
+  seeds?: number;
+}
 
+const optionsSchema = describedBy<MagnitudeOptions>()(
+  strictObject({
+    ...trajectoryShape(2),
+    channels: list(whole(0), 'a list of channels').optional(),
+    seeds: whole(1, 1000).default(3),
+  }),
+);
+
+/** Shares of the magnitude's total sum of squares (η², 0 to 1), by what they are put down to. */
+export interface ExplainedVariance {
+  /** The timestep. */
+  timestep: number;
+  /** What the model is conditioned on. */
+  conditions: number;
+  /** Timestep and conditions together, beyond each alone. */
+  both: number;
+  /** What is left: the seeds. */
+  seeds: number;
+}
+
+/** The magnitude of channels after one layer. */
 export interface LayerMagnitude {
+  /** Index of the block, from 0. */
   layer: number;
+  /** Path of the block in the model. */
   path: string;
   /** Mean of |z| over tokens and channels, [timestep][conditions][seed]. */
   magnitude: number[][][];
@@ -47,15 +60,22 @@ export interface LayerMagnitude {
   /** Of the median channel, [timestep]: what the magnitude is to be compared with. */
   median: number[];
   /** Shares of the magnitude's total sum of squares (η²). */
-  explained: { timestep: number; conditions: number; both: number; seeds: number };
+  explained: ExplainedVariance;
 }
 
+/** The magnitude of channels over layers, timesteps, conditions and seeds. */
 export interface MagnitudeTrace {
+  /** Channels that were traced. */
   channels: number[];
+  /** Stream of the blocks. */
   stream: string;
+  /** As the model takes them, in order of evaluation. */
   timesteps: number[];
+  /** A few words for each of the conditions. */
   conditions: string[];
+  /** Seeds of the noises. */
   seeds: number[];
+  /** In the order of the model. */
   layers: LayerMagnitude[];
   /** Records with NaN or infinite values: their values are null in JSON and make `explained` NaN. */
   nonFinite: number;

@@ -3,62 +3,83 @@
  * (Gan et al., arXiv 2510.11538). Windows of trajectories are run until the massive channels of every layer stay the
  * same, as SPARK does it: a running mean (λ = 0.95), ended when the mean Jaccard index of 4 windows reaches 0.9.
  */
-import { z } from 'zod';
+import type { z } from 'zod';
 
 import { AbortError } from '../validation/errors';
 import { parse } from '../validation/parse';
-import { abortSignal, finite, flag, list, strictObject, text, whole } from '../validation/vocabulary';
+import { describedBy } from '../validation/describedBy';
+import { finite, flag, strictObject, whole } from '../validation/vocabulary';
 
 import { blockOutputs, type BlockOutput } from './blocks';
 import { ChannelMeans } from './channelMeans';
 import { chooseConditions, describeConditions, type Conditions } from './conditions';
 import { describeRule, judgeLayer, massiveTimesteps, rankChannels, type MassiveRule } from './massiveRule';
-import { progressCallback } from './analysisProgress';
+import type { AnalysisProgress } from './analysisProgress';
 import type { ActivationSource } from './source';
 import { jaccard, mean, meanJaccard, strongestFirst } from './statistics';
-import { suggestLayer, type LayerEffect } from './suggestLayer';
+import { suggestLayer, type LayerEffect, type SuggestedLayer } from './suggestLayer';
+import { trajectoryShape, type TrajectoryOptions } from './trajectoryOptions';
 
-const optionsSchema = strictObject({
-  /** What the model is conditioned on, each as `generate` takes it. Default: up to ten classes, spread over all. */
-  conditions: z.custom<readonly Conditions[]>(Array.isArray, { error: 'a list of conditions' }).optional(),
-  /** Seed of the first window; the next one takes the next. Default 0. */
-  seed: whole(0).default(0),
-  /** Steps of a trajectory: the timesteps that are looked at. Default 10. */
-  numInferenceSteps: whole(1, 1000).default(10),
-  /** Stream of the blocks. Default image. */
-  stream: text('the name of a stream').default('image'),
-  /** 0-based layers. Default: all that have the stream. */
-  layers: list(whole(0), 'a list of layers').optional(),
-  /** Times the median channel. Default 3: the strongest channel of an untrained model reaches 1.4. */
-  threshold: finite(1).default(3),
-  /** Of the strongest channel of the same layer and timestep. Default 0.1; it matters where that has thirty or more. */
-  share: finite(0, 1).default(0.1),
-  /** Share of the timesteps at which a channel has to pass. Default 0.5. */
-  timesteps: finite(0, 1).default(0.5),
-  /** λ, what a window leaves of the running mean. Default 0.95. */
-  runningMean: finite(0, 0.9999).default(0.95),
-  /** Stop when the mean Jaccard index of the last `windows` windows is at least this. Default 0.9. */
-  agreement: finite(0, 1).default(0.9),
-  windows: whole(1, 1000).default(4),
-  /** Give up after so many windows. Default 16. */
-  maximumWindows: whole(2, 10_000).default(16),
+/** What `findMassiveActivations` takes. `seed` is that of the first window; the next one takes the next. */
+export interface MassiveActivationsOptions extends TrajectoryOptions {
+  /**
+   * Strength from which a channel is massive, in times the median channel's; from 1. Default 3: the strongest channel of an
+   * untrained model reaches 1.4.
+   */
+  threshold?: number;
+  /**
+   * Least share of the strength of the strongest channel of the same layer and timestep, 0 to 1. Default 0.1; it matters
+   * where that has thirty or more.
+   */
+  share?: number;
+  /** Share of the timesteps at which a channel has to pass, 0 to 1. Default 0.5. */
+  timesteps?: number;
+  /** λ, what a window leaves of the running mean, 0 to 0.9999. Default 0.95. */
+  runningMean?: number;
+  /** Stop when the mean Jaccard index of the last `windows` windows is at least this, 0 to 1. Default 0.9. */
+  agreement?: number;
+  /** Windows that have to agree, from 1 to 1000. Default 4. */
+  windows?: number;
+  /** Give up after so many windows, from 2 to 10 000. Default 16. */
+  maximumWindows?: number;
   /** Look for the layer to disrupt by disrupting each of those that have massive channels. Default true. */
-  suggest: flag().default(true),
+  suggest?: boolean;
   /** Called after every trajectory with the share of `maximumWindows` that is done; the stop rule may end it early. */
-  onProgress: progressCallback().optional(),
-  signal: abortSignal().optional(),
-});
+  onProgress?: (event: AnalysisProgress) => void;
+}
 
-/** What `findMassiveActivations` takes. */
-export type MassiveActivationsOptions = z.input<typeof optionsSchema>;
+const optionsSchema = describedBy<MassiveActivationsOptions>()(
+  strictObject({
+    ...trajectoryShape(),
+    threshold: finite(1).default(3),
+    share: finite(0, 1).default(0.1),
+    timesteps: finite(0, 1).default(0.5),
+    runningMean: finite(0, 0.9999).default(0.95),
+    agreement: finite(0, 1).default(0.9),
+    windows: whole(1, 1000).default(4),
+    maximumWindows: whole(2, 10_000).default(16),
+    suggest: flag().default(true),
+  }),
+);
+
 type Request = z.output<typeof optionsSchema>;
 
+/** The timestep at which a channel is strongest. */
+export interface StrengthPeak {
+  /** As the model takes it. */
+  timestep: number;
+  /** Mean of |z| over tokens, times the median channel's. */
+  strength: number;
+}
+
+/** A massive channel of one layer. */
 export interface MassiveChannel {
+  /** Index of the channel, from 0. */
   channel: number;
   /** Mean of |z| over tokens, times the median channel's, averaged over the timesteps. */
   strength: number;
   /** Where it is strongest. */
-  peak: { timestep: number; strength: number };
+  peak: StrengthPeak;
   /** Share of the timesteps at which it passes. */
   timesteps: number;
   /** The median of |z| over tokens, times the median channel's, averaged over the timesteps. */
@@ -69,49 +90,100 @@ export interface MassiveChannel {
   conditions: number;
 }
 
+/** The strongest channel of a layer, massive or not. */
+export interface StrongestChannel {
+  /** Index of the channel, from 0. */
+  channel: number;
+  /** Its strength at each timestep. */
+  strength: number[];
+}
+
+/** How much the strongest channels stay the same: mean Jaccard indices; 1 is always the same ones, 0 never. */
+export interface ChannelStability {
+  /** Between single conditions. */
+  acrossConditions: number;
+  /** Between single seeds. */
+  acrossSeeds: number;
+}
+
+/** What was found after one layer. */
 export interface LayerFinding {
+  /** Index of the block, from 0. */
   layer: number;
+  /** Path of the block in the model. */
   path: string;
   /** The massive channels, the strongest first; empty where there are none. */
   channels: MassiveChannel[];
   /** The strongest channel, massive or not, and its strength by timestep. */
-  strongest: { channel: number; strength: number[] };
+  strongest: StrongestChannel;
   /** Channels that are strong at few tokens only. */
   atSingleTokens: number[];
   /** Channels that pass over all, but in fewer than half of the seeds or of the conditions alone. */
   unstable: number[];
-  /**
-   * Mean Jaccard index between single conditions, and between single seeds, of their strongest channels, as many as
-   * are massive overall. 1 is always the same ones, 0 never.
-   */
-  stability: { acrossConditions: number; acrossSeeds: number };
+  /** Of the strongest channels of single conditions and single seeds, as many as are massive overall. */
+  stability: ChannelStability;
   /** Mean of |z| over tokens, conditions and seeds, [timestep][channel]. */
   channelMeans: number[][];
 }
 
+/** A channel that the bundle records, and where it is massive. */
+export interface RecordedChannel {
+  /** Index of the channel, from 0. */
+  channel: number;
+  /** Layers after which it is massive; empty where it is not. */
+  layers: number[];
+}
+
+/** The channels that a bundle records, as a publication may have named them. */
+export interface RecordedChannels {
+  /** `measured`, or the publication; null where the bundle does not say. */
+  source: string | null;
+  /** In the bundle's order. */
+  channels: RecordedChannel[];
+}
+
+/** Values of one record that were NaN or infinite. */
+export interface NonFiniteRecord {
+  /** Index of the block, from 0. */
+  layer: number;
+  /** Evaluation of the sampler, from 0. */
+  step: number;
+  /** How many values. */
+  count: number;
+}
+
+/** What `findMassiveActivations` gives. */
 export interface MassiveActivations {
+  /** Whether any layer has a massive channel. */
   found: boolean;
-  /** The layer to disrupt and why, see suggestLayer.ts; null when none were found. */
-  suggested: { layer: number; channels: number[]; reason: string } | null;
+  /** The layer to disrupt and why; null when none were found. */
+  suggested: SuggestedLayer | null;
+  /** In the order of the model. */
   layers: LayerFinding[];
-  /** The channels that the bundle records, as a publication may have named them, and after which layers they are massive. */
-  recorded: { source: string | null; channels: { channel: number; layers: number[] }[] } | null;
+  /** The channels that the bundle records; null where it records none. */
+  recorded: RecordedChannels | null;
   /** What disrupting each layer did to the latents; empty unless `suggest`. */
   effects: LayerEffect[];
+  /** Stream of the blocks. */
   stream: string;
   /** As the model takes them, in order of evaluation. */
   timesteps: number[];
+  /** A few words for each of the conditions. */
   conditions: string[];
+  /** Seeds of the windows. */
   seeds: number[];
-  /** Whether the stop rule was met, and the agreement of each window with the one before. */
+  /** Whether the stop rule was met. */
   stable: boolean;
+  /** Mean Jaccard index of each window with the one before, 0 to 1. */
   agreement: number[];
+  /** By which channels were judged, in words. */
   rule: string;
+  /** Strength from which a channel is massive, in times the median channel's. */
   threshold: number;
   /** Why nothing was found, and what else a reader has to know: sentences. */
   remarks: string[];
   /** Values that were NaN or infinite; their records were left out. */
-  nonFinite: { layer: number; step: number; count: number }[];
+  nonFinite: NonFiniteRecord[];
 }
 
 /**

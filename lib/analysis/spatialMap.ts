@@ -6,9 +6,11 @@ import { toFloat32, type Tensor } from '../tensor';
 
 import { median } from './statistics';
 
+/** One channel of a hidden state over the picture. */
 export interface SpatialMap {
-  /** Tokens of the grid. */
+  /** Rows of tokens. */
   height: number;
+  /** Columns of tokens. */
   width: number;
   /** Row by row. */
   values: Float32Array;
@@ -45,6 +47,7 @@ export function spatialMap(
   return { height, width, values };
 }
 
+/** How a map is drawn. */
 export interface MapPicture {
   /** Default viridis; blue-red is centred on 0. */
   colours?: ColourMap;
@@ -79,6 +82,7 @@ function rangeOf(values: Float32Array, colours: ColourMap): [number, number] {
   return [-largest, largest];
 }
 
+/** Whether few tokens stand out of a map. */
 export interface Selectivity {
   /** Median of |z| over the outlier tokens over that of the typical ones; 1 without outliers. */
   selectivity: number;

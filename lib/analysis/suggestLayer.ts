@@ -12,12 +12,24 @@ import { mean } from './statistics';
 
 /** What disrupting a layer's massive channels (ρ = 0) does to the sampled latents, a mean over conditions. */
 export interface LayerEffect extends BandChange {
+  /** Index of the block, from 0. */
   layer: number;
+  /** Its massive channels, which were set to 0. */
   channels: number[];
 }
 
+/** A layer to disrupt. */
+export interface SuggestedLayer {
+  /** Index of the block, from 0. */
+  layer: number;
+  /** Its massive channels, the strongest first. */
+  channels: number[];
+  /** Why this one: a sentence. */
+  reason: string;
+}
+
 export interface Suggestion {
-  suggested: { layer: number; channels: number[]; reason: string } | null;
+  suggested: SuggestedLayer | null;
   effects: LayerEffect[];
 }
 

@@ -1,10 +1,13 @@
 /** Confidence intervals by the percentile bootstrap (Efron 1979), seeded: the same on every machine. */
 import { uniform } from '../guidance/seededDraw';
 
+/** A figure with its 95 % confidence interval. */
 export interface Estimate {
+  /** The figure. */
   value: number;
-  /** Bounds of the confidence interval. */
+  /** Lower bound of the interval. */
   low: number;
+  /** Upper bound of the interval. */
   high: number;
 }
 

@@ -21,32 +21,52 @@ export interface Reference {
   recognised: number | null;
 }
 
+/** Fréchet distance (Heusel et al., arXiv 1706.08500) of the features of two sets. */
+export interface FrechetDistance {
+  /** d², in squared units of the features. */
+  distance: number;
+  /** By leaving out groups of generated images, the reference counting as it is; null without groups. */
+  standardError: number | null;
+  /** Distances without each group, for paired differences. */
+  withoutGroups: number[];
+}
+
+/** Mean radial power spectrum of the luminance, against the reference's. */
+export interface SpectrumComparison {
+  /** Root mean square difference of the mean radial spectra, in dB. */
+  distance: number;
+  /** Mean share of energy above the cutoff. */
+  highShare: Estimate;
+  /** Mean power in each ring; `ringFrequencies` has their frequencies. */
+  radial: number[];
+}
+
+/** Generated pictures against the reference. */
 export interface Comparison {
-  frechet: {
-    /** d², in squared units of the features. */
-    distance: number;
-    /** By leaving out groups of generated images; the reference counts as given. */
-    standardError: number | null;
-    /** Distances without each group, for paired differences. */
-    withoutGroups: number[];
-  };
+  /** Distance of the feature distributions as Gaussians. */
+  frechet: FrechetDistance;
+  /** Distance of the feature distributions by a polynomial kernel. */
   kernel: KernelDistance;
+  /** How much of each set lies in the manifold of the other. */
   precisionRecall: PrecisionRecall;
   /** Share of pictures in which the classifier sees the class that was asked for; null without labels or classifier. */
   recognised: Estimate | null;
-  spectrum: {
-    /** Root mean square difference of the mean radial spectra, in dB. */
-    distance: number;
-    /** Mean share of energy above the cutoff. */
-    highShare: Estimate;
-    /** Mean power in each ring. */
-    radial: number[];
-  };
+  /** How much fine structure there is. */
+  spectrum: SpectrumComparison;
+}
+
+/** A difference of two Fréchet distances. */
+export interface FrechetDifference {
+  /** In squared units of the features. */
+  value: number;
+  /** By leaving out the same groups of both; null without groups. */
+  standardError: number | null;
 }
 
 /** Of a setting to the first one, on the same seeds. */
 export interface Difference {
-  frechet: { value: number; standardError: number | null };
+  /** Of the Fréchet distance. */
+  frechet: FrechetDifference;
 }
 
 type Request = Pick<EvaluateRequest, 'kernel' | 'manifold' | 'errorGroups' | 'seed' | 'signal'>;

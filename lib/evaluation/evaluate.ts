@@ -18,8 +18,11 @@ import type { PictureSet } from './pictureSet';
 import { pictureRequest, sampleSetting, shardSize } from './sampling';
 import { openShards } from './shards';
 import { claimFolder, jsonBytes, type State } from './claimFolder';
+import type { RunRecord } from './runRecord';
 
+/** The figures of one setting. */
 export interface SettingResult extends Comparison {
+  /** As the options have it. */
   name: string;
   /** With all defaults filled in. */
   guidance: GuidanceOptions;
@@ -27,27 +30,36 @@ export interface SettingResult extends Comparison {
   difference: Difference | null;
 }
 
-export interface EvaluationResult {
-  format: 1;
-  bundle: { name: string; transformer: string };
-  device: string;
-  dtype: string;
-  features: NetworkRecord & { width: number };
-  classifier: NetworkRecord | null;
-  reference: {
-    fingerprint: string;
-    count: number;
-    /** Share that the classifier names rightly; null without labels or classifier. */
-    recognised: number | null;
-    highShare: number;
-    radial: number[];
-  };
-  samples: number;
-  seed: number;
-  numInferenceSteps: number;
+/** A network that gives feature vectors. */
+export interface FeatureNetworkRecord extends NetworkRecord {
+  /** Numbers of a feature vector. */
+  width: number;
+}
+
+/** The pictures that the generated ones were compared with. */
+export interface ReferenceRecord {
+  /** Of names and sizes of the files, or of the file's contents: whether two runs had the same. */
+  fingerprint: string;
+  /** Pictures. */
+  count: number;
+  /** Share that the classifier names rightly; null without labels or classifier. */
+  recognised: number | null;
+  /** Mean share of energy above the cutoff. */
+  highShare: number;
+  /** Mean power in each ring; `ringFrequencies` has their frequencies. */
+  radial: number[];
+}
+
+/** What `evaluate` gives, and writes into `result.json`. */
+export interface EvaluationResult extends RunRecord {
+  /** What the distances are taken in. */
+  features: FeatureNetworkRecord;
+  /** What the pictures were compared with. */
+  reference: ReferenceRecord;
+  /** Sampler and its options. */
   scheduler: unknown;
+  /** Pictures in one evaluation of a model or network. */
   batchSize: number;
-  cutoff: number;
   /** What has to be known to read the figures. */
   notes: string[];
   /** In the order of the options; while the run goes on, those that are done. */

@@ -8,6 +8,7 @@ import { invalid } from '../validation/invalid';
 import type { Luminance } from './luminance';
 
 export const bands = ['whole', 'low', 'high'] as const;
+/** The picture as a whole, its low, its high frequencies. */
 export type Band = (typeof bands)[number];
 
 /** Of one band of one picture against the same band of its reference. */

@@ -6,7 +6,7 @@ import { estimate, type Estimate } from './bootstrap';
 import { columnMeans } from './comparison';
 import { joinFeatures, type Features } from './features';
 import { psnr, signalToNoise, type Band, type Fidelity } from './fidelity';
-import type { NetworkRecord } from './network';
+import type { RunRecord } from './runRecord';
 import { spectrumDistance } from './spectrum';
 
 /** Against the undisturbed pictures of the same seeds; estimates have 95 % intervals over seeds. */
@@ -15,11 +15,15 @@ export interface BandChange {
   psnr: Estimate | null;
   /** Signal-to-noise ratio in dB: the variance of the undisturbed band by the error; comparable between bands. */
   snr: Estimate | null;
+  /** Mean structural similarity, −1 to 1. */
   ssim: Estimate;
 }
 
+/** One intervention, and what it changed. */
 export interface Intervention {
+  /** As the options have it. */
   name: string;
+  /** With all defaults filled in. */
   guidance: GuidanceOptions;
   /** Mean share of energy above the cutoff. */
   highShare: Estimate;
@@ -39,17 +43,11 @@ export interface Intervention {
   pictures: Raster[];
 }
 
-export interface InterventionResult {
-  format: 1;
-  bundle: { name: string; transformer: string };
-  device: string;
-  dtype: string;
-  classifier: NetworkRecord | null;
-  samples: number;
-  seed: number;
-  numInferenceSteps: number;
-  cutoff: number;
+/** What `runInterventions` gives. */
+export interface InterventionResult extends RunRecord {
+  /** The pictures without an intervention. */
   undisturbed: Pick<Intervention, 'guidance' | 'highShare' | 'radial' | 'recognised' | 'pictures'>;
+  /** In the order of the options. */
   interventions: Intervention[];
 }
 

@@ -2,64 +2,80 @@
 import { z } from 'zod';
 
 import { invalid } from '../validation/invalid';
-import { guidanceSchema, type GuidanceOptions } from '../guidance';
+import { guidanceSchema, type Channels, type GuidanceOptions } from '../guidance';
 import { channelsSchema } from '../guidance/channels';
-import { abortSignal, either, finite, list, strictObject, text, whole } from '../validation/vocabulary';
+import { describedBy } from '../validation/describedBy';
+import { either, finite, list, strictObject, text, whole } from '../validation/vocabulary';
 import type { Pipeline } from '../pipeline';
 
-import { networkOption, type PictureRequest } from './options';
+import { sampledPictureShape, type SampledPictureOptions } from './options';
 
-export const interventionsSchema = strictObject({
-  /** Pictures, one a seed, each made undisturbed and under every intervention. Default 100. */
-  samples: whole(2, 100_000).default(100),
-  /** Picture i is made from seed + i. Default 0. */
-  seed: whole(0, Number.MAX_SAFE_INTEGER - 1_000_000).default(0),
-  /** Default: the bundle's. */
-  numInferenceSteps: whole(1, 1000).optional(),
-  /** Options of the default interventions: block whose output is disrupted. Default: the one that the bundle records. */
-  layer: either([z.literal('auto'), whole(0)], "'auto' or a block index from 0").default('auto'),
-  /** Channels of the disruption. Default: the massive activations that the bundle records. */
-  channels: channelsSchema.default('auto'),
-  /** ρ, what is left of them. Default 0. */
-  retention: finite(-10, 10).default(0),
-  /** Draws of other channels for the magnitude-matched control. Default 3. */
-  draws: whole(1, 100).default(3),
-  /** Share of the tokens that the random-tokens control disrupts. Default 0.5. */
-  tokenShare: finite(0, 1).default(0.5),
-  /** Standard deviation of the blurred control, in tokens. Default 1. */
-  sigma: finite(0.01, 10_000).default(1),
+/** An intervention of one's own. */
+export interface InterventionSetting {
+  /** What the result calls it. */
+  name: string;
+  /** As `generate` takes it. */
+  guidance: GuidanceOptions;
+}
+
+/** What `runInterventions` takes. */
+export interface InterventionOptions extends SampledPictureOptions {
+  /** Pictures, one a seed, each made undisturbed and under every intervention; from 2 to 100 000. Default 100. */
+  samples?: number;
+  /**
+   * Of the default interventions: block whose output is disrupted, from 0. Default 'auto', the one that the bundle records;
+   * BAD_OPTION where it records none. LAYER_OUT_OF_RANGE.
+   */
+  layer?: 'auto' | number;
+  /**
+   * Of the default interventions: channels of the disruption. Default 'auto', the massive activations that the bundle
+   * records. CHANNEL_OUT_OF_RANGE.
+   */
+  channels?: Channels;
+  /** Of the default interventions: ρ, what is left of the channels, −10 to 10. Default 0. */
+  retention?: number;
+  /** Draws of other channels for the magnitude-matched control, from 1 to 100. Default 3. */
+  draws?: number;
+  /** Share of the tokens that the random-tokens control disrupts, 0 to 1. Default 0.5. */
+  tokenShare?: number;
+  /** Standard deviation of the blurred control in tokens, 0.01 to 10 000. Default 1. */
+  sigma?: number;
   /** Interventions of your own in place of those: guidances, each compared with `undisturbed`. */
-  interventions: list(
-    strictObject({ name: text(), guidance: guidanceSchema }),
-    'a list of { name, guidance }',
-  ).optional(),
+  interventions?: InterventionSetting[];
   /** What the interventions are compared with. Default `{}`: the conditional prediction alone. */
-  undisturbed: guidanceSchema.prefault({}),
-  /** Classifier. Default: the one of the bundle; null: none. */
-  classifier: networkOption.nullable().optional(),
-  /** Where high frequencies begin, in cycles per pixel. Default 0.25. */
-  cutoff: finite(0.001, 0.5).default(0.25),
-  /** What is in the pictures; see `evaluate`. */
-  request: z
-    .custom<(first: number, count: number) => PictureRequest | Promise<PictureRequest>>(
-      (value) => typeof value === 'function',
-      { error: 'a function' },
-    )
-    .optional(),
-  /** Pictures in one evaluation of the model. Default 50. */
-  batchSize: whole(1, 4096).default(50),
-  /** Pictures of each intervention that the result holds. Default 0. */
-  pictures: whole(0, 10_000).default(0),
-  /** Told how many of how many pictures are done. */
-  onProgress: z
-    .custom<(done: number, total: number, name: string) => void>((value) => typeof value === 'function', {
-      error: 'a function',
-    })
-    .optional(),
-  signal: abortSignal().optional(),
-});
+  undisturbed?: GuidanceOptions;
+  /** Pictures of each intervention that the result holds, up to 10 000. Default 0. */
+  pictures?: number;
+  /** Called as pictures are done, of so many, with the intervention's name. */
+  onProgress?: (done: number, total: number, name: string) => void;
+  /** Ends the run within one evaluation of the model; the call then rejects with an AbortError. */
+  signal?: AbortSignal;
+}
 
-export type InterventionOptions = z.input<typeof interventionsSchema>;
+export const interventionsSchema = describedBy<InterventionOptions>()(
+  strictObject({
+    ...sampledPictureShape(Number.MAX_SAFE_INTEGER - 1_000_000),
+    samples: whole(2, 100_000).default(100),
+    layer: either([z.literal('auto'), whole(0)], "'auto' or a block index from 0").default('auto'),
+    channels: channelsSchema.default('auto'),
+    retention: finite(-10, 10).default(0),
+    draws: whole(1, 100).default(3),
+    tokenShare: finite(0, 1).default(0.5),
+    sigma: finite(0.01, 10_000).default(1),
+    interventions: list(
+      strictObject({ name: text(), guidance: guidanceSchema }),
+      'a list of { name, guidance }',
+    ).optional(),
+    undisturbed: guidanceSchema.prefault({}),
+    pictures: whole(0, 10_000).default(0),
+    onProgress: z
+      .custom<(done: number, total: number, name: string) => void>((value) => typeof value === 'function', {
+        error: 'a function',
+      })
+      .optional(),
+  }),
+);
+
 export type InterventionRequest = z.output<typeof interventionsSchema>;
 
 /** Disruption of the massive activations, and its controls. */

@@ -8,11 +8,13 @@ import { draw } from '../guidance/seededDraw';
 import { checkSameWidth, takeRows, type Features } from './features';
 import type { Pace } from './pace';
 
+/** Kernel distance (Bińkowski et al., arXiv 1801.01401): the squared maximum mean discrepancy, a mean over subsets. */
 export interface KernelDistance {
   /** Mean over the subsets. */
   distance: number;
   /** Standard error of that mean: the standard deviation over the subsets by √subsets. */
   standardError: number;
+  /** How many. */
   subsets: number;
   /** Images of each set in a subset. */
   subsetSize: number;

@@ -8,6 +8,7 @@ import { loadTorchScript, type TorchScript } from '../model/torchScript';
 import { DetailGuidanceError } from '../validation/errors';
 import { invalid } from '../validation/invalid';
 import { resize } from '../image/resize';
+import { describedBy } from '../validation/describedBy';
 import { choice, either, finite, flag, list, strictObject, text, whole } from '../validation/vocabulary';
 import { elementCount, toFloat32, type Tensor } from '../tensor';
 
@@ -17,42 +18,62 @@ import type { PictureSet } from './pictureSet';
 
 const perChannel = either([list(finite(), 'a list of numbers')], 'a list with one number for each channel');
 
-export const networkSchema = strictObject({
+/** A feature network or a classifier, and how pictures are put into it. */
+export interface NetworkOptions {
   /**
-   * TorchScript file: pictures [N, C, H, W] in the dtype it is loaded in -> [N, width] (or [N, width, 1, 1]), or several
-   * tensors of which the first is that.
+   * TorchScript file: pictures [N, C, H, W] in the dtype it is loaded in → [N, width] (or [N, width, 1, 1]), or several
+   * tensors of which the first is that. MODEL_UNREADABLE; OPERATOR_REFUSED.
    */
-  file: text('the path of a TorchScript file'),
+  file: string;
   /** What the figures are named after. Default: the file's name without its ending. */
-  name: text().optional(),
+  name?: string;
   /** Values of black and white that the network was trained with. Default [-1, 1]; for the bundle's own, what it says. */
-  range: z.tuple([finite(), finite()], { error: 'two numbers: the values of black and white' }).optional(),
-  /** Pictures are resized to [height, width] (bilinear, antialiased). Default: left as they are. */
-  size: z.tuple([whole(1, 16384), whole(1, 16384)], { error: 'height and width' }).optional(),
-  /** 1 or 3; grey pictures are repeated, coloured ones become their luma. Default: as the pictures have. */
-  channels: choice(['1', '3'])
-    .transform(Number)
-    .or(z.union([z.literal(1), z.literal(3)]))
-    .optional(),
-  /** Subtracted after the range. Default 0. */
-  mean: perChannel.optional(),
-  /** Divided by after that. Default 1. */
-  std: perChannel.optional(),
-  /** Load a program that uses operators outside the allow list. Default false. */
-  allowAllOperators: flag().optional(),
-});
+  range?: [black: number, white: number];
+  /** Pictures are resized to this (bilinear, antialiased), in pixels. Default: left as they are. */
+  size?: [height: number, width: number];
+  /** Grey pictures are repeated, coloured ones become their luma. Default: as the pictures have. */
+  channels?: 1 | 3 | '1' | '3';
+  /** Subtracted after the range, a number for each channel. Default 0. */
+  mean?: number[];
+  /** Divided by after that, a number for each channel. Default 1. */
+  std?: number[];
+  /** Load a program that uses operators outside the allow list, which else is OPERATOR_REFUSED. Default false. */
+  allowAllOperators?: boolean;
+}
 
-export type NetworkOptions = z.input<typeof networkSchema>;
+export const networkSchema = describedBy<NetworkOptions>()(
+  strictObject({
+    file: text('the path of a TorchScript file'),
+    name: text().optional(),
+    range: z.tuple([finite(), finite()], { error: 'two numbers: the values of black and white' }).optional(),
+    size: z.tuple([whole(1, 16384), whole(1, 16384)], { error: 'height and width' }).optional(),
+    channels: choice(['1', '3'])
+      .transform(Number)
+      .or(z.union([z.literal(1), z.literal(3)]))
+      .optional(),
+    mean: perChannel.optional(),
+    std: perChannel.optional(),
+    allowAllOperators: flag().optional(),
+  }),
+);
+
 export type NetworkRequest = z.output<typeof networkSchema>;
 
 /** What is recorded of a network: enough to tell whether figures come from the same one. */
 export interface NetworkRecord {
+  /** What the figures are named after. */
   name: string;
+  /** Of the file. */
   sha256: string;
-  range: readonly [number, number];
-  size: readonly [number, number] | null;
+  /** Values of black and white. */
+  range: readonly [black: number, white: number];
+  /** Height and width that pictures are resized to; null: as they are. */
+  size: readonly [height: number, width: number] | null;
+  /** 1 or 3; null: as the pictures have. */
   channels: number | null;
+  /** Subtracted, for each channel; null: 0. */
   mean: readonly number[] | null;
+  /** Divided by, for each channel; null: 1. */
   std: readonly number[] | null;
 }
 

@@ -1,7 +1,10 @@
 /** A set of pictures of one size that is read in parts: what is generated, and what it is compared with. */
 export interface PictureSet {
+  /** Pictures. */
   readonly count: number;
+  /** In pixels. */
   readonly height: number;
+  /** In pixels. */
   readonly width: number;
   /** 1 grey, 3 RGB. */
   readonly channels: 1 | 3;

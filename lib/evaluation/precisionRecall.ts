@@ -15,9 +15,13 @@ export interface Manifold {
   radii: Float64Array;
 }
 
+/** Improved precision and recall (Kynkäänniemi et al., arXiv 1904.06991), 0 to 1. */
 export interface PrecisionRecall {
+  /** Share of the generated images inside the manifold of the reference. */
   precision: number;
+  /** Share of the reference inside the manifold of the generated images. */
   recall: number;
+  /** Neighbours that make the manifold. */
   neighbours: number;
   /** Images of each set. */
   images: number;

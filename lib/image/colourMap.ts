@@ -1,5 +1,6 @@
 /** Numbers as colours, evenly spaced to the eye: a sequential map for magnitudes, a diverging one for signed values. */
 
+/** viridis for magnitudes, blue-red for signed values, grey from black to white. */
 export type ColourMap = 'viridis' | 'blue-red' | 'grey';
 
 type Colour = readonly [red: number, green: number, blue: number];

@@ -4,6 +4,22 @@ import type { PlotOptions } from '@observablehq/plot';
 import type { Raster } from './png';
 import { rasterise } from './rasterise';
 
+/** A point of a line, in the units of the axes. */
+export interface ChartPoint {
+  /** Along the horizontal axis. */
+  x: number;
+  /** Along the vertical axis. */
+  y: number;
+}
+
+/** One line. */
+export interface ChartLine {
+  /** Written at its end. */
+  name: string;
+  /** In order. */
+  points: ChartPoint[];
+}
+
 /** Lines over a common axis. */
 export interface LineChart {
   /** Above the chart. Default: none. */
@@ -12,8 +28,8 @@ export interface LineChart {
   x: string;
   /** What the vertical axis is, with its unit. */
   y: string;
-  /** A line each: its name, written at its end, and its points in order. At most 8 have a colour of their own. */
-  lines: { name: string; points: { x: number; y: number }[] }[];
+  /** At most 8 have a colour of their own. */
+  lines: ChartLine[];
   /** CSS pixels; the raster has twice as many each way. Default 720. */
   width?: number;
   /** CSS pixels. Default 420. */

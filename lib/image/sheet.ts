@@ -4,7 +4,9 @@
  */
 import { encodePng, type Raster } from './png';
 
+/** A column of a sheet. */
 export interface SheetColumn {
+  /** Above it. */
   title: string;
   /** Small print under the title, one string a line. */
   detail: string[];
@@ -12,7 +14,9 @@ export interface SheetColumn {
   group?: string;
 }
 
+/** A row of a sheet. */
 export interface SheetRow {
+  /** Left of it. */
   label: string;
   /** Small print under the label. */
   detail?: string;
@@ -20,11 +24,15 @@ export interface SheetRow {
   images: Raster[][];
 }
 
+/** A table of pictures. */
 export interface Sheet {
+  /** Above the table. */
   title: string;
   /** One string a line. */
   subtitle: string[];
+  /** From left to right. */
   columns: SheetColumn[];
+  /** From top to bottom. */
   rows: SheetRow[];
   /** One string a line. */
   footer: string[];
