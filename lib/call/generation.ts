@@ -113,9 +113,14 @@ function gaussians(seeds: Seed[], shape: number[], addon: NativeAddon): Float32A
 
 function firstState(plan: Plan, noise: Float32Array, pictures: StartingPictures | null): Float32Array {
   const { start, initialScale } = plan;
-  if (!start || !pictures) return noise.map((value) => value * initialScale);
+  const state = new Float32Array(noise.length);
+  if (!start || !pictures) {
+    for (let at = 0; at < state.length; at++) state[at] = noise[at]! * initialScale;
+    return state;
+  }
   const [image, share] = start;
-  return noise.map((value, at) => pictures.image[at]! * image + value * share);
+  for (let at = 0; at < state.length; at++) state[at] = pictures.image[at]! * image + noise[at]! * share;
+  return state;
 }
 
 /** The sampler's final state of one image, float32 with a batch of 1. */

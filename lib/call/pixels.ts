@@ -23,8 +23,8 @@ export function toPixels(latents: Float32Array, size: PixelSize, range: readonly
   return pixels;
 }
 
-/** Positions that are done between two turns of the event loop: about a millisecond. */
-const positionsATurn = 2 ** 16;
+/** Positions that are done between two turns of the event loop: well below a millisecond. */
+const positionsATurn = 2 ** 14;
 
 /** The same, a slice at a time, so that a large picture does not hold up the event loop. */
 export async function toPixelsInTurns(

@@ -5,7 +5,8 @@ import { Worker } from 'node:worker_threads';
 
 import { packageRoot } from '../files/packageRoot';
 
-import { encodePng, type PngPicture } from './png';
+import type { PngPicture } from './png';
+import { encodeSized, type Size } from './sizedPng';
 
 interface Answer {
   id: number;
@@ -28,10 +29,15 @@ let thread: EncoderThread | null = null;
  *
  * @throws what `encodePng` throws
  */
-export async function encodePngAside(picture: PngPicture): Promise<Uint8Array> {
-  if (picture.pixels.length < smallPicture || !existsSync(workerFile())) return encodePng(picture);
+export function encodePngAside(picture: PngPicture): Promise<Uint8Array> {
+  return encodeSizedAside(picture, picture);
+}
+
+/** The same of a picture that is resized on that thread before. */
+export async function encodeSizedAside(picture: PngPicture, { width, height }: Size): Promise<Uint8Array> {
+  if (picture.pixels.length < smallPicture || !existsSync(workerFile())) return encodeSized(picture, { width, height });
   thread ??= new EncoderThread(() => (thread = null));
-  return thread.encode(picture);
+  return thread.encode(picture, { width, height });
 }
 
 class EncoderThread {
@@ -46,14 +52,14 @@ class EncoderThread {
     this.#worker.on('exit', () => this.#end(new Error('The thread that encodes PNG ended.')));
   }
 
-  encode(picture: PngPicture): Promise<Uint8Array> {
+  encode(picture: PngPicture, size: Size): Promise<Uint8Array> {
     clearTimeout(this.#idle);
     // It keeps the process alive while it has work, and no longer.
     this.#worker.ref();
     const id = this.#next++;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
-      this.#worker.postMessage({ id, picture });
+      this.#worker.postMessage({ id, picture, size });
     });
   }
 

@@ -31,10 +31,11 @@ export async function encodePicture(
   const moments = toFloat32(output);
   const half = moments.length / 2;
   return draws.map((draw) => {
-    const sample = draw.map((noise, at) => {
+    const sample = new Float32Array(half);
+    for (let at = 0; at < half; at++) {
       const logVariance = Math.min(Math.max(moments[half + at]!, -30), 20);
-      return moments[at]! + Math.exp(logVariance / 2) * noise;
-    });
+      sample[at] = moments[at]! + Math.exp(logVariance / 2) * draw[at]!;
+    }
     return fromVae(sample, channels, vae);
   });
 }
