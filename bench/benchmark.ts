@@ -61,8 +61,7 @@ export async function runBenchmark(
 ): Promise<Benchmark> {
   const python = peerPython();
   const { device, steps, size, precision, rounds, only } = options;
-  const cache = join(cacheFolder(), 'bench');
-  const bundle = prepareBundle(python, cache, size, say);
+  const bundle = prepareBundle(size, say);
   const own = new OwnSide(bundle, device, steps);
   const { size: model, fused, bundle: description } = await own.pipeline({ precision });
   const { blocks } = model;
@@ -74,7 +73,7 @@ export async function runBenchmark(
     device,
     blocks,
     steps,
-    cache: join(cache, 'inductor'),
+    cache: join(benchCache(), 'inductor'),
   });
   try {
     const there = await peer.describe();
@@ -142,7 +141,7 @@ export async function runBenchmark(
     }
     const { results, ...run } = benchmark(timings);
     if (wantsMemory) {
-      const large = size.startsWith('tiny') ? bundle : prepareBundle(python, cache, 'two-gigabytes', say);
+      const large = size.startsWith('tiny') ? bundle : prepareBundle('two-gigabytes', say);
       results.push(...selectNames(await measureMemory(large, Math.min(rounds, 3)), only));
       say('  memory: ready');
     }
@@ -155,7 +154,7 @@ export async function runBenchmark(
 
 /** The folder of the model that a run of these options would use. */
 export function prepareModel({ size }: BenchOptions, say: (line: string) => void): string {
-  return prepareBundle(peerPython(), join(cacheFolder(), 'bench'), size, say);
+  return prepareBundle(size, say);
 }
 
 /** DETAIL_GUIDANCE_BENCH_PYTHON, a Python with torch, else that of the tests. */
@@ -230,8 +229,11 @@ export function relativeDifference(a: Float32Array, b: Float32Array): number {
   return Math.sqrt(distance / length);
 }
 
-/** The model of the benchmark, made once for every state of the code that makes it. */
-function prepareBundle(python: string, cache: string, size: string, say: (line: string) => void): string {
+const benchCache = () => join(cacheFolder(), 'bench');
+
+/** A model of bench/model.py, made once for every state of the code that makes it. */
+export function prepareBundle(size: string, say: (line: string) => void): string {
+  const cache = benchCache();
   const state = fingerprint([
     join('bench', 'model.py'),
     join('bench', 'class_transformer.py'),
@@ -244,7 +246,7 @@ function prepareBundle(python: string, cache: string, size: string, say: (line: 
   if (existsSync(join(folder, 'bundle.json'))) return folder;
   say(`> the benchmark's model (${size})`);
   mkdirSync(cache, { recursive: true });
-  const run = spawnSync(python, ['-m', 'bench.model', '--size', size, '--out', folder], {
+  const run = spawnSync(peerPython(), ['-m', 'bench.model', '--size', size, '--out', folder], {
     cwd: packageRoot(),
     encoding: 'utf8',
     env: { ...process.env, PYTHONDONTWRITEBYTECODE: '1' },

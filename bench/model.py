@@ -84,6 +84,19 @@ SIZES: Mapping[str, Config] = {
         pooled_width=768,
         rotary=True,
     ),
+    "megapixel": JointConfig(  # little to compute, and pictures of 1024 x 1024: for the server
+        width=128,
+        joint=1,
+        single=2,
+        heads=2,
+        latent_size=128,
+        text_tokens=6,
+        text_width=24,
+        pooled_width=12,
+        rotary=True,
+        patch_size=4,
+        most_patches=32,
+    ),
     "tiny": TransformerConfig(  # for tests, as the next
         image_size=8, image_channels=4, patch_size=2, width=32, depth=4, heads=2
     ),
@@ -100,6 +113,9 @@ SIZES: Mapping[str, Config] = {
         most_patches=8,
     ),
 }
+
+# Pixels along a side of a latent cell; 1 where the decoder is not worth measuring.
+PIXELS = {"megapixel": 8}
 
 # Of the file; the large ones are made in it.
 WEIGHTS = {"sd3-medium": "bfloat16", "flux": "bfloat16"}
@@ -186,7 +202,16 @@ def waves(count: int) -> Tensor:
     return torch.arange(count, dtype=torch.float64).sin().float()[None]
 
 
-def description(config: Config, dtype: str, blocks: list[dict[str, Any]]) -> dict[str, Any]:
+def decoder_of(channels: int, pixels: int) -> nn.Module:
+    """Three sums of the latent's channels for every pixel of a cell: [B, channels, H, W] to RGB."""
+    sums = nn.Conv2d(channels, 3 * pixels**2, 1)
+    model = sums if pixels == 1 else nn.Sequential(sums, nn.PixelShuffle(pixels))
+    return model.eval().requires_grad_(False)
+
+
+def description(
+    config: Config, dtype: str, blocks: list[dict[str, Any]], pixels: int
+) -> dict[str, Any]:
     latent, grid, _ = dimensions(config)
     is_joint = isinstance(config, JointConfig)
     sides = ["height", "width"] if is_joint else latent[1:]
@@ -231,9 +256,8 @@ def description(config: Config, dtype: str, blocks: list[dict[str, Any]]) -> dic
             "timestepSpacing": "trailing",
             "timestepScale": 1.0,
         },
-        # Not worth measuring: three sums of the latent's channels.
         "image": {"kind": "vae", "range": [-1, 1], "channels": 3},
-        "vae": {"decoder": {"file": "decoder.pt", "dtype": "float32"}, "scale": 1},
+        "vae": {"decoder": {"file": "decoder.pt", "dtype": "float32"}, "scale": pixels},
     }
 
 
@@ -268,10 +292,11 @@ def write(size: str, out: Path) -> None:
         model = random_transformer(config, DTYPES[dtype])
         blocks = write_trace(traceable(model), folder / "transformer.pt")
         channels = dimensions(config)[0][0]
-        decoder = nn.Conv2d(channels, 3, 1).eval().requires_grad_(False)
+        pixels = PIXELS.get(size, 1)
+        decoder = decoder_of(channels, pixels)
         save_trace(decoder, (torch.zeros(2, channels, 4, 4),), folder / "decoder.pt", torch.float32)
         files = {path.name: file_record(path) for path in sorted(folder.iterdir())}
-        manifest = {"format": 1, **description(config, dtype, blocks), "files": files}
+        manifest = {"format": 1, **description(config, dtype, blocks, pixels), "files": files}
         (folder / "bundle.json").write_text(to_json(manifest))
         replace_folder(folder, out)
     finally:

@@ -12,6 +12,16 @@ export function quantile(values: readonly number[], fraction: number): number {
   return below + (above - below) * (position - Math.floor(position));
 }
 
+/** The straight line through values that were taken one after the other, by least squares. */
+export function slopeOf(values: readonly number[]): { slope: number; standardError: number } {
+  const count = values.length;
+  const [middle, mean] = [(count - 1) / 2, values.reduce((sum, value) => sum + value, 0) / count];
+  const spread = values.reduce((sum, _, at) => sum + (at - middle) ** 2, 0);
+  const slope = values.reduce((sum, value, at) => sum + (at - middle) * (value - mean), 0) / spread;
+  const left = values.reduce((sum, value, at) => sum + (value - mean - slope * (at - middle)) ** 2, 0);
+  return { slope, standardError: Math.sqrt(left / (count - 2) / spread) };
+}
+
 /** Two things that were timed in turn: `numerator[i]` right before or after `denominator[i]`. */
 export interface Ratio {
   /** Ratio of the medians. */

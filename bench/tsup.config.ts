@@ -1,8 +1,8 @@
 import { defineConfig } from 'tsup';
 
-/** The benchmark as one program; it is not shipped. */
+/** The benchmark and the server's load test, each as one program; they are not shipped. */
 export default defineConfig({
-  entry: { main: 'bench/main.ts' },
+  entry: { main: 'bench/main.ts', server: 'bench/server/main.ts' },
   outDir: 'build/bench',
   format: ['cjs'],
   target: 'node20',

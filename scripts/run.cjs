@@ -79,6 +79,16 @@ function requireOwnCheckout() {
   });
 }
 
+/** @param {'main' | 'server'} program @param {string[]} args */
+async function bench(program, args) {
+  await setUp();
+  await ensureTestPackages();
+  await step('tsup: build the benchmark', process.execPath, [programPath('tsup'), '--config', 'bench/tsup.config.ts'], {
+    cwd: root,
+  });
+  return pass(process.execPath, [path.join('build', 'bench', `${program}.cjs`), ...args]);
+}
+
 /** @type {Record<string, (args: string[]) => Promise<number>>} */
 const COMMANDS = {
   async demo(args) {
@@ -108,19 +118,8 @@ const COMMANDS = {
     await ensureNodePackages();
     return require('./checks.cjs').format();
   },
-  async bench(args) {
-    await setUp();
-    await ensureTestPackages();
-    await step(
-      'tsup: build the benchmark',
-      process.execPath,
-      [programPath('tsup'), '--config', 'bench/tsup.config.ts'],
-      {
-        cwd: root,
-      },
-    );
-    return pass(process.execPath, [path.join('build', 'bench', 'main.cjs'), ...args]);
-  },
+  bench: (args) => bench('main', args),
+  'bench:server': (args) => bench('server', args),
 };
 
 /**

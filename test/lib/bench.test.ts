@@ -5,7 +5,7 @@ import { relativeDifference, runBenchmark } from '../../bench/benchmark';
 import { comparisons, reuseShare, selectNames, workName } from '../../bench/comparisons';
 import { parseOptions } from '../../bench/options';
 import { resultOf, toJson, toReport, toTable } from '../../bench/report';
-import { blocksBefore, median, partialForwardFloor, quantile, ratioOf } from '../../bench/statistics';
+import { blocksBefore, median, partialForwardFloor, quantile, ratioOf, slopeOf } from '../../bench/statistics';
 import { takeTurns } from '../../bench/turns';
 import { testPython } from '../../scripts/test-packages.cjs';
 
@@ -31,6 +31,14 @@ describe('arithmetic', () => {
 
   test('a ratio is that of the medians; its spread that of the pairs', () => {
     expect(ratioOf([2, 4, 9], [1, 2, 3])).toEqual({ ratio: 2, quartiles: [2, 2.5], samples: 3 });
+  });
+
+  test('a slope, and what it is worth', () => {
+    expect(slopeOf([1, 3, 5, 7])).toEqual({ slope: 2, standardError: 0 });
+    // y = [0, 1, 0, 1]: the residuals add up to 0.8, the spread of x to 5.
+    const { slope, standardError } = slopeOf([0, 1, 0, 1]);
+    expect(slope).toBeCloseTo(0.2);
+    expect(standardError).toBeCloseTo(Math.sqrt(0.8 / 2 / 5));
   });
 
   test('the floor of partial forward', () => {
