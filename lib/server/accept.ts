@@ -17,12 +17,13 @@ export async function accept(request: ImageRequest, services: Services): Promise
   return services.jobs.submit(bundle, request);
 }
 
-/** Waits for a job; who stops waiting gives it up. */
-export async function wait(job: Job, { req }: Context): Promise<void> {
+/** Waits for a job, which is forgotten then: its pictures go into this one answer. Who stops waiting gives it up. */
+export async function wait(job: Job, { req }: Context, { jobs }: Services): Promise<void> {
   const { signal } = req.raw;
   const giveUp = () => job.cancel();
   if (signal.aborted) giveUp();
   signal.addEventListener('abort', giveUp, { once: true });
   await job.settled();
   signal.removeEventListener('abort', giveUp);
+  jobs.forget(job);
 }

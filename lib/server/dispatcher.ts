@@ -1,5 +1,5 @@
 /** Where jobs wait and who runs them: in this process (localDispatcher.ts), or on other machines (the Redis one). */
-import type { Job } from './job';
+import type { Job, JobState, JobSummary } from './job';
 import type { ImageRequest } from './request';
 
 export interface Dispatcher {
@@ -11,10 +11,16 @@ export interface Dispatcher {
   submit(bundle: string, request: ImageRequest): Promise<Job>;
   /** A job that runs, waits, or has ended a short time ago; null for any other. */
   find(id: string): Promise<Job | null>;
+  /** The latest jobs in this state, the newest first. */
+  list(state: JobState, limit: number): Promise<JobSummary[]>;
+  /** A job whose pictures have been handed out, and that nobody was told to ask for again. */
+  forget(job: Job): void;
   /** Jobs that wait. */
   waiting(): Promise<number>;
   /** Jobs that run. */
   running(): number;
+  /** Whether jobs can be taken, as far as that depends on others. */
+  isReachable?(): boolean;
   /** Machines that take jobs, where there are others. */
   workers?(): Promise<unknown[]>;
   /** Ends what waits, lets what runs end within so many seconds, and aborts the rest. */

@@ -17,6 +17,7 @@ import { Metrics } from './metrics';
 import { serverSchema, type ServerOptions } from './options';
 import { openRemote } from './remote';
 import { runJobs } from './runJobs';
+import { closeStalled } from './stalled';
 
 export type { ServerOptions, WorkerOptions } from './options';
 export { createWorker, type Worker } from './remote';
@@ -66,12 +67,13 @@ export function createServer(options: ServerOptions = {}): Server {
     loadedBytes: () => bundles.bytes,
     device: () => device,
   });
-  const { maxQueue, batch, keepSeconds, redis, results } = settings;
+  const { maxQueue, batch, keepSeconds, keepBytes, redis, results } = settings;
   const workshop = { bundles, metrics, log, logPrompts: settings.logPrompts };
   let jobs: Dispatcher = new LocalDispatcher({
     maxQueue,
     batch,
     keepSeconds,
+    keepBytes,
     run: (together) => runJobs(together, workshop),
   });
   const app = createApp({
@@ -82,7 +84,7 @@ export function createServer(options: ServerOptions = {}): Server {
     },
     metrics,
     log,
-    isReady: () => isReady,
+    isReady: () => isReady && (jobs.isReachable?.() ?? true),
   });
   let http: HttpServer | null = null;
   let closing: Promise<void> | null = null;
@@ -103,13 +105,22 @@ export function createServer(options: ServerOptions = {}): Server {
       if (redis === undefined) {
         device = await bundles.with(bundles.preferred, (pipeline) => Promise.resolve(pipeline.device));
       } else {
-        jobs = await openRemote({ redis, results: results!, maxQueue, keepSeconds }, bundles);
+        jobs = await openRemote({ redis, results: results!, maxQueue, keepSeconds, keepBytes }, bundles);
       }
       const url = await new Promise<string>((resolve, reject) => {
         const { host: hostname, port } = settings;
-        http = serve({ fetch: app.fetch, hostname, port }, ({ address, family, port: boundPort }: AddressInfo) =>
-          resolve(`http://${family === 'IPv6' ? `[${address}]` : address}:${boundPort}`),
+        const patience = settings.clientSeconds * 1000;
+        const serverOptions = {
+          requestTimeout: patience,
+          headersTimeout: Math.min(patience, 20_000),
+          connectionsCheckingInterval: Math.min(patience / 2, 10_000),
+        };
+        http = serve(
+          { fetch: app.fetch, hostname, port, serverOptions },
+          ({ address, family, port: boundPort }: AddressInfo) =>
+            resolve(`http://${family === 'IPv6' ? `[${address}]` : address}:${boundPort}`),
         ) as HttpServer;
+        closeStalled(http, patience);
         http.once('error', (error: NodeJS.ErrnoException) => {
           reject(
             invalid('host, port', 'an address to listen at', `${hostname}:${port}`, {

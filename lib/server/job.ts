@@ -8,6 +8,17 @@ import type { ImageRequest } from './request';
 
 export type JobState = 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
 
+/** A job as a list has it. */
+export interface JobSummary {
+  id: string;
+  bundle: string;
+  state: JobState;
+  /** ISO 8601. */
+  created: string;
+  ended: string | null;
+  error?: Problem;
+}
+
 /** A picture as PNG, its plan in its metadata. */
 export interface JobPicture {
   seed: number;
@@ -69,7 +80,7 @@ export class Job {
   constructor(
     /** Name of the bundle. */
     readonly bundle: string,
-    readonly request: ImageRequest,
+    public request: ImageRequest,
     readonly id: string = randomUUID(),
   ) {}
 
@@ -80,6 +91,23 @@ export class Job {
 
   get hasEnded(): boolean {
     return this.ended !== null;
+  }
+
+  /** Of its pictures. */
+  get bytes(): number {
+    return this.result?.images.reduce((sum, { png }) => sum + png.length, 0) ?? 0;
+  }
+
+  get summary(): JobSummary {
+    const { id, bundle, state, created, ended, problem } = this;
+    return {
+      id,
+      bundle,
+      state,
+      created: new Date(created).toISOString(),
+      ended: ended === null ? null : new Date(ended).toISOString(),
+      ...(problem ? { error: problem } : {}),
+    };
   }
 
   cancel(): void {
@@ -93,7 +121,10 @@ export class Job {
       if (earlier >= 0) this.#events.splice(earlier, 1);
     }
     this.#events.push({ id: this.#next++, name, data } as JobEvent);
-    if (endings.has(name)) this.ended = Date.now();
+    if (endings.has(name)) {
+      this.ended = Date.now();
+      this.request = withoutBytes(this.request);
+    }
     for (const listener of this.#listeners) listener();
   }
 
@@ -174,4 +205,13 @@ export class Job {
       signal?.addEventListener('abort', done, { once: true });
     });
   }
+}
+
+const given = ['image', 'maskImage', 'latents', 'conditioning', 'negativeConditioning'] as const;
+
+/** What a request was given to start from can be megabytes; nobody needs it when the job has ended. */
+function withoutBytes(request: ImageRequest): ImageRequest {
+  const rest = { ...request };
+  for (const name of given) delete rest[name];
+  return rest;
 }

@@ -1,15 +1,15 @@
 /** Jobs in the memory of this process, run one after the other. */
 import { fitsTogether } from './batch';
 import type { Dispatcher } from './dispatcher';
-import { Job } from './job';
+import { Job, type JobState, type JobSummary } from './job';
+import { forgetOld, type Keeping } from './keeping';
 import { problemOf, ServerError } from './problem';
 import type { ImageRequest } from './request';
 
-export interface LocalDispatcherOptions {
+export interface LocalDispatcherOptions extends Keeping {
   maxQueue: number;
   /** Jobs that may be run as one. */
   batch: number;
-  keepSeconds: number;
   /** Runs jobs that fit together and ends each of them; does not throw. */
   run: (jobs: readonly Job[]) => Promise<void>;
 }
@@ -35,7 +35,7 @@ export class LocalDispatcher implements Dispatcher {
         }),
       );
     }
-    this.#forgetOld();
+    forgetOld(this.#jobs, this.options);
     const job = new Job(bundle, request);
     this.#jobs.set(job.id, job);
     this.#waiting.push(job);
@@ -46,8 +46,17 @@ export class LocalDispatcher implements Dispatcher {
   }
 
   find(id: string): Promise<Job | null> {
-    this.#forgetOld();
+    forgetOld(this.#jobs, this.options);
     return Promise.resolve(this.#jobs.get(id) ?? null);
+  }
+
+  list(state: JobState, limit: number): Promise<JobSummary[]> {
+    const found = [...this.#jobs.values()].filter((job) => job.state === state).reverse();
+    return Promise.resolve(found.slice(0, limit).map(({ summary }) => summary));
+  }
+
+  forget(job: Job): void {
+    this.#jobs.delete(job.id);
   }
 
   waiting(): Promise<number> {
@@ -102,10 +111,5 @@ export class LocalDispatcher implements Dispatcher {
 
   #tellPositions(): void {
     this.#waiting.forEach((job, at) => job.tell('queued', { position: at + 1 }));
-  }
-
-  #forgetOld(): void {
-    const oldest = Date.now() - this.options.keepSeconds * 1000;
-    for (const [id, { ended }] of this.#jobs) if (ended !== null && ended < oldest) this.#jobs.delete(id);
   }
 }

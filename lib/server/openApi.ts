@@ -41,21 +41,25 @@ const picture: Json = {
   },
 };
 
-const job: Json = {
+const summary = {
+  id: { type: 'string', format: 'uuid' },
+  bundle: { type: 'string' },
+  state: { type: 'string', enum: ['queued', 'running', 'done', 'failed', 'cancelled'] },
+  created: { type: 'string', format: 'date-time' },
+  ended: { type: ['string', 'null'], format: 'date-time' },
+  error: reference('Problem'),
+};
+
+const job = {
   type: 'object',
   required: ['id', 'bundle', 'state', 'created', 'events'],
   properties: {
-    id: { type: 'string', format: 'uuid' },
-    bundle: { type: 'string' },
-    state: { enum: ['queued', 'running', 'done', 'failed', 'cancelled'] },
-    created: { type: 'string', format: 'date-time' },
-    ended: { type: ['string', 'null'], format: 'date-time' },
+    ...summary,
     events: { type: 'string' },
     images: { type: 'array', items: reference('Picture') },
     plan: { type: 'object' },
     evaluations: { type: 'number' },
     seconds: { type: 'number' },
-    error: reference('Problem'),
   },
 };
 
@@ -110,6 +114,20 @@ export function openApiDocument(): Json {
           summary: 'Put a request into the queue',
           requestBody: body('ImageRequest'),
           responses: { '202': answer('The job.', json(reference('Job'))), ...problems },
+        },
+        get: {
+          summary: 'The latest jobs in a state, the newest first; those that failed for good by default',
+          parameters: [
+            { name: 'state', in: 'query', schema: { ...job.properties.state, default: 'failed' } },
+            { name: 'limit', in: 'query', schema: { type: 'integer', minimum: 1, maximum: 999, default: 50 } },
+          ],
+          responses: {
+            '200': answer(
+              'The jobs.',
+              json({ type: 'object', properties: { jobs: { type: 'array', items: reference('JobSummary') } } }),
+            ),
+            ...problems,
+          },
         },
       },
       '/v1/jobs/{id}': {
@@ -176,6 +194,7 @@ export function openApiDocument(): Json {
         OpenAiImageRequest: jsonSchema(openAiImageSchema),
         Picture: picture,
         Job: job,
+        JobSummary: { type: 'object', required: ['id', 'bundle', 'state', 'created'], properties: summary },
         Problem: problem,
         Error: { type: 'object', required: ['error'], properties: { error: reference('Problem') } },
       },

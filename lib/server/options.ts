@@ -36,6 +36,10 @@ export interface ServerOptions {
   maxSteps?: number;
   /** Seconds for which a job that has ended, and its pictures, can be asked for. Default 600. */
   keepSeconds?: number;
+  /** Bytes of pictures of jobs that have ended that stay in memory: beyond them the oldest go first. Default 256 MiB. */
+  keepBytes?: number;
+  /** Seconds in which a request has to arrive, and in which a client has to take some of its answer. Default 60. */
+  clientSeconds?: number;
   /** Origins that browsers may call from (CORS): exact origins, or `'*'`. Default: none. */
   origins?: string[];
   /** Whether prompts are written to the log. Default false. */
@@ -83,6 +87,8 @@ export const serverSchema = strictObject({
   maxImages: whole(1, 4096).default(16),
   maxSteps: whole(1, 1000).default(250),
   keepSeconds: whole(1, 86_400).default(600),
+  keepBytes: whole(1).default(2 ** 28),
+  clientSeconds: whole(1, 86_400).default(60),
   origins: z.array(text('an origin such as https://example.org'), { error: 'a list of origins' }).default([]),
   logPrompts: flag().default(false),
   logLevel: choice(['silent', 'error', 'warn', 'info', 'debug']).default('info'),

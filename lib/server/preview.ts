@@ -1,11 +1,21 @@
 /** The picture of a step, small enough for an event. */
-import { encodePng } from '../image/png';
+import { encodeSizedAside } from '../image/pngEncoder';
 import type { StepEvent } from '../request/stepEvent';
 
+/** Pixels along the longer side. */
+const longestSide = 512;
+
 /** Null without one. */
-export function previewOf({ preview }: StepEvent): { width: number; height: number; png: string } | null {
+export async function previewOf({
+  preview,
+}: StepEvent): Promise<{ width: number; height: number; png: string } | null> {
   const picture = preview?.[0];
   if (!picture) return null;
-  const { width, height } = picture;
-  return { width, height, png: Buffer.from(encodePng(picture)).toString('base64') };
+  const share = Math.min(1, longestSide / Math.max(picture.width, picture.height));
+  const [width, height] = [picture.width, picture.height].map((side) => Math.max(1, Math.round(side * share))) as [
+    number,
+    number,
+  ];
+  const png = await encodeSizedAside(picture, { width, height });
+  return { width, height, png: Buffer.from(png).toString('base64') };
 }

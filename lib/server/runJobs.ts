@@ -45,7 +45,7 @@ export async function runJobs(jobs: readonly Job[], workshop: Workshop): Promise
   }
 }
 
-function sample(jobs: readonly Job[], { bundles, metrics }: Workshop): Promise<GenerateResult> {
+function sample(jobs: readonly Job[], { bundles, metrics, log }: Workshop): Promise<GenerateResult> {
   const bundle = jobs[0]!.bundle;
   const options = joinedOptions(
     jobs,
@@ -63,6 +63,18 @@ function sample(jobs: readonly Job[], { bundles, metrics }: Workshop): Promise<G
     for (const job of jobs) job.tell(name, data);
   };
   let latest = performance.now();
+  let isEncoding = false;
+  // Sampling does not wait for previews: a step whose turn comes too soon has none.
+  const sendPreview = (event: StepEvent) => {
+    if (isEncoding) return;
+    isEncoding = true;
+    void previewOf(event)
+      .then(
+        (preview) => preview && tell('preview', { step: event.step, image: event.image, ...preview }),
+        (error: unknown) => log.warn({ err: error }, 'preview'),
+      )
+      .finally(() => (isEncoding = false));
+  };
   return bundles.with(bundle, (pipeline) =>
     pipeline.generate({
       ...options,
@@ -73,8 +85,7 @@ function sample(jobs: readonly Job[], { bundles, metrics }: Workshop): Promise<G
         metrics.step(bundle, (now - latest) / 1000);
         latest = now;
         tell('step', stepOf(event));
-        const preview = wantsPreview && previewOf(event);
-        if (preview) tell('preview', { step: event.step, image: event.image, ...preview });
+        if (wantsPreview) sendPreview(event);
       },
       onProgress: (event) => tell('progress', { ...event }),
       onWarning: ({ code, message }) => tell('warning', { code, message }),

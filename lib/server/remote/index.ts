@@ -10,7 +10,10 @@ export { createWorker, type Worker } from './worker';
 
 /** The dispatcher of a server whose jobs are run elsewhere: it loads no model. */
 export async function openRemote(
-  { results, ...options }: Pick<RedisDispatcherOptions, 'redis' | 'maxQueue' | 'keepSeconds'> & { results: string },
+  {
+    results,
+    ...options
+  }: Pick<RedisDispatcherOptions, 'redis' | 'maxQueue' | 'keepSeconds' | 'keepBytes'> & { results: string },
   bundles: BundlePool,
 ): Promise<Dispatcher> {
   const checksums = new Map<string, string>();

@@ -1,11 +1,12 @@
 /** Jobs that wait in Redis (BullMQ) and are run by workers on any number of machines. */
 import { randomInt, randomUUID } from 'node:crypto';
 
-import type { Job as BullJob, Queue, QueueEvents } from 'bullmq';
+import type { Job as BullJob, JobType, Queue, QueueEvents } from 'bullmq';
 import type { Redis } from 'ioredis';
 
 import type { Dispatcher } from '../dispatcher';
-import { Job, type JobEvents } from '../job';
+import { Job, type JobEvents, type JobState, type JobSummary } from '../job';
+import { forgetOld, type Keeping } from '../keeping';
 import { ServerError, type Problem } from '../problem';
 import type { ImageRequest } from '../request';
 
@@ -21,11 +22,10 @@ import {
 } from './protocol';
 import type { ResultStore } from './resultStore';
 
-export interface RedisDispatcherOptions {
+export interface RedisDispatcherOptions extends Keeping {
   redis: string;
   store: ResultStore;
   maxQueue: number;
-  keepSeconds: number;
   /** The bundles that are offered, by name. */
   checksums: ReadonlyMap<string, string>;
 }
@@ -105,7 +105,7 @@ export class RedisDispatcher implements Dispatcher {
       throw error;
     });
     this.#mind(job);
-    this.#forgetOld();
+    forgetOld(this.#jobs, this.options);
     return job;
   }
 
@@ -119,6 +119,27 @@ export class RedisDispatcher implements Dispatcher {
       }
       return null;
     });
+  }
+
+  isReachable(): boolean {
+    return this.client.status === 'ready';
+  }
+
+  async list(state: JobState, limit: number): Promise<JobSummary[]> {
+    const types = queueStates[state];
+    return reached(async () => {
+      const lists = [...this.#lines.values()].map(({ queue }) => queue.getJobs(types, 0, limit - 1, false));
+      return (await Promise.all(lists))
+        .flat()
+        .map((bull) => summaryOf(bull, state))
+        .filter((summary) => summary.state === state)
+        .sort((a, b) => (a.created < b.created ? 1 : -1))
+        .slice(0, limit);
+    });
+  }
+
+  forget(job: Job): void {
+    this.#jobs.delete(job.id);
   }
 
   async waiting(): Promise<number> {
@@ -210,22 +231,47 @@ export class RedisDispatcher implements Dispatcher {
     this.#mind(job);
     return job;
   }
-
-  #forgetOld(): void {
-    const oldest = Date.now() - this.options.keepSeconds * 1000;
-    for (const [id, { ended }] of this.#jobs) if (ended !== null && ended < oldest) this.#jobs.delete(id);
-  }
 }
 
 function endFailed(job: Job, reason: string): void {
+  const problem = problemIn(reason);
+  if (problem.code === 'CANCELLED') job.endCancelled();
+  else job.fail(problem);
+}
+
+function problemIn(reason: string): Problem {
   let problem: Partial<Problem> = {};
   try {
     problem = JSON.parse(reason) as Partial<Problem>;
   } catch {
     // A worker that died too often: BullMQ's own words.
   }
-  if (problem.code === 'CANCELLED') job.endCancelled();
-  else job.fail({ code: 'INTERNAL', message: reason, type: 'server_error', ...problem });
+  return { code: 'INTERNAL', message: reason, type: 'server_error', ...problem };
+}
+
+/** Where the queue has jobs of a state. One that was cancelled while it ran has failed for BullMQ. */
+const queueStates: Record<JobState, JobType[]> = {
+  queued: ['waiting', 'prioritized', 'delayed'],
+  running: ['active'],
+  done: ['completed'],
+  failed: ['failed'],
+  cancelled: ['failed'],
+};
+
+function summaryOf(
+  { id, data, timestamp, finishedOn, failedReason }: BullJob<RemoteRequest>,
+  state: JobState,
+): JobSummary {
+  const problem = state === 'failed' || state === 'cancelled' ? problemIn(failedReason) : null;
+  const isCancelled = problem?.code === 'CANCELLED';
+  return {
+    id: id!,
+    bundle: data.bundle,
+    state: problem ? (isCancelled ? 'cancelled' : 'failed') : state,
+    created: new Date(timestamp).toISOString(),
+    ended: finishedOn === undefined ? null : new Date(finishedOn).toISOString(),
+    ...(problem && !isCancelled ? { error: problem } : {}),
+  };
 }
 
 /** BullMQ keeps jobs with a priority, and those that wait for another try, apart from the others. */

@@ -1,5 +1,6 @@
 /** Where workers put pictures and servers find them: a folder that all of them reach, or an S3-compatible store. */
-import { readdir, readFile, rm, stat } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
 import { checkWritable, writeFileAtomic } from '../../files/atomic';
@@ -39,8 +40,19 @@ class FolderStore implements ResultStore {
     return readFile(join(this.folder, key)).catch(() => null);
   }
 
+  /** Milliseconds by the clock that stamps the files: on a shared folder not this machine's. */
+  async #now(): Promise<number> {
+    const probe = join(this.folder, `.clock-${randomUUID()}`);
+    try {
+      await writeFile(probe, '');
+      return (await stat(probe)).mtimeMs;
+    } finally {
+      await rm(probe, { force: true });
+    }
+  }
+
   async removeOlderThan(seconds: number): Promise<void> {
-    const oldest = Date.now() - seconds * 1000;
+    const oldest = (await this.#now()) - seconds * 1000;
     for (const name of await readdir(this.folder).catch(() => [])) {
       if (!keyPattern.test(name)) continue;
       const path = join(this.folder, name);

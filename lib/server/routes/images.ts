@@ -4,6 +4,7 @@ import type { Hono } from 'hono';
 import { accept, wait } from '../accept';
 import { readBody } from '../body';
 import type { Job } from '../job';
+import { bytesInPieces, jsonInPieces } from '../pieces';
 import { type problemOf, ServerError } from '../problem';
 import { imageRequestSchema } from '../request';
 import type { Services } from '../services';
@@ -13,12 +14,9 @@ export function imageRoutes(app: Hono, services: Services): void {
     const request = await readBody(context, imageRequestSchema);
     const wantsPng = /\bimage\/png\b/.test(context.req.header('accept') ?? '');
     const job = await accept(request, services);
-    await wait(job, context);
+    await wait(job, context, services);
     const { images, ...rest } = resultOf(job);
-    if (!wantsPng) {
-      const encoded = images.map(({ png, ...image }) => ({ ...image, png: Buffer.from(png).toString('base64') }));
-      return context.json({ id: job.id, bundle: job.bundle, images: encoded, ...rest });
-    }
+    if (!wantsPng) return jsonInPieces(context, { id: job.id, bundle: job.bundle, images, ...rest });
     const [image, ...others] = images;
     if (!image || others.length > 0) {
       throw new ServerError(
@@ -26,11 +24,9 @@ export function imageRoutes(app: Hono, services: Services): void {
         `Accept: expected application/json for ${images.length} pictures, received image/png.`,
       );
     }
-    return context.body(new Uint8Array(image.png), 200, {
-      'Content-Type': 'image/png',
-      'X-Seed': String(image.seed),
-      'X-Job': job.id,
-    });
+    context.header('X-Seed', String(image.seed));
+    context.header('X-Job', job.id);
+    return bytesInPieces(context, image.png, 'image/png');
   });
 }
 
@@ -50,7 +46,7 @@ export class JobFailed extends Error {
   get answer(): ReturnType<typeof problemOf> {
     const problem = this.job.problem!;
     const isOwn = problem.type === 'invalid_request_error';
-    const byCode = { OUT_OF_MEMORY: 507, BUNDLE_TOO_LARGE: 507, SHUTTING_DOWN: 503 } as const;
+    const byCode = { OUT_OF_MEMORY: 507, BUNDLE_TOO_LARGE: 507, OUTPUT_UNWRITABLE: 507, SHUTTING_DOWN: 503 } as const;
     const status = isOwn ? 400 : (byCode[problem.code as keyof typeof byCode] ?? 500);
     return { status, headers: {}, problem };
   }

@@ -1,10 +1,14 @@
 /** `/v1/jobs`: pictures that are waited for elsewhere, with news while they are made. */
 import type { Hono } from 'hono';
 import { streamSSE } from 'hono/streaming';
+import { z } from 'zod';
 
+import { parse } from '../../validation/parse';
+import { choice, strictObject } from '../../validation/vocabulary';
 import { accept } from '../accept';
 import { readBody } from '../body';
 import type { Job } from '../job';
+import { bytesInPieces } from '../pieces';
 import { ServerError } from '../problem';
 import { imageRequestSchema } from '../request';
 import type { Services } from '../services';
@@ -12,10 +16,25 @@ import type { Services } from '../services';
 /** Milliseconds after which a silent connection is told that it is alive, and a client that is gone is noticed. */
 const signOfLife = 15_000;
 
+/** Which jobs `GET /v1/jobs` lists: those that failed are the dead letters. */
+export const listSchema = strictObject({
+  state: choice(['queued', 'running', 'done', 'failed', 'cancelled']).default('failed'),
+  limit: z
+    .string()
+    .regex(/^[1-9]\d{0,2}$/, 'a whole number from 1 to 999')
+    .transform(Number)
+    .default(50),
+});
+
 export function jobRoutes(app: Hono, services: Services): void {
   app.post('/v1/jobs', async (context) => {
     const job = await accept(await readBody(context, imageRequestSchema), services);
     return context.json(describe(job), 202, { Location: `/v1/jobs/${job.id}` });
+  });
+
+  app.get('/v1/jobs', async (context) => {
+    const { state, limit } = parse(listSchema, context.req.query(), 'query');
+    return context.json({ jobs: await services.jobs.list(state, limit) });
   });
 
   app.get('/v1/jobs/:id', async (context) => context.json(describe(await find(context.req.param('id'), services))));
@@ -51,10 +70,8 @@ export function jobRoutes(app: Hono, services: Services): void {
       const count = job.result?.images.length ?? 0;
       throw new ServerError('NOT_FOUND', `Job ${job.id} is ${job.state} and has ${count} pictures, from 0.`);
     }
-    return context.body(new Uint8Array(image.png), 200, {
-      'Content-Type': 'image/png',
-      'Cache-Control': 'private, immutable',
-    });
+    context.header('Cache-Control', 'private, immutable');
+    return bytesInPieces(context, image.png, 'image/png');
   });
 }
 
@@ -65,7 +82,7 @@ async function find(id: string, services: Services): Promise<Job> {
 }
 
 function describe(job: Job): Record<string, unknown> {
-  const { id, bundle, state, created, ended, problem, result } = job;
+  const { id, result, summary } = job;
   const images = result?.images.map(({ seed, width, height }, at) => ({
     seed,
     width,
@@ -73,13 +90,8 @@ function describe(job: Job): Record<string, unknown> {
     url: `/v1/jobs/${id}/images/${at}`,
   }));
   return {
-    id,
-    bundle,
-    state,
-    created: new Date(created).toISOString(),
-    ended: ended === null ? null : new Date(ended).toISOString(),
+    ...summary,
     events: `/v1/jobs/${id}/events`,
     ...(images ? { images, plan: result!.plan, evaluations: result!.evaluations, seconds: result!.seconds } : {}),
-    ...(problem ? { error: problem } : {}),
   };
 }

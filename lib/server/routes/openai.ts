@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { choice, text, whole } from '../../validation/vocabulary';
 import { accept, wait } from '../accept';
 import { readBody } from '../body';
+import { jsonInPieces } from '../pieces';
 import { ServerError } from '../problem';
 import { imageRequestSchema } from '../request';
 import type { Services } from '../services';
@@ -47,8 +48,8 @@ export function openAiRoutes(app: Hono, services: Services): void {
       ...(n ? { numImages: n } : {}),
     });
     const job = await accept(request, services);
-    await wait(job, context);
-    const data = resultOf(job).images.map(({ png }) => ({ b64_json: Buffer.from(png).toString('base64') }));
-    return context.json({ created: Math.floor(job.created / 1000), data });
+    await wait(job, context, services);
+    const data = resultOf(job).images.map(({ png }) => ({ b64_json: png }));
+    return jsonInPieces(context, { created: Math.floor(job.created / 1000), data });
   });
 }
