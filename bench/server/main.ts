@@ -60,7 +60,7 @@ function toTable(figures: readonly Figure[]): string {
   const rows = figures.map(({ name, value, unit, quartiles, standardError, goal, met, samples }) => [
     name,
     `${Number(value.toPrecision(4))} ${unit}`.trim(),
-    quartiles?.map((each) => Number(each.toPrecision(4))).join(' … ') ??
+    quartiles?.map((quartile) => Number(quartile.toPrecision(4))).join(' … ') ??
       (standardError === undefined ? '' : `± ${Number(standardError.toPrecision(2))}`),
     goal,
     goal === '' ? '' : met ? 'yes' : 'no',

@@ -7,9 +7,9 @@ import { invalid } from '../validation/invalid';
 
 import type { Luminance } from './luminance';
 
-export const bands = ['whole', 'low', 'high'] as const;
 /** The picture as a whole, its low, its high frequencies. */
-export type Band = (typeof bands)[number];
+export type Band = 'whole' | 'low' | 'high';
+export const bands: readonly Band[] = ['whole', 'low', 'high'];
 
 /** Of one band of one picture against the same band of its reference. */
 export interface Fidelity {

@@ -21,8 +21,18 @@ import { closeStalled } from './stalled';
 
 export type { ServerOptions, WorkerOptions } from './options';
 export { createWorker, type Worker } from './remote';
-export type { ImageRequestInput as ImageRequest } from './request';
-export type { JobEvent, JobEvents, JobState } from './job';
+export type { ImageRequestInput as ImageRequest, JsonTensor } from './request';
+export type { JobState } from './job';
+export type {
+  DoneEvent,
+  JobEvent,
+  JobEvents,
+  PictureLink,
+  PreviewEvent,
+  QueuedEvent,
+  StartedEvent,
+  WarningEvent,
+} from './jobEvents';
 export type { Problem } from './problem';
 
 /** A server that can be started and stopped. */

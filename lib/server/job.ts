@@ -3,9 +3,11 @@ import { randomUUID } from 'node:crypto';
 
 import type { Plan } from '../plan';
 
+import type { JobEvent, JobEvents } from './jobEvents';
 import type { Problem } from './problem';
 import type { ImageRequest } from './request';
 
+/** What has become of a job. */
 export type JobState = 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
 
 /** A job as a list has it. */
@@ -35,31 +37,6 @@ export interface JobResult {
   /** From its turn to its pictures. */
   seconds: number;
 }
-
-/** What a job tells, by the name of the server-sent event. */
-export interface JobEvents {
-  /** Its place among those that wait, from 1. */
-  queued: { position: number };
-  started: { bundle: string };
-  /** As `onProgress` is told. */
-  progress: { phase: string; done: number; total: number };
-  /** As `onStep` is told. */
-  step: { step: number; steps: number; image: number; images: number; timestep: number; fraction: number };
-  /** The current estimate of a picture. */
-  preview: { step: number; image: number; width: number; height: number; png: string };
-  warning: { code: string; message: string };
-  done: {
-    images: { seed: number; width: number; height: number; url: string }[];
-    evaluations: number;
-    seconds: number;
-  };
-  failed: Problem;
-  cancelled: Record<string, never>;
-}
-
-export type JobEvent = {
-  [Name in keyof JobEvents]: { id: number; name: Name; data: JobEvents[Name] };
-}[keyof JobEvents];
 
 const endings: ReadonlySet<string> = new Set(['done', 'failed', 'cancelled']);
 /** Of which only the latest is worth telling to who comes late, or reads slowly. */
@@ -207,11 +184,11 @@ export class Job {
   }
 }
 
-const given = ['image', 'maskImage', 'latents', 'conditioning', 'negativeConditioning'] as const;
+const bulky = ['image', 'maskImage', 'latents', 'conditioning', 'negativeConditioning'] as const;
 
 /** What a request was given to start from can be megabytes; nobody needs it when the job has ended. */
 function withoutBytes(request: ImageRequest): ImageRequest {
   const rest = { ...request };
-  for (const name of given) delete rest[name];
+  for (const name of bulky) delete rest[name];
   return rest;
 }

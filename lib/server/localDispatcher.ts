@@ -51,8 +51,8 @@ export class LocalDispatcher implements Dispatcher {
   }
 
   list(state: JobState, limit: number): Promise<JobSummary[]> {
-    const found = [...this.#jobs.values()].filter((job) => job.state === state).reverse();
-    return Promise.resolve(found.slice(0, limit).map(({ summary }) => summary));
+    const jobs = [...this.#jobs.values()].filter((job) => job.state === state).reverse();
+    return Promise.resolve(jobs.slice(0, limit).map(({ summary }) => summary));
   }
 
   forget(job: Job): void {

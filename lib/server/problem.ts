@@ -66,10 +66,13 @@ const libraryStatus: Partial<Record<ErrorCode, ContentfulStatusCode>> = {
 
 /** An error as a client reads it: a stable code, a sentence, and for a bad option what was expected. */
 export interface Problem {
+  /** As the library's errors have it, or the server's own (docs/server.md). */
   code: string;
+  /** A whole sentence. */
   message: string;
   /** The kind of error, as OpenAI's clients name it. */
   type: 'invalid_request_error' | 'server_error';
+  /** What would fit, for a bad option. */
   expected?: string;
 }
 

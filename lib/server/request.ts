@@ -3,6 +3,7 @@ import { z } from 'zod';
 
 import { generateSchema, type GenerateOptions } from '../request/generateOptions';
 import { dtypes, type Dtype, type Tensor } from '../tensor';
+import { describedBy } from '../validation/describedBy';
 import { invalid } from '../validation/invalid';
 import { choice, flag, list, strictObject, text, whole } from '../validation/vocabulary';
 
@@ -11,16 +12,27 @@ const base64 = (what: string) =>
     .string({ error: `${what} in base64` })
     .regex(/^(data:[\w/+.-]+;base64,)?[A-Za-z0-9+/]*={0,2}$/, `${what} in base64`);
 
-/** A tensor in JSON: its values little-endian, in base64. */
-const tensorSchema = strictObject({
-  dtype: choice(Object.keys(dtypes) as [Dtype, ...Dtype[]]),
-  shape: list(whole(0), 'a list of sizes'),
-  data: base64("the tensor's bytes"),
-});
+/** A tensor in JSON. */
+export interface JsonTensor {
+  /** What the values are. */
+  dtype: Dtype;
+  /** Sizes, the slowest first. */
+  shape: number[];
+  /** The values, little-endian, in base64. */
+  data: string;
+}
+
+const tensorSchema = describedBy<JsonTensor>()(
+  strictObject({
+    dtype: choice(Object.keys(dtypes) as [Dtype, ...Dtype[]]),
+    shape: list(whole(0), 'a list of sizes'),
+    data: base64("the tensor's bytes"),
+  }),
+);
 const tensors = z.record(z.string(), tensorSchema, { error: 'an object of tensors by input name' });
 
 // What is a function, a signal, bytes or a tensor has no place in JSON, or another form there.
-const { shape: plain } = generateSchema.omit({
+const otherForm = {
   onStep: true,
   onProgress: true,
   onWarning: true,
@@ -32,27 +44,44 @@ const { shape: plain } = generateSchema.omit({
   latents: true,
   conditioning: true,
   negativeConditioning: true,
-});
+} as const;
 
-/** The body of `POST /v1/images`, `/v1/jobs` and `/v1/plan`. */
-export const imageRequestSchema = strictObject({
+/** The body of `POST /v1/images`, `/v1/jobs` and `/v1/plan`: the options of `generate` as JSON. */
+export interface ImageRequestInput extends Omit<GenerateOptions, keyof typeof otherForm> {
   /** Name of a bundle, as `GET /v1/bundles` has it. Default: the first. */
-  bundle: text('the name of a bundle').optional(),
-  ...plain,
-  /** The bytes of a PNG, JPEG or WebP file in base64, or a data URL. */
-  image: base64('a PNG, JPEG or WebP file').optional(),
-  maskImage: base64('a PNG, JPEG or WebP file').optional(),
-  latents: tensorSchema.optional(),
-  conditioning: tensors.optional(),
-  negativeConditioning: tensors.optional(),
-  /** Among the jobs that wait for other machines: 1 before 2 before none. */
-  priority: whole(1, 1_000_000).optional(),
+  bundle?: string;
+  /** Start from this picture: the bytes of a PNG, JPEG or WebP file in base64, or a data URL. */
+  image?: string;
+  /** White where `image` is painted anew, black where it stays; as `image`. */
+  maskImage?: string;
+  /** Noise in place of the seed's. */
+  latents?: JsonTensor;
+  /** Conditioning tensors by the name of the model's input. */
+  conditioning?: Record<string, JsonTensor>;
+  /** The same for the unconditional branch. */
+  negativeConditioning?: Record<string, JsonTensor>;
+  /** Among the jobs that wait for other machines: 1 before 2 before none; up to 1 000 000. */
+  priority?: number;
   /** Send previews among the job's events. Default false. */
-  preview: flag().default(false),
-});
+  preview?: boolean;
+}
 
+export const imageRequestSchema = describedBy<ImageRequestInput>()(
+  strictObject({
+    bundle: text('the name of a bundle').optional(),
+    ...generateSchema.omit(otherForm).shape,
+    image: base64('a PNG, JPEG or WebP file').optional(),
+    maskImage: base64('a PNG, JPEG or WebP file').optional(),
+    latents: tensorSchema.optional(),
+    conditioning: tensors.optional(),
+    negativeConditioning: tensors.optional(),
+    priority: whole(1, 1_000_000).optional(),
+    preview: flag().default(false),
+  }),
+);
+
+/** A request as it is worked with: defaults filled in. */
 export type ImageRequest = z.output<typeof imageRequestSchema>;
-export type ImageRequestInput = z.input<typeof imageRequestSchema>;
 
 /**
  * The options of `generate` that a request stands for.

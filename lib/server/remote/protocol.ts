@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 
 import type { BundleManifest } from '../../bundle';
 import type { Plan } from '../../plan';
-import type { JobEvents } from '../job';
+import type { JobEvents } from '../jobEvents';
 import type { ImageRequest } from '../request';
 
 /** A job: a request that was validated, with its seed, and the bundle it is meant for. */

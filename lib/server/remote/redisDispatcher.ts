@@ -5,7 +5,8 @@ import type { Job as BullJob, JobType, Queue, QueueEvents } from 'bullmq';
 import type { Redis } from 'ioredis';
 
 import type { Dispatcher } from '../dispatcher';
-import { Job, type JobEvents, type JobState, type JobSummary } from '../job';
+import { Job, type JobState, type JobSummary } from '../job';
+import type { JobEvents } from '../jobEvents';
 import { forgetOld, type Keeping } from '../keeping';
 import { ServerError, type Problem } from '../problem';
 import type { ImageRequest } from '../request';
