@@ -18,16 +18,23 @@ Napi::Value gaussian(const Napi::CallbackInfo& call) {
   if (!call[0].IsBigInt()) throw error(env, "BAD_OPTION", "seed is of another kind: expected a bigint.");
   bool lossless = true;
   const auto seed = call[0].As<Napi::BigInt>().Uint64Value(&lossless);
+  if (!lossless) throw error(env, "BAD_OPTION", "seed does not fit: expected 0n to 2n ** 64n - 1n.");
   const auto shape = integers(call[1]);
   countOf(env, shape);
   return tensor(env, dg::gaussian(seed, shape));
 }
 
-// [sync] confine(memoryBytes: number): { memory, files, network, programs }, each whether it was taken away.
+// [sync] confine(memoryBytes: number): { memory, files, network, programs }, each whether it was taken away. Throws
+// BAD_OPTION.
 Napi::Value confine(const Napi::CallbackInfo& call) {
   const auto env = call.Env();
-  if (!call[0].IsNumber()) throw error(env, "BAD_OPTION", "memoryBytes is of another kind: expected a number.");
-  const auto done = dg::confine(call[0].As<Napi::Number>().Int64Value());
+  // With less the engine itself would end the process at its next allocation.
+  constexpr double kLeast = 1 << 28, kMost = 9007199254740991.0;
+  const auto given = call[0].IsNumber() ? call[0].As<Napi::Number>().DoubleValue() : 0;
+  if (!(given >= kLeast && given <= kMost)) {
+    throw error(env, "BAD_OPTION", "memoryBytes does not fit: expected a number from 2 ** 28.");
+  }
+  const auto done = dg::confine(static_cast<int64_t>(given));
   auto object = Napi::Object::New(env);
   object.Set("memory", done.memory);
   object.Set("files", done.files);

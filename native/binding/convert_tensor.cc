@@ -81,8 +81,9 @@ at::Tensor tensor(const Napi::Value& value) {
   const auto shape = integers(object.Get("shape"));
   const auto given = object.Get("data");
   if (!given.IsTypedArray()) throw error(env, "BAD_TENSOR", "A tensor's data must be a typed array.");
-  // As the engine sees it, whatever its object says of itself; a detached array has no elements.
-  napi_typedarray_type type;
+  // As the engine sees it, whatever its object says of itself; a detached array has no elements. A type that Node-API
+  // has no name for (Float16Array) leaves it as it is: none that a dtype has.
+  auto type = napi_int8_array;
   size_t length = 0;
   void* source = nullptr;
   if (napi_get_typedarray_info(env, given, &type, &length, &source, nullptr, nullptr) != napi_ok) {

@@ -173,3 +173,13 @@ TEST_CASE("bfloat16 stays near float32, though the weights alone are converted")
   const auto narrow = test::loadToy(toy.file, at::kBFloat16);
   REQUIRE((run(*narrow, toy.plan) - toy.latents).abs().max().item<double>() < 0.3);
 }
+
+TEST_CASE("a conditioning without rows, with other rows, or missing is refused before anything is evaluated") {
+  Toy toy;
+  for (const auto& given : {at::ones({}, at::kLong), at::tensor({1, 2, 3}, at::kLong), at::empty({0}, at::kLong)}) {
+    toy.plan.conditionings[0] = {given};
+    REQUIRE_CODE("BAD_TENSOR", run(*toy.model, toy.plan));
+  }
+  toy.plan.conditionings[0] = {};
+  REQUIRE_CODE("BAD_TENSOR", run(*toy.model, toy.plan));
+}

@@ -64,6 +64,8 @@ Error unreadable(const std::string& path, const std::string& reason) {
 }  // namespace
 
 ArchiveFile::ArchiveFile(std::string path, const std::string& identity) : path_(std::move(path)) {
+  // The system would take what stands before it.
+  if (path_.find('\0') != std::string::npos) throw Error("MODEL_UNREADABLE", "No file's path has a zero byte in it.");
   descriptor_ = openForReading(path_.c_str());
   if (descriptor_ < 0) throw unreadable(path_, std::strerror(errno));
   Status status;

@@ -2,7 +2,34 @@
 
 #include <ATen/Functions.h>
 
+#include <string>
+
+#include "native/core/error.h"
+
 namespace dg {
+
+void BranchInputs::requireFitting() const {
+  const auto& inputs = model_.inputs();
+  const auto images = plan_.latents.size(0);
+  for (const auto& conditioning : plan_.conditionings) {
+    if (conditioning.size() + 2 != inputs.size()) {
+      throw Error("BAD_TENSOR", "A conditioning of the plan has " + std::to_string(conditioning.size()) +
+                                    " tensors: the model takes " + std::to_string(inputs.size() - 2) +
+                                    " beside latents and timestep.");
+    }
+    size_t next = 0;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const auto index = static_cast<int64_t>(i);
+      if (index == model_.latentInput() || index == model_.timestepInput()) continue;
+      const auto& given = conditioning[next++];
+      const bool hasRows = given.dim() > 0 && (given.size(0) == 1 || given.size(0) == images);
+      if (!inputs[i].batched || hasRows) continue;
+      throw Error("BAD_TENSOR", "The conditioning '" + inputs[i].name + "' has " +
+                                    (given.dim() > 0 ? std::to_string(given.size(0)) + " rows" : "no rows") +
+                                    ": expected 1, or one for each of " + std::to_string(images) + " images.");
+    }
+  }
+}
 
 Values BranchInputs::fixed(const std::vector<int64_t>& branches) const {
   Values values;
@@ -16,7 +43,7 @@ Values BranchInputs::fixed(const std::vector<int64_t>& branches) const {
     }
     std::vector<at::Tensor> parts;
     for (const auto branch : branches) {
-      const auto& given = plan_.conditionings[plan_.branches[branch].conditioning].at(conditioningInput);
+      const auto& given = plan_.conditionings[plan_.branches[branch].conditioning][conditioningInput];
       if (!inputs[i].batched) {
         parts.assign(1, given);
         break;
