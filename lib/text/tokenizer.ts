@@ -4,6 +4,7 @@ import { Tokenizer } from '@huggingface/tokenizers';
 import type { TextEncoderManifest } from '../bundle';
 import { invalid, reasonOf } from '../validation/invalid';
 
+import { useCharacterMaps } from './charsmap';
 import { cleanPrompt } from './cleaning';
 import { surround, type TokenIds } from './surround';
 
@@ -57,7 +58,9 @@ export function loadTokenizer(bytes: Uint8Array, encoder: TextEncoderManifest, n
 
 function read(bytes: Uint8Array, encoder: TextEncoderManifest, name: string): Tokenizer {
   try {
-    return new Tokenizer(JSON.parse(new TextDecoder().decode(bytes)) as object, {});
+    const tokenizer = new Tokenizer(JSON.parse(new TextDecoder().decode(bytes)) as object, {});
+    useCharacterMaps(tokenizer);
+    return tokenizer;
   } catch (cause) {
     throw invalid(`The tokenizer of ${name}`, 'a tokenizer.json of the tokenizers library', encoder.tokenizer.file, {
       code: 'BUNDLE_INVALID',
