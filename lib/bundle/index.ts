@@ -33,4 +33,4 @@ export type {
 } from './manifest';
 export { openBundle, type Bundle } from './open';
 export { bundleSchema, inputRoles } from './schema';
-export type { SealedFile } from './sealed';
+export { fingerprintFile, type SealedFile } from './sealed';

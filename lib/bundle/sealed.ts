@@ -61,21 +61,41 @@ export async function seal(
   signal?: AbortSignal,
 ): Promise<void> {
   await requireSize(handle, file, checksum);
-  const digest = createHash('sha256');
-  const piece = Buffer.allocUnsafe(pieceBytes);
-  for (let at = 0; ;) {
-    if (signal?.aborted) throw new AbortError(signal.reason);
-    const { bytesRead } = await handle.read(piece, 0, piece.length, at);
-    if (bytesRead === 0) break;
-    digest.update(piece.subarray(0, bytesRead));
-    at += bytesRead;
-  }
-  requireDigest(digest.digest('hex'), file, checksum);
+  requireDigest(await digestOf(handle, signal), file, checksum);
   if ((await identityOf(handle)) === identity) return;
   throw invalid(`The bundle's file ${file}`, 'a file that stays as it is', undefined, {
     code: 'BUNDLE_CHECKSUM',
     shown: 'one that is written to',
   });
+}
+
+/**
+ * The sha256 of a file that has no checksum to compare with, and which file that is.
+ *
+ * @throws what `withRegularFile` throws; ABORT_ERR
+ */
+export function fingerprintFile(
+  path: string,
+  refuse: () => Error,
+  signal?: AbortSignal,
+): Promise<SealedFile & { sha256: string }> {
+  return withRegularFile(path, refuse, async (handle, identity) => ({
+    path,
+    identity,
+    sha256: await digestOf(handle, signal),
+  }));
+}
+
+async function digestOf(handle: FileHandle, signal?: AbortSignal): Promise<string> {
+  const digest = createHash('sha256');
+  const piece = Buffer.allocUnsafe(pieceBytes);
+  for (let at = 0; ;) {
+    if (signal?.aborted) throw new AbortError(signal.reason);
+    const { bytesRead } = await handle.read(piece, 0, piece.length, at);
+    if (bytesRead === 0) return digest.digest('hex');
+    digest.update(piece.subarray(0, bytesRead));
+    at += bytesRead;
+  }
 }
 
 /** The whole of a file, compared with its checksum. Throws as `seal` does. */

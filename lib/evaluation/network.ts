@@ -3,17 +3,16 @@ import { basename, extname } from 'node:path';
 
 import { z } from 'zod';
 
-import type { Bundle } from '../bundle';
-import { loadTorchScript, type TorchScript } from '../model/torchScript';
+import { fingerprintFile, type Bundle } from '../bundle';
+import { loadSealedTorchScript, type TorchScript } from '../model/torchScript';
 import { DetailGuidanceError } from '../validation/errors';
-import { invalid } from '../validation/invalid';
+import { invalid, reasonOf, type Mismatch } from '../validation/invalid';
 import { resize } from '../image/resize';
 import { describedBy } from '../validation/describedBy';
 import { choice, either, finite, flag, list, strictObject, text, whole } from '../validation/vocabulary';
 import { elementCount, toFloat32, type Tensor } from '../tensor';
 
 import type { Features } from './features';
-import { fingerprintOf } from './openPictures';
 import type { PictureSet } from './pictureSet';
 
 const perChannel = either([list(finite(), 'a list of numbers')], 'a list with one number for each channel');
@@ -101,22 +100,23 @@ export class PictureNetwork {
   }
 
   /**
-   * Loads the file, audited as every TorchScript file is.
+   * Loads the file, audited as every TorchScript file is. What is loaded is what `record.sha256` was taken of.
    *
    * @throws BAD_OPTION, MODEL_UNREADABLE, OPERATOR_REFUSED, DEVICE_UNAVAILABLE, OUT_OF_MEMORY, ABORT_ERR
    */
   static async load(request: NetworkRequest, device: string, signal?: AbortSignal): Promise<PictureNetwork> {
     const { file, name, range = [-1, 1], size, channels, mean, std, allowAllOperators = false } = request;
+    const { sha256, ...sealed } = await fingerprint(file, signal);
     const record: NetworkRecord = {
       name: name ?? basename(file, extname(file)),
-      sha256: await fingerprintOf(file, signal),
+      sha256,
       range,
       size: size ?? null,
       channels: channels ?? null,
       mean: mean ?? null,
       std: std ?? null,
     };
-    const component = await loadTorchScript(file, { device, allowAllOperators, signal });
+    const component = await loadSealedTorchScript(sealed, { device, allowAllOperators, signal });
     return new PictureNetwork(component, record);
   }
 
@@ -172,6 +172,17 @@ export class PictureNetwork {
       },
     );
   }
+}
+
+function fingerprint(file: string, signal?: AbortSignal) {
+  const refused = (shown: string, mismatch: Mismatch) =>
+    invalid(file, 'a TorchScript file', file, { shown, ...mismatch });
+  const irregular = () => refused('no regular file', { code: 'MODEL_UNREADABLE' });
+  return fingerprintFile(file, irregular, signal).catch((cause: unknown) => {
+    if (cause instanceof DetailGuidanceError) throw cause;
+    const isMissing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
+    throw refused(isMissing ? 'nothing' : `one that can not be read: ${reasonOf(cause)}`, { cause });
+  });
 }
 
 /** Bytes [N, H, W, C] as the network takes them: float32 [N, C', H', W'] in its range. */
