@@ -499,15 +499,28 @@ function load(): NativeAddon {
       .map((name) => join(libraries, libraryFile(name)))
       .filter((file) => existsSync(file)),
   );
-  if (failure !== null) {
-    throw new DetailGuidanceError(
-      'LIBTORCH_NOT_FOUND',
-      `libtorch in ${libraries} can not be loaded: ${failure}. Its installation may be incomplete: ` +
-        'install it again, or set LIBTORCH to another.',
+  if (failure !== null) throw notLoaded(libraries, failure);
+  return require(join(folder, 'detail_guidance.node')) as NativeAddon;
+}
+
+/** What it means that the dynamic linker did not load libtorch. `failure` is what it said. */
+export function notLoaded(libraries: string, failure: string): DetailGuidanceError {
+  // Its words for mmap's ENOMEM; a limit of the address space is met here first.
+  if (/cannot allocate memory|failed to map segment|cannot create shared object descriptor/i.test(failure)) {
+    return new DetailGuidanceError(
+      'OUT_OF_MEMORY',
+      `libtorch in ${libraries} did not fit into the memory: ${failure}. It takes 1 GB of address space, with CUDA ` +
+        "5 GB: raise the limit (ulimit -v, a container's), or end other programs. Where memory is plenty, its folder " +
+        'may be mounted noexec.',
       { received: failure },
     );
   }
-  return require(join(folder, 'detail_guidance.node')) as NativeAddon;
+  return new DetailGuidanceError(
+    'LIBTORCH_NOT_FOUND',
+    `libtorch in ${libraries} can not be loaded: ${failure}. Its installation may be incomplete: ` +
+      'install it again, or set LIBTORCH to another.',
+    { received: failure },
+  );
 }
 
 let addon: NativeAddon | undefined;
@@ -515,7 +528,7 @@ let addon: NativeAddon | undefined;
 /**
  * The addon, loaded at the first call.
  *
- * @throws ADDON_NOT_BUILT, LIBTORCH_NOT_FOUND, LIBTORCH_MISMATCH
+ * @throws ADDON_NOT_BUILT, LIBTORCH_NOT_FOUND, LIBTORCH_MISMATCH, OUT_OF_MEMORY
  */
 export function native(): NativeAddon {
   addon ??= load();
