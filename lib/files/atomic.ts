@@ -1,10 +1,11 @@
 /** Files appear whole or not at all: written beside their place under another name, then renamed onto it. */
-import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { open, rename, stat, unlink } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 
 import { AbortError, DetailGuidanceError } from '../validation/errors';
+
+import { removeLeftovers, temporaryBeside } from './temporary';
 
 /**
  * Writes a file atomically: whoever opens `path` sees the old content or all of the new one, also after a crash
@@ -15,9 +16,9 @@ import { AbortError, DetailGuidanceError } from '../validation/errors';
  */
 export async function writeFileAtomic(path: string, bytes: Uint8Array, signal?: AbortSignal): Promise<void> {
   const place = resolve(path);
-  // In the same folder: a rename is only atomic within one file system.
-  const temporary = join(dirname(place), `.${basename(place)}.${randomBytes(6).toString('hex')}.tmp`);
+  const temporary = temporaryBeside(place);
   await refuseFolder(place, path);
+  await removeLeftovers(place);
   try {
     const file = await open(temporary, 'wx');
     try {
@@ -36,8 +37,8 @@ export async function writeFileAtomic(path: string, bytes: Uint8Array, signal?: 
 }
 
 /**
- * Says before a long computation what would only fail after it: that the folder of `path` is missing or that `path`
- * is a folder. Permissions and space are met when writing.
+ * Says before a long computation what would only fail after it: makes an empty file beside `path`, and removes it. The
+ * size of what will be written, and the space for that, are not known yet.
  *
  * @throws OUTPUT_UNWRITABLE
  */
@@ -48,6 +49,13 @@ export async function checkWritable(path: string): Promise<void> {
     throw unwritable(path, cause);
   });
   if (!folder.isDirectory()) throw unwritable(path, { code: 'ENOTDIR' });
+  const temporary = temporaryBeside(place);
+  try {
+    await (await open(temporary, 'wx')).close();
+    await unlink(temporary);
+  } catch (cause) {
+    throw unwritable(path, cause);
+  }
 }
 
 async function refuseFolder(place: string, path: string): Promise<void> {

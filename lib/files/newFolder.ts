@@ -1,14 +1,15 @@
 /** Folders that appear whole or not at all: filled beside their place under another name, then renamed onto it. */
-import { randomBytes } from 'node:crypto';
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { mkdir, open, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 
 import { AbortError, DetailGuidanceError } from '../validation/errors';
 
+import { removeLeftovers, temporaryBeside } from './temporary';
+
 /**
- * Says before a long computation what would only fail after it.
+ * Says before a long computation what would only fail after it: makes an empty folder beside `out`, and removes it.
  *
- * @throws OUTPUT_UNWRITABLE when `out` exists, or the folder that it would be in does not
+ * @throws OUTPUT_UNWRITABLE when `out` exists, or nothing can be made in the folder that it would be in
  */
 export async function checkNewFolder(out: string): Promise<void> {
   const place = resolve(out);
@@ -17,6 +18,13 @@ export async function checkNewFolder(out: string): Promise<void> {
     throw unwritable(out, cause);
   });
   if (!above.isDirectory()) throw unwritable(out, { code: 'ENOTDIR' });
+  const temporary = temporaryBeside(place);
+  try {
+    await mkdir(temporary);
+    await rmdir(temporary);
+  } catch (cause) {
+    throw unwritable(out, cause);
+  }
 }
 
 /**
@@ -29,7 +37,8 @@ export async function checkNewFolder(out: string): Promise<void> {
 export async function writeNewFolder(out: string, fill: (folder: string) => Promise<void>): Promise<string> {
   await checkNewFolder(out);
   const place = resolve(out);
-  const temporary = join(dirname(place), `.${basename(place)}.${randomBytes(6).toString('hex')}.tmp`);
+  await removeLeftovers(place);
+  const temporary = temporaryBeside(place);
   try {
     await mkdir(temporary);
     await fill(temporary);

@@ -1,9 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 import { checkWritable, writeFileAtomic } from '../../../lib/files/atomic';
+import { checkNewFolder } from '../../../lib/files/newFolder';
+import { temporaryBeside } from '../../../lib/files/temporary';
 
 const bytes = Uint8Array.from([1, 2, 3]);
 let folder: string;
@@ -93,4 +95,25 @@ test('checkWritable says before the work what would fail after it', async () => 
   await expect(checkWritable(join(folder, 'a.png'))).resolves.toBeUndefined();
   await expect(checkWritable(folder)).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
   await expect(checkWritable(join(folder, 'missing', 'a.png'))).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
+  await expect(checkNewFolder(join(folder, 'new'))).resolves.toBeUndefined();
+  // A folder that takes nothing, whoever asks.
+  await expect(checkWritable('/proc/a.png')).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
+  await expect(checkNewFolder('/proc/a')).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
+  await expect(checkWritable(join(folder, 'a'.repeat(255)))).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
+  expect(await readdir(folder)).toEqual([]);
+});
+
+test('what a killed process left is removed a day later, and nothing else', async () => {
+  const left = temporaryBeside(join(folder, 'old.png'));
+  const leftFolder = temporaryBeside(join(folder, 'old'));
+  const fresh = temporaryBeside(join(folder, 'fresh.png'));
+  for (const file of [left, fresh, join(folder, '.a.0123456789ab.tmp'), join(folder, 'x.tmp')])
+    await writeFile(file, 'x');
+  await mkdir(leftFolder);
+  await writeFile(join(leftFolder, 'part'), 'x');
+  const yesterday = new Date(Date.now() - 25 * 3600 * 1000);
+  for (const name of await readdir(folder)) await utimes(join(folder, name), yesterday, yesterday);
+  await utimes(fresh, new Date(), new Date());
+  await writeFileAtomic(join(folder, 'a.png'), bytes);
+  expect((await readdir(folder)).sort()).toEqual(['.a.0123456789ab.tmp', basename(fresh), 'a.png', 'x.tmp'].sort());
 });
