@@ -13,7 +13,7 @@ import { addGuidanceOptions, guidanceFromFlags, type GuidanceFlags } from './gui
 import { interruptible } from './interrupt';
 import { addSampleOptions, type SampleFlags } from './load';
 import { startProgress } from './progressBar';
-import { parseClass, parseNumbers, parseSite, parseWhole, parseWholes } from './values';
+import { parseClass, parseNumbers, parseSeed, parseSite, parseWhole, parseWholes } from './values';
 
 type Sites = NonNullable<ActivationOptions['sites']>;
 
@@ -21,7 +21,7 @@ interface DumpFlags extends GuidanceFlags, SampleFlags {
   class?: number | string;
   prompt?: string;
   negativePrompt?: string;
-  seed: number;
+  seed: number | bigint;
   steps?: number;
   numImages?: number;
   out?: string;
@@ -51,7 +51,7 @@ export function dumpCommand(): Command {
     .option('-c, --class <class>', 'class, by number or label', parseClass)
     .option('-p, --prompt <text>', 'what the picture shows, for models with text encoders')
     .option('--negative-prompt <text>', 'what it should not show')
-    .option('--seed <seed>', 'seed of the first picture; the next one takes the next', parseWhole, 0)
+    .option('--seed <seed>', 'seed of the first picture; the next one takes the next', parseSeed, 0)
     .option('--steps <count>', "sampling steps (default: the bundle's)", parseWhole)
     .option('-n, --num-images <count>', 'pictures (default: 1)', parseWhole)
     .addOption(new Option('--preset <name>', "a preset in place of the bundle's guidance").choices(presetNames))

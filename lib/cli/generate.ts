@@ -19,7 +19,7 @@ import { addSampleOptions, type SampleFlags } from './load';
 import { pictureOutput } from './pictureOutput';
 import { startProgress } from './progressBar';
 import { say } from './quiet';
-import { parseClass, parseNumber, parseWhole } from './values';
+import { parseClass, parseNumber, parseSeed, parseWhole } from './values';
 
 interface GenerateFlags extends GuidanceFlags, SampleFlags {
   class?: number | string;
@@ -35,7 +35,7 @@ interface GenerateFlags extends GuidanceFlags, SampleFlags {
   mask?: string;
   lowMemory?: boolean;
   vaeTiling?: boolean;
-  seed: number;
+  seed: number | bigint;
   steps?: number;
   numImages?: number;
   latents?: string;
@@ -61,7 +61,7 @@ export function generateCommand(): Command {
     .option('--mask <file>', 'white where --image is painted anew')
     .option('--low-memory', 'load text encoders, transformer and VAE one after the other')
     .option('--vae-tiling', 'decode large pictures in tiles from the start: less memory, a little different')
-    .option('--seed <seed>', 'seed of the first picture; the next one takes the next', parseWhole, 0)
+    .option('--seed <seed>', 'seed of the first picture; the next one takes the next', parseSeed, 0)
     .option('--steps <count>', "sampling steps (default: the bundle's)", parseWhole)
     .option('-n, --num-images <count>', 'pictures (default: 1, or as many as --latents holds)', parseWhole)
     .addOption(new Option('--preset <name>', "a preset in place of the bundle's guidance").choices(presetNames))

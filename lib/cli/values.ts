@@ -14,6 +14,15 @@ export function parseWhole(text: string): number {
   return Number(text);
 }
 
+/** 64 bits, as torch's generators take; a bigint where a number would not be exact. */
+export function parseSeed(text: string): number | bigint {
+  const value = /^\d{1,20}$/.test(text) ? BigInt(text) : -1n;
+  if (value < 0n || value >= 2n ** 64n) {
+    throw new InvalidArgumentError('expected a whole number from 0 to 18446744073709551615.');
+  }
+  return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value;
+}
+
 /** `12,49,32` or `auto`. */
 export function parseChannels(text: string): number[] | 'auto' {
   if (text === 'auto') return 'auto';

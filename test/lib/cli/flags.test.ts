@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 
 import type { Bundle } from '../../../lib/bundle';
 import { guidanceFromFlags } from '../../../lib/cli/guidance';
-import { parseChannels, parseClass, parseNumber, parseWhole } from '../../../lib/cli/values';
+import { parseChannels, parseClass, parseNumber, parseSeed, parseWhole } from '../../../lib/cli/values';
 import { demoVariants } from '../../../lib/cli/variants';
 
 const bundle = {
@@ -56,6 +56,10 @@ describe('values on the command line', () => {
     [parseNumber, '0.30', 0.3],
     [parseNumber, '-1e-3', -0.001],
     [parseWhole, '42', 42],
+    [parseSeed, '0', 0],
+    [parseSeed, '9007199254740991', 9007199254740991],
+    [parseSeed, '9007199254740993', 9007199254740993n],
+    [parseSeed, '18446744073709551615', 2n ** 64n - 1n],
     [parseChannels, 'auto', 'auto'],
     [parseChannels, '12, 49,32', [12, 49, 32]],
     [parseClass, '3', 3],
@@ -70,6 +74,9 @@ describe('values on the command line', () => {
     [parseNumber, 'Infinity'],
     [parseNumber, '0.3x'],
     [parseWhole, '-1'],
+    [parseSeed, '-1'],
+    [parseSeed, '18446744073709551616'],
+    [parseSeed, '1.5'],
     [parseWhole, '1.5'],
     [parseWhole, '99999999999999999999'],
     [parseChannels, '12,,49'],
