@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,18 @@ class Traceable:
     example: Sequence[Tensor]
     others: Sequence[Sequence[Tensor]]
     blocks: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+
+
+@contextmanager
+def plain_attention() -> Iterator[None]:
+    """nn.MultiheadAttention and nn.TransformerEncoderLayer by operators that any model has: their fast
+    paths are operators of their own, which the loader refuses (docs/operators.md)."""
+    was = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(was)
 
 
 class StandIns:
@@ -128,7 +141,8 @@ def write_trace(
     with warnings.catch_warnings():
         # About sizes that become constants: whether they did is checked below by value.
         warnings.simplefilter("ignore")
-        traced = torch.jit.trace(module, tuple(subject.example), check_trace=False)
+        with plain_attention():
+            traced = torch.jit.trace(module, tuple(subject.example), check_trace=False)
     report("checking")
     for inputs in subject.others:
         compare(module, traced, inputs, name)

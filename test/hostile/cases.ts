@@ -144,8 +144,23 @@ return x`,
     of('a dtype that is computed', refused, { forward: 'return torch.to(x, torch.size(x, 0))' }),
     of('a dtype that is none', refused, { forward: 'return torch.to(x, 113)' }),
     of('a layout', refused, { forward: 'return torch.zeros([4], layout=1)' }),
-    of('division of whole numbers by cutting', either, {
+    of('division of whole numbers by cutting', failed, {
       forward: 'return torch.div(torch.to(x, 4), -1, rounding_mode="trunc")',
+    }),
+    of('the same by a number that is computed, of the smallest number', failed, {
+      forward:
+        'y = torch.sub(torch.zeros_like(torch.to(x, 4)), 9223372036854775807)\ny = torch.sub(y, 1)\nreturn torch.div(y, torch.sub(torch.dim(x), 2), rounding_mode="trunc")',
+    }),
+    of('the same by a tensor that is changed in place', failed, {
+      forward:
+        'y = torch.sub(torch.zeros_like(torch.to(x, 4)), 9223372036854775807)\ny = torch.sub(y, 1)\nz = torch.add(torch.zeros_like(y), 1)\nz = torch.mul_(z, -1)\nreturn torch.div(y, z, rounding_mode="trunc")',
+    }),
+    of('the same by another name', failed, {
+      forward:
+        'y = torch.sub(torch.zeros_like(torch.to(x, 4)), 9223372036854775807)\ny = torch.sub(y, 1)\nreturn torch.divide(y, torch.sub(torch.dim(x), 2), rounding_mode="trunc")',
+    }),
+    of('a rounding that is none', refused, {
+      forward: 'return torch.div(x, 2, rounding_mode="up")',
     }),
   ];
 }
@@ -447,6 +462,12 @@ export function harmlessCases(): HostileCase[] {
     of('a default that is a number', ['ok'], {
       before: 'def f(x: Tensor, y: int=-2, z: Optional[float]=None) -> Tensor:\n  return torch.mul(x, y)\n',
       forward: 'return __torch__.f(x)',
+    }),
+    of('division by -1, cut, of what is no whole number', ['ok'], {
+      forward: 'return torch.div(x, -1, rounding_mode="trunc")',
+    }),
+    of('division of whole numbers by a positive one, cut', ['ok'], {
+      forward: 'return torch.div(torch.to(x, 4), 2, rounding_mode="trunc")',
     }),
     of('an assertion', ['ok'], {
       forward:

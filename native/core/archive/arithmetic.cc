@@ -12,6 +12,7 @@
 namespace dg {
 namespace {
 
+using c10::IValue;
 using torch::jit::Operation;
 using torch::jit::Operator;
 using torch::jit::Stack;
@@ -42,6 +43,33 @@ Operation checkedDivision(Operation divide) {
   };
 }
 
+bool cuts(const c10::FunctionSchema& schema) {
+  return !schema.arguments().empty() && schema.arguments().back().name() == "rounding_mode";
+}
+
+bool isWhole(const IValue& value) {
+  if (!value.isTensor()) return value.isInt() || value.isBool();
+  return value.toTensor().defined() && c10::isIntegralType(value.toTensor().scalar_type(), /*includeBool=*/true);
+}
+
+bool holds(const IValue& value, int64_t number) {
+  return value.isTensor() ? value.toTensor().eq(number).any().item<bool>() : value.toScalar().to<int64_t>() == number;
+}
+
+// "trunc" divides whole numbers as the processor does, which ends the process for the smallest one by -1.
+Operation checkedCut(Operation divide) {
+  return [divide = std::move(divide)](Stack& stack) mutable {
+    const auto& mode = stack.back();
+    const auto& divisor = stack[stack.size() - 2];
+    const bool isCut = mode.isString() && mode.toStringRef() == "trunc";
+    if (isCut && isWhole(stack[stack.size() - 3]) && isWhole(divisor)) {
+      TORCH_CHECK(!holds(divisor, 0), "division by zero");
+      TORCH_CHECK(!holds(divisor, -1), "whole numbers are cut, not rounded, when they are divided by -1");
+    }
+    divide(stack);
+  };
+}
+
 Operation boundedText(Operation write) {
   return [write = std::move(write)](Stack& stack) mutable {
     write(stack);
@@ -56,17 +84,18 @@ void guardArithmetic() {
   std::call_once(once, [] {
     // Kept: nothing may point to them, but nobody says so.
     static auto* replaced = new std::vector<std::shared_ptr<Operator>>;
-    for (const char* name :
-         {"aten::floordiv", "aten::remainder", "aten::divmod", "aten::add", "aten::format", "aten::percentFormat"}) {
+    for (const char* name : {"aten::floordiv", "aten::remainder", "aten::divmod", "aten::div", "aten::div_",
+                             "aten::divide", "aten::divide_", "aten::add", "aten::format", "aten::percentFormat"}) {
       const auto found = torch::jit::getAllOperatorsFor(c10::Symbol::fromQualString(name));
       for (const auto& each : found) torch::jit::deregisterOperator(each->schema());
       // All of them in their order, since the first that fits is taken.
       for (const auto& each : found) {
         replaced->push_back(each);
         const auto& schema = each->schema();
-        if (isDivision(schema) || givesText(schema)) {
-          auto operation =
-              isDivision(schema) ? checkedDivision(each->getOperation()) : boundedText(each->getOperation());
+        if (isDivision(schema) || cuts(schema) || givesText(schema)) {
+          auto operation = isDivision(schema) ? checkedDivision(each->getOperation())
+                           : cuts(schema)     ? checkedCut(each->getOperation())
+                                              : boundedText(each->getOperation());
           torch::jit::registerOperator(
               Operator(c10::toString(schema), std::move(operation), each->aliasAnalysisKind()));
         } else {

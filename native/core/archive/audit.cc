@@ -249,9 +249,13 @@ void requireKnownArguments(const Node& node) {
           node.input(i), [](const IValue& one) { return one.isInt() && one.toInt() >= 0 && one.toInt() < 4; },
           prim::dtype);
     } else if (name == "rounding_mode") {
-      // "trunc" divides whole numbers without a look at the smallest one, which ends the process.
+      // What "trunc" does not look at, arithmetic.cc does.
       known = isKnown(
-          node.input(i), [](const IValue& one) { return one.isString() && one.toStringRef() == "floor"; }, prim::dtype);
+          node.input(i),
+          [](const IValue& one) {
+            return one.isString() && (one.toStringRef() == "floor" || one.toStringRef() == "trunc");
+          },
+          prim::dtype);
     }
     if (!known) refuseOperator(found->schema().name(), " with the argument " + name + " that is unusual or computed");
   }
