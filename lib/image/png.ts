@@ -27,8 +27,11 @@ export interface PngPicture extends Raster {
  * @throws BAD_TENSOR when the pixels do not fit the sizes, BAD_OPTION for a text that tEXt cannot hold.
  */
 export function encodePng(picture: PngPicture): Uint8Array {
-  const { width, height, channels, pixels, text = {} } = picture;
   checkRaster(picture);
+  const { width, height, channels, pixels, text = {} } = picture;
+  if (text === null || typeof text !== 'object') {
+    throw invalid("The picture's text", 'an object of texts by keyword', text);
+  }
   for (const [keyword, value] of Object.entries(text)) checkText(keyword, value);
   // Level 9: the pictures are small, and a plan in the text must not make up for what the pixels save.
   return encode({ width, height, channels, depth: 8, data: pixels, text }, { zlib: { level: 9 } });
@@ -41,9 +44,7 @@ export function encodePng(picture: PngPicture): Uint8Array {
  * @throws BAD_TENSOR when the bytes are not a complete PNG
  */
 export function decodePng(bytes: Uint8Array): Required<PngPicture> {
-  const decoded = decodeChecked(bytes);
-  const { width, height, text } = decoded;
-  const { channels, pixels } = inBytes(decoded);
+  const { width, height, text, channels, pixels } = decodeChecked(bytes);
   if (channels === 2) return { width, height, channels: 4, pixels: greyAlphaToRgba(pixels), text };
   return { width, height, channels: channels as 1 | 3 | 4, pixels, text };
 }
@@ -71,9 +72,14 @@ export function asciiJson(value: unknown): string {
   );
 }
 
-function decodeChecked(bytes: Uint8Array): ReturnType<typeof decode> {
+function decodeChecked(bytes: Uint8Array) {
+  if (!(bytes instanceof Uint8Array)) {
+    throw invalid('This picture', 'the bytes of a PNG as a Uint8Array', bytes, { code: 'BAD_TENSOR' });
+  }
   try {
-    return decode(bytes, { checkCrc: true });
+    const decoded = decode(bytes, { checkCrc: true });
+    const { width, height, text } = decoded;
+    return { width, height, text, ...inBytes(decoded) };
   } catch (cause) {
     throw invalid('This picture', 'a whole PNG', undefined, {
       code: 'BAD_TENSOR',
@@ -84,7 +90,11 @@ function decodeChecked(bytes: Uint8Array): ReturnType<typeof decode> {
   }
 }
 
-function checkRaster({ width, height, channels, pixels }: Raster): void {
+function checkRaster(picture: Raster): void {
+  if (picture === null || typeof picture !== 'object') {
+    throw invalid('The picture', 'an object with width, height, channels and pixels', picture, { code: 'BAD_TENSOR' });
+  }
+  const { width, height, channels, pixels } = picture;
   for (const [name, value] of Object.entries({ width, height })) {
     if (!Number.isInteger(value) || value < 1 || value > 0x7fffffff) {
       throw invalid(`The picture's ${name}`, 'a whole number from 1', value, { code: 'BAD_TENSOR' });
@@ -113,7 +123,7 @@ function checkText(keyword: string, value: string): void {
   if (!/^[!-~]([ -~]{0,77}[!-~])?$/.test(keyword)) {
     throw invalid('The keyword of a PNG text', '1 to 79 printable ASCII characters without space at the ends', keyword);
   }
-  if (!/^[\n -~]*$/.test(value)) {
+  if (typeof value !== 'string' || !/^[\n -~]*$/.test(value)) {
     throw invalid(`The PNG text '${keyword}'`, 'printable ASCII and newlines', value, {
       note: 'asciiJson() writes JSON so',
     });

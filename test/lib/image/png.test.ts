@@ -132,3 +132,21 @@ describe('decodePng', () => {
     expect(() => decodePng(bytes)).toThrow(expect.objectContaining({ code: 'BAD_TENSOR' }));
   });
 });
+
+/** By the fuzzer: each threw an error of the engine. */
+test.each<[string, () => unknown, string]>([
+  ['nothing to decode', () => decodePng(undefined as never), 'BAD_TENSOR'],
+  ['a text to decode', () => decodePng('png' as never), 'BAD_TENSOR'],
+  ['nothing to encode', () => encodePng(undefined as never), 'BAD_TENSOR'],
+  ['null as the texts', () => encodePng({ ...picture(1, 1, 1), text: null as never }), 'BAD_OPTION'],
+  ['a list as the texts', () => encodePng({ ...picture(1, 1, 1), text: [1] as never }), 'BAD_OPTION'],
+  ['a number as a text', () => encodePng({ ...picture(1, 1, 1), text: { a: 7 as never } }), 'BAD_OPTION'],
+])('%s is refused', (_, call, code) => {
+  let error: unknown;
+  try {
+    call();
+  } catch (thrown) {
+    error = thrown;
+  }
+  expect(error).toMatchObject({ name: 'DetailGuidanceError', code });
+});
