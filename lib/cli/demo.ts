@@ -4,9 +4,11 @@ import { resolve } from 'node:path';
 import { Command } from 'commander';
 
 import type { Bundle } from '../bundle';
+import type { GeneratedImage } from '../call/result';
+import type { Seed } from '../request/seeds';
 import { invalid } from '../validation/invalid';
 import { checkWritable, writeFileAtomic } from '../files/atomic';
-import { asciiJson, encodePng, type Raster } from '../image/png';
+import { asciiJson, encodePng } from '../image/png';
 import { rasterise } from '../image/rasterise';
 import { composeSheet, type Sheet } from '../image/sheet';
 import { loadPipeline, type Pipeline } from '../pipeline';
@@ -18,19 +20,19 @@ import { addSampleOptions, type SampleFlags } from './load';
 import { interruptible } from './interrupt';
 import { startProgress } from './progressBar';
 import { say } from './quiet';
-import { parseWhole } from './values';
+import { parseSeed, parseWhole } from './values';
 import { demoVariants, type Variant } from './variants';
 
 interface DemoFlags extends GuidanceFlags, SampleFlags {
   out: string;
   steps?: number;
-  seed: number;
+  seed: Seed;
   imagesPerClass: number;
   json?: boolean;
 }
 
 interface Column extends Variant {
-  images: Raster[];
+  images: GeneratedImage[];
   seconds: number;
 }
 
@@ -43,7 +45,7 @@ export function demoCommand(): Command {
     .argument('[bundle]', "folder of a bundle, or 'embedded'", 'embedded')
     .option('-o, --out <file>', 'the sheet', 'demo.png')
     .option('--steps <count>', "sampling steps (default: the bundle's)", parseWhole)
-    .option('--seed <seed>', 'seed of the first picture of the first row; the next one takes the next', parseWhole, 0)
+    .option('--seed <seed>', 'seed of the first picture of the first row; the next one takes the next', parseSeed, 0)
     .option('--images-per-class <count>', 'pictures of each class in each column', parseWhole, 2);
   addSampleOptions(addGuidanceOptions(command));
   return command
@@ -63,9 +65,11 @@ async function runDemo(location: string, flags: DemoFlags, signal: AbortSignal):
     const variants = demoVariants(guidanceFromFlags(flags, bundle), bundle);
     const steps = flags.steps ?? bundle.defaults?.numInferenceSteps ?? 30;
     const columns = await sampleColumns(pipeline, variants, classes.length, steps, flags, signal);
-    const seeds = classes.map((_, row) =>
-      Array.from({ length: flags.imagesPerClass }, (_, index) => flags.seed + row * flags.imagesPerClass + index),
-    );
+    const pictures = columns[0]!.images;
+    const seeds = classes.map((_, row) => {
+      const first = row * flags.imagesPerClass;
+      return pictures.slice(first, first + flags.imagesPerClass).map(({ seed }) => seed);
+    });
     const sheet = composeSheet(layOut(pipeline, columns, classes, seeds, steps));
     const record = {
       version: version(),
@@ -130,7 +134,7 @@ async function sampleColumns(
   return columns;
 }
 
-function layOut(pipeline: Pipeline, columns: Column[], classes: string[], seeds: number[][], steps: number): Sheet {
+function layOut(pipeline: Pipeline, columns: Column[], classes: string[], seeds: Seed[][], steps: number): Sheet {
   const { bundle } = pipeline;
   const perClass = seeds[0]?.length ?? 0;
   const { file } = bundle.transformer;

@@ -6,6 +6,7 @@ import { invalid } from '../validation/invalid';
 import { presetNames } from '../guidance';
 import { checkWritable, writeFileAtomic } from '../files/atomic';
 import type { ActivationOptions } from '../activations/options';
+import type { Seed } from '../request/seeds';
 import { loadPipeline, type Pipeline } from '../pipeline';
 
 import { printJson } from './failure';
@@ -21,7 +22,7 @@ interface DumpFlags extends GuidanceFlags, SampleFlags {
   class?: number | string;
   prompt?: string;
   negativePrompt?: string;
-  seed: number | bigint;
+  seed: Seed;
   steps?: number;
   numImages?: number;
   out?: string;

@@ -8,6 +8,7 @@ import { invalid, reasonOf } from '../validation/invalid';
 import { presetNames } from '../guidance';
 import { checkWritable } from '../files/atomic';
 import type { GenerateOptions } from '../request/generateOptions';
+import type { Seed } from '../request/seeds';
 import { loadPipeline, type Pipeline } from '../pipeline';
 import type { GeneratedImage } from '../call/result';
 import { decodeSafetensors, type Tensor } from '../tensor';
@@ -35,7 +36,7 @@ interface GenerateFlags extends GuidanceFlags, SampleFlags {
   mask?: string;
   lowMemory?: boolean;
   vaeTiling?: boolean;
-  seed: number | bigint;
+  seed: Seed;
   steps?: number;
   numImages?: number;
   latents?: string;

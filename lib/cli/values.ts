@@ -1,6 +1,8 @@
 /** What stands after an option on the command line, read into the types that the facade takes; ranges are its to check. */
 import { InvalidArgumentError } from 'commander';
 
+import type { Seed } from '../request/seeds';
+
 export function parseNumber(text: string): number {
   const value = Number(text);
   if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('expected a finite number.');
@@ -15,7 +17,7 @@ export function parseWhole(text: string): number {
 }
 
 /** 64 bits, as torch's generators take; a bigint where a number would not be exact. */
-export function parseSeed(text: string): number | bigint {
+export function parseSeed(text: string): Seed {
   const value = /^\d{1,20}$/.test(text) ? BigInt(text) : -1n;
   if (value < 0n || value >= 2n ** 64n) {
     throw new InvalidArgumentError('expected a whole number from 0 to 18446744073709551615.');

@@ -49,6 +49,23 @@ describe('generate', () => {
     expect(await sameBytes('b-1.png', 'alone.png')).toBe(true);
   });
 
+  test('takes seeds of 64 bits exactly, as the API does', async () => {
+    const seed = 2n ** 64n - 1n;
+    const { code, stdout } = await run([
+      ...[...base, '--seed', String(seed), '-n', '2', '--json'],
+      ...['--out', join(folder, 'large.png')],
+    ]);
+    expect(code).toBe(0);
+    const { images } = JSON.parse(stdout) as { images: { file: string; seed: unknown }[] };
+    expect(images.map((image) => image.seed)).toEqual([String(seed), 0]);
+    expect(readMetadata(await readFile(images[0]!.file))).toMatchObject({ seed });
+    const beyond = await run([...base, '--seed', String(seed + 1n), '--out', join(folder, 'none.png')]);
+    expect(beyond.code).toBe(1);
+    expect(beyond.stderr).toMatch(
+      /^BAD_OPTION: --seed: expected a whole number from 0 to 18446744073709551615, received '18446744073709551616'/,
+    );
+  });
+
   test('--explain says what would be computed, and computes nothing', async () => {
     const { code, stdout, stderr } = await run([
       ...base,
