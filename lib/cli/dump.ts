@@ -3,28 +3,20 @@ import { Command, Option } from 'commander';
 
 import { QuantisationCollector, type ActivationRecord, type DumpSummary } from '../activations';
 import { invalid } from '../validation/invalid';
-import { presetNames } from '../guidance';
 import { checkWritable, writeFileAtomic } from '../files/atomic';
 import type { ActivationOptions } from '../activations/options';
-import type { Seed } from '../request/seeds';
 import { loadPipeline, type Pipeline } from '../pipeline';
 
 import { printJson } from './failure';
-import { addGuidanceOptions, guidanceFromFlags, type GuidanceFlags } from './guidance';
+import { guidanceFromFlags } from './guidance';
 import { interruptible } from './interrupt';
-import { addSampleOptions, type SampleFlags } from './load';
 import { startProgress } from './progressBar';
-import { parseClass, parseNumbers, parseSeed, parseSite, parseWhole, parseWholes } from './values';
+import { addRunOptions, type RunFlags } from './runOptions';
+import { parseNumbers, parseSite, parseWhole, parseWholes } from './values';
 
 type Sites = NonNullable<ActivationOptions['sites']>;
 
-interface DumpFlags extends GuidanceFlags, SampleFlags {
-  class?: number | string;
-  prompt?: string;
-  negativePrompt?: string;
-  seed: Seed;
-  steps?: number;
-  numImages?: number;
+interface DumpFlags extends RunFlags {
   out?: string;
   quantisation?: string;
   sites?: Sites;
@@ -48,17 +40,8 @@ export function dumpCommand(): Command {
     .description('write the hidden states of a sampling run, or statistics of them, to safetensors files')
     .argument('<bundle>', "folder of a bundle, or 'embedded'")
     .option('-o, --out <folder>', 'folder for the dump; it must not exist yet')
-    .option('--quantisation <file>', 'JSON file for ranges by layer, timestep and channel; with or without --out')
-    .option('-c, --class <class>', 'class, by number or label', parseClass)
-    .option('-p, --prompt <text>', 'what the picture shows, for models with text encoders')
-    .option('--negative-prompt <text>', 'what it should not show')
-    .option('--seed <seed>', 'seed of the first picture; the next one takes the next', parseSeed, 0)
-    .option('--steps <count>', "sampling steps (default: the bundle's)", parseWhole)
-    .option('-n, --num-images <count>', 'pictures (default: 1)', parseWhole)
-    .addOption(new Option('--preset <name>', "a preset in place of the bundle's guidance").choices(presetNames))
-    .option('--no-guidance', 'the conditional prediction alone');
-  addSampleOptions(addGuidanceOptions(command));
-  return command
+    .option('--quantisation <file>', 'JSON file for ranges by layer, timestep and channel; with or without --out');
+  return addRunOptions(command, '1')
     .addOption(
       new Option(
         '--sites <site...>',

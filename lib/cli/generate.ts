@@ -2,30 +2,25 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { parse as parsePath, join } from 'node:path';
 
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 
 import { invalid, reasonOf } from '../validation/invalid';
-import { presetNames } from '../guidance';
 import { checkWritable } from '../files/atomic';
 import type { GenerateOptions } from '../request/generateOptions';
-import type { Seed } from '../request/seeds';
 import { loadPipeline, type Pipeline } from '../pipeline';
 import type { GeneratedImage } from '../call/result';
 import { decodeSafetensors, type Tensor } from '../tensor';
 
 import { printJson } from './failure';
-import { addGuidanceOptions, guidanceFromFlags, type GuidanceFlags } from './guidance';
+import { guidanceFromFlags } from './guidance';
 import { interruptible } from './interrupt';
-import { addSampleOptions, type SampleFlags } from './load';
 import { pictureOutput } from './pictureOutput';
 import { startProgress } from './progressBar';
 import { say } from './quiet';
-import { parseClass, parseNumber, parseSeed, parseWhole } from './values';
+import { addRunOptions, type RunFlags } from './runOptions';
+import { parseNumber, parseWhole } from './values';
 
-interface GenerateFlags extends GuidanceFlags, SampleFlags {
-  class?: number | string;
-  prompt?: string;
-  negativePrompt?: string;
+interface GenerateFlags extends RunFlags {
   width?: number;
   height?: number;
   frames?: number;
@@ -36,9 +31,6 @@ interface GenerateFlags extends GuidanceFlags, SampleFlags {
   mask?: string;
   lowMemory?: boolean;
   vaeTiling?: boolean;
-  seed: Seed;
-  steps?: number;
-  numImages?: number;
   latents?: string;
   out: string;
   explain?: boolean;
@@ -49,9 +41,6 @@ export function generateCommand(): Command {
   const command = new Command('generate')
     .description('sample pictures with the guidance of the bundle, or with the one given here')
     .argument('<bundle>', "folder of a bundle, or 'embedded'")
-    .option('-c, --class <class>', 'class, by number or label', parseClass)
-    .option('-p, --prompt <text>', 'what the picture shows, for models with text encoders')
-    .option('--negative-prompt <text>', 'what it should not show')
     .option('--width <pixels>', "(default: the bundle's, or that of --image)", parseWhole)
     .option('--height <pixels>', "(default: the bundle's, or that of --image)", parseWhole)
     .option('--frames <count>', "frames of a video (default: the bundle's)", parseWhole)
@@ -61,14 +50,8 @@ export function generateCommand(): Command {
     .option('--strength <share>', 'how much of --image is noise at the start, up to 1 (default: 0.6)', parseNumber)
     .option('--mask <file>', 'white where --image is painted anew')
     .option('--low-memory', 'load text encoders, transformer and VAE one after the other')
-    .option('--vae-tiling', 'decode large pictures in tiles from the start: less memory, a little different')
-    .option('--seed <seed>', 'seed of the first picture; the next one takes the next', parseSeed, 0)
-    .option('--steps <count>', "sampling steps (default: the bundle's)", parseWhole)
-    .option('-n, --num-images <count>', 'pictures (default: 1, or as many as --latents holds)', parseWhole)
-    .addOption(new Option('--preset <name>', "a preset in place of the bundle's guidance").choices(presetNames))
-    .option('--no-guidance', 'the conditional prediction alone');
-  addSampleOptions(addGuidanceOptions(command));
-  return command
+    .option('--vae-tiling', 'decode large pictures in tiles from the start: less memory, a little different');
+  return addRunOptions(command, '1, or as many as --latents holds')
     .option(
       '--latents <file>',
       "safetensors file whose tensor 'latents' [images, channels, height, width] replaces the noise of the seed",

@@ -20,7 +20,7 @@ import {
 import { luminance, type Luminance } from './luminance';
 import { bundleNetwork, PictureNetwork } from './network';
 import { Pace } from './pace';
-import { pictureRequest } from './sampling';
+import { pictureRequest, samplePictures, type SampledPictures } from './sampling';
 import { ringsOf, spectrumOf } from './spectrum';
 
 /**
@@ -56,16 +56,6 @@ export async function runInterventions(
   }
 }
 
-interface Samples {
-  /** Bytes [count, height, width, channels]. */
-  pixels: Uint8Array;
-  count: number;
-  height: number;
-  width: number;
-  channels: 1 | 3;
-  labels: number[] | null;
-}
-
 /** Pictures that are in memory at a time. */
 const portion = 250;
 
@@ -86,8 +76,8 @@ async function measureInterventions(
     for (const [index, { name, guidance }] of all.entries()) {
       const done = index * count + first * all.length;
       const tell = (fraction: number) => request.onProgress?.(done + fraction * count, all.length * samples, name);
-      const { batch, plan } = await sample(pipeline, guidance, request, first, count, tell);
-      steps = plan.numInferenceSteps;
+      const batch = await samplePictures(pipeline, guidance, { ...request, scheduler: undefined }, first, count, tell);
+      steps = batch.steps;
       const pictures = luminances(batch);
       if (index === 0) original = pictures;
       await gather(gathered[index]!, batch, pictures, original, request, classifier, pace);
@@ -111,34 +101,9 @@ async function measureInterventions(
   };
 }
 
-async function sample(
-  pipeline: Pipeline,
-  guidance: GuidanceOptions,
-  request: InterventionRequest,
-  first: number,
-  count: number,
-  tell: (fraction: number) => void,
-) {
-  const { seed, numInferenceSteps, batchSize, signal } = request;
-  const { images, plan } = await pipeline.generate({
-    ...(await pictureRequest(pipeline, request, first, count)),
-    numImages: count,
-    seed: seed + first,
-    guidance,
-    numInferenceSteps,
-    batchSize,
-    signal,
-    onStep: ({ fraction }) => tell(fraction),
-  });
-  const { height, width, channels } = images[0]!;
-  const pixels = new Uint8Array(count * height * width * channels);
-  images.forEach((image, index) => pixels.set(image.pixels, index * height * width * channels));
-  return { batch: { pixels, count, height, width, channels, labels: plan.classes } satisfies Samples, plan };
-}
-
 async function gather(
   into: Gathered,
-  batch: Samples,
+  batch: SampledPictures,
   pictures: Luminance[],
   original: Luminance[],
   { cutoff, pictures: limit, signal }: InterventionRequest,
@@ -167,7 +132,7 @@ async function gather(
   if (labels) into.named.push(...recognition(scores, Int32Array.from(labels))!);
 }
 
-function luminances({ pixels, count, height, width, channels }: Samples): Luminance[] {
+function luminances({ pixels, count, height, width, channels }: SampledPictures): Luminance[] {
   const size = height * width * channels;
   return Array.from({ length: count }, (_, index) =>
     luminance(pixels.subarray(index * size, (index + 1) * size), height, width, channels),

@@ -25,7 +25,7 @@ export async function sampleSetting(
   request: EvaluateRequest,
   onPictures: (count: number) => void,
 ): Promise<void> {
-  const { samples, seed, numInferenceSteps, scheduler, batchSize, signal } = request;
+  const { samples } = request;
   for (let first = 0; first < samples; first += shardSize) {
     const count = Math.min(shardSize, samples - first);
     const file = join(folder, shardName(first / shardSize));
@@ -34,27 +34,59 @@ export async function sampleSetting(
       continue;
     }
     let told = 0;
-    const { images, plan } = await pipeline.generate({
-      ...(await pictureRequest(pipeline, request, first, count)),
-      numImages: count,
-      seed: seed + first,
-      guidance,
-      numInferenceSteps,
-      scheduler,
-      batchSize,
-      signal,
-      onStep: ({ fraction }) => {
-        onPictures(fraction * count - told);
-        told = fraction * count;
-      },
-    });
-    const { height, width, channels } = images[0]!;
-    const size = height * width * channels;
-    const pixels = new Uint8Array(count * size);
-    images.forEach((image, index) => pixels.set(image.pixels, index * size));
-    await writeShard(file, pixels, { height, width, channels }, plan.classes, count);
+    const tell = (fraction: number) => {
+      onPictures(fraction * count - told);
+      told = fraction * count;
+    };
+    const { pixels, labels, ...size } = await samplePictures(pipeline, guidance, request, first, count, tell);
+    await writeShard(file, pixels, size, labels, count);
     onPictures(count - told);
   }
+}
+
+/** Pictures in memory. */
+export interface SampledPictures {
+  /** Bytes [count, height, width, channels]. */
+  pixels: Uint8Array;
+  count: number;
+  height: number;
+  width: number;
+  channels: 1 | 3;
+  /** Class of each; null without classes. */
+  labels: number[] | null;
+  /** That each took. */
+  steps: number;
+}
+
+type Sampling = Pick<EvaluateRequest, 'seed' | 'numInferenceSteps' | 'scheduler' | 'batchSize' | 'request' | 'signal'>;
+
+/** Makes the pictures `first` to before `first + count`. @param tell how far it is, 0 to 1 */
+export async function samplePictures(
+  pipeline: Pipeline,
+  guidance: GuidanceOptions,
+  request: Sampling,
+  first: number,
+  count: number,
+  tell: (fraction: number) => void,
+): Promise<SampledPictures> {
+  const { seed, numInferenceSteps, scheduler, batchSize, signal } = request;
+  const { images, plan } = await pipeline.generate({
+    ...(await pictureRequest(pipeline, request, first, count)),
+    numImages: count,
+    seed: seed + first,
+    guidance,
+    numInferenceSteps,
+    scheduler,
+    batchSize,
+    signal,
+    onStep: ({ fraction }) => tell(fraction),
+  });
+  const { height, width, channels } = images[0]!;
+  const bytes = height * width * channels;
+  const pixels = new Uint8Array(count * bytes);
+  images.forEach((image, index) => pixels.set(image.pixels, index * bytes));
+  const labels = plan.classes;
+  return { pixels, count, height, width, channels, labels, steps: plan.numInferenceSteps };
 }
 
 /** What is in some of the pictures: as the caller says, or all classes in turn. @throws BAD_OPTION */

@@ -12,24 +12,19 @@
 import { z } from 'zod';
 
 import { describedBy } from '../validation/describedBy';
-import { choice, finite, strictObject, whole } from '../validation/vocabulary';
+import { strictObject } from '../validation/vocabulary';
 
-import { betaOptions, interpolate, trainingSigmas, type BetaOptions } from './betas';
+import {
+  diffusionLevels,
+  logSnr,
+  multistepOptions,
+  multistepRow,
+  type Level,
+  type MultistepOptions,
+} from './multistep';
 import { dataPrediction, requirePrediction } from './prediction';
-import { discreteTimesteps, linspace } from './spacing';
-import type { Prediction, Schedule, ScheduleContext } from './step';
-
-/** What DPM-Solver++ and UniPC have in common. */
-export interface MultistepOptions extends BetaOptions {
-  /** Which training timesteps are visited. Default 'linspace', as in diffusers. */
-  timestepSpacing?: 'linspace' | 'leading' | 'trailing';
-  /** Added to every timestep with leading spacing, from 0 to 1000. Default 0. */
-  stepsOffset?: number;
-  /** For a model that predicts flow: the shift of its noise levels, 0.001 to 1000. Default 1. */
-  flowShift?: number;
-  /** For a model that predicts flow: the timestep fed is σ · timestepScale. Default 1000. */
-  timestepScale?: number;
-}
+import { linspace } from './spacing';
+import type { Schedule, ScheduleContext } from './step';
 
 /** DPM-Solver++ (2M); one evaluation a step. */
 export interface DpmSolverOptions extends MultistepOptions {
@@ -37,29 +32,10 @@ export interface DpmSolverOptions extends MultistepOptions {
   kind: 'dpm-solver++';
 }
 
-export const multistepOptions = {
-  ...betaOptions,
-  timestepSpacing: choice(['linspace', 'leading', 'trailing']).default('linspace'),
-  stepsOffset: whole(0, 1000).default(0),
-  flowShift: finite(0.001, 1000).default(1),
-  timestepScale: finite(0, 1_000_000).default(1000),
-};
-
 export const dpmSolverSchema = describedBy<DpmSolverOptions>()(
   strictObject({ kind: z.literal('dpm-solver++'), ...multistepOptions }),
 );
 type Request = z.output<typeof dpmSolverSchema>;
-
-/** A noise level of a sampler that works on α and σ. */
-export interface Level {
-  alpha: number;
-  /** Standard deviation of the noise in x = α x0 + σ ε. */
-  sigma: number;
-  timestep: number;
-  time: number;
-  /** Noise level as diffusers lists it: σ / α, or σ itself for flow. */
-  listed: number;
-}
 
 /** The table of DPM-Solver++ (2M); one evaluation a step. */
 export function dpmSolverPlusPlus2M(options: Request, context: ScheduleContext): Schedule {
@@ -87,17 +63,7 @@ export function dpmSolverPlusPlus2M(options: Request, context: ScheduleContext):
       current * b,
       ...(previous && earlier !== 0 ? previous.outputs.map((weight) => earlier * weight) : []),
     ];
-    steps.push({
-      step,
-      timestep: modelTimestep(level, context.prediction, options.timestepScale),
-      time: level.time,
-      sigma: level.listed,
-      inputScale: 1,
-      sample,
-      outputs,
-      preview: [a, b],
-      noise: 0,
-    });
+    steps.push(multistepRow(step, level, { sample, outputs }, context, options.timestepScale));
     // In the next step's terms: x = (x' − Σ outputs_k D_k) / sample, so m = a x + b D becomes
     previous = {
       sample: a / sample,
@@ -105,31 +71,6 @@ export function dpmSolverPlusPlus2M(options: Request, context: ScheduleContext):
     };
   });
   return { initialScale: 1, steps };
-}
-
-/** What the model is given: of flow, cut to a whole number as diffusers does; a model that takes σ itself gets all of it. */
-export function modelTimestep({ timestep }: Level, prediction: Prediction, timestepScale: number): number {
-  return prediction === 'flow' && timestepScale > 1 ? Math.trunc(timestep) : timestep;
-}
-
-/** λ = log(α / σ). */
-export function logSnr({ alpha, sigma }: Pick<Level, 'alpha' | 'sigma'>): number {
-  return Math.log(alpha) - Math.log(sigma);
-}
-
-/** Of a variance-preserving model, without the final σ of 0. */
-export function diffusionLevels(options: Omit<Request, 'kind'>, { numInferenceSteps }: ScheduleContext): Level[] {
-  const { numTrainTimesteps, timestepSpacing, stepsOffset } = options;
-  const table = trainingSigmas(options);
-  const timesteps = discreteTimesteps(timestepSpacing, numTrainTimesteps, numInferenceSteps, {
-    stepsOffset,
-    intervals: numInferenceSteps + 1,
-  });
-  return timesteps.map((timestep) => {
-    const listed = interpolate(table, timestep);
-    const alpha = 1 / Math.sqrt(listed ** 2 + 1);
-    return { alpha, sigma: listed * alpha, timestep, time: timestep / numTrainTimesteps, listed };
-  });
 }
 
 function flowLevels(options: Request, { numInferenceSteps }: ScheduleContext): Level[] {

@@ -2,7 +2,7 @@
 import { choice, finite, flag, whole } from '../validation/vocabulary';
 
 import { linspace } from './spacing';
-import type { ScheduleContext } from './step';
+import type { ScheduleContext, ScheduleStep } from './step';
 
 /** Options of the flow-matching samplers, those of diffusers in camelCase, and how σ becomes the model's timestep. */
 export interface FlowOptions {
@@ -86,4 +86,19 @@ function dynamicShift(sigmas: number[], options: FlowSpacing, imageTokens: numbe
   const mu = baseShift + slope * (imageTokens - baseImageSeqLen);
   const strength = timeShiftType === 'exponential' ? Math.exp(mu) : mu;
   return sigmas.map((sigma) => strength / (strength + (1 / sigma - 1)));
+}
+
+/** A step that adds multiples of the slopes D to x, which is what every flow-matching sampler does. */
+export function flowRow(step: number, sigma: number, outputs: number[], timestepScale: number): ScheduleStep {
+  return {
+    step,
+    timestep: sigma * timestepScale,
+    time: sigma,
+    sigma,
+    inputScale: 1,
+    sample: 1,
+    outputs,
+    preview: [1, -sigma],
+    noise: 0,
+  };
 }

@@ -11,7 +11,7 @@ import { z } from 'zod';
 import { describedBy } from '../validation/describedBy';
 import { strictObject } from '../validation/vocabulary';
 
-import { flowOptions, flowSigmas, type FlowOptions } from './flow';
+import { flowOptions, flowRow, flowSigmas, type FlowOptions } from './flow';
 import { requirePrediction } from './prediction';
 import type { Schedule, ScheduleContext } from './step';
 
@@ -31,16 +31,9 @@ export function flowMatchEuler(options: z.output<typeof flowMatchEulerSchema>, c
   const sigmas = flowSigmas(options, context);
   return {
     initialScale: 1,
-    steps: sigmas.map((sigma, step) => ({
-      step,
-      timestep: sigma * options.timestepScale,
-      time: sigma,
-      sigma,
-      inputScale: 1,
-      sample: 1,
-      outputs: [(sigmas[step + 1] ?? 0) - sigma],
-      preview: [1, -sigma],
-      noise: 0,
-    })),
+    steps: sigmas.map((sigma, step) => {
+      const change = (sigmas[step + 1] ?? 0) - sigma;
+      return flowRow(step, sigma, [change], options.timestepScale);
+    }),
   };
 }

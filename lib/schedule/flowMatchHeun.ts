@@ -11,9 +11,9 @@ import { z } from 'zod';
 import { describedBy } from '../validation/describedBy';
 import { strictObject } from '../validation/vocabulary';
 
-import { flowOptions, flowSigmas, type FlowOptions } from './flow';
+import { flowOptions, flowRow, flowSigmas, type FlowOptions } from './flow';
 import { requirePrediction } from './prediction';
-import type { Schedule, ScheduleContext, ScheduleStep } from './step';
+import type { Schedule, ScheduleContext } from './step';
 
 /** Heun steps along the flow; two evaluations a step, one in the last. BAD_OPTION for a model that does not predict flow. */
 export interface FlowMatchHeunOptions extends FlowOptions {
@@ -29,17 +29,7 @@ export const flowMatchHeunSchema = describedBy<FlowMatchHeunOptions>()(
 export function flowMatchHeun(options: z.output<typeof flowMatchHeunSchema>, context: ScheduleContext): Schedule {
   requirePrediction(options.kind, context.prediction, ['flow']);
   const sigmas = flowSigmas(options, context);
-  const row = (step: number, sigma: number, outputs: number[]): ScheduleStep => ({
-    step,
-    timestep: sigma * options.timestepScale,
-    time: sigma,
-    sigma,
-    inputScale: 1,
-    sample: 1,
-    outputs,
-    preview: [1, -sigma],
-    noise: 0,
-  });
+  const row = (step: number, sigma: number, outputs: number[]) => flowRow(step, sigma, outputs, options.timestepScale);
   return {
     initialScale: 1,
     steps: sigmas.flatMap((sigma, step) => {

@@ -10,7 +10,8 @@ import type { Schedule, ScheduleContext } from './step';
 
 export type { BetaOptions } from './betas';
 export type { DdimOptions } from './ddim';
-export type { DpmSolverOptions, MultistepOptions } from './dpmSolverPlusPlus2M';
+export type { DpmSolverOptions } from './dpmSolverPlusPlus2M';
+export type { MultistepOptions } from './multistep';
 export type { FlowOptions } from './flow';
 export type { FlowMatchEulerOptions } from './flowMatchEuler';
 export type { FlowMatchHeunOptions } from './flowMatchHeun';

@@ -19,11 +19,11 @@ import { strictObject } from '../validation/vocabulary';
 import {
   diffusionLevels,
   logSnr,
-  modelTimestep,
   multistepOptions,
+  multistepRow,
   type Level,
   type MultistepOptions,
-} from './dpmSolverPlusPlus2M';
+} from './multistep';
 import { dataPrediction, requirePrediction } from './prediction';
 import { linspace } from './spacing';
 import type { Schedule, ScheduleContext } from './step';
@@ -63,17 +63,7 @@ export function uniPc(options: Request, context: ScheduleContext): Schedule {
     order = Math.min(2, step + 1, levels.length - step);
     const next = levels[step + 1] ?? { alpha: 1, sigma: 0 };
     const { sample, outputs } = update(from, predictions, levels.slice(0, step + 1).reverse(), next, order);
-    steps.push({
-      step,
-      timestep: modelTimestep(level, context.prediction, options.timestepScale),
-      time: level.time,
-      sigma: level.listed,
-      inputScale: 1,
-      sample,
-      outputs,
-      preview: [a, b],
-      noise: 0,
-    });
+    steps.push(multistepRow(step, level, { sample, outputs }, context, options.timestepScale));
     // In the next step's terms: x = (x' − Σ outputs_k D_k) / sample, and every output is one evaluation older.
     const older = (combination: Combination): Combination => {
       const share = combination.sample / sample;
