@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -66,18 +66,8 @@ class Family(Protocol):
 
     def vae_components(self, checkpoint: Checkpoint, dtype: str) -> list[Component]:
         return [
-            Component(
-                "vae decoder",
-                "vae/decoder.pt",
-                "vae",
-                trace=lambda: components.vae_decoder(checkpoint, dtype),
-            ),
-            Component(
-                "vae encoder",
-                "vae/encoder.pt",
-                "vae",
-                trace=lambda: components.vae_encoder(checkpoint, dtype),
-            ),
+            vae_part("decoder", lambda: components.vae_decoder(checkpoint, dtype)),
+            vae_part("encoder", lambda: components.vae_encoder(checkpoint, dtype)),
         ]
 
     def plan(self, checkpoint: Checkpoint, dtype: str) -> Plan:
@@ -127,6 +117,11 @@ class Family(Protocol):
             *self.vae_components(checkpoint, dtype),
         ]
         return Plan(parts, describe, schedule.notes)
+
+
+def vae_part(part: str, trace: Callable[[], Traceable]) -> Component:
+    """The VAE's decoder or encoder as a component of the bundle."""
+    return Component(f"vae {part}", f"vae/{part}.pt", "vae", trace=trace)
 
 
 def described(name: str, role: str, *shape: int | str, dtype: str = "float") -> dict[str, Any]:

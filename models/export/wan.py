@@ -11,7 +11,7 @@ from models.export import components
 from models.export.checkpoint import Checkpoint
 from models.export.denoiser import Denoiser
 from models.export.errors import ExportError
-from models.export.family import Description, Family, described, width_of
+from models.export.family import Description, Family, described, vae_part, width_of
 from models.export.modulation_table import record_modulations
 from models.export.plan import Component
 from models.export.text_encoders import Encoder
@@ -162,14 +162,7 @@ class Wan(Family):
         }
 
     def vae_components(self, checkpoint: Checkpoint, dtype: str) -> list[Component]:
-        return [
-            Component(
-                "vae decoder",
-                "vae/decoder.pt",
-                "vae",
-                trace=lambda: video_decoder(checkpoint, dtype),
-            )
-        ]
+        return [vae_part("decoder", lambda: video_decoder(checkpoint, dtype))]
 
     def denoiser(self, transformer: nn.Module) -> Traceable:
         config = transformer.config
