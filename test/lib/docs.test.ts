@@ -32,6 +32,23 @@ test.each(guides)('the links of %s lead somewhere', (guide) => {
   }
 });
 
+test.each([...guides, 'CONTRIBUTING.md', 'models/README.md'])('the files that %s names are there', (guide) => {
+  const named = [
+    ...read(guide).matchAll(/`((?:lib|native|setup|scripts|models|bench|studio|test|examples)\/[\w./-]*)`/g),
+  ];
+  for (const [, path] of named) expect([path, existsSync(join(root, path!))]).toEqual([path, true]);
+});
+
+test('the map has every folder, and every room of lib/', () => {
+  const map = read('docs', 'architecture.md');
+  const folders = (place: string) =>
+    readdirSync(join(root, place), { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  const code = ['lib', 'native', 'models', 'setup', 'scripts', 'studio', 'bench', 'examples', 'test'];
+  for (const folder of code.filter((name) => name !== 'native')) expect(map).toContain(`| \`${folder}/\``);
+  for (const { name } of folders('native')) expect(map).toContain(`\`native/${name}/\``);
+  for (const { name } of folders('lib')) expect(map).toMatch(new RegExp(`\\| .*\`${name}/\`.*\\|`));
+});
+
 test('every error code has its line, and no other', () => {
   const documented = [...read('docs', 'errors.md').matchAll(/^\| `([A-Z_]+)`/gm)].map(([, code]) => code);
   expect(documented.sort()).toEqual([...errorCodes].sort());
