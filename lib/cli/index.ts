@@ -1,11 +1,15 @@
 #!/usr/bin/env node
 /** The executable: runs one command and turns whatever it threw into a message and an exit code. */
+import { unwritable } from '../files/atomic';
+
 import { reportError } from './failure';
 import { createProgram } from './program';
 
 // Who reads the output may stop early (`| head`); that is no error of ours.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
+  if (error.code === 'EPIPE') return;
+  reportError(unwritable('Standard output', error), false);
+  process.exit(1);
 });
 
 const program = createProgram();

@@ -24,8 +24,8 @@ export class CharacterMap {
    */
   constructor(encoded: string) {
     const bytes = Buffer.from(encoded, 'base64');
-    const trieBytes = bytes.readUInt32LE(0);
-    if (trieBytes % 4 !== 0 || 4 + trieBytes > bytes.length) {
+    const trieBytes = bytes.length < 4 ? NaN : bytes.readUInt32LE(0);
+    if (Number.isNaN(trieBytes) || trieBytes % 4 !== 0 || 4 + trieBytes > bytes.length) {
       throw new RangeError(`its character map has ${bytes.length} bytes, and says ${trieBytes} of its first part`);
     }
     this.#units = Uint32Array.from({ length: trieBytes / 4 }, (_, index) => bytes.readUInt32LE(4 + 4 * index));

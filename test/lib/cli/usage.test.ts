@@ -1,9 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
-import { readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { run } from './run';
+import { program, run } from './run';
 
 describe('a person who asks', () => {
   test('for help gets every command, on stdout', async () => {
@@ -69,4 +70,17 @@ describe('a mistake ends with exit code 1, one line with its code, and no stack'
     expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'BUNDLE_NOT_FOUND', expected: expect.any(String) } });
     expect(stderr).toMatch(/^BUNDLE_NOT_FOUND: /);
   });
+});
+
+const full = existsSync('/dev/full') ? test : test.skip;
+
+full('what cannot be printed is an error, and no trace', () => {
+  const { status, stderr } = spawnSync(
+    'sh',
+    ['-c', `"${process.execPath}" "${program}" inspect embedded --json > /dev/full`],
+    {
+      encoding: 'utf8',
+    },
+  );
+  expect([status, stderr]).toEqual([1, 'OUTPUT_UNWRITABLE: Standard output cannot be written: the disk is full.\n']);
 });
