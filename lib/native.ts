@@ -8,6 +8,7 @@ import { join } from 'node:path';
 
 import { packageRoot } from './files/packageRoot';
 import { setup } from './files/setup';
+import { unpacked } from './files/unpacked';
 import { DetailGuidanceError } from './validation/errors';
 
 /** Element types of tensors. */
@@ -452,12 +453,12 @@ export function readBuild(): { folder: string; info: BuildInfo } {
 
 /** The libraries of the libtorch to run with: the one of the build, or where it has gone. */
 function findLibraries(info: BuildInfo): string {
-  const { inspect, describeCandidates, searchLibtorch, waysToLibtorch } = setup('libtorch');
+  const { besideApplication, inspect, describeCandidates, searchLibtorch, waysToLibtorch } = setup('libtorch');
   const fits = (candidate: { version: string; cuda: string | null } | null) =>
     candidate !== null &&
     minor(candidate.version) === minor(info.libtorchVersion) &&
     (!info.cuda || candidate.cuda !== null);
-  const variable = process.env.LIBTORCH ?? process.env.LIBTORCH_LIB;
+  const variable = process.env.LIBTORCH ?? process.env.LIBTORCH_LIB ?? besideApplication();
   if (!variable) {
     const { libtorch } = inspect(info.libtorchPath, { lib: info.libtorchLib, headers: false });
     if (libtorch && fits(libtorch)) return libtorch.lib;
@@ -493,14 +494,14 @@ function load(): NativeAddon {
   const libraries = findLibraries(info);
   const { libraryFile } = setup('libtorch');
   const require = createRequire(join(packageRoot(), 'package.json'));
-  const { preload } = require(join(folder, 'preload.node')) as { preload(paths: string[]): string | null };
+  const { preload } = require(unpacked(join(folder, 'preload.node'))) as { preload(paths: string[]): string | null };
   const failure = preload(
     ['c10', 'torch_cpu', 'c10_cuda', 'torch_cuda', 'torch']
       .map((name) => join(libraries, libraryFile(name)))
       .filter((file) => existsSync(file)),
   );
   if (failure !== null) throw notLoaded(libraries, failure);
-  return require(join(folder, 'detail_guidance.node')) as NativeAddon;
+  return require(unpacked(join(folder, 'detail_guidance.node'))) as NativeAddon;
 }
 
 /** What it means that the dynamic linker did not load libtorch. `failure` is what it said. */

@@ -162,6 +162,16 @@ function torchOfEnvironment(environment) {
 }
 
 /**
+ * The folder `libtorch` that a packaged Electron application has among its resources, where it has one.
+ * @returns {string | null}
+ */
+function besideApplication() {
+  const { resourcesPath } = /** @type {{ resourcesPath?: string }} */ (process);
+  const folder = resourcesPath ? path.join(resourcesPath, 'libtorch') : '';
+  return folder && fs.existsSync(folder) ? folder : null;
+}
+
+/**
  * The chain of decisions. Stops at the first candidate that is accepted; what the user asked for by name and is
  * refused ends it as well, since falling back would hide the mistake.
  * @param {{ env?: NodeJS.ProcessEnv, headers?: boolean, version?: string }} [options] `headers`: false at run time;
@@ -201,6 +211,10 @@ function searchLibtorch({ env = process.env, headers = true, version } = {}) {
       consider(source, path.resolve(variable), null, { include: env.LIBTORCH_INCLUDE, lib: env.LIBTORCH_LIB }),
     );
   }
+
+  const besides = besideApplication();
+  const shipped = besides && consider('beside the application', besides, null);
+  if (shipped) return answer(shipped);
 
   const usePython = env.LIBTORCH_USE_PYTORCH;
   if (usePython !== '0') {
@@ -251,6 +265,7 @@ module.exports = {
   wantedVersion,
   privateEnvironment,
   inspect,
+  besideApplication,
   searchLibtorch,
   findLibtorch,
   describeCandidates,

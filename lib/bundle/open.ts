@@ -6,6 +6,7 @@ import { DetailGuidanceError } from '../validation/errors';
 import { invalid, reasonOf } from '../validation/invalid';
 import { parse } from '../validation/parse';
 import { packageRoot } from '../files/packageRoot';
+import { requireUnpacked } from '../files/unpacked';
 
 import { requireConsistency } from './consistency';
 import { isBlobOf, isNamedAfter, placeOf, refused } from './place';
@@ -73,7 +74,8 @@ export async function openBundle(
 
 async function findFolder(location: string): Promise<string> {
   const place = location === 'embedded' ? join(packageRoot(), 'models', 'embedded') : resolve(location);
-  const folder = place.endsWith(`${sep}bundle.json`) ? resolve(place, '..') : place;
+  const named = place.endsWith(`${sep}bundle.json`) ? resolve(place, '..') : place;
+  const folder = requireUnpacked(named, 'The bundle', 'BUNDLE_NOT_FOUND');
   const status = await stat(folder).catch(() => null);
   if (!status?.isDirectory()) {
     const state = status ? 'is not a folder' : 'does not exist';

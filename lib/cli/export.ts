@@ -10,6 +10,7 @@ import { Command, Option } from 'commander';
 import { DetailGuidanceError, errorCodes, type ErrorCode } from '../validation/errors';
 import { invalid } from '../validation/invalid';
 import { packageRoot } from '../files/packageRoot';
+import { unpacked } from '../files/unpacked';
 import { setup } from '../files/setup';
 
 import { compareWithSource } from './compareWithSource';
@@ -98,7 +99,7 @@ function exporterArguments(flags: ExportFlags): string[] {
 /** Runs it to its end and shows its progress; an error event is thrown as the DetailGuidanceError it describes. */
 async function runExporter(python: string, args: string[], signal: AbortSignal): Promise<Outcome> {
   const child = spawn(python, ['-m', 'models.export', ...args], {
-    cwd: packageRoot(),
+    cwd: unpacked(packageRoot()),
     env: { ...process.env, PYTHONDONTWRITEBYTECODE: '1' },
     stdio: ['pipe', 'ignore', 'pipe'],
   });

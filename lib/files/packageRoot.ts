@@ -1,7 +1,7 @@
 /** The folder of this package, wherever its code runs from: lib/ (tests), dist/ (installed), an application's bundle. */
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join, sep } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { DetailGuidanceError } from '../validation/errors';
@@ -11,13 +11,13 @@ const NAME = 'detail-guidance';
 let root: string | undefined;
 
 /**
- * The folder that has this package's package.json. Inside Electron's app.asar it is the copy beside it, in
- * app.asar.unpacked: libtorch and the system's loader read files, not archives.
+ * The folder that has this package's package.json. In an Electron application it may be inside an asar archive: whatever
+ * reads it but JavaScript goes through `unpacked` (unpacked.ts).
  *
  * @throws ADDON_NOT_BUILT where the package's files are not on the disk: in a bundle that left them behind
  */
 export function packageRoot(): string {
-  root ??= unpacked(findRoot());
+  root ??= findRoot();
   return root;
 }
 
@@ -53,17 +53,4 @@ function isOurs(file: string): boolean {
   } catch {
     return false;
   }
-}
-
-function unpacked(folder: string): string {
-  const archive = `app.asar${sep}`;
-  if (!folder.includes(archive)) return folder;
-  const beside = folder.replace(archive, `app.asar.unpacked${sep}`);
-  if (existsSync(join(beside, 'package.json'))) return beside;
-  throw new DetailGuidanceError(
-    'ADDON_NOT_BUILT',
-    `${NAME} is packed inside ${folder}, where neither the addon nor a model can be read: unpack it (electron-builder: ` +
-      `asarUnpack: '**/node_modules/${NAME}/**'; Electron Forge: the auto-unpack-natives plugin and unpackDir).`,
-    { received: folder, expected: beside },
-  );
 }
