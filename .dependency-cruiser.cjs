@@ -19,7 +19,8 @@ const layers = [
   'pipeline.ts',
   '(analysis|evaluation|check)',
   'index.ts',
-  '(cli|server)',
+  'server',
+  '(cli|electron)',
 ];
 
 const room = (names) => `^lib/(${names.join('|')})(/|$)`;

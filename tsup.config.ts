@@ -1,6 +1,7 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 
+import { buildSync } from 'esbuild';
 import { defineConfig, type Options } from 'tsup';
 
 type Plugin = NonNullable<Options['esbuildPlugins']>[number];
@@ -72,6 +73,24 @@ const codecs: Plugin = {
   },
 };
 
+/** A sandboxed preload script can require nothing but Electron, so it is one file. */
+const preload: Plugin = {
+  name: 'the preload script of lib/electron',
+  setup(build) {
+    build.onEnd(() => {
+      buildSync({
+        entryPoints: ['lib/electron/preloadScript.ts'],
+        outfile: 'dist/electronPreload.cjs',
+        bundle: true,
+        format: 'cjs',
+        platform: 'node',
+        target: 'node20',
+        external: ['electron'],
+      });
+    });
+  },
+};
+
 /** The entry points that exist (the command line is its own file in dist). */
 export default defineConfig({
   entry: {
@@ -79,6 +98,9 @@ export default defineConfig({
     analysis: 'lib/analysis/index.ts',
     evaluation: 'lib/evaluation/index.ts',
     server: 'lib/server/index.ts',
+    electron: 'lib/electron/index.ts',
+    'electron-preload': 'lib/electron/preload.ts',
+    electronProcess: 'lib/electron/process.ts',
     pngWorker: 'lib/image/pngWorker.ts',
     check: 'lib/check/child.ts',
     cli: 'lib/cli/index.ts',
@@ -90,6 +112,8 @@ export default defineConfig({
       analysis: 'lib/analysis/index.ts',
       evaluation: 'lib/evaluation/index.ts',
       server: 'lib/server/index.ts',
+      electron: 'lib/electron/index.ts',
+      'electron-preload': 'lib/electron/preload.ts',
     },
   },
   target: 'node20',
@@ -97,7 +121,8 @@ export default defineConfig({
   clean: true,
   splitting: true,
   // The devDependencies that lib imports are bundled: plot, linkedom and ml-matrix are used in part, fast-png is ESM only.
-  esbuildPlugins: [licences, assets, codecs],
+  esbuildPlugins: [licences, assets, codecs, preload],
+  external: ['electron'],
   // CommonJS has no import.meta, and tsup would leave it there: packageRoot.ts takes the one that its format has.
   esbuildOptions: (options, { format }) => {
     if (format === 'cjs') options.define = { ...options.define, 'import.meta.url': 'undefined' };

@@ -44,6 +44,12 @@ export interface Server {
    * @throws what `loadPipeline` throws; BAD_OPTION when the address is taken
    */
   listen(): Promise<string>;
+  /**
+   * Loads the first bundle, for who answers requests by `fetch` alone.
+   *
+   * @throws what `loadPipeline` throws
+   */
+  load(): Promise<void>;
   /** Answers a request without a network, as `fetch` would. */
   fetch(request: Request): Promise<Response>;
   /**
@@ -110,13 +116,27 @@ export function createServer(options: ServerOptions = {}): Server {
     await bundles.close();
   };
 
+  const open = async () => {
+    if (redis === undefined) {
+      device = await bundles.with(bundles.preferred, (pipeline) => Promise.resolve(pipeline.device));
+    } else {
+      jobs = await openRemote({ redis, results: results!, maxQueue, keepSeconds, keepBytes }, bundles);
+    }
+  };
+  let opening: Promise<void> | null = null;
+  const load = () =>
+    (opening ??= open().catch((error: unknown) => {
+      opening = null;
+      throw error;
+    }));
+
   return {
+    async load() {
+      await load();
+      isReady = true;
+    },
     async listen() {
-      if (redis === undefined) {
-        device = await bundles.with(bundles.preferred, (pipeline) => Promise.resolve(pipeline.device));
-      } else {
-        jobs = await openRemote({ redis, results: results!, maxQueue, keepSeconds, keepBytes }, bundles);
-      }
+      await load();
       const url = await new Promise<string>((resolve, reject) => {
         const { host: hostname, port } = settings;
         const patience = settings.clientSeconds * 1000;
