@@ -17,7 +17,7 @@ const layers = [
   'call',
   'activations',
   'pipeline.ts',
-  '(analysis|evaluation|check)',
+  '(analysis|evaluation|check|packaging)',
   'index.ts',
   'server',
   '(cli|electron)',

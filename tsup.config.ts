@@ -103,6 +103,7 @@ export default defineConfig({
     electronProcess: 'lib/electron/process.ts',
     pngWorker: 'lib/image/pngWorker.ts',
     check: 'lib/check/child.ts',
+    mappedLibraries: 'lib/packaging/mapped.ts',
     cli: 'lib/cli/index.ts',
   },
   format: ['esm', 'cjs'],

@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
 import { packageRoot } from './files/packageRoot';
-import { setup } from './files/setup';
+import { setup, type Libtorch } from './files/setup';
 import { unpacked } from './files/unpacked';
 import { DetailGuidanceError } from './validation/errors';
 
@@ -451,8 +451,12 @@ export function readBuild(): { folder: string; info: BuildInfo } {
   return { folder, info: JSON.parse(readFileSync(join(folder, 'build-info.json'), 'utf8')) as BuildInfo };
 }
 
-/** The libraries of the libtorch to run with: the one of the build, or where it has gone. */
-function findLibraries(info: BuildInfo): string {
+/**
+ * The libtorch to run with: the one of the build, or where it has gone.
+ *
+ * @throws LIBTORCH_NOT_FOUND, LIBTORCH_MISMATCH
+ */
+export function findLibtorch(info: BuildInfo): Libtorch {
   const { besideApplication, inspect, describeCandidates, searchLibtorch, waysToLibtorch } = setup('libtorch');
   const fits = (candidate: { version: string; cuda: string | null } | null) =>
     candidate !== null &&
@@ -461,10 +465,10 @@ function findLibraries(info: BuildInfo): string {
   const variable = process.env.LIBTORCH ?? process.env.LIBTORCH_LIB ?? besideApplication();
   if (!variable) {
     const { libtorch } = inspect(info.libtorchPath, { lib: info.libtorchLib, headers: false });
-    if (libtorch && fits(libtorch)) return libtorch.lib;
+    if (libtorch && fits(libtorch)) return libtorch;
   }
   const { libtorch, candidates } = searchLibtorch({ headers: false });
-  if (libtorch && fits(libtorch)) return libtorch.lib;
+  if (libtorch && fits(libtorch)) return libtorch;
   const built = `${minor(info.libtorchVersion)}${info.cuda ? ' with CUDA' : ''}`;
   if (libtorch) {
     const description = `${libtorch.version}${libtorch.cuda ? ' with CUDA' : ', a CPU build'}`;
@@ -491,7 +495,7 @@ const minor = (version: string) => version.split('.').slice(0, 2).join('.');
 
 function load(): NativeAddon {
   const { folder, info } = readBuild();
-  const libraries = findLibraries(info);
+  const { lib: libraries } = findLibtorch(info);
   const { libraryFile } = setup('libtorch');
   const require = createRequire(join(packageRoot(), 'package.json'));
   const { preload } = require(unpacked(join(folder, 'preload.node'))) as { preload(paths: string[]): string | null };

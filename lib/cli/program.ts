@@ -15,6 +15,7 @@ import { generateCommand } from './generate';
 import { inspectCommand } from './inspect';
 import { interveneCommand } from './intervene';
 import { beQuiet } from './quiet';
+import { packLibtorchCommand } from './packLibtorch';
 import { serveCommand } from './serve';
 import { studioCommand } from './studio';
 import { workerCommand } from './worker';
@@ -43,6 +44,7 @@ export function createProgram(): Command {
     interveneCommand(),
     featuresCommand(),
     setupCommand(),
+    packLibtorchCommand(),
     doctorCommand(),
   ]) {
     program.addCommand(

@@ -1,19 +1,26 @@
 /** Folders that appear whole or not at all: filled beside their place under another name, then renamed onto it. */
-import { mkdir, open, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 
 import { AbortError, DetailGuidanceError } from '../validation/errors';
 
 import { removeLeftovers, temporaryBeside } from './temporary';
 
+export interface NewFolderOptions {
+  /** The folder may be there already, with nothing in it. Default false. */
+  mayBeEmpty?: boolean;
+}
+
 /**
  * Says before a long computation what would only fail after it: makes an empty folder beside `out`, and removes it.
  *
  * @throws OUTPUT_UNWRITABLE when `out` exists, or nothing can be made in the folder that it would be in
  */
-export async function checkNewFolder(out: string): Promise<void> {
+export async function checkNewFolder(out: string, { mayBeEmpty = false }: NewFolderOptions = {}): Promise<void> {
   const place = resolve(out);
-  if (await stat(place).catch(() => null)) throw unwritable(out, { code: 'EEXIST' });
+  const found = await stat(place).catch(() => null);
+  const isEmpty = mayBeEmpty && found?.isDirectory() && (await readdir(place)).length === 0;
+  if (found && !isEmpty) throw unwritable(out, { code: 'EEXIST' });
   const above = await stat(dirname(place)).catch((cause: unknown) => {
     throw unwritable(out, cause);
   });
@@ -34,8 +41,12 @@ export async function checkNewFolder(out: string): Promise<void> {
  * @param fill writes into the folder it is given
  * @throws OUTPUT_UNWRITABLE, ABORT_ERR, errors of this package that `fill` throws; nothing is left behind then
  */
-export async function writeNewFolder(out: string, fill: (folder: string) => Promise<void>): Promise<string> {
-  await checkNewFolder(out);
+export async function writeNewFolder(
+  out: string,
+  fill: (folder: string) => Promise<void>,
+  options: NewFolderOptions = {},
+): Promise<string> {
+  await checkNewFolder(out, options);
   const place = resolve(out);
   await removeLeftovers(place);
   const temporary = temporaryBeside(place);

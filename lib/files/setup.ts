@@ -15,6 +15,8 @@ import type * as toolchain from '../../setup/toolchain.cjs';
 
 import { packageRoot } from './packageRoot';
 
+export type { Libtorch } from '../../setup/libtorch.cjs';
+
 interface SetupModules {
   addon: typeof addon;
   cache: typeof cache;

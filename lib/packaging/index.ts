@@ -1,0 +1,1 @@
+export { packLibtorch, type PackedLibtorch, type PackOptions, type PackProgress } from './packLibtorch';
