@@ -22,6 +22,11 @@ export type {
   ProcessResult,
 } from './types';
 
+/** Folder of the studio's page, which `detail-guidance studio` serves: what `page` of `startServer` takes. */
+export function studioFolder(): string {
+  return join(packageRoot(), 'dist', 'studio');
+}
+
 /** The path of a preload script that exposes the bridge as `window.detailGuidance`; it works in a sandboxed window. */
 export function preloadFile(): string {
   return unpacked(join(packageRoot(), 'dist', 'electronPreload.cjs'));

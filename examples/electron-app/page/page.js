@@ -1,0 +1,92 @@
+// The page knows the bridge and nothing else: no Node, no network, no file.
+/** @type {import('detail-guidance/electron').Bridge} */
+const detailGuidance = /** @type {any} */ (window).detailGuidance;
+
+/** @param {string} id @returns {any} */
+const element = (id) => document.getElementById(id);
+/** @param {string} text */
+const say = (text) => (element('state').textContent = text);
+
+/** @type {import('detail-guidance/electron').Run | null} */
+let run = null;
+/** @type {{ png: Uint8Array, seed: number | bigint } | null} */
+let made = null;
+/** A picture to begin with. @type {import('detail-guidance/electron').OpenedPicture | null} */
+let opened = null;
+
+/** @param {BlobPart} bytes */
+function show(bytes) {
+  const picture = element('picture');
+  URL.revokeObjectURL(picture.src);
+  picture.src = URL.createObjectURL(new Blob([bytes]));
+}
+
+/** @param {boolean} running */
+function setRunning(running) {
+  element('make').disabled = running;
+  element('stop').disabled = !running;
+  element('save').disabled = running || made === null;
+}
+
+const info = await detailGuidance.info();
+if (info.ok) {
+  const { classes, name, device } = info.value;
+  element('class').append(...classes.map((label) => new Option(label)));
+  element('class').value = 'Sneaker';
+  element('class').disabled = false;
+  setRunning(false);
+  say(`${name} on ${device}`);
+} else {
+  say(info.error.message);
+}
+
+element('form').addEventListener('submit', async (/** @type {Event} */ event) => {
+  event.preventDefault();
+  setRunning(true);
+  const number = (/** @type {string} */ id) => Number(element(id).value);
+  run = detailGuidance.generate(
+    {
+      classLabel: element('class').value,
+      seed: number('seed'),
+      numInferenceSteps: number('steps'),
+      guidance: { classifierFree: { scale: number('cfg') }, detail: { scale: number('detail') } },
+      ...(opened ? { image: opened.bytes, strength: 0.6 } : {}),
+    },
+    {
+      onStep: ({ step, steps, fraction }) => {
+        element('progress').value = fraction;
+        say(`step ${step} of ${steps}`);
+      },
+    },
+  );
+  const outcome = await run.outcome;
+  run = null;
+  if (outcome.ok) {
+    const [picture] = outcome.value.images;
+    made = picture ?? null;
+    if (picture) show(/** @type {Uint8Array<ArrayBuffer>} */ (picture.png));
+    say(`done: ${outcome.value.evaluations} evaluations`);
+  } else {
+    say(outcome.error.code === 'ABORT_ERR' ? 'stopped' : outcome.error.message);
+  }
+  element('progress').value = 0;
+  setRunning(false);
+});
+
+element('stop').addEventListener('click', () => run?.stop());
+
+element('open').addEventListener('click', async () => {
+  const outcome = await detailGuidance.openPicture();
+  if (!outcome.ok) return say(outcome.error.message);
+  if (!outcome.value) return;
+  opened = outcome.value;
+  show(/** @type {Uint8Array<ArrayBuffer>} */ (opened.bytes));
+  say(`begins with ${opened.name}`);
+});
+
+element('save').addEventListener('click', async () => {
+  if (!made) return;
+  const outcome = await detailGuidance.savePicture(made.png, `${element('class').value}-${made.seed}.png`);
+  if (!outcome.ok) return say(outcome.error.message);
+  if (outcome.value) say(`saved ${outcome.value}`);
+});
