@@ -55,6 +55,12 @@ export default tseslint.config(
     rules: { '@typescript-eslint/no-require-imports': 'off' },
   },
   {
+    files: ['examples/**/page/*.js'],
+    languageOptions: {
+      globals: { window: 'readonly', document: 'readonly', URL: 'readonly', Blob: 'readonly', Option: 'readonly' },
+    },
+  },
+  {
     files: ['examples/**/*.js'],
     languageOptions: { globals: { AbortController: 'readonly', console: 'readonly', process: 'readonly' } },
   },

@@ -5,7 +5,7 @@ import { packLibtorch } from '../packaging';
 
 import { printJson } from './failure';
 import { interruptible } from './interrupt';
-import { startProgress, type Progress } from './progress';
+import { startProgress, type Progress } from './progressBar';
 import { say } from './quiet';
 
 const megabytes = (bytes: number) => Math.round(bytes / 1e6);

@@ -1,12 +1,9 @@
 /** `detail-guidance studio`: the server with the studio's page on it, opened in the browser. */
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 
 import { Command } from 'commander';
 
-import { packageRoot } from '../files/packageRoot';
-import { DetailGuidanceError } from '../validation/errors';
+import { studioFolder } from '../files/studioFolder';
 
 import { interruptible } from './interrupt';
 import { addServeOptions, runServer, type ServeFlags } from './serve';
@@ -26,21 +23,12 @@ async function runStudio(
   signal: AbortSignal,
 ): Promise<void> {
   await runServer(bundles, flags, signal, {
-    page: pageFolder(),
+    page: studioFolder(),
     onListening: (url) => {
       const address = addressOf(url, flags.token);
       process.stdout.write(`studio at ${address}\n`);
       if (open) openBrowser(address);
     },
-  });
-}
-
-/** Where the build puts the page. */
-function pageFolder(): string {
-  const folder = join(packageRoot(), 'dist', 'studio');
-  if (existsSync(join(folder, 'index.html'))) return folder;
-  throw new DetailGuidanceError('ADDON_NOT_BUILT', `The studio's page is not in ${folder}: npm run build makes it.`, {
-    received: folder,
   });
 }
 

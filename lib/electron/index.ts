@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { packageRoot } from '../files/packageRoot';
 import { unpacked } from '../files/unpacked';
 
+export { studioFolder } from '../files/studioFolder';
 export { startPipeline, type PipelineProcess, type StartOptions } from './pipelineProcess';
 export { startServer, type ServerProcess, type StartServerOptions } from './serverProcess';
 export type { FrameLike, IpcLike, WindowLike } from './electron';
@@ -21,11 +22,6 @@ export type {
   ProcessPlan,
   ProcessResult,
 } from './types';
-
-/** Folder of the studio's page, which `detail-guidance studio` serves: what `page` of `startServer` takes. */
-export function studioFolder(): string {
-  return join(packageRoot(), 'dist', 'studio');
-}
 
 /** The path of a preload script that exposes the bridge as `window.detailGuidance`; it works in a sandboxed window. */
 export function preloadFile(): string {

@@ -85,8 +85,8 @@ export async function startPipeline(location: string, options: StartOptions = {}
         }
       });
     const listeners = { onStep: guard(onStep), onProgress: guard(onProgress), onWarning: guard(onWarning) };
-    const given = Object.entries(listeners).filter(([, listener]) => listener !== undefined);
-    const call = begin(plain, Object.fromEntries(given) as Listeners);
+    const callbacks = Object.entries(listeners).filter(([, listener]) => listener !== undefined);
+    const call = begin(plain, Object.fromEntries(callbacks) as Listeners);
     const stop = () => call.stop();
     stopped?.addEventListener('abort', stop, { once: true });
     try {

@@ -77,17 +77,17 @@ async function answerOne(
       return resultOf(await pipeline.generate(options));
     case 'stream': {
       // Asked for before the stream begins, or while it waits.
-      let wanted = 0;
+      let demand = 0;
       let wake = (): void => undefined;
       run.next = () => {
-        wanted++;
+        demand++;
         wake();
       };
       run.abort.signal.addEventListener('abort', () => wake());
       const steps = pipeline.stream(options);
       for (;;) {
-        while (wanted === 0 && !run.abort.signal.aborted) await new Promise<void>((resolve) => (wake = resolve));
-        wanted--;
+        while (demand === 0 && !run.abort.signal.aborted) await new Promise<void>((resolve) => (wake = resolve));
+        demand--;
         const { done, value } = await steps.next();
         if (done) return resultOf(value);
         onStreamed(value);

@@ -74,13 +74,13 @@ function bridge(): Bridge {
   ask();
 
   const caller = async () => current ?? waiting;
-  /** A call that may be made before there is anything to call. */
+  /** A call that may be begun before there is anything to call. */
   const later = <Value, Extra extends object>(begin: (ready: Caller) => Call<Value> & Extra) => {
-    const made = caller().then(begin);
+    const begun = caller().then(begin);
     return {
-      made,
-      outcome: made.then(({ outcome }) => outcome),
-      stop: () => void made.then(({ stop }) => stop()),
+      begun,
+      outcome: begun.then(({ outcome }) => outcome),
+      stop: () => void begun.then(({ stop }) => stop()),
     };
   };
 
@@ -97,7 +97,7 @@ function bridge(): Bridge {
       return {
         async next() {
           const step = new Promise<StepEvent>((resolve) => (take = resolve));
-          (await run.made).next();
+          (await run.begun).next();
           const come = await Promise.race([step.then((value) => ({ value })), run.outcome]);
           if (!('ok' in come)) return { ok: true, value: { done: false, step: come.value } };
           return come.ok ? { ok: true, value: { done: true, result: come.value } } : come;

@@ -98,7 +98,7 @@ class Requests {
       let controller: ReadableStreamDefaultController<Uint8Array> | null = null;
       this.#waiting.set(id, {
         head: ({ status, headers }) => {
-          const stream = new ReadableStream<Uint8Array>({ start: (given) => void (controller = given), cancel: stop });
+          const stream = new ReadableStream<Uint8Array>({ start: (own) => void (controller = own), cancel: stop });
           const hasBody = request.method !== 'HEAD' && ![101, 204, 205, 304].includes(status);
           resolve(new Response(hasBody ? stream : null, { status, headers }));
         },

@@ -1,5 +1,5 @@
 /** What crosses between the processes of an Electron application: plain data alone. */
-import type { PictureSize } from '../request/size';
+import type { PictureSize } from '../request/pictureSize';
 import type { GenerateOptions } from '../request/generateOptions';
 import type { PhaseEvent, StepEvent } from '../request/stepEvent';
 import type { Seed } from '../request/seeds';

@@ -18,9 +18,9 @@ export interface NewFolderOptions {
  */
 export async function checkNewFolder(out: string, { mayBeEmpty = false }: NewFolderOptions = {}): Promise<void> {
   const place = resolve(out);
-  const found = await stat(place).catch(() => null);
-  const isEmpty = mayBeEmpty && found?.isDirectory() && (await readdir(place)).length === 0;
-  if (found && !isEmpty) throw unwritable(out, { code: 'EEXIST' });
+  const status = await stat(place).catch(() => null);
+  const isEmpty = mayBeEmpty && status?.isDirectory() && (await readdir(place)).length === 0;
+  if (status && !isEmpty) throw unwritable(out, { code: 'EEXIST' });
   const above = await stat(dirname(place)).catch((cause: unknown) => {
     throw unwritable(out, cause);
   });

@@ -30,9 +30,9 @@ export function unpacked(path: string): string {
  * @throws an error with `code` for what is inside an archive and not beside it
  */
 export function requireUnpacked(path: string, what: string, code: ErrorCode): string {
-  const found = unpacked(path);
-  const inside = split(found);
-  if (!inside) return found;
+  const place = unpacked(path);
+  const inside = split(place);
+  if (!inside) return place;
   const pattern = `**${inside.place.replaceAll('\\', '/')}/**`;
   throw invalid(what, `files on the disk, such as ${inside.archive}.unpacked${inside.place}`, path, {
     code,

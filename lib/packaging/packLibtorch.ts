@@ -106,9 +106,9 @@ export async function packLibtorch(folder: string, options: PackOptions = {}): P
 }
 
 async function refuseFull(out: string): Promise<void> {
-  const found = await stat(out).catch(() => null);
-  const shown = found && !found.isDirectory() ? 'a file' : 'one with something in it';
-  if (!found || (found.isDirectory() && (await readdir(out)).length === 0)) return;
+  const status = await stat(out).catch(() => null);
+  const shown = status && !status.isDirectory() ? 'a file' : 'one with something in it';
+  if (!status || (status.isDirectory() && (await readdir(out)).length === 0)) return;
   throw invalid(out, 'a folder that does not exist or is empty', out, { code: 'OUTPUT_EXISTS', shown });
 }
 
