@@ -55,6 +55,12 @@ export default tseslint.config(
     rules: { '@typescript-eslint/no-require-imports': 'off' },
   },
   {
+    files: ['test/package/electron/*.js'],
+    languageOptions: {
+      globals: { process: 'readonly', AbortController: 'readonly', URL: 'readonly', Request: 'readonly' },
+    },
+  },
+  {
     files: ['examples/**/page/*.js'],
     languageOptions: {
       globals: { window: 'readonly', document: 'readonly', URL: 'readonly', Blob: 'readonly', Option: 'readonly' },

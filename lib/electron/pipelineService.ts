@@ -21,6 +21,7 @@ interface Running {
  */
 export function answerCalls(port: Port, pipeline: Pipeline, onProgress: (fraction: number | null) => void): void {
   const running = new Map<number, Running>();
+  let isShown = false;
 
   const answer = async (message: CallerMessage): Promise<void> => {
     const { id } = message;
@@ -36,6 +37,7 @@ export function answerCalls(port: Port, pipeline: Pipeline, onProgress: (fractio
       ...options,
       signal: run.abort.signal,
       onStep: (event) => {
+        isShown = true;
         onProgress(event.fraction);
         if (message.listens.includes('step')) tell('step', event);
       },
@@ -49,7 +51,8 @@ export function answerCalls(port: Port, pipeline: Pipeline, onProgress: (fractio
       say({ id, outcome: { ok: false, error: problemOf(error) } });
     } finally {
       running.delete(id);
-      if (running.size === 0) onProgress(null);
+      if (running.size === 0 && isShown) onProgress(null);
+      isShown &&= running.size > 0;
     }
   };
 
