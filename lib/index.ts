@@ -105,7 +105,13 @@ export {
   type TransplantEdit,
   type ZeroEdit,
 } from './guidance';
-export { packLibtorch, type PackedLibtorch, type PackOptions, type PackProgress } from './packaging';
+export {
+  packLibtorch,
+  type PackedLibrary,
+  type PackedLibtorch,
+  type PackOptions,
+  type PackProgress,
+} from './packaging';
 export { readMetadata, readOptions, type BundleIdentity, type PictureMetadata } from './call/metadata';
 export { encodePng, type PngPicture, type Raster } from './image/png';
 export type {

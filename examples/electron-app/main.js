@@ -10,7 +10,7 @@ let window;
 async function open() {
   window = new BrowserWindow({
     width: 720,
-    height: 620,
+    height: 500,
     title: 'Detail Guidance',
     webPreferences: { preload: preloadFile(), sandbox: true, contextIsolation: true, nodeIntegration: false },
   });

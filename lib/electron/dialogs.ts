@@ -2,13 +2,14 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 
+import { readOptions } from '../call/metadata';
 import { writeFileAtomic } from '../files/atomic';
 import { invalid } from '../validation/invalid';
 
 import { electronMain, type IpcLike, type WindowLike } from './electron';
 import { problemOf } from './problem';
 import { channels } from './protocol';
-import type { Outcome } from './types';
+import type { Outcome, PlainOptions } from './types';
 
 /** A picture that was chosen in the dialog. */
 export interface OpenedPicture {
@@ -16,6 +17,8 @@ export interface OpenedPicture {
   name: string;
   /** What is in it: PNG, JPEG or WebP, as `image` of `generate` takes it. */
   bytes: Uint8Array;
+  /** With which `generate` makes it again, where this package made it; null for others. */
+  options: PlainOptions | null;
 }
 
 const pictures = [{ name: 'Pictures', extensions: ['png', 'jpg', 'jpeg', 'webp'] }];
@@ -24,7 +27,7 @@ const png = [{ name: 'PNG', extensions: ['png'] }];
 /** Answers the page of a window: which files are read and written, the user says in the dialog, and nobody else. */
 export function offerDialogs(window: WindowLike): () => void {
   const { dialog } = electronMain();
-  const { ipc, mainFrame } = window.webContents;
+  const { ipc } = window.webContents;
   const answer = <Value>(channel: string, ask: (...args: unknown[]) => Promise<Value>) =>
     ipc.handle(channel, async ({ senderFrame }, ...args): Promise<Outcome<Value>> => {
       try {
@@ -35,16 +38,15 @@ export function offerDialogs(window: WindowLike): () => void {
         return { ok: false, error: problemOf(error) };
       }
     });
-  void mainFrame;
   answer(channels.open, async (): Promise<OpenedPicture | null> => {
     const { canceled, filePaths } = await dialog.showOpenDialog(window, {
       properties: ['openFile'],
       filters: pictures,
     });
     const [file] = filePaths;
-    return canceled || file === undefined
-      ? null
-      : { name: basename(file), bytes: new Uint8Array(await readFile(file)) };
+    if (canceled || file === undefined) return null;
+    const bytes = new Uint8Array(await readFile(file));
+    return { name: basename(file), bytes, options: optionsOf(bytes) };
   });
   answer(channels.save, async (bytes, name): Promise<string | null> => {
     if (!(bytes instanceof Uint8Array)) throw invalid('savePicture', 'the bytes of a PNG', bytes);
@@ -55,6 +57,15 @@ export function offerDialogs(window: WindowLike): () => void {
     return filePath;
   });
   return () => takeBack(ipc);
+}
+
+/** What a picture of this package was made with; null for any other. */
+function optionsOf(bytes: Uint8Array): PlainOptions | null {
+  try {
+    return readOptions(bytes);
+  } catch {
+    return null;
+  }
 }
 
 function takeBack(ipc: IpcLike): void {

@@ -15,7 +15,8 @@ import type * as toolchain from '../../setup/toolchain.cjs';
 
 import { packageRoot } from './packageRoot';
 
-export type { Libtorch } from '../../setup/libtorch.cjs';
+/** A libtorch that was found. */
+export type Libtorch = NonNullable<ReturnType<typeof libtorch.inspect>['libtorch']>;
 
 interface SetupModules {
   addon: typeof addon;

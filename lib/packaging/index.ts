@@ -1,1 +1,7 @@
-export { packLibtorch, type PackedLibtorch, type PackOptions, type PackProgress } from './packLibtorch';
+export {
+  packLibtorch,
+  type PackedLibrary,
+  type PackedLibtorch,
+  type PackOptions,
+  type PackProgress,
+} from './packLibtorch';

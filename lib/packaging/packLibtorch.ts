@@ -33,6 +33,14 @@ export interface PackOptions {
   signal?: AbortSignal;
 }
 
+/** A library that was packed. */
+export interface PackedLibrary {
+  /** Its file's name, in the folder's `lib`. */
+  name: string;
+  /** Its size. */
+  bytes: number;
+}
+
 /** What was packed. */
 export interface PackedLibtorch {
   /** Absolute path of the folder. */
@@ -42,7 +50,7 @@ export interface PackedLibtorch {
   /** CUDA version it was built with; null for a CPU build. */
   cuda: string | null;
   /** The libraries, the largest first. */
-  libraries: { name: string; bytes: number }[];
+  libraries: PackedLibrary[];
   /** Of all of them. */
   bytes: number;
   /** Names of libraries that the user's system has to have: none for PyTorch's own builds. */

@@ -141,17 +141,19 @@ suite('the example, packaged by electron-builder', () => {
     expect(run.mapped('libtorch_cpu.so')).toEqual([join(await realpath(libtorch), 'lib', 'libtorch_cpu.so')]);
   }, 180_000);
 
-  test('begins with an opened picture', async () => {
+  test('an opened picture brings its settings back', async () => {
     const file = join(home, 'opened.png');
-    const options = { classLabel: 'Bag', seed: 3, numInferenceSteps: 4 };
+    const guidance = { classifierFree: { scale: 3 }, detail: { scale: 0.5 } };
+    const options = { classLabel: 'Bag', seed: 3, numInferenceSteps: 4, guidance };
     await writeFile(file, (await here(options)).toPng());
     const run = await start([], { TEST_OPEN: file });
     const page = await run.page(/page\/index\.html$/);
     await page.getByText('fashion-mnist-dit on').waitFor();
     await page.getByRole('button', { name: 'Open…' }).click();
-    await page.getByText('begins with opened.png').waitFor();
-    await page.getByRole('button', { name: 'Make a picture' }).click();
-    await page.getByText(/^done: \d+ evaluations$/).waitFor();
+    await page.getByText('the settings of opened.png').waitFor();
+    const fields = ['Class', 'Seed', 'Steps', 'CFG scale', 'Detail scale'];
+    const values = await Promise.all(fields.map((label) => page.getByLabel(label).inputValue()));
+    expect(values).toEqual(['Bag', '3', '4', '3', '0.5']);
   }, 120_000);
 
   test('the page has the bridge and nothing else', async () => {

@@ -11,9 +11,6 @@ const say = (text) => (element('state').textContent = text);
 let run = null;
 /** @type {{ png: Uint8Array, seed: number | bigint } | null} */
 let made = null;
-/** A picture to begin with. @type {import('detail-guidance/electron').OpenedPicture | null} */
-let opened = null;
-
 /** @param {BlobPart} bytes */
 function show(bytes) {
   const picture = element('picture');
@@ -50,7 +47,6 @@ element('form').addEventListener('submit', async (/** @type {Event} */ event) =>
       seed: number('seed'),
       numInferenceSteps: number('steps'),
       guidance: { classifierFree: { scale: number('cfg') }, detail: { scale: number('detail') } },
-      ...(opened ? { image: opened.bytes, strength: 0.6 } : {}),
     },
     {
       onStep: ({ step, steps, fraction }) => {
@@ -79,9 +75,18 @@ element('open').addEventListener('click', async () => {
   const outcome = await detailGuidance.openPicture();
   if (!outcome.ok) return say(outcome.error.message);
   if (!outcome.value) return;
-  opened = outcome.value;
-  show(/** @type {Uint8Array<ArrayBuffer>} */ (opened.bytes));
-  say(`begins with ${opened.name}`);
+  const { name, bytes, options } = outcome.value;
+  show(/** @type {Uint8Array<ArrayBuffer>} */ (bytes));
+  if (!options) return say(`${name} was made by another program`);
+  // The settings that a picture was made with come back with it.
+  const { classLabel, seed, numInferenceSteps, guidance } = options;
+  const { classifierFree, detail } = typeof guidance === 'object' ? guidance : {};
+  if (info.ok) element('class').value = info.value.classes[Number(classLabel)];
+  element('seed').value = seed;
+  element('steps').value = numInferenceSteps;
+  element('cfg').value = classifierFree?.scale ?? 1;
+  element('detail').value = detail?.scale ?? 0;
+  say(`the settings of ${name}`);
 });
 
 element('save').addEventListener('click', async () => {
