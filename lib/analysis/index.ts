@@ -26,19 +26,18 @@ export {
   type MagnitudeOptions,
   type MagnitudeTrace,
 } from './magnitude';
-export {
-  findMassiveActivations,
-  type ChannelStability,
-  type LayerFinding,
-  type MassiveActivations,
-  type MassiveActivationsOptions,
-  type MassiveChannel,
-  type NonFiniteRecord,
-  type RecordedChannel,
-  type RecordedChannels,
-  type StrengthPeak,
-  type StrongestChannel,
-} from './massiveActivations';
+export { findMassiveActivations, type MassiveActivationsOptions } from './massiveActivations';
+export type {
+  ChannelStability,
+  LayerFinding,
+  MassiveActivations,
+  MassiveChannel,
+  NonFiniteRecord,
+  RecordedChannel,
+  RecordedChannels,
+  StrengthPeak,
+  StrongestChannel,
+} from './massiveFindings';
 export type { AnalysisProgress } from './analysisProgress';
 export { drawMap, selectivity, spatialMap, type MapPicture, type Selectivity, type SpatialMap } from './spatialMap';
 export type { LayerEffect, SuggestedLayer } from './suggestLayer';

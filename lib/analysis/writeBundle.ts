@@ -8,7 +8,7 @@ import { openBundle, type Bundle } from '../bundle';
 import { AbortError } from '../validation/errors';
 import { invalid } from '../validation/invalid';
 
-import type { MassiveActivations } from './massiveActivations';
+import type { MassiveActivations } from './massiveFindings';
 import { writeNewFolder, writeSynced } from '../files/newFolder';
 
 /** Of the statistics in the copy, as in the embedded bundle. */

@@ -8,7 +8,8 @@ import { chooseConditions, describeConditions, type Conditions } from '../condit
 import { traceGates, type GatesTrace } from '../gates';
 import { findHighNormTokens, type HighNormTokens } from '../highNormTokens';
 import { traceMagnitude, type MagnitudeTrace } from '../magnitude';
-import { findMassiveActivations, type MassiveActivations } from '../massiveActivations';
+import { findMassiveActivations } from '../massiveActivations';
+import type { MassiveActivations } from '../massiveFindings';
 import type { AnalysisProgress } from '../analysisProgress';
 import { selectivity, spatialMap, type SpatialMap } from '../spatialMap';
 
