@@ -43,12 +43,14 @@ async function runWorker(bundles: string[], flags: WorkerFlags, signal: AbortSig
     logLevel,
   });
   try {
-    await worker.start();
-    process.stdout.write(`taking jobs from ${new URL(redis).host}\n`);
-    await new Promise<void>((resolve) => {
+    const interrupted = new Promise<void>((resolve) => {
       if (signal.aborted) resolve();
       signal.addEventListener('abort', () => resolve(), { once: true });
     });
+    // It waits for a Redis that is away.
+    await Promise.race([worker.start(), interrupted]);
+    if (!signal.aborted) process.stdout.write(`taking jobs from ${new URL(redis).host}\n`);
+    await interrupted;
   } finally {
     await worker.close();
   }

@@ -1,4 +1,6 @@
 /** BullMQ and its Redis client: installed by those who use more than one machine. */
+import { setTimeout as sleep } from 'node:timers/promises';
+
 import type * as BullMq from 'bullmq';
 import type { Redis } from 'ioredis';
 
@@ -20,6 +22,11 @@ export async function loadBullMq(url: string): Promise<{ bullmq: typeof BullMq; 
 
 /** Milliseconds between two tries to reach a Redis that is away. */
 export const retryDelay = (tries: number) => Math.min(100 * 2 ** Math.min(tries, 6), 3000);
+
+/** Leaves in order where Redis is there, and after a moment where it is away: BullMQ would wait for it to come back. */
+export async function withoutWaitingForRedis(leaving: Promise<unknown>): Promise<void> {
+  await Promise.race([leaving.catch(() => undefined), sleep(2000)]);
+}
 
 /** For commands whose caller waits: fails at once while Redis is away. */
 export function impatient(Client: typeof Redis, url: string): Redis {

@@ -11,7 +11,7 @@ import { forgetOld, type Keeping } from '../keeping';
 import { ServerError, type Problem } from '../problem';
 import type { ImageRequest } from '../request';
 
-import { impatient, loadBullMq, patient } from './connection';
+import { impatient, loadBullMq, patient, withoutWaitingForRedis } from './connection';
 import {
   announcementKey,
   cancelChannel,
@@ -143,7 +143,9 @@ export class RedisDispatcher implements Dispatcher {
     this.#jobs.delete(job.id);
   }
 
+  /** NaN while Redis, which knows, is away. */
   async waiting(): Promise<number> {
+    if (!this.isReachable()) return NaN;
     const counts = [...this.#lines.values()].map(({ queue }) => countWaiting(queue));
     return (await Promise.all(counts).catch(() => [])).reduce((sum, count) => sum + count, 0);
   }
@@ -164,10 +166,8 @@ export class RedisDispatcher implements Dispatcher {
   /** Jobs stay in Redis: they are the workers', and another server's to ask for. */
   async close(): Promise<void> {
     this.#isClosing = true;
-    for (const { queue, events } of this.#lines.values()) {
-      await events.close().catch(() => undefined);
-      await queue.close().catch(() => undefined);
-    }
+    const closings = [...this.#lines.values()].flatMap(({ queue, events }) => [events.close(), queue.close()]);
+    await withoutWaitingForRedis(Promise.allSettled(closings));
     for (const connection of [this.client, ...this.listeners]) connection.disconnect();
   }
 

@@ -15,7 +15,7 @@ import { workerSchema, type WorkerOptions } from '../options';
 import { problemOf } from '../problem';
 import { runJobs, type Workshop } from '../runJobs';
 
-import { impatient, loadBullMq, patient } from './connection';
+import { impatient, loadBullMq, patient, withoutWaitingForRedis } from './connection';
 import {
   announcementKey,
   bundleChecksum,
@@ -90,12 +90,16 @@ export function createWorker(options: WorkerOptions): Worker {
         });
         worker.on('error', (error) => log.warn({ err: error.message }, 'redis'));
         closers.push(async () => {
-          await worker.close();
+          // It takes no further job from now on.
+          const leaving = worker.close();
+          await Promise.all([...running.values()].map((job) => job.settled()));
+          await withoutWaitingForRedis(leaving);
           connection.disconnect();
         });
       }
       const listener = patient(Redis, settings.redis);
       listener.on('message', (_channel, id) => running.get(id)?.cancel());
+      closers.push(() => Promise.resolve(listener.disconnect()));
       await listener.subscribe(cancelChannel);
       const speaker = impatient(Redis, settings.redis);
       const id = randomUUID();
@@ -115,9 +119,8 @@ export function createWorker(options: WorkerOptions): Worker {
       speaker.once('ready', () => void announce().catch(() => undefined));
       closers.push(async () => {
         clearInterval(timer);
-        await speaker.del(announcementKey(id)).catch(() => undefined);
+        await withoutWaitingForRedis(speaker.del(announcementKey(id)));
         speaker.disconnect();
-        listener.disconnect();
       });
       log.info({ worker: id, bundles: offered, device }, 'worker');
     },

@@ -1,0 +1,75 @@
+/** Requests that share an evaluation: each gets the picture that it would have got alone. */
+import { expect, test } from '@jest/globals';
+
+import { loadPipeline } from '../../../lib';
+import { decodePng } from '../../../lib/image/png';
+import { createServer } from '../../../lib/server';
+import { fitsTogether, joinedOptions } from '../../../lib/server/batch';
+import { Job } from '../../../lib/server/job';
+import { imageRequestSchema, type ImageRequestInput } from '../../../lib/server/request';
+
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- what came over the wire
+type Wire = any;
+
+const job = (request: ImageRequestInput, bundle = 'embedded') => new Job(bundle, imageRequestSchema.parse(request));
+const base = { classLabel: 'Coat', seed: 1, guidance: { classifierFree: { scale: 2 }, detail: { scale: 0.3 } } };
+
+test.each<[string, ImageRequestInput, boolean]>([
+  ['another seed and class', { ...base, seed: 2, classLabel: 'Bag' }, true],
+  ['another scale', { ...base, guidance: { classifierFree: { scale: 7 }, detail: { scale: 0.3 } } }, false],
+  ['another layer', { ...base, guidance: { ...base.guidance, detail: { scale: 0.3, layer: 2 } } }, false],
+  ['other steps', { ...base, numInferenceSteps: 3 }, false],
+  ['another size', { ...base, width: 56, height: 56 }, false],
+  ['several pictures', { ...base, numImages: 2 }, false],
+  ['previews', { ...base, preview: true }, false],
+  ['a list of classes', { ...base, classLabel: ['Coat'] }, false],
+  ['no class', { ...base, classLabel: undefined }, false],
+])('%s: fits %j: %p', (_, other, fits) => {
+  expect(fitsTogether(job(base), job(other))).toBe(fits);
+});
+
+test('another bundle does not fit', () => {
+  expect(fitsTogether(job(base), job(base, 'other'))).toBe(false);
+});
+
+test('joined requests keep their seeds and classes', () => {
+  const joined = joinedOptions([job(base), job({ ...base, classLabel: 'Bag' })], [1, 2]);
+  expect(joined).toMatchObject({ classLabel: ['Coat', 'Bag'], seed: [1, 2], numImages: 2, batchSize: 2 });
+});
+
+test('requests that wait together are made together, and are the pictures of each', async () => {
+  const server = createServer({ port: 0, logLevel: 'silent', batch: 4 });
+  const url = await server.listen();
+  const submit = async (body: unknown) => {
+    const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+    return ((await (await fetch(`${url}/v1/jobs`, init)).json()) as Wire).id as string;
+  };
+  const ended = async (id: string): Promise<Wire> => {
+    await (await fetch(`${url}/v1/jobs/${id}/events`)).text();
+    return (await fetch(`${url}/v1/jobs/${id}`)).json();
+  };
+  const requests = ['Coat', 'Sneaker', 'Bag', 'Shirt'].map((classLabel, at) => ({
+    classLabel,
+    seed: at,
+    numInferenceSteps: 6,
+    guidance: { classifierFree: { scale: 2 }, detail: { scale: 0.3 } },
+  }));
+  // While this one runs, the others gather.
+  const first = await submit({ classLabel: 'Coat', numInferenceSteps: 60, guidance: {} });
+  const ids = [];
+  for (const request of requests) ids.push(await submit(request));
+  expect((await ended(first)).plan.batchSize).toBe(1);
+  const pipeline = await loadPipeline('embedded', { device: 'cpu' });
+  for (const [at, id] of ids.entries()) {
+    const { state, plan, images } = await ended(id);
+    expect([state, plan.batchSize, images[0].seed]).toEqual(['done', 4, at]);
+    const png = await (await fetch(url + images[0].url)).arrayBuffer();
+    const { pixels } = decodePng(new Uint8Array(png));
+    const alone = (await pipeline.generate(requests[at])).images[0]!.pixels;
+    // Of 255: last bits of the latents that rounding to a level makes visible.
+    const largest = pixels.reduce((most, level, pixel) => Math.max(most, Math.abs(level - alone[pixel]!)), 0);
+    expect(largest).toBeLessThanOrEqual(1);
+  }
+  await pipeline.dispose();
+  await server.close();
+}, 60_000);
