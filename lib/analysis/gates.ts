@@ -32,7 +32,7 @@ export interface GateOptions extends TrajectoryOptions {
   modulation?: string;
 }
 
-const optionsSchema = describedBy<GateOptions>()(
+export const gatesSchema = describedBy<GateOptions>()(
   strictObject({
     ...trajectoryShape(),
     channels: list(whole(0), 'a list of channels').optional(),
@@ -95,7 +95,7 @@ interface Sums {
  *   ABORT_ERR and what `generate` throws
  */
 export async function traceGates(pipeline: ActivationSource, options: GateOptions = {}): Promise<GatesTrace> {
-  const request = parse(optionsSchema, options, 'options');
+  const request = parse(gatesSchema, options, 'options');
   const { bundle } = pipeline;
   const { hiddenChannels } = bundle.transformer;
   const byLayer = request.channelsByLayer;

@@ -27,11 +27,11 @@ export interface HighNormOptions extends TrajectoryOptions {
   attention?: boolean;
 }
 
-const optionsSchema = describedBy<HighNormOptions>()(
+export const highNormSchema = describedBy<HighNormOptions>()(
   strictObject({ ...trajectoryShape(), threshold: finite(1).default(3), attention: flag().default(true) }),
 );
 
-type Request = z.output<typeof optionsSchema>;
+type Request = z.output<typeof highNormSchema>;
 
 /** Where a token is longest. */
 export interface LongestNorm {
@@ -104,7 +104,7 @@ export async function findHighNormTokens(
   pipeline: ActivationSource,
   options: HighNormOptions = {},
 ): Promise<HighNormTokens> {
-  const request = parse(optionsSchema, options, 'options');
+  const request = parse(highNormSchema, options, 'options');
   const outputs = blockOutputs(pipeline.sites, request.stream, request.layers);
   const attentions = request.attention ? attentionPaths(pipeline, outputs) : new Map<string, number>();
   const conditions = chooseConditions(request.conditions, pipeline.bundle);

@@ -27,7 +27,7 @@ export interface MagnitudeOptions extends TrajectoryOptions {
   seeds?: number;
 }
 
-const optionsSchema = describedBy<MagnitudeOptions>()(
+export const magnitudeSchema = describedBy<MagnitudeOptions>()(
   strictObject({
     ...trajectoryShape(2),
     channels: list(whole(0), 'a list of channels').optional(),
@@ -91,7 +91,7 @@ export async function traceMagnitude(
   pipeline: ActivationSource,
   options: MagnitudeOptions = {},
 ): Promise<MagnitudeTrace> {
-  const request = parse(optionsSchema, options, 'options');
+  const request = parse(magnitudeSchema, options, 'options');
   const { bundle } = pipeline;
   const channels = chooseTracedChannels(request.channels, bundle);
   const outputs = blockOutputs(pipeline.sites, request.stream, request.layers);

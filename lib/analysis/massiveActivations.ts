@@ -49,7 +49,7 @@ export interface MassiveActivationsOptions extends TrajectoryOptions {
   onProgress?: (event: AnalysisProgress) => void;
 }
 
-const optionsSchema = describedBy<MassiveActivationsOptions>()(
+export const massiveActivationsSchema = describedBy<MassiveActivationsOptions>()(
   strictObject({
     ...trajectoryShape(),
     threshold: finite(1).default(3),
@@ -63,7 +63,7 @@ const optionsSchema = describedBy<MassiveActivationsOptions>()(
   }),
 );
 
-type Request = z.output<typeof optionsSchema>;
+type Request = z.output<typeof massiveActivationsSchema>;
 
 /**
  * Looks for massive activations along the conditional trajectories of a model, without guidance.
@@ -74,7 +74,7 @@ export async function findMassiveActivations(
   pipeline: ActivationSource,
   options: MassiveActivationsOptions = {},
 ): Promise<MassiveActivations> {
-  const request = parse(optionsSchema, options, 'options');
+  const request = parse(massiveActivationsSchema, options, 'options');
   const { bundle } = pipeline;
   const outputs = blockOutputs(pipeline.sites, request.stream, request.layers);
   const conditions = chooseConditions(request.conditions, bundle);

@@ -7,6 +7,7 @@ import { serveStatic } from '@hono/node-server/serve-static';
 
 import { requireOwnHost, requireToken } from './guard';
 import { problemOf, ServerError } from './problem';
+import { analysisRoutes } from './routes/analysis';
 import { bundleRoutes } from './routes/bundles';
 import { imageRoutes, JobFailed } from './routes/images';
 import { jobRoutes } from './routes/jobs';
@@ -39,7 +40,7 @@ export function createApp(services: Services): Hono {
   };
   app.use('/v1/*', bodyLimit({ maxSize: settings.maxBody, onError: refuse }));
 
-  for (const routes of [imageRoutes, jobRoutes, bundleRoutes, planRoutes, openAiRoutes, systemRoutes]) {
+  for (const routes of [imageRoutes, jobRoutes, bundleRoutes, planRoutes, analysisRoutes, openAiRoutes, systemRoutes]) {
     routes(app, services);
   }
   if (settings.page !== undefined) app.use('*', serveStatic({ root: settings.page }));

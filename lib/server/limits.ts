@@ -22,3 +22,21 @@ function refuse(name: string, value: number, most: number): void {
   if (value <= most) return;
   throw invalid(name, `at most ${most} on this server`, value);
 }
+
+/** How much an analysis does. */
+export interface AnalysisSize {
+  numInferenceSteps?: number;
+  seeds?: number;
+  maximumWindows?: number;
+  conditions?: unknown;
+}
+
+/** An analysis runs trajectories of its own, each as much work as a picture. @throws BAD_OPTION with the limit */
+export function checkAnalysisLimits(
+  { numInferenceSteps = 1, seeds, maximumWindows, conditions }: AnalysisSize,
+  { maxImages, maxSteps }: Pick<ServerSettings, 'maxImages' | 'maxSteps'>,
+): void {
+  refuse('numInferenceSteps', numInferenceSteps, maxSteps);
+  refuse('conditions', Array.isArray(conditions) ? conditions.length : 1, maxImages);
+  refuse('seeds', seeds ?? maximumWindows ?? 1, maxImages);
+}

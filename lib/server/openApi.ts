@@ -3,6 +3,7 @@ import { z } from 'zod';
 
 import { version } from '../files/version';
 
+import { analyses } from './analyses';
 import { imageRequestSchema } from './request';
 import { openAiImageSchema } from './routes/openai';
 
@@ -167,6 +168,21 @@ export function openApiDocument(): Json {
           responses: { '200': answer('Plan and explanation.', json({ type: 'object' })), ...problems },
         },
       },
+      ...Object.fromEntries(
+        Object.entries(analyses).map(([name, { summary, schemaName }]) => [
+          `/v1/analysis/${name}`,
+          {
+            post: {
+              summary,
+              requestBody: body(schemaName),
+              responses: {
+                '200': answer('As the function of the package gives it.', json({ type: 'object' })),
+                ...problems,
+              },
+            },
+          },
+        ]),
+      ),
       '/v1/bundles': {
         get: {
           summary: 'Bundles: classes, sizes, layers, channels, defaults',
@@ -192,6 +208,9 @@ export function openApiDocument(): Json {
       schemas: {
         ImageRequest: jsonSchema(imageRequestSchema),
         OpenAiImageRequest: jsonSchema(openAiImageSchema),
+        ...Object.fromEntries(
+          Object.values(analyses).map(({ schemaName, schema }) => [schemaName, jsonSchema(schema)]),
+        ),
         Picture: picture,
         Job: job,
         JobSummary: { type: 'object', required: ['id', 'bundle', 'state', 'created'], properties: summary },

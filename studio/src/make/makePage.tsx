@@ -8,6 +8,7 @@ import { activeIn, runs, start, stopAll } from '../state/runs';
 import { change, settings } from '../state/settings';
 import { addView, selected, views } from '../state/views';
 
+import { ChannelPicker } from './channelPicker';
 import { Equation } from './equation';
 import { CfgFields, DetailFields } from './guidancePanel';
 import { Panel } from './panel';
@@ -67,8 +68,8 @@ function Explanation() {
   const run = runs.value[placeOf(view)];
   const at = run?.state === 'running' ? run.step : null;
   return (
-    <section class="explanation" aria-label="Plan">
-      <div class="explanation-head">
+    <section class="block explanation" aria-label="Plan">
+      <div class="block-head">
         <h2>{titleOf(view)}</h2>
         <Equation view={view} />
       </div>
@@ -116,6 +117,7 @@ export function MakePage() {
           ))}
         </div>
         <Explanation />
+        <ChannelPicker />
       </div>
     </div>
   );
