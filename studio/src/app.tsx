@@ -2,9 +2,11 @@
 import { signal } from '@preact/signals';
 import type { FunctionComponent } from 'preact';
 
+import { DropTarget } from './drop';
 import { setToken } from './host';
 import { MakePage } from './make/makePage';
 import { bundle, bundles, connect, missingBundle, otherVersion, serverState } from './state/bundles';
+import { dismiss, messages } from './state/messages';
 import { change } from './state/settings';
 import { ThemeButton } from './theme';
 
@@ -43,6 +45,14 @@ function Notices() {
           ))}
         </p>
       )}
+      {messages.value.map(({ id, text }) => (
+        <p key={id} class="notice message">
+          {text}{' '}
+          <button type="button" class="text-button" onClick={() => dismiss(id)}>
+            Close
+          </button>
+        </p>
+      ))}
     </div>
   );
 }
@@ -89,6 +99,7 @@ export function App() {
         <ThemeButton />
       </header>
       <Notices />
+      <DropTarget />
       <main>{serverState.value === 'locked' ? <Unlock /> : <Page />}</main>
     </>
   );

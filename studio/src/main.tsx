@@ -2,6 +2,7 @@
 import { render } from 'preact';
 
 import { App } from './app';
+import { listenForDrops } from './drop';
 import { connect } from './state/bundles';
 import { resume } from './state/runs';
 import './styles/index.css';
@@ -9,3 +10,4 @@ import './styles/index.css';
 render(<App />, document.getElementById('studio')!);
 void connect();
 resume();
+listenForDrops();

@@ -11,7 +11,9 @@ import { addView, selected, views } from '../state/views';
 import { ChannelPicker } from './channelPicker';
 import { Equation } from './equation';
 import { CfgFields, DetailFields } from './guidancePanel';
+import { LocalFields } from './local';
 import { Panel } from './panel';
+import { StartPictureFields } from './startPicture';
 import { drawSeed, SamplingFields, SeedField, SubjectFields } from './subject';
 import { placeOf, ViewCard } from './viewCard';
 
@@ -99,6 +101,12 @@ export function MakePage() {
         </Panel>
         <Panel title="Detail Guidance">
           <DetailFields />
+        </Panel>
+        <Panel title="Local Detail Guidance" open={settings.value.detail.tokens !== null}>
+          <LocalFields />
+        </Panel>
+        <Panel title="Image to image" open={settings.value.image !== null}>
+          <StartPictureFields />
         </Panel>
         {chosen && (
           <button type="button" class="text-button" onClick={() => takeDefaults(chosen)}>

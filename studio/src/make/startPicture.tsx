@@ -1,0 +1,95 @@
+/** Image to image, and inpainting with a painted mask. */
+import { useSignal } from '@preact/signals';
+
+import { docstring, Field } from '../controls/help';
+import { MaskPainter } from '../controls/maskPainter';
+import { Slider } from '../controls/number';
+import { bundle } from '../state/bundles';
+import { limitsOf } from '../state/limits';
+import { plans } from '../state/plans';
+import { problemAt } from '../state/problems';
+import { change, settings } from '../state/settings';
+
+import { pictureSize } from './viewCard';
+
+export function readAsDataUrl(file: Blob): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result as string);
+    reader.onerror = () => reject(reader.error ?? new Error('The file cannot be read.'));
+    reader.readAsDataURL(file);
+  });
+}
+
+/** The mask has a cell for each latent cell: finer than that, nothing can be kept. */
+function maskGrid(): { rows: number; columns: number } {
+  const planned = Object.values(plans.value).find((answer) => answer?.planned)?.planned;
+  const [rows, columns] = planned?.plan.size.latent.slice(-2) ?? [];
+  const { width, height } = pictureSize();
+  return { rows: rows ?? height, columns: columns ?? width };
+}
+
+export function StartPictureFields() {
+  const chosen = bundle.value;
+  const complaint = useSignal<string | null>(null);
+  if (!chosen) return null;
+  if (!chosen.imageToImage)
+    return <p class="note">This bundle has no VAE encoder: its pictures start from noise alone.</p>;
+  const { image, strength, repaint } = settings.value;
+  const take = async (file: File | undefined) => {
+    complaint.value = null;
+    if (!file) return;
+    if (!/^image\/(png|jpeg|webp)$/.test(file.type)) {
+      complaint.value = `${file.name} is no PNG, JPEG or WebP file.`;
+      return;
+    }
+    change({ image: await readAsDataUrl(file), repaint: null });
+  };
+  return (
+    <>
+      <Field label="Start from" doc="GenerateOptions.image" problem={complaint.value ?? problemAt('image')}>
+        {({ id, describedBy }) => (
+          <div class="with-buttons">
+            <input
+              type="file"
+              id={id}
+              aria-describedby={describedBy}
+              accept="image/png,image/jpeg,image/webp"
+              onChange={({ currentTarget }) => void take(currentTarget.files?.[0])}
+            />
+            {image !== null && (
+              <button type="button" class="text-button" onClick={() => change({ image: null, repaint: null })}>
+                none
+              </button>
+            )}
+          </div>
+        )}
+      </Field>
+      {image !== null && (
+        <>
+          <Slider
+            label="Strength"
+            doc="GenerateOptions.strength"
+            value={strength}
+            usual={[0.05, 1]}
+            {...limitsOf('strength')}
+            step={0.05}
+            problem={problemAt('strength')}
+            onChange={(value) => change({ strength: value })}
+          />
+          <p class="note">
+            {docstring('GenerateOptions.maskImage')} Paint what is to be made anew; nothing painted means all of it.
+          </p>
+          <MaskPainter
+            label="What is painted anew"
+            picture={image}
+            {...pictureSize()}
+            {...maskGrid()}
+            mask={repaint}
+            onChange={(mask) => change({ repaint: mask })}
+          />
+        </>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,56 @@
+/** What a PNG of the package says about how it was made: the text chunk `detail-guidance`, in ASCII JSON. */
+import type { PictureMetadata } from '../../../lib/call/metadata';
+
+const signature = [137, 80, 78, 71, 13, 10, 26, 10];
+const keyword = 'detail-guidance';
+
+/** A file that is something else; the message is a sentence for the user. */
+export class NotOurs extends Error {}
+
+/** @throws NotOurs for what is no PNG, a damaged one, or one that another program made */
+export function readMetadata(bytes: Uint8Array, name: string): PictureMetadata {
+  const text = textOf(bytes, name);
+  if (text === null) {
+    throw new NotOurs(
+      `${name} was not made by detail-guidance: it has no settings to take. It can be started from, though.`,
+    );
+  }
+  let metadata: Partial<PictureMetadata>;
+  try {
+    metadata = restored(JSON.parse(text)) as Partial<PictureMetadata>;
+  } catch {
+    throw new NotOurs(`${name}: its settings are damaged.`);
+  }
+  if (metadata.format !== 1 || !metadata.options) {
+    throw new NotOurs(`${name} has settings of the format ${String(metadata.format)}; this page reads format 1.`);
+  }
+  return metadata as PictureMetadata;
+}
+
+function textOf(bytes: Uint8Array, name: string): string | null {
+  if (!signature.every((byte, at) => bytes[at] === byte)) throw new NotOurs(`${name} is no PNG.`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const latin1 = new TextDecoder('latin1');
+  for (let at = 8; at + 12 <= bytes.length;) {
+    const length = view.getUint32(at);
+    const type = latin1.decode(bytes.subarray(at + 4, at + 8));
+    const data = bytes.subarray(at + 8, at + 8 + length);
+    if (data.length < length) break;
+    if (type === 'IEND') return null;
+    if (type === 'tEXt') {
+      const end = data.indexOf(0);
+      if (latin1.decode(data.subarray(0, end)) === keyword) return latin1.decode(data.subarray(end + 1));
+    }
+    at += length + 12;
+  }
+  throw new NotOurs(`${name} is cut short.`);
+}
+
+/** Infinities and large seeds are written as objects; tensors stay as they are. */
+function restored(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(restored);
+  if ('$number' in value) return Number(value.$number);
+  if ('$bigint' in value) return Number(value.$bigint);
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, restored(inner)]));
+}
