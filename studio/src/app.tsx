@@ -2,7 +2,10 @@
 import { signal } from '@preact/signals';
 import type { FunctionComponent } from 'preact';
 
+import { ComparePage } from './compare/comparePage';
+import { CopyDialog } from './copy/copyDialog';
 import { DropTarget } from './drop';
+import { GalleryPage } from './gallery/galleryPage';
 import { setToken } from './host';
 import { MakePage } from './make/makePage';
 import { bundle, bundles, connect, missingBundle, otherVersion, serverState } from './state/bundles';
@@ -12,6 +15,8 @@ import { ThemeButton } from './theme';
 
 const pages: { name: string; title: string; page: FunctionComponent }[] = [
   { name: 'make', title: 'Make', page: MakePage },
+  { name: 'compare', title: 'Compare', page: ComparePage },
+  { name: 'gallery', title: 'Gallery', page: GalleryPage },
 ];
 
 const nameOfAddress = () => location.hash.slice(1);
@@ -100,6 +105,7 @@ export function App() {
       </header>
       <Notices />
       <DropTarget />
+      <CopyDialog />
       <main>{serverState.value === 'locked' ? <Unlock /> : <Page />}</main>
     </>
   );

@@ -3,11 +3,13 @@ import { render } from 'preact';
 
 import { App } from './app';
 import { listenForDrops } from './drop';
+import { keepWhatIsMade } from './gallery/pictures';
 import { connect } from './state/bundles';
 import { resume } from './state/runs';
 import './styles/index.css';
 
 render(<App />, document.getElementById('studio')!);
 void connect();
+keepWhatIsMade();
 resume();
 listenForDrops();

@@ -1,6 +1,7 @@
 /** The first page: the linked views of one seed, with the settings beside them and the plan below. */
 import type { PresetName } from '../api/types';
 import { TimeLine } from '../charts/timeLine';
+import { copyAs } from '../copy/copyDialog';
 import { bundle, presets, takeDefaults } from '../state/bundles';
 import { plans } from '../state/plans';
 import { requestOf, titleOf } from '../state/request';
@@ -74,6 +75,15 @@ function Explanation() {
       <div class="block-head">
         <h2>{titleOf(view)}</h2>
         <Equation view={view} />
+        <span class="spacer" />
+        <button
+          type="button"
+          class="text-button"
+          disabled={!bundle.value}
+          onClick={() => copyAs(requestOf(settings.value, view, bundle.value!))}
+        >
+          Copy as…
+        </button>
       </div>
       {answer?.planned && <TimeLine planned={answer.planned} at={at} />}
       {answer?.problem && (

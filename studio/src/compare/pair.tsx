@@ -1,0 +1,252 @@
+/** Two settings on one seed: side by side, under a slider, and as their difference. */
+import { signal } from '@preact/signals';
+import { useEffect, useRef, useState } from 'preact/hooks';
+
+import type { PresetName } from '../api/types';
+import { Choice } from '../controls/choice';
+import { NumberField } from '../controls/number';
+import { Picture } from '../controls/picture';
+import { exportHtml } from '../copy/html';
+import { saveFile } from '../host';
+import { pictureSize } from '../make/viewCard';
+import { bundle, presets } from '../state/bundles';
+import { requestOf, titleOf } from '../state/request';
+import { activeIn, runs, start, stopAll } from '../state/runs';
+import { settings } from '../state/settings';
+
+import { differenceOf, type Difference } from './difference';
+import { optionNamed, optionsHere } from './options';
+
+interface Side {
+  view: PresetName;
+  /** In which it differs from the settings of the first page; '' in none. */
+  option: string;
+  value: number;
+}
+
+const sides = {
+  a: signal<Side>({ view: 'cfg', option: '', value: 0 }),
+  b: signal<Side>({ view: 'detail+cfg', option: '', value: 0 }),
+};
+type SideName = keyof typeof sides;
+
+const modes = ['side by side', 'slider', 'difference'] as const;
+const mode = signal<(typeof modes)[number]>('side by side');
+const kind = signal<'signed' | 'absolute'>('signed');
+const most = signal(128);
+
+const placeOf = (name: SideName) => `pair/${name}`;
+
+function titleOfSide({ view, option, value }: Side): string {
+  const changed = optionNamed(option);
+  return changed ? `${titleOf(view)}, ${changed.label} ${changed.nameOf?.(value) ?? value}` : titleOf(view);
+}
+
+function requestOfSide({ view, option, value }: Side) {
+  const changed = optionNamed(option);
+  return requestOf(changed ? changed.apply(settings.value, value) : settings.value, view, bundle.value!);
+}
+
+function SideFields({ name }: { name: SideName }) {
+  const side = sides[name];
+  const { view, option, value } = side.value;
+  const change = (part: Partial<Side>) => (side.value = { ...side.value, ...part });
+  return (
+    <fieldset class="side">
+      <legend>{name.toUpperCase()}</legend>
+      <Choice
+        label="Technique"
+        value={view}
+        options={presets.value.map((preset) => ({ value: preset, label: titleOf(preset) }))}
+        onChange={(preset) => change({ view: preset })}
+      />
+      <div class="pair">
+        <Choice
+          label="But for"
+          value={option}
+          options={[
+            { value: '', label: 'as on the first page' },
+            ...optionsHere().map((swept) => ({ value: swept.name, label: swept.label })),
+          ]}
+          onChange={(changed) => change({ option: changed, value: optionNamed(changed)?.suggested().at(-1) ?? 0 })}
+        />
+        {option !== '' && (
+          <NumberField
+            label="which is"
+            value={value}
+            min={-1e9}
+            max={Number.MAX_SAFE_INTEGER}
+            step={optionNamed(option)?.whole ? 1 : 0.05}
+            onChange={(number) => change({ value: number })}
+          />
+        )}
+      </div>
+    </fieldset>
+  );
+}
+
+function DifferenceView({ a, b }: { a: string; b: string }) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const [difference, setDifference] = useState<Difference | null>(null);
+  const [problem, setProblem] = useState<string | null>(null);
+  useEffect(() => {
+    let isCurrent = true;
+    differenceOf(a, b, kind.value, most.value).then(
+      (next) => {
+        if (!isCurrent) return;
+        setProblem(null);
+        setDifference(next);
+        canvas.current!.width = next.image.width;
+        canvas.current!.height = next.image.height;
+        canvas.current!.getContext('2d')!.putImageData(next.image, 0, 0);
+      },
+      (error: unknown) => isCurrent && setProblem(error instanceof Error ? error.message : String(error)),
+    );
+    return () => {
+      isCurrent = false;
+    };
+  }, [a, b, kind.value, most.value]);
+  const { width, height } = pictureSize();
+  return (
+    <div class="difference">
+      <canvas
+        ref={canvas}
+        class={width <= 128 ? 'pixels' : ''}
+        style={{ aspectRatio: `${width} / ${height}` }}
+        role="img"
+        aria-label={`Difference of B and A, ${kind.value}`}
+      />
+      <div class={`scale ${kind.value}`} aria-hidden="true">
+        <span>{kind.value === 'signed' ? `−${most.value}: A is brighter` : '0'}</span>
+        <span>{kind.value === 'signed' ? `+${most.value}: B is brighter` : most.value}</span>
+      </div>
+      <div class="row">
+        <div class="segments" role="group" aria-label="Kind of difference">
+          {(['signed', 'absolute'] as const).map((name) => (
+            <button key={name} type="button" aria-pressed={kind.value === name} onClick={() => (kind.value = name)}>
+              {name}
+            </button>
+          ))}
+        </div>
+        <label class="inline">
+          Full colour at
+          <input
+            type="range"
+            min={8}
+            max={255}
+            value={most.value}
+            onInput={({ currentTarget }) => (most.value = Number(currentTarget.value))}
+          />
+          {most.value}
+        </label>
+      </div>
+      <p class="note">
+        {problem ??
+          (difference
+            ? `Of 255: ${difference.largest} at most, ${difference.mean.toFixed(1)} in the mean; PSNR ${Number.isFinite(difference.psnr) ? `${difference.psnr.toFixed(1)} dB` : 'infinite: the same picture'}.`
+            : '')}
+      </p>
+    </div>
+  );
+}
+
+function SliderView({ a, b }: { a: string | null; b: string | null }) {
+  const [share, setShare] = useState(50);
+  const size = pictureSize();
+  return (
+    <div class="before-after" style={{ '--share': `${share}%` }}>
+      <Picture src={a} alt="A" {...size} />
+      <div class="over-picture">
+        <Picture src={b} alt="B" {...size} />
+      </div>
+      <input
+        type="range"
+        aria-label="How much of A is seen"
+        min={0}
+        max={100}
+        value={share}
+        onInput={({ currentTarget }) => setShare(Number(currentTarget.value))}
+      />
+    </div>
+  );
+}
+
+function makeBoth(): void {
+  for (const name of ['a', 'b'] as const) start(placeOf(name), requestOfSide(sides[name].value));
+}
+
+export function Pair() {
+  const [runA, runB] = [runs.value[placeOf('a')], runs.value[placeOf('b')]];
+  const [a, b] = [runA?.picture ?? null, runB?.picture ?? null];
+  const isActive = activeIn('pair/').length > 0;
+  const size = pictureSize();
+  const isDone = runA?.state === 'done' && runB?.state === 'done';
+  return (
+    <section class="block" aria-label="Two settings">
+      <div class="sides">
+        <SideFields name="a" />
+        <SideFields name="b" />
+      </div>
+      <div class="row">
+        <button type="button" class="primary" disabled={!bundle.value} onClick={makeBoth}>
+          Make both
+        </button>
+        <button type="button" class="secondary" disabled={!isActive} onClick={() => stopAll('pair/')}>
+          Stop
+        </button>
+        <span class="spacer" />
+        <div class="segments" role="group" aria-label="View">
+          {modes.map((name) => (
+            <button key={name} type="button" aria-pressed={mode.value === name} onClick={() => (mode.value = name)}>
+              {name}
+            </button>
+          ))}
+        </div>
+        <button
+          type="button"
+          class="secondary"
+          disabled={!isDone}
+          onClick={() =>
+            void saveFile(
+              'comparison.html',
+              exportHtml(
+                `A and B, seed ${settings.value.seed}`,
+                2,
+                [runA!, runB!].map((run, at) => ({
+                  title: titleOfSide(sides[at === 0 ? 'a' : 'b'].value),
+                  request: run.request,
+                  png: run.png,
+                  ...size,
+                })),
+              ),
+            )
+          }
+        >
+          Save as HTML
+        </button>
+      </div>
+      {[runA, runB].map((run) => run?.problem && <p class="problem">{run.problem.message}</p>)}
+      {mode.value === 'side by side' && (
+        <div class="two">
+          {(['a', 'b'] as const).map((name) => (
+            <figure key={name}>
+              <div class="frame">
+                <Picture src={name === 'a' ? a : b} alt={name.toUpperCase()} {...size} />
+              </div>
+              <figcaption>
+                <b>{name.toUpperCase()}</b> {titleOfSide(sides[name].value)}
+              </figcaption>
+            </figure>
+          ))}
+        </div>
+      )}
+      {mode.value === 'slider' && <SliderView a={a} b={b} />}
+      {mode.value === 'difference' &&
+        (isDone ? (
+          <DifferenceView a={a!} b={b!} />
+        ) : (
+          <p class="place-holder">The difference is shown when both pictures are made.</p>
+        ))}
+    </section>
+  );
+}

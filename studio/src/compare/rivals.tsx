@@ -1,0 +1,110 @@
+/** Other techniques at the cost of Detail Guidance: each takes as many steps as the same number of blocks allows. */
+import { signal } from '@preact/signals';
+
+import { postPlan } from '../api/client';
+import type { PresetName } from '../api/types';
+import { bundle, presets } from '../state/bundles';
+import { stepsOf } from '../state/inside';
+import { requestOf, titleOf } from '../state/request';
+import { settings } from '../state/settings';
+
+import { ContactSheet, makeSheet, type Sheet, type SheetCell } from './contactSheet';
+import { takeCell } from './takeCell';
+
+const reference: PresetName = 'detail+cfg';
+const rivals = [
+  'detail+cfg',
+  'detail+cfg-fast',
+  'cfg',
+  'slg+cfg',
+  'pag+cfg',
+  'seg+cfg',
+  'tpg+cfg',
+  's2+cfg',
+  'blur+cfg',
+  'apg',
+  'cfg-zero*',
+  'cfg+rescale',
+] as const satisfies PresetName[];
+
+const sheet = signal<Sheet | null>(null);
+const problem = signal<string | null>(null);
+const isPlanning = signal(false);
+
+/** Blocks of a request, as the server plans it. */
+async function blocksOf(view: PresetName, steps: number): Promise<number> {
+  const planned = await postPlan({ ...requestOf({ ...settings.value, steps }, view, bundle.value!), seed: 0 });
+  return planned.explanation.blocks;
+}
+
+async function plan(): Promise<Sheet | null> {
+  const chosen = bundle.value;
+  if (!chosen) return null;
+  const steps = stepsOf(settings.value, chosen);
+  const budget = await blocksOf(reference, steps);
+  const cells: SheetCell[] = [];
+  for (const view of rivals.filter((name) => presets.value.includes(name))) {
+    let own = steps;
+    let blocks = await blocksOf(view, own);
+    // Windows are shares of the steps: the cost is not quite proportional, and a second look is enough.
+    for (let look = 0; look < 2; look++) {
+      own = Math.max(1, Math.round((own * budget) / blocks));
+      blocks = await blocksOf(view, own);
+    }
+    cells.push({
+      place: `rivals/${view}`,
+      title: `${titleOf(view)}, ${own} steps`,
+      request: requestOf({ ...settings.value, steps: own }, view, chosen),
+      caption: `${titleOf(view)}: ${own} steps, ${((100 * blocks) / budget).toFixed(0)} % of the blocks`,
+    });
+  }
+  const inRow = 4;
+  const rows = Array.from({ length: Math.ceil(cells.length / inRow) }, (_, row) => ({
+    name: '',
+    cells: cells.slice(row * inRow, (row + 1) * inRow),
+  }));
+  return {
+    title: `Techniques at the cost of ${titleOf(reference)}, seed ${settings.value.seed}`,
+    prefix: 'rivals/',
+    columns: [],
+    rows,
+  };
+}
+
+export function Rivals() {
+  return (
+    <section class="block" aria-label="Rivals at equal cost">
+      <p class="note">
+        {titleOf(reference)} with the settings of the first page, and the other techniques with the defaults of their
+        publications, the same CFG scale and seed. Each takes as many steps as {titleOf(reference)}’s number of blocks
+        allows.
+      </p>
+      <div class="row">
+        <button
+          type="button"
+          class="primary"
+          disabled={!bundle.value || isPlanning.value}
+          onClick={() => {
+            problem.value = null;
+            isPlanning.value = true;
+            plan()
+              .then((next) => {
+                sheet.value = next;
+                if (next) makeSheet(next);
+              })
+              .catch((error: unknown) => (problem.value = error instanceof Error ? error.message : String(error)))
+              .finally(() => (isPlanning.value = false));
+          }}
+        >
+          {isPlanning.value ? 'Planning…' : 'Make them'}
+        </button>
+      </div>
+      {problem.value !== null && <p class="problem">{problem.value}</p>}
+      {sheet.value ? (
+        <ContactSheet sheet={sheet.value} onPick={takeCell} />
+      ) : (
+        <p class="place-holder">At equal steps a technique with a branch more always looks as if it were better.</p>
+      )}
+    </section>
+  );
+}
