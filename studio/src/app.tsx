@@ -6,6 +6,7 @@ import { ComparePage } from './compare/comparePage';
 import { CopyDialog } from './copy/copyDialog';
 import { DropTarget } from './drop';
 import { GalleryPage } from './gallery/galleryPage';
+import { InsidePage } from './inside/insidePage';
 import { setToken } from './host';
 import { MakePage } from './make/makePage';
 import { bundle, bundles, connect, missingBundle, otherVersion, serverState } from './state/bundles';
@@ -16,6 +17,7 @@ import { ThemeButton } from './theme';
 const pages: { name: string; title: string; page: FunctionComponent }[] = [
   { name: 'make', title: 'Make', page: MakePage },
   { name: 'compare', title: 'Compare', page: ComparePage },
+  { name: 'inside', title: 'Look inside', page: InsidePage },
   { name: 'gallery', title: 'Gallery', page: GalleryPage },
 ];
 

@@ -28,7 +28,7 @@ interface HeatMapProps {
   onHover?: (cell: Cell) => void;
 }
 
-const margin = { left: 44, right: 12, top: 8, bottom: 34 };
+const margin = { left: 52, right: 12, top: 8, bottom: 34 };
 
 /** The largest of the columns that share a pixel, so that no narrow peak is lost. */
 function pooled(row: ArrayLike<number>, bins: number): number[] {

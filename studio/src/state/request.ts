@@ -15,13 +15,23 @@ const titles: Partial<Record<PresetName, string>> = {
   cfg: 'CFG',
   'detail+cfg': 'CFG + Detail',
   'detail+cfg-fast': 'CFG + Detail, reused',
+  's2+cfg': 'CFG + S²',
+  blur: 'Blur',
+  'blur+cfg': 'CFG + blur',
+  'cfg-zero*': 'CFG-Zero*',
+  'cfg+rescale': 'CFG + rescale',
 };
 
 export function titleOf(view: PresetName): string {
-  return titles[view] ?? view.split('+').map(upper).reverse().join(' + ');
+  return (
+    titles[view] ??
+    view
+      .split('+')
+      .map((name) => name.toUpperCase())
+      .reverse()
+      .join(' + ')
+  );
 }
-
-const upper = (name: string) => (name === 'cfg-zero*' ? 'CFG-Zero*' : name.toUpperCase());
 
 /** The guidance of a preset, with the settings' own options of each technique in it. */
 export function guidanceOf(view: PresetName, settings: Settings): GuidanceOptions {

@@ -27,6 +27,8 @@ export interface Run {
   evaluations: number | null;
   seconds: number | null;
   warnings: string[];
+  /** Of every step, its estimate; kept where they are looked at again. */
+  frames: string[];
   /** What went wrong, as a sentence. */
   problem: { code: string; message: string } | null;
 }
@@ -63,6 +65,7 @@ const fresh = (place: string, request: ImageRequest): Run => ({
   evaluations: null,
   seconds: null,
   warnings: [],
+  frames: [],
   problem: null,
 });
 
@@ -147,7 +150,9 @@ async function follow(place: string, run: Run, signalOfRun: AbortSignal): Promis
           break;
         case 'preview': {
           const { png, width, height } = event.data;
-          tell({ picture: `data:image/png;base64,${png}`, width, height });
+          const picture = `data:image/png;base64,${png}`;
+          const frames = place.startsWith('inside/') ? [...(runs.value[place]?.frames ?? []), picture] : [];
+          tell({ picture, width, height, frames });
           break;
         }
         case 'warning':

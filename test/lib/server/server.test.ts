@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 
 import { loadPipeline } from '../../../lib';
+import { traceMagnitude } from '../../../lib/analysis';
 import { createServer, type Server } from '../../../lib/server';
 
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- what came over the wire
@@ -263,4 +264,46 @@ test('an address that is taken is said', async () => {
   const second = createServer({ port: Number(new URL(url).port), logLevel: 'silent' });
   await expect(second.listen()).rejects.toMatchObject({ code: 'BAD_OPTION', message: /EADDRINUSE/ });
   await second.close();
+});
+
+test('an analysis over HTTP gives what its function gives, to six digits', async () => {
+  const options = { conditions: [{ classLabel: 'Sneaker' }], seed: 7, numInferenceSteps: 3, channels: [28, 37] };
+  const response = await post('/v1/analysis/magnitude', { ...options, seeds: 2 });
+  expect(response.status).toBe(200);
+  const received = (await response.json()) as Wire;
+  const pipeline = await loadPipeline('embedded');
+  const direct = await traceMagnitude(pipeline, { ...options, seeds: 2 });
+  await pipeline.dispose();
+  expect(received.timesteps).toHaveLength(3);
+  expect(received.layers[5].byChannel[1][0]).toBeCloseTo(direct.layers[5]!.byChannel[1]![0]!, 4);
+  expect(received.layers.map(({ layer }: { layer: number }) => layer)).toEqual(direct.layers.map(({ layer }) => layer));
+});
+
+test('a channel over the picture comes by layer, timestep and token', async () => {
+  const request = { channel: 28, conditions: { classLabel: 7 }, numInferenceSteps: 3, layers: [4, 5] };
+  const { maps, tokenGrid, layers, timesteps } = (await (await post('/v1/analysis/maps', request)).json()) as Wire;
+  expect([tokenGrid, layers, timesteps.length]).toEqual([[7, 7], [4, 5], 3]);
+  expect(maps.map((bySteps: Wire) => bySteps.map((map: Wire) => map.length))).toEqual([
+    [49, 49, 49],
+    [49, 49, 49],
+  ]);
+});
+
+test.each([
+  ['maps', { channel: 28_000, conditions: { classLabel: 0 } }, 'CHANNEL_OUT_OF_RANGE'],
+  ['maps', { chanel: 28 }, 'BAD_OPTION'],
+  ['gates', { conditions: [{ prompt: 'a dog' }] }, 'BAD_OPTION'],
+  ['magnitude', { numInferenceSteps: 61 }, 'BAD_OPTION'],
+  ['magnitude', { seeds: 5 }, 'BAD_OPTION'],
+  ['high-norm-tokens', { bundle: 'other' }, 'UNKNOWN_BUNDLE'],
+])('a wrong request for %s is refused: %j', async (name, body, code) => {
+  const response = await post(`/v1/analysis/${name}`, body);
+  expect(response.status).toBe(code === 'UNKNOWN_BUNDLE' ? 404 : 400);
+  expect(((await response.json()) as Wire).error.code).toBe(code);
+});
+
+test('the analyses are in the OpenAPI document, with their options', async () => {
+  const { paths, components } = (await (await fetch(`${url}/openapi.json`)).json()) as Wire;
+  expect(Object.keys(paths).filter((path) => path.startsWith('/v1/analysis/'))).toHaveLength(5);
+  expect(components.schemas.MagnitudeRequest.properties).toMatchObject({ seeds: { maximum: 1000 }, bundle: {} });
 });

@@ -1,0 +1,124 @@
+/** One channel over the picture: by layer, by step, with the high-norm tokens marked. */
+import { signal } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
+
+import { TimestepSlider } from '../charts/channelChart';
+import { pictureSize } from '../make/viewCard';
+import { measurementOf, timestepAt } from '../state/inside';
+import { runs } from '../state/runs';
+
+import { highNorm, look, lookAt, measureHighNorm } from './look';
+
+const opacity = signal(0.6);
+
+/** Blue below zero, red above; what is near zero is clear, so that the picture under it is seen. */
+function colourOf(share: number): [number, number, number, number] {
+  const strength = Math.min(1, Math.abs(share));
+  return share < 0 ? [70, 140, 220, 255 * strength] : [235, 110, 60, 255 * strength];
+}
+
+interface MapProps {
+  values: readonly number[];
+  rows: number;
+  columns: number;
+  /** The value that has the full colour. */
+  most: number;
+}
+
+function MapCanvas({ values, rows, columns, most }: MapProps) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  useEffect(() => {
+    const context = canvas.current!.getContext('2d')!;
+    const pixels = context.createImageData(columns, rows);
+    values.forEach((value, at) => pixels.data.set(colourOf(value / most), at * 4));
+    context.putImageData(pixels, 0, 0);
+  }, [values, rows, columns, most]);
+  return <canvas ref={canvas} width={columns} height={rows} class="pixels" />;
+}
+
+export function ChannelMap() {
+  const measured = measurementOf('maps')?.answer;
+  const tokens = measurementOf('high-norm-tokens')?.answer?.tokens ?? [];
+  const frames = runs.value['inside/picture']?.frames ?? [];
+  if (!measured) return <p class="place-holder">The map of a channel is measured when you look inside.</p>;
+  const [rows, columns] = measured.tokenGrid;
+  const step = Math.min(timestepAt.value, measured.timesteps.length - 1);
+  const { layer, channel } = look.value;
+  const row = Math.max(0, measured.layers.indexOf(layer));
+  const values = measured.maps[row]![step]!;
+  const most = measured.maps.flat(2).reduce((largest, value) => Math.max(largest, Math.abs(value)), 1e-6);
+  const { width, height } = pictureSize();
+  const aspect = { aspectRatio: `${width} / ${height}` };
+  const marked = tokens.filter(({ layers, steps }) => layers.includes(layer) && steps.includes(step));
+  return (
+    <div class="channel-map">
+      <div class="map-large" style={aspect}>
+        {frames[step] !== undefined && <img src={frames[step]} alt="" class={width <= 128 ? 'pixels' : ''} />}
+        <div class="map-over" style={{ opacity: opacity.value }}>
+          <MapCanvas values={values} rows={rows} columns={columns} most={most} />
+        </div>
+        {marked.map(({ token, strongest }) => (
+          <i
+            key={token}
+            class="high-norm"
+            title={`A high-norm token: up to ${strongest.ratio.toFixed(1)} times the median token`}
+            style={{
+              left: `${((token % columns) / columns) * 100}%`,
+              top: `${(Math.floor(token / columns) / rows) * 100}%`,
+              width: `${100 / columns}%`,
+              height: `${100 / rows}%`,
+            }}
+          />
+        ))}
+      </div>
+      <div class="map-side">
+        <TimestepSlider />
+        <label class="timestep">
+          <span>Over the picture</span>
+          <input
+            type="range"
+            min={0}
+            max={1}
+            step={0.05}
+            value={opacity.value}
+            onInput={({ currentTarget }) => (opacity.value = Number(currentTarget.value))}
+          />
+        </label>
+        <label class="timestep">
+          <span>High-norm from {highNorm.value}×</span>
+          <input
+            type="range"
+            min={1.2}
+            max={6}
+            step={0.1}
+            value={highNorm.value}
+            onInput={({ currentTarget }) => (highNorm.value = Number(currentTarget.value))}
+            onChange={measureHighNorm}
+          />
+        </label>
+        <p class="note">
+          Channel {channel} after layer {layer}: blue is negative, orange positive, up to {most.toFixed(1)}. A massive
+          activation is strong at every token. {marked.length === 0 ? 'No token is' : `Ringed: ${marked.length}`}{' '}
+          high-norm
+          {marked.length === 0 ? ' here.' : ' (its whole hidden state is long), which is something else.'}
+        </p>
+        <div class="map-layers" role="group" aria-label="The same channel after every layer">
+          {measured.layers.map((number, at) => (
+            <button
+              key={number}
+              type="button"
+              aria-pressed={number === layer}
+              aria-label={`After layer ${number}`}
+              onClick={() => lookAt(number, channel)}
+            >
+              <span style={aspect}>
+                <MapCanvas values={measured.maps[at]![step]!} rows={rows} columns={columns} most={most} />
+              </span>
+              {number}
+            </button>
+          ))}
+        </div>
+      </div>
+    </div>
+  );
+}
