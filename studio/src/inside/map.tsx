@@ -98,9 +98,8 @@ export function ChannelMap() {
         </label>
         <p class="note">
           Channel {channel} after layer {layer}: blue is negative, orange positive, up to {most.toFixed(1)}. A massive
-          activation is strong at every token. {marked.length === 0 ? 'No token is' : `Ringed: ${marked.length}`}{' '}
-          high-norm
-          {marked.length === 0 ? ' here.' : ' (its whole hidden state is long), which is something else.'}
+          activation is strong at every token. Ringed ({marked.length} here) are high-norm tokens, whose whole hidden
+          state is long: something else.
         </p>
         <div class="map-layers" role="group" aria-label="The same channel after every layer">
           {measured.layers.map((number, at) => (

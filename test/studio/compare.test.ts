@@ -1,0 +1,111 @@
+/** The studio's second and third page: two settings, a sweep, techniques at equal cost, and a look inside. */
+import { readFile } from 'node:fs/promises';
+
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+
+import { inChromium } from '../chromium';
+
+import { setSteps, Studio } from './studio';
+
+inChromium('comparing', () => {
+  let studio: Studio;
+  beforeAll(async () => {
+    studio = await Studio.open();
+  });
+  afterAll(() => studio?.close());
+
+  test('two settings: side by side, slider, difference in numbers, and one HTML file', async () => {
+    const page = await studio.page({ address: '#compare' });
+    await page.getByRole('button', { name: 'Make both' }).click();
+    const save = page.getByRole('button', { name: 'Save as HTML' });
+    await page.getByRole('button', { name: 'difference' }).click();
+    await page.getByText(/^Of 255: \d+ at most, [\d.]+ in the mean; PSNR [\d.]+ dB\.$/).waitFor({ timeout: 60_000 });
+    await page.getByRole('button', { name: 'absolute' }).click();
+    await page.getByRole('img', { name: 'Difference of B and A, absolute' }).waitFor();
+    await page.getByRole('button', { name: 'slider' }).click();
+    await page.getByLabel('How much of A is seen').fill('20');
+    const [download] = await Promise.all([page.waitForEvent('download'), save.click()]);
+    const html = await readFile(await download.path(), 'utf8');
+    expect(html.match(/src="data:image\/png;base64,/g)).toHaveLength(2);
+    expect(html).not.toMatch(/https?:\/\//);
+    // The same settings twice: the same bytes, and no difference.
+    await page.getByRole('group', { name: 'B' }).getByLabel('Technique').selectOption('cfg');
+    await page.getByRole('button', { name: 'Make both' }).click();
+    await page.getByRole('button', { name: 'difference' }).click();
+    await page.getByText(/PSNR infinite: the same picture/).waitFor({ timeout: 60_000 });
+    await page.close();
+  });
+
+  test('a sweep fills in, and a click takes its settings', async () => {
+    const page = await studio.page();
+    await page.locator('.time-line').waitFor();
+    await setSteps(page, 4);
+    await page.getByRole('link', { name: 'Compare' }).click();
+    await page.getByRole('button', { name: 'Sweep' }).click();
+    const values = page.getByLabel('Values');
+    await values.first().fill('0, 0.4, 0.8');
+    await values.last().fill('2 5');
+    await page.getByRole('button', { name: 'Make 6 pictures' }).click();
+    await page.getByText('6 pictures', { exact: true }).waitFor({ timeout: 60_000 });
+    expect(await page.locator('.sheet img').count()).toBe(6);
+    await page.locator('.sheet tbody tr').last().locator('button').last().click();
+    expect(await page.getByLabel('Detail scale w', { exact: true }).inputValue()).toBe('0.8');
+    expect(await page.getByLabel('Layer', { exact: true }).inputValue()).toBe('5');
+    await page.getByRole('link', { name: 'Compare' }).click();
+    await values.first().fill('one, two');
+    await page.getByText('Numbers with commas between them.').waitFor();
+    expect(await page.getByRole('button', { name: /^Make \d+ pictures/ }).isDisabled()).toBe(true);
+    await page.close();
+  });
+
+  test('a sweep can be stopped', async () => {
+    const page = await studio.page({ address: '#compare' });
+    await page.getByRole('button', { name: 'Sweep' }).click();
+    await page.getByRole('button', { name: /^Make \d+ pictures/ }).click();
+    await page.locator('.sheet img').first().waitFor();
+    await page.getByRole('button', { name: 'Stop' }).click();
+    expect(await page.getByRole('button', { name: 'Stop' }).isDisabled()).toBe(true);
+    expect(await page.locator('.sheet img').count()).toBeLessThan(40);
+    await page.close();
+  });
+
+  test('rivals take as many steps as the same number of blocks allows', async () => {
+    const page = await studio.page({ address: '#compare' });
+    await page.getByRole('button', { name: 'Rivals at equal cost' }).click();
+    await page.getByRole('button', { name: 'Make them' }).click();
+    await page.getByText('12 pictures', { exact: true }).waitFor({ timeout: 60_000 });
+    const shares = (await page.locator('.sheet small').allTextContents()).map((text) =>
+      Number(/, (\d+) %/.exec(text)![1]),
+    );
+    expect(Math.min(...shares)).toBeGreaterThanOrEqual(95);
+    expect(Math.max(...shares)).toBeLessThanOrEqual(105);
+    await page.close();
+  });
+
+  test('a look inside: strengths, a map, gates, what sets the strength, and a channel disrupted', async () => {
+    const page = await studio.page({ address: '#inside' });
+    await page.getByRole('button', { name: 'Look inside' }).click();
+    const chart = page.getByRole('application', { name: /Strength of every channel after every layer/ });
+    await chart.locator('svg image').waitFor({ timeout: 60_000 });
+    await page.locator('.map-layers button').nth(7).waitFor();
+    await page.getByText(/rank correlation of gate and strength is -?0\.\d\d/).waitFor();
+    const without = page.getByRole('img', { name: /disrupted after layer/ });
+    await without.waitFor();
+    await chart.focus();
+    await page.keyboard.press('ArrowUp');
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: /^Channel 28 over the picture/ }).waitFor();
+    await page.getByRole('img', { name: 'channel 28 disrupted after layer 4' }).waitFor({ timeout: 60_000 });
+    await page.getByRole('button', { name: 'Measure', exact: true }).click();
+    await page
+      .getByRole('img', { name: /Share of the variance/ })
+      .locator('svg rect')
+      .first()
+      .waitFor({ timeout: 60_000 });
+    await page.close();
+  });
+
+  test('the browser had nothing to complain about', () => {
+    expect(studio.complaints).toEqual([]);
+  });
+});

@@ -1,0 +1,205 @@
+/** What the studio remembers: pictures with their settings, PNG files that bring them back, and programs to copy. */
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { Page } from 'playwright-core';
+
+import { loadPipeline } from '../../lib';
+import { decodePng, encodePng } from '../../lib/image/png';
+import { inChromium } from '../chromium';
+import { run } from '../lib/cli/run';
+
+import { isMade, pictureOf, Studio } from './studio';
+
+const shell = promisify(execFile);
+
+/** As the system gives it: a file that is dragged from elsewhere. */
+async function drop(page: Page, name: string, bytes: Uint8Array): Promise<void> {
+  await page.evaluate(`{
+    const bytes = Uint8Array.from(atob(${JSON.stringify(Buffer.from(bytes).toString('base64'))}), (letter) => letter.charCodeAt(0));
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([bytes], ${JSON.stringify(name)}, { type: 'image/png' }));
+    for (const type of ['dragover', 'drop']) document.body.dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
+  }`);
+}
+
+inChromium('remembering', () => {
+  let studio: Studio;
+  let folder: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'studio-'));
+    studio = await Studio.open();
+  });
+  afterAll(async () => {
+    await studio?.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  test('a PNG made by the package brings its settings back', async () => {
+    const pipeline = await loadPipeline('embedded');
+    const { images } = await pipeline.generate({
+      classLabel: 'Bag',
+      seed: 4711,
+      numInferenceSteps: 6,
+      guidance: {
+        classifierFree: { scale: 3.5, stop: 0.5 },
+        detail: {
+          scale: 0.7,
+          layer: 2,
+          channels: [28, 37],
+          retention: { kind: 'linear', data: 0, noise: 0.5 },
+          start: 0.5,
+        },
+      },
+    });
+    await pipeline.dispose();
+    const page = await studio.page({ bypassCSP: true });
+    await page.locator('.time-line').waitFor();
+    await drop(page, 'bag.png', images[0]!.toPng());
+    await page.getByText('bag.png: Its settings are here: seed 4711.').waitFor();
+    const value = (label: string) => page.getByLabel(label, { exact: true }).inputValue();
+    expect([await value('Class'), await value('Seed'), await value('Steps')]).toEqual(['8', '4711', '6']);
+    expect([await value('CFG scale s'), await value('Detail scale w')]).toEqual(['3.5', '0.7']);
+    expect([await value('Layer'), await value('Channels')]).toEqual(['2', '28, 37']);
+    expect(await value('Retention ρ over time')).toBe('linear');
+    // And the same bytes again.
+    await page.getByRole('button', { name: 'Make CFG + Detail', exact: true }).click();
+    await isMade(page, 'CFG + Detail');
+    const again = decodePng(await pictureOf(page, 'CFG + Detail'));
+    expect(Buffer.from(again.pixels).equals(Buffer.from(images[0]!.pixels))).toBe(true);
+    await page.close();
+  });
+
+  test('other files are answered with a sentence, and nothing is lost', async () => {
+    const page = await studio.page();
+    await page.locator('.time-line').waitFor();
+    await page.getByLabel('Seed', { exact: true }).fill('99');
+    await page.getByLabel('Seed', { exact: true }).blur();
+    const plain = encodePng({ width: 2, height: 2, channels: 1, pixels: new Uint8Array(4) });
+    const metadata = { format: 1, version: '0.0.1', bundle: { name: 'sd35' }, options: {}, seed: 1 };
+    const withText = (text: unknown) =>
+      encodePng({
+        width: 2,
+        height: 2,
+        channels: 1,
+        pixels: new Uint8Array(4),
+        text: { 'detail-guidance': JSON.stringify(text) },
+      });
+    const cases: [string, Uint8Array, RegExp][] = [
+      ['photo.png', plain, /photo\.png was not made by detail-guidance/],
+      ['text.png', new TextEncoder().encode('hello'), /text\.png is no PNG/],
+      ['short.png', plain.subarray(0, 40), /short\.png is cut short/],
+      [
+        'future.png',
+        withText({ ...metadata, format: 2 }),
+        /future\.png has settings of the format 2; this page reads format 1/,
+      ],
+      [
+        'other.png',
+        withText(metadata),
+        /other\.png: It was made with the bundle sd35, which this server does not offer/,
+      ],
+      [
+        'older.png',
+        withText({ ...metadata, bundle: { name: 'fashion-mnist-dit' }, options: { seed: 99 } }),
+        /older\.png: It was made by version 0\.0\.1/,
+      ],
+    ];
+    for (const [name, bytes, sentence] of cases) {
+      await drop(page, name, bytes);
+      await page.getByText(sentence).waitFor();
+      expect(await page.getByLabel('Seed', { exact: true }).inputValue()).toBe('99');
+    }
+    await page.close();
+  });
+
+  test('what is made is in the gallery, in another tab too, with its settings; and can be deleted', async () => {
+    const page = await studio.page();
+    await page.getByLabel('Class').selectOption('Sandal');
+    await page.getByRole('button', { name: 'Make CFG + Detail', exact: true }).click();
+    await isMade(page, 'CFG + Detail');
+    const other = await studio.visit(await page.context().newPage(), '#gallery');
+    await other.getByRole('button', { name: /CFG \+ Detail: Sandal/ }).click();
+    const [download] = await Promise.all([
+      other.waitForEvent('download'),
+      other.getByRole('button', { name: 'Save the PNG' }).click(),
+    ]);
+    expect(decodePng(await readFile(await download.path())).text).toHaveProperty('detail-guidance');
+    await page.getByRole('link', { name: 'Gallery' }).click();
+    await page.getByText('1 picture in this gallery.', { exact: false }).waitFor();
+    await other.getByRole('button', { name: 'Delete' }).click();
+    await page.getByText('0 pictures in this gallery.', { exact: false }).waitFor();
+    await page.close();
+    await other.close();
+  });
+
+  test('copied as command line, as curl and as TypeScript, it is the same picture', async () => {
+    const page = await studio.page({ bypassCSP: true });
+    await page.getByLabel('Class').selectOption('Ankle boot');
+    await page.getByLabel('Detail scale w', { exact: true }).fill('0.5');
+    await page.getByRole('button', { name: 'Make CFG + Detail', exact: true }).click();
+    await isMade(page, 'CFG + Detail');
+    const { pixels } = decodePng(await pictureOf(page, 'CFG + Detail'));
+    await page.getByRole('button', { name: 'Copy as…' }).click();
+    const text = async (form: string): Promise<string> => {
+      await page.getByRole('button', { name: form }).click();
+      return (await page.locator('dialog pre').textContent())!;
+    };
+    const [program, ...words] = (await text('Command line'))
+      .match(/'[^']*'|\S+/g)!
+      .map((word) => word.replaceAll("'", ''));
+    expect(program).toBe('detail-guidance');
+    const { code, stderr } = await run(words, { cwd: folder });
+    expect([code, code === 0 ? '' : stderr]).toEqual([0, '']);
+    expect(decodePng(await readFile(join(folder, 'picture.png'))).pixels).toEqual(pixels);
+    await shell('sh', ['-c', await text('curl')], { cwd: folder });
+    expect(decodePng(await readFile(join(folder, 'picture.png'))).pixels).toEqual(pixels);
+    const typeScript = await text('TypeScript');
+    const [, options] = /pipeline\.generate\((.*)\);\nawait images/s.exec(typeScript)!;
+    const pipeline = await loadPipeline('embedded');
+    const { images } = await pipeline.generate(new Function(`return ${options}`)() as object);
+    await pipeline.dispose();
+    expect(images[0]!.pixels).toEqual(pixels);
+    await page.close();
+  });
+
+  test('a hundred pictures scroll without a task of over 50 ms', async () => {
+    const page = await studio.page({ address: '#gallery' });
+    const png = encodePng({ width: 28, height: 28, channels: 1, pixels: new Uint8Array(784).map((_, at) => at % 251) });
+    await page.evaluate(`new Promise((resolve, reject) => {
+      const request = indexedDB.open('detail-guidance', 1);
+      request.onerror = () => reject(request.error);
+      request.onsuccess = () => {
+        const transaction = request.result.transaction(['pictures', 'bytes'], 'readwrite');
+        const bytes = Uint8Array.from(atob('${Buffer.from(png).toString('base64')}'), (letter) => letter.charCodeAt(0));
+        for (let at = 0; at < 100; at++) {
+          transaction.objectStore('pictures').put({ id: String(at), created: at, bundle: 'embedded', title: 'Picture ' + at, request: {}, seed: at, width: 28, height: 28, evaluations: 1, cost: 1, seconds: 1 });
+          transaction.objectStore('bytes').put(bytes, String(at));
+        }
+        transaction.oncomplete = () => resolve(null);
+      };
+    })`);
+    await page.reload();
+    await page.getByText('100 pictures in this gallery.', { exact: false }).waitFor();
+    await page.evaluate(
+      `window.tasks = []; new PerformanceObserver((list) => window.tasks.push(...list.getEntries().map(({ duration }) => duration))).observe({ type: 'longtask' })`,
+    );
+    await page.mouse.move(640, 500);
+    for (let turn = 0; turn < 20; turn++) {
+      await page.mouse.wheel(0, 200);
+      await page.waitForTimeout(30);
+    }
+    await page.locator('.gallery li').last().locator('img').waitFor();
+    // How many is counted, not how long they were: the machine may be busy.
+    expect(await page.evaluate('window.tasks.length')).toBeLessThan(3);
+    await page.close();
+  });
+
+  test('the browser had nothing to complain about', () => {
+    expect(studio.complaints).toEqual([]);
+  });
+});

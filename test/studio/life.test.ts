@@ -1,0 +1,139 @@
+/** What can happen to a page: it is loaded again, its server goes and comes back, two tabs, a token, a bundle that goes. */
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+
+import { inChromium } from '../chromium';
+
+import { card, isMade, setSteps, Studio } from './studio';
+
+inChromium('a page’s life', () => {
+  let studio: Studio;
+  beforeEach(async () => {
+    studio = await Studio.open();
+  });
+  afterEach(() => studio?.close());
+
+  test('loaded again in mid-run, it goes on with what was being made', async () => {
+    const page = await studio.page();
+    await page.locator('.time-line').waitFor();
+    await setSteps(page, 250);
+    await page.getByRole('button', { name: 'Make CFG + Detail', exact: true }).click();
+    const state = card(page, 'CFG + Detail').locator('.state');
+    await state.filter({ hasText: /step \d+ of 250/ }).waitFor();
+    await page.reload();
+    await state.filter({ hasText: /step \d+ of 250|^[\d.]+ s$/ }).waitFor();
+    await isMade(page, 'CFG + Detail');
+    expect(await page.getByLabel('Steps', { exact: true }).inputValue()).toBe('250');
+    // And once more when it is done: the picture is still there.
+    await page.reload();
+    await isMade(page, 'CFG + Detail');
+    await card(page, 'CFG + Detail').locator('img').waitFor();
+    await page.close();
+  });
+
+  test('the server goes and another one comes in its place: a sentence each time, and the settings stay', async () => {
+    const page = await studio.page();
+    await page.locator('.time-line').waitFor();
+    await page.getByLabel('Seed', { exact: true }).fill('1234');
+    await page.getByLabel('Seed', { exact: true }).blur();
+    await setSteps(page, 250);
+    await page.getByRole('button', { name: 'Make Conditional', exact: true }).click();
+    await card(page, 'Conditional').locator('.state').filter({ hasText: /step/ }).waitFor();
+    await studio.server.close(0);
+    await page
+      .getByText(/The server does not answer\./)
+      .first()
+      .waitFor({ timeout: 30_000 });
+    studio.server = Studio.serverWith({ port: studio.port });
+    await studio.server.listen();
+    await page
+      .getByText('The server was started anew and does not know this picture. Make it again.')
+      .waitFor({ timeout: 30_000 });
+    await page.locator('.notice').waitFor({ state: 'detached' });
+    expect(await page.getByLabel('Seed', { exact: true }).inputValue()).toBe('1234');
+    await setSteps(page, 5);
+    await page.getByRole('button', { name: 'Make Conditional', exact: true }).click();
+    await isMade(page, 'Conditional');
+    await page.close();
+  });
+
+  test('a bundle that the server does not offer any more is said, and another one is one click away', async () => {
+    const page = await studio.page();
+    await page.locator('.time-line').waitFor();
+    await page.evaluate(
+      `{ const settings = JSON.parse(sessionStorage['detail-guidance.settings']); sessionStorage['detail-guidance.settings'] = JSON.stringify({ ...settings, bundle: 'gone', seed: 55 }); }`,
+    );
+    await page.reload();
+    await page.getByText('The server does not offer the bundle gone any more.').waitFor();
+    expect(await page.getByRole('button', { name: /^Make 5/ }).isDisabled()).toBe(true);
+    await page.getByRole('button', { name: 'Use embedded' }).click();
+    expect(await page.getByLabel('Seed', { exact: true }).inputValue()).toBe('55');
+    await page.getByRole('button', { name: 'Make Conditional', exact: true }).click();
+    await isMade(page, 'Conditional');
+    await page.close();
+  });
+
+  test('a mask of another size is scaled, and that is said', async () => {
+    const page = await studio.page();
+    await page.locator('.time-line').waitFor();
+    await page.evaluate(
+      `{ const settings = JSON.parse(sessionStorage['detail-guidance.settings']); settings.detail.tokens = { rows: 2, columns: 2, cells: [1, 0, 0, 0] }; sessionStorage['detail-guidance.settings'] = JSON.stringify(settings); }`,
+    );
+    await page.reload();
+    await page.getByText(/of 7 × 7 chosen.*Painted for 2 × 2, and scaled\./).waitFor();
+    await page.locator('.time-line').waitFor();
+    await page.getByRole('button', { name: 'Make Detail Guidance', exact: true }).click();
+    await isMade(page, 'Detail Guidance');
+    await page.close();
+  });
+
+  test('two tabs have settings of their own and both get their pictures', async () => {
+    const one = await studio.page();
+    await one.locator('.time-line').waitFor();
+    const other = await studio.visit(await one.context().newPage());
+    await other.locator('.time-line').waitFor();
+    await one.getByLabel('Class').selectOption('Bag');
+    await other.getByLabel('Class').selectOption('Dress');
+    await Promise.all([one, other].map((page) => page.getByRole('button', { name: 'Make 5 pictures' }).click()));
+    for (const page of [one, other]) await isMade(page, 'CFG + Detail');
+    await one.reload();
+    await other.reload();
+    expect(await one.getByLabel('Class').inputValue()).toBe('8');
+    expect(await other.getByLabel('Class').inputValue()).toBe('3');
+    await one.close();
+    await other.close();
+  });
+
+  test('settings that another program wrote are as if there were none', async () => {
+    const page = await studio.page();
+    await page.locator('.time-line').waitFor();
+    for (const text of ['{"detail": 3, "cfg": null}', 'x']) {
+      await page.evaluate(`sessionStorage['detail-guidance.settings'] = ${JSON.stringify(text)}`);
+      await page.reload();
+      await page.locator('.time-line').waitFor();
+    }
+    expect(studio.complaints).toEqual([]);
+    await page.close();
+  });
+});
+
+inChromium('a server with a token', () => {
+  test('asks for it, takes it from the address, and keeps it out of the address', async () => {
+    const studio = await Studio.open({ token: 'open sesame' });
+    try {
+      const page = await studio.page();
+      await page.getByLabel('Token').fill('wrong token');
+      await page.getByRole('button', { name: 'Enter' }).click();
+      await page.getByLabel('Token').fill('open sesame');
+      await page.getByRole('button', { name: 'Enter' }).click();
+      await page.getByRole('button', { name: 'Make Conditional', exact: true }).click();
+      await isMade(page, 'Conditional');
+      await page.close();
+      const other = await studio.page({ address: '#token=open%20sesame' });
+      await other.locator('.time-line').waitFor();
+      expect(other.url()).not.toContain('sesame');
+      await other.close();
+    } finally {
+      await studio.close();
+    }
+  });
+});

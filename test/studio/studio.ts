@@ -1,0 +1,87 @@
+/** The studio as its tests use it: the built page on a server of its own, in Chromium. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+
+import { packageRoot } from '../../lib/files/packageRoot';
+import { createServer, type Server, type ServerOptions } from '../../lib/server';
+import { launchChromium } from '../chromium';
+
+export const pageFolder = join(packageRoot(), 'dist', 'studio');
+
+export class Studio {
+  /** What the browser complained about: errors, and whatever the content security policy refused. */
+  readonly complaints: string[] = [];
+
+  private constructor(
+    readonly browser: Browser,
+    public server: Server,
+    readonly url: string,
+  ) {}
+
+  static async open(options: ServerOptions = {}): Promise<Studio> {
+    if (!existsSync(join(pageFolder, 'index.html')))
+      throw new Error(`${pageFolder} is missing; npm run build makes it`);
+    const server = Studio.serverWith(options);
+    const url = await server.listen();
+    return new Studio(await launchChromium(), server, url);
+  }
+
+  static serverWith(options: ServerOptions): Server {
+    return createServer({ port: 0, logLevel: 'silent', page: pageFolder, ...options });
+  }
+
+  get port(): number {
+    return Number(new URL(this.url).port);
+  }
+
+  /** A tab of a browser that has never been here, unless it is of a context that has. */
+  async page(options: BrowserContextOptions & { address?: string } = {}): Promise<Page> {
+    const { address = '', ...context } = options;
+    const page = await (
+      await this.browser.newContext({ viewport: { width: 1280, height: 900 }, ...context })
+    ).newPage();
+    return this.visit(page, address);
+  }
+
+  async visit(page: Page, address = ''): Promise<Page> {
+    page.on('pageerror', (error) => this.complaints.push(error.message));
+    page.on('console', (message) => {
+      // A server that is gone is what some of the tests are about.
+      if (message.type() === 'error' && !/Failed to load resource/.test(message.text()))
+        this.complaints.push(message.text());
+    });
+    await page.goto(`${this.url}/${address}`);
+    return page;
+  }
+
+  async close(): Promise<void> {
+    await this.browser.close();
+    await this.server.close(0);
+  }
+}
+
+/** The card of a view, by its title. */
+export const card = (page: Page, title: string) =>
+  page.locator('.card').filter({ has: page.getByRole('button', { name: title, exact: true }) });
+
+/** Waits until a view has its picture. */
+export async function isMade(page: Page, title: string): Promise<void> {
+  await card(page, title).locator('.state').filter({ hasText: / s$/ }).waitFor({ timeout: 60_000 });
+}
+
+export async function setSteps(page: Page, steps: number): Promise<void> {
+  const field = page.getByLabel('Steps', { exact: true });
+  await field.fill(String(steps));
+  await field.blur();
+}
+
+/** The picture's bytes. The page's own policy lets nobody read them: the page needs `bypassCSP`. */
+export async function pictureOf(page: Page, title: string): Promise<Buffer> {
+  const address = await card(page, title).locator('img').getAttribute('src');
+  const text = await page.evaluate(
+    `fetch(${JSON.stringify(address)}).then((answer) => answer.arrayBuffer()).then((bytes) => btoa(String.fromCharCode(...new Uint8Array(bytes))))`,
+  );
+  return Buffer.from(text as string, 'base64');
+}
