@@ -4,7 +4,9 @@ import { render } from 'preact';
 import { App } from './app';
 import { listenForDrops } from './drop';
 import { keepWhatIsMade } from './gallery/pictures';
+import { makeViews } from './make/makePage';
 import { connect } from './state/bundles';
+import { followSettings } from './state/live';
 import { resume } from './state/runs';
 import './styles/index.css';
 
@@ -12,4 +14,5 @@ render(<App />, document.getElementById('studio')!);
 void connect();
 keepWhatIsMade();
 resume();
+followSettings(makeViews);
 listenForDrops();

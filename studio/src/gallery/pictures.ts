@@ -3,6 +3,7 @@ import { signal } from '@preact/signals';
 
 import { gallery } from '../host';
 import { bundle } from '../state/bundles';
+import { isLive } from '../state/live';
 import { say } from '../state/messages';
 import { plans } from '../state/plans';
 import { subjectInWords, titleOf } from '../state/request';
@@ -67,10 +68,10 @@ export async function remove(id: string): Promise<void> {
   await changed();
 }
 
-/** What "make" makes is kept; contact sheets are not. */
+/** What is made on the first page is kept; contact sheets are not, nor what only follows a slider. */
 export function keepWhatIsMade(): void {
   onDone.add((run) => {
-    if (run.place.startsWith('make/')) void keep(run);
+    if (run.place.startsWith('make/') && !isLive.value) void keep(run);
   });
   channel.onmessage = () => void loadPictures();
 }

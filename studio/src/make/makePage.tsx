@@ -2,7 +2,8 @@
 import type { PresetName } from '../api/types';
 import { TimeLine } from '../charts/timeLine';
 import { copyAs } from '../copy/copyDialog';
-import { bundle, presets, takeDefaults } from '../state/bundles';
+import { bundle, presets } from '../state/bundles';
+import { isLive } from '../state/live';
 import { plans } from '../state/plans';
 import { requestOf, titleOf } from '../state/request';
 import { activeIn, runs, start, stopAll } from '../state/runs';
@@ -14,28 +15,43 @@ import { Equation } from './equation';
 import { CfgFields, DetailFields } from './guidancePanel';
 import { LocalFields } from './local';
 import { Panel } from './panel';
+import { PresetFields } from './presetFields';
 import { StartPictureFields } from './startPicture';
 import { drawSeed, SamplingFields, SeedField, SubjectFields } from './subject';
 import { placeOf, ViewCard } from './viewCard';
 
-/** All views anew; with another seed where the seed is not kept. */
-export function makeAll(): void {
+/** All views anew. */
+export function makeViews(): void {
   const chosen = bundle.value;
   if (!chosen) return;
   stopAll('make/');
-  if (!settings.value.seedLocked) change({ seed: drawSeed() });
   for (const view of views.value) start(placeOf(view), requestOf(settings.value, view, chosen));
+}
+
+/** With another seed where the seed is not kept. */
+function makeAnew(): void {
+  if (!settings.value.seedLocked) change({ seed: drawSeed() });
+  makeViews();
 }
 
 function MakeButtons() {
   const active = activeIn('make/');
   return (
     <div class="make-buttons">
-      <button type="button" class="primary" disabled={!bundle.value} onClick={makeAll}>
+      <button type="button" class="primary" disabled={!bundle.value} onClick={makeAnew}>
         {views.value.length === 1 ? 'Make the picture' : `Make ${views.value.length} pictures`}
       </button>
       <button type="button" class="secondary" disabled={active.length === 0} onClick={() => stopAll('make/')}>
         Stop
+      </button>
+      <button
+        type="button"
+        class="secondary"
+        aria-pressed={isLive.value}
+        title="Make the pictures anew whenever a setting changes"
+        onClick={() => (isLive.value = !isLive.value)}
+      >
+        Live
       </button>
     </div>
   );
@@ -97,7 +113,6 @@ function Explanation() {
 }
 
 export function MakePage() {
-  const chosen = bundle.value;
   return (
     <div class="make">
       <form class="settings" onSubmit={(event) => event.preventDefault()} aria-label="Settings">
@@ -118,11 +133,9 @@ export function MakePage() {
         <Panel title="Image to image" open={settings.value.image !== null}>
           <StartPictureFields />
         </Panel>
-        {chosen && (
-          <button type="button" class="text-button" onClick={() => takeDefaults(chosen)}>
-            Back to the bundle’s defaults
-          </button>
-        )}
+        <Panel title="Presets" open={false}>
+          <PresetFields />
+        </Panel>
       </form>
       <div class="stage">
         <div class="stage-head">
