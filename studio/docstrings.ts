@@ -67,9 +67,6 @@ function commentOf(node: ts.Node): string {
   // The codes of errors mean something to programs alone.
   return (ts.getTextOfJSDocComment(comment?.comment) ?? '')
     .replaceAll(/\s*\n\s*/g, ' ')
-    .replaceAll(
-      /\s?\b(BAD_OPTION|[A-Z]+_[A-Z_]+)( for [^.]*| with [^.]*| unless [^.]*| without [^.]*|, with [^.]*)?\./g,
-      '',
-    )
+    .replaceAll(/\s?\b[A-Z]+_[A-Z_]+\b[^.;]*[.;]/g, '')
     .trim();
 }

@@ -23,13 +23,14 @@ export function startFromImage(
   table: Schedule,
   { image, maskImage, strength = 0.6 }: Pick<GenerateRequest, 'image' | 'maskImage' | 'strength'>,
   scheduler: string,
-  { vae }: BundleManifest,
+  { vae, latent }: BundleManifest,
 ): Start {
   if (image === undefined) {
     if (maskImage !== undefined) throw invalid('options.image', 'a picture, beside maskImage', image);
     return { table, start: null, keep: null };
   }
-  if (!vae?.encoder)
+  // Without a VAE the latent is the picture itself, and nothing has to encode it.
+  if (vae ? !vae.encoder : latent.frames !== undefined)
     throw invalid('options.image', 'nothing', image, { shown: 'a picture', note: 'this bundle has no VAE encoder' });
   if (scheduler !== 'flow-match-euler') {
     throw invalid('options.scheduler', "'flow-match-euler', with an image", scheduler);

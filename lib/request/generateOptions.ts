@@ -30,8 +30,8 @@ export interface GenerateOptions {
   /** Tokens for the encoders that take any number (T5). Default and maximum: the bundle's. */
   maxSequenceLength?: number;
   /**
-   * Start from this picture, resized to `width` and `height`, instead of from noise alone. For bundles with a VAE encoder.
-   * BAD_TENSOR for bytes that cannot be read.
+   * Start from this picture, resized to `width` and `height`, instead of from noise alone. For bundles with a VAE
+   * encoder, and for models whose latent is the picture itself. BAD_TENSOR for bytes that cannot be read.
    */
   image?: Picture;
   /** How much of `image` is noise at the start, 0.001 to 1: 1 leaves nothing of it. Default 0.6. */

@@ -34,6 +34,7 @@ inChromium('the first page', () => {
   test('previews come while it samples, nothing moves, and it can be stopped', async () => {
     const page = await studio.page();
     await page.locator('.time-line').waitFor();
+    await page.locator('.channel-chart svg image').waitFor();
     await setSteps(page, 250);
     await page.evaluate(
       `window.shift = 0; new PerformanceObserver((list) => { for (const entry of list.getEntries()) window.shift += entry.value; }).observe({ type: 'layout-shift' })`,
@@ -67,9 +68,9 @@ inChromium('the first page', () => {
     await page.getByLabel('Layer', { exact: true }).selectOption('0');
     await line.getByText('1.44×').waitFor();
     // Out of range: the server's own sentence, at the option.
-    await page.getByLabel('Channels').fill('500');
-    await page.getByLabel('Channels').blur();
-    const wrong = page.locator('.field.wrong').filter({ has: page.getByLabel('Channels') });
+    await page.getByLabel('Channels', { exact: true }).fill('500');
+    await page.getByLabel('Channels', { exact: true }).blur();
+    const wrong = page.locator('.field.wrong').filter({ has: page.getByLabel('Channels', { exact: true }) });
     expect(await wrong.getByRole('alert').textContent()).toMatch(/channels from 0 to 127/);
     await page.close();
   });
@@ -95,7 +96,7 @@ inChromium('the first page', () => {
     expect(await readout.textContent()).toMatch(/^Layer 6, channel 29: \d/);
     await page.keyboard.press('Enter');
     expect(await page.getByLabel('Layer', { exact: true }).inputValue()).toBe('6');
-    expect(await page.getByLabel('Channels').inputValue()).toBe('29');
+    expect(await page.getByLabel('Channels', { exact: true }).inputValue()).toBe('29');
     await page.close();
   });
 
@@ -103,6 +104,7 @@ inChromium('the first page', () => {
     const page = await studio.page({ bypassCSP: true });
     await page.getByText('Local Detail Guidance').click();
     const mask = page.getByRole('application', { name: /Tokens that are disrupted/ });
+    await mask.scrollIntoViewIfNeeded();
     const box = (await mask.boundingBox())!;
     await page.mouse.move(box.x + box.width * 0.1, box.y + box.height * 0.5);
     await page.mouse.down();

@@ -45,7 +45,7 @@ export function describeBundle(manifest: BundleManifest) {
       frames: latent.frames ?? 1,
     },
     imageChannels: manifest.image.channels,
-    imageToImage: vae?.encoder !== undefined || manifest.image.kind === 'pixels',
+    imageToImage: vae ? vae.encoder !== undefined : latent.frames === undefined,
     tokenGrid: transformer.tokenGrid,
     hiddenChannels: transformer.hiddenChannels,
     massiveActivations: manifest.massiveActivations ?? null,

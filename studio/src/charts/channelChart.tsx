@@ -15,6 +15,11 @@ export function disruptedNow(): { layer: number | null; channels: number[] } {
   };
 }
 
+const rowHeightOf = (layers: number) => (layers > 24 ? 10 : 20);
+
+/** In pixels, with what stands below: what is there before takes as much. */
+export const chartHeight = (layers: number) => layers * rowHeightOf(layers) + 98;
+
 /** A click on a channel of the disrupted layer adds it or takes it away; on another layer it moves all there. */
 function pick(layer: number, channel: number): void {
   const now = disruptedNow();
@@ -51,7 +56,7 @@ export function ChannelChart({ onPick = pick }: { onPick?: (layer: number, chann
         rowName={(at) => String(measured.layers[at])}
         domain={[0, measured.largest]}
         colourLabel={`Bright is strong: up to ${measured.largest.toFixed(1)} times the median channel. Framed: what is disrupted.`}
-        rowHeight={measured.layers.length > 24 ? 10 : 20}
+        rowHeight={rowHeightOf(measured.layers.length)}
         marked={marked}
         describe={describe}
         onPick={({ row: at, column }) => onPick(measured.layers[at]!, column)}

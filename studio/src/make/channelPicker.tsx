@@ -1,7 +1,7 @@
 /** Layer and channels, picked where they are strong. */
 import { useSignalEffect } from '@preact/signals';
 
-import { ChannelChart } from '../charts/channelChart';
+import { ChannelChart, chartHeight } from '../charts/channelChart';
 import { bundle, serverState } from '../state/bundles';
 import { isQuick, measureChannels, measurementOf, stopMeasuring } from '../state/inside';
 import { changeDetail, detail, settings } from '../state/settings';
@@ -40,7 +40,7 @@ export function ChannelPicker() {
       {measurement?.answer ? (
         <ChannelChart />
       ) : (
-        <p class="place-holder">
+        <p class="place-holder" style={{ minHeight: `${chartHeight(bundle.value?.layers ?? 8)}px` }}>
           {isMeasuring
             ? 'Sampling, and measuring every channel after every layer…'
             : 'How strong every channel is after every layer is measured on two trajectories of this model.'}

@@ -1,0 +1,58 @@
+/** Image to image and inpainting by a model whose latent is the picture itself: the embedded one. */
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+
+import { loadPipeline, type GeneratedImage, type Pipeline } from '../../lib';
+import { encodePng } from '../../lib/image/png';
+
+let pipeline: Pipeline;
+let bag: GeneratedImage;
+const options = { classLabel: 'Bag', numInferenceSteps: 8, guidance: 'conditional' } as const;
+
+beforeAll(async () => {
+  pipeline = await loadPipeline('embedded');
+  bag = (await pipeline.generate({ ...options, seed: 1 })).images[0]!;
+});
+afterAll(() => pipeline.dispose());
+
+const distance = (a: Uint8Array, b: Uint8Array) =>
+  a.reduce((sum, value, at) => sum + Math.abs(value - b[at]!), 0) / a.length;
+
+test('at full strength nothing is left of the picture: it is the seed’s own', async () => {
+  const from = await pipeline.generate({ ...options, seed: 2, image: bag.toPng(), strength: 1 });
+  const alone = await pipeline.generate({ ...options, seed: 2 });
+  expect(from.images[0]!.pixels).toEqual(alone.images[0]!.pixels);
+});
+
+test('the weaker, the nearer to the picture', async () => {
+  const distances: number[] = [];
+  for (const strength of [0.25, 0.5, 1]) {
+    const { images } = await pipeline.generate({ ...options, seed: 2, image: bag.toPng(), strength });
+    distances.push(distance(images[0]!.pixels, bag.pixels));
+  }
+  expect(distances).toEqual([...distances].sort((a, b) => a - b));
+  expect(distances[0]!).toBeLessThan(distances[2]! / 2);
+});
+
+test('what the mask keeps is the picture to the pixel, for every seed; the rest is new', async () => {
+  const mask = { width: 28, height: 28, channels: 1 as const, pixels: new Uint8Array(784).fill(255, 0, 392) };
+  const { images } = await pipeline.generate({
+    ...options,
+    seed: [5, 6],
+    image: bag.toPng(),
+    maskImage: encodePng(mask),
+    strength: 1,
+  });
+  for (const { pixels } of images) {
+    expect(pixels.subarray(392)).toEqual(bag.pixels.subarray(392));
+    expect(distance(pixels.subarray(0, 392), bag.pixels.subarray(0, 392))).toBeGreaterThan(5);
+  }
+});
+
+test('a colour picture becomes grey', async () => {
+  const pixels = Uint8Array.from({ length: 784 * 3 }, (_, at) => [255, 0, 0][at % 3]!);
+  const red = { width: 28, height: 28, channels: 3 as const, pixels };
+  const keepAll = { width: 28, height: 28, channels: 1 as const, pixels: new Uint8Array(784) };
+  const { images } = await pipeline.generate({ ...options, seed: 3, image: red, maskImage: keepAll });
+  // Rec. 601: 0.299 · 255.
+  expect(new Set(images[0]!.pixels)).toEqual(new Set([76]));
+});
