@@ -119,7 +119,7 @@ inChromium('remembering', () => {
 
   test('what is made is in the gallery, in another tab too, with its settings; and can be deleted', async () => {
     const page = await studio.page();
-    await page.getByLabel('Class').selectOption('Sandal');
+    await page.getByLabel('Class', { exact: true }).selectOption('Sandal');
     await page.getByRole('button', { name: 'Make CFG + Detail', exact: true }).click();
     await isMade(page, 'CFG + Detail');
     const other = await studio.visit(await page.context().newPage(), '#gallery');
@@ -139,7 +139,7 @@ inChromium('remembering', () => {
 
   test('copied as command line, as curl and as TypeScript, it is the same picture', async () => {
     const page = await studio.page({ bypassCSP: true });
-    await page.getByLabel('Class').selectOption('Ankle boot');
+    await page.getByLabel('Class', { exact: true }).selectOption('Ankle boot');
     await page.getByLabel('Detail scale w', { exact: true }).fill('0.5');
     await page.getByRole('button', { name: 'Make CFG + Detail', exact: true }).click();
     await isMade(page, 'CFG + Detail');

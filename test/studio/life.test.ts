@@ -45,9 +45,7 @@ inChromium('a page’s life', () => {
       .waitFor({ timeout: 30_000 });
     studio.server = Studio.serverWith({ port: studio.port });
     await studio.server.listen();
-    await page
-      .getByText('The server was started anew and does not know this picture. Make it again.')
-      .waitFor({ timeout: 30_000 });
+    await page.getByText(/Make it again\.$/).waitFor({ timeout: 30_000 });
     await page.locator('.notice').waitFor({ state: 'detached' });
     expect(await page.getByLabel('Seed', { exact: true }).inputValue()).toBe('1234');
     await setSteps(page, 5);
@@ -91,14 +89,14 @@ inChromium('a page’s life', () => {
     await one.locator('.time-line').waitFor();
     const other = await studio.visit(await one.context().newPage());
     await other.locator('.time-line').waitFor();
-    await one.getByLabel('Class').selectOption('Bag');
-    await other.getByLabel('Class').selectOption('Dress');
+    await one.getByLabel('Class', { exact: true }).selectOption('Bag');
+    await other.getByLabel('Class', { exact: true }).selectOption('Dress');
     await Promise.all([one, other].map((page) => page.getByRole('button', { name: 'Make 5 pictures' }).click()));
     for (const page of [one, other]) await isMade(page, 'CFG + Detail');
     await one.reload();
     await other.reload();
-    expect(await one.getByLabel('Class').inputValue()).toBe('8');
-    expect(await other.getByLabel('Class').inputValue()).toBe('3');
+    expect(await one.getByLabel('Class', { exact: true }).inputValue()).toBe('8');
+    expect(await other.getByLabel('Class', { exact: true }).inputValue()).toBe('3');
     await one.close();
     await other.close();
   });

@@ -21,7 +21,6 @@ export function ChannelPicker() {
     <section class="block" aria-label="Layer and channels">
       <div class="block-head">
         <h2>What is disrupted</h2>
-        <p class="note">Click a channel to add it or to take it away, in another layer to go there.</p>
         <span class="spacer" />
         {!isOwn && bundle.value?.massiveActivations && (
           <button type="button" class="text-button" onClick={() => changeDetail({ layer: 'auto', channels: 'auto' })}>
@@ -36,6 +35,7 @@ export function ChannelPicker() {
           {isMeasuring ? 'Stop measuring' : measurement?.answer ? 'Measure again' : 'Measure the channels'}
         </button>
       </div>
+      <p class="note">Click a channel to add it or to take it away, in another layer to go there.</p>
       {measurement?.problem && <p class="problem">{measurement.problem}</p>}
       {measurement?.answer ? (
         <ChannelChart />

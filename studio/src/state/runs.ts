@@ -165,7 +165,8 @@ async function follow(place: string, run: Run, signalOfRun: AbortSignal): Promis
           tell({ state: 'failed', problem: event.data });
           break;
         case 'cancelled':
-          tell({ state: 'stopped' });
+          // Not by this page, which does not listen any more to what it stopped.
+          tell({ state: 'failed', problem: { code: 'CANCELLED', message: 'The server stopped it. Make it again.' } });
           break;
       }
     }
