@@ -7,7 +7,8 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
 import { packageRoot } from './files/packageRoot';
-import { setup, type Libtorch } from './files/setup';
+import type { Libtorch } from './files/libtorch';
+import { setup } from './files/setup';
 import { unpacked } from './files/unpacked';
 import { DetailGuidanceError } from './validation/errors';
 

@@ -15,9 +15,6 @@ import type * as toolchain from '../../setup/toolchain.cjs';
 
 import { packageRoot } from './packageRoot';
 
-/** A libtorch that was found. */
-export type Libtorch = NonNullable<ReturnType<typeof libtorch.inspect>['libtorch']>;
-
 interface SetupModules {
   addon: typeof addon;
   cache: typeof cache;

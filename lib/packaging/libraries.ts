@@ -5,7 +5,7 @@ import { stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
 
 import { packageRoot } from '../files/packageRoot';
-import type { Libtorch } from '../files/setup';
+import type { Libtorch } from '../files/libtorch';
 import { DetailGuidanceError, wrapNative } from '../validation/errors';
 
 /** What the process of mapped.ts answers. */

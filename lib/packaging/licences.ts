@@ -2,7 +2,7 @@
 import { copyFile, mkdir, readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
-import type { Libtorch } from '../files/setup';
+import type { Libtorch } from '../files/libtorch';
 
 const ofPackages = /^(torch|nvidia_.*)-.*\.dist-info$/;
 const isLicence = /^(licen[cs]es?|notice|eula)/i;

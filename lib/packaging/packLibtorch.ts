@@ -5,7 +5,8 @@ import { join, resolve } from 'node:path';
 import { z } from 'zod';
 
 import { checkNewFolder, writeNewFolder, writeSynced } from '../files/newFolder';
-import { setup, type Libtorch } from '../files/setup';
+import type { Libtorch } from '../files/libtorch';
+import { setup } from '../files/setup';
 import { describedBy } from '../validation/describedBy';
 import { AbortError, DetailGuidanceError } from '../validation/errors';
 import { invalid } from '../validation/invalid';

@@ -31,6 +31,8 @@ const inference = ['@huggingface/tokenizers', 'fastest-levenshtein', 'zod'];
 test.each([
   ['detail-guidance', inference],
   ['detail-guidance/analysis', inference],
+  // In the main process of a desktop application: no model, so no tokenizer, and no server.
+  ['detail-guidance/electron', ['fastest-levenshtein', 'zod']],
   ['detail-guidance/evaluation', ['fastest-levenshtein', 'fft.js', 'zod']],
 ])('%s loads %j', (door, packages) => {
   expect(loadedBy(door)).toEqual(packages);

@@ -7,6 +7,7 @@ import {
   GuidanceBuilder,
   loadPipeline,
   loadTorchScript,
+  packLibtorch,
   readOptions,
   type ActivationRecord,
   type Capture,
@@ -31,6 +32,10 @@ import {
   type TorchScript,
   type Warning,
 } from 'detail-guidance';
+import { startPipeline, type Bridge } from 'detail-guidance/electron';
+import { exposeBridge } from 'detail-guidance/electron/preload';
+
+declare const bridge: Bridge;
 
 const load: LoadOptions = { device: 'cuda:0', devices: { vae: 'cpu' }, dtype: 'auto', fuse: ['gelu'] };
 const pipeline = await loadPipeline('embedded', load);
@@ -97,6 +102,16 @@ for await (const record of pipeline.activations({ generate: options, sites: [pla
 const records = pipeline.activations();
 const last = await records.next();
 if (last.done) expectTypeOf(last.value).toEqualTypeOf<RecordedSampling>();
+
+// A desktop application, whether it has Electron's types or not.
+const outcome = await bridge.generate({ classLabel: 7 }, { onStep: ({ fraction }) => fraction }).outcome;
+if (outcome.ok) expectTypeOf(outcome.value.images[0]!.png).toEqualTypeOf<Uint8Array>();
+else expectTypeOf(outcome.error.code).toEqualTypeOf<string>();
+const engine = await startPipeline('embedded', { device: 'cpu', libtorch: '/opt/app/libtorch' });
+expectTypeOf((await engine.plan(options)).plan).toEqualTypeOf<Plan>();
+exposeBridge();
+const packed = await packLibtorch('libtorch');
+expectTypeOf(packed.bytes).toEqualTypeOf<number>();
 
 const program: TorchScript = await loadTorchScript('classifier.pt', { device: 'cpu' });
 expectTypeOf(await program.run([sample])).toEqualTypeOf<Tensor[]>();
