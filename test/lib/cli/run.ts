@@ -15,11 +15,16 @@ interface RunOptions {
   cwd?: string;
   /** Sees the process and everything on stderr so far, whenever more arrives. */
   whileRunning?: (child: ChildProcessWithoutNullStreams, stderr: string) => void;
+  /** The same of stdout. */
+  onOutput?: (child: ChildProcessWithoutNullStreams, stdout: string) => void;
   /** Nobody reads the output, as after `| head -0`. */
   closeStdout?: boolean;
 }
 
-export function run(args: string[], { cwd, whileRunning, closeStdout = false }: RunOptions = {}): Promise<Outcome> {
+export function run(
+  args: string[],
+  { cwd, whileRunning, onOutput, closeStdout = false }: RunOptions = {},
+): Promise<Outcome> {
   if (!existsSync(program)) throw new Error(`${program} is missing; npm run build makes it`);
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [program, ...args], { cwd, env: { ...process.env, DEBUG: '' } });
@@ -27,7 +32,10 @@ export function run(args: string[], { cwd, whileRunning, closeStdout = false }: 
     let stderr = '';
     child.stdin.end();
     if (closeStdout) child.stdout.destroy();
-    child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+    child.stdout.on('data', (chunk: Buffer) => {
+      stdout += chunk.toString();
+      onOutput?.(child, stdout);
+    });
     child.stderr.on('data', (chunk: Buffer) => {
       stderr += chunk.toString();
       whileRunning?.(child, stderr);
