@@ -40,7 +40,10 @@ export function ChannelPicker() {
       {measurement?.answer ? (
         <ChannelChart />
       ) : (
-        <p class="place-holder" style={{ minHeight: `${chartHeight(bundle.value?.layers ?? 8)}px` }}>
+        <p
+          class="place-holder"
+          style={isQuick.value ? { minHeight: `${chartHeight(bundle.value?.layers ?? 8)}px` } : {}}
+        >
           {isMeasuring
             ? 'Sampling, and measuring every channel after every layer…'
             : 'How strong every channel is after every layer is measured on two trajectories of this model.'}
