@@ -39,7 +39,7 @@ std::optional<std::vector<int64_t>> optionalIntegers(const Napi::Object& object,
 at::Device device(const Napi::Value& value);
 
 template <typename Item, typename Convert>
-std::vector<Item> each(const Napi::Array& array, Convert convert) {
+std::vector<Item> mapList(const Napi::Array& array, Convert convert) {
   std::vector<Item> result;
   for (uint32_t i = 0; i < array.Length(); ++i) result.push_back(convert(array.Get(i)));
   return result;

@@ -9,7 +9,7 @@ LoadOptions loadOptions(const Napi::Value& value) {
   result.file = text(options, "file");
   result.device = device(options.Get("device"));
   result.dtype = dtypeNamed(env, text(options, "dtype"));
-  result.inputs = each<ModelInput>(list(options, "inputs"), [env](const Napi::Value& value) {
+  result.inputs = mapList<ModelInput>(list(options, "inputs"), [env](const Napi::Value& value) {
     const auto from = object(value, "inputs[]");
     ModelInput input;
     input.name = text(from, "name");
@@ -19,7 +19,7 @@ LoadOptions loadOptions(const Napi::Value& value) {
     input.batched = flag(from, "batched", true);
     return input;
   });
-  result.blocks = each<BlockPattern>(list(options, "blocks"), [](const Napi::Value& value) {
+  result.blocks = mapList<BlockPattern>(list(options, "blocks"), [](const Napi::Value& value) {
     const auto from = object(value, "blocks[]");
     return BlockPattern{text(from, "path"), texts(from, "streams")};
   });

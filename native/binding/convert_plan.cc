@@ -35,7 +35,7 @@ Step step(const Napi::Object& from) {
   result.weights = numbers(from.Get("weights"));
   for (const auto reused : optionalNumbers(from, "reuse")) result.reuse.push_back(reused != 0);
   if (!isAbsent(from.Get("adjustments"))) {
-    result.adjustments = each<Adjustment>(
+    result.adjustments = mapList<Adjustment>(
         list(from, "adjustments"), [](const Napi::Value& value) { return adjustment(object(value, "adjustments[]")); });
   }
   result.sample = number(from, "sample", 1);
@@ -84,26 +84,26 @@ Plan plan(const Napi::Value& value) {
   const auto from = object(value, "plan");
   Plan result;
   result.latents = tensor(from.Get("latents"));
-  result.conditionings = each<std::vector<at::Tensor>>(list(from, "conditionings"), tensors);
+  result.conditionings = mapList<std::vector<at::Tensor>>(list(from, "conditionings"), tensors);
   for (const auto seed : optionalIntegers(from, "seeds").value_or(std::vector<int64_t>{})) {
     result.seeds.push_back(static_cast<uint64_t>(seed));
   }
   result.edits =
-      each<Edit>(list(from, "edits"), [](const Napi::Value& value) { return edit(object(value, "edits[]")); });
-  result.branches = each<Branch>(list(from, "branches"),
-                                 [](const Napi::Value& value) { return branch(object(value, "branches[]")); });
+      mapList<Edit>(list(from, "edits"), [](const Napi::Value& value) { return edit(object(value, "edits[]")); });
+  result.branches = mapList<Branch>(list(from, "branches"),
+                                    [](const Napi::Value& value) { return branch(object(value, "branches[]")); });
   result.steps =
-      each<Step>(list(from, "steps"), [](const Napi::Value& value) { return step(object(value, "steps[]")); });
+      mapList<Step>(list(from, "steps"), [](const Napi::Value& value) { return step(object(value, "steps[]")); });
   if (!isAbsent(from.Get("adaptiveReuse"))) {
-    result.adaptiveReuse = each<AdaptiveReuse>(list(from, "adaptiveReuse"), [](const Napi::Value& value) {
-      const auto given = object(value, "adaptiveReuse[]");
-      return AdaptiveReuse{whole(given, "branch", 0), text(given, "path"), number(given, "threshold", 0)};
+    result.adaptiveReuse = mapList<AdaptiveReuse>(list(from, "adaptiveReuse"), [](const Napi::Value& value) {
+      const auto fields = object(value, "adaptiveReuse[]");
+      return AdaptiveReuse{whole(fields, "branch", 0), text(fields, "path"), number(fields, "threshold", 0)};
     });
   }
   if (!isAbsent(from.Get("recording"))) result.recording = recording(object(from.Get("recording"), "recording"));
   if (const auto inpaint = from.Get("inpainting"); !isAbsent(inpaint)) {
-    const auto given = object(inpaint, "inpainting");
-    result.inpainting = {tensor(given.Get("mask")), tensor(given.Get("image")), tensor(given.Get("noise"))};
+    const auto fields = object(inpaint, "inpainting");
+    result.inpainting = {tensor(fields.Get("mask")), tensor(fields.Get("image")), tensor(fields.Get("noise"))};
   }
   result.partialForward = flag(from, "partialForward", true);
   result.batchSize = whole(from, "batchSize", 1);

@@ -25,16 +25,16 @@ constexpr std::array<DtypeRow, 8> dtypes{{{"float32", at::kFloat, napi_float32_a
                                           {"bool", at::kBool, napi_uint8_array}}};
 
 const DtypeRow& row(Napi::Env env, const std::string& name) {
-  for (const auto& each : dtypes) {
-    if (name == each.name) return each;
+  for (const auto& entry : dtypes) {
+    if (name == entry.name) return entry;
   }
   throw error(env, "BAD_TENSOR",
               "dtype is '" + name + "': expected float32, float16, bfloat16, float64, int64, int32, uint8 or bool.");
 }
 
 const DtypeRow* row(at::ScalarType dtype) {
-  for (const auto& each : dtypes) {
-    if (dtype == each.dtype) return &each;
+  for (const auto& entry : dtypes) {
+    if (dtype == entry.dtype) return &entry;
   }
   return nullptr;
 }
@@ -79,14 +79,14 @@ at::Tensor tensor(const Napi::Value& value) {
   const auto object = value.As<Napi::Object>();
   const auto& kind = row(env, text(object, "dtype"));
   const auto shape = integers(object.Get("shape"));
-  const auto given = object.Get("data");
-  if (!given.IsTypedArray()) throw error(env, "BAD_TENSOR", "A tensor's data must be a typed array.");
+  const auto data = object.Get("data");
+  if (!data.IsTypedArray()) throw error(env, "BAD_TENSOR", "A tensor's data must be a typed array.");
   // As the engine sees it, whatever its object says of itself; a detached array has no elements. A type that Node-API
   // has no name for (Float16Array) leaves it as it is: none that a dtype has.
   auto type = napi_int8_array;
   size_t length = 0;
   void* source = nullptr;
-  if (napi_get_typedarray_info(env, given, &type, &length, &source, nullptr, nullptr) != napi_ok) {
+  if (napi_get_typedarray_info(env, data, &type, &length, &source, nullptr, nullptr) != napi_ok) {
     throw error(env, "BAD_TENSOR", "A tensor's data can not be read.");
   }
   if (type != kind.array) {
@@ -125,7 +125,7 @@ Napi::Object tensor(Napi::Env env, const at::Tensor& value) {
 
 std::vector<at::Tensor> tensors(const Napi::Value& value) {
   if (!value.IsArray()) throw error(value.Env(), "BAD_TENSOR", "Expected an array of tensors.");
-  return each<at::Tensor>(value.As<Napi::Array>(), [](const Napi::Value& item) { return tensor(item); });
+  return mapList<at::Tensor>(value.As<Napi::Array>(), [](const Napi::Value& item) { return tensor(item); });
 }
 
 }  // namespace dg::binding

@@ -41,7 +41,7 @@ std::optional<std::string> optionalText(const Napi::Object& object, const char* 
 }
 
 std::vector<std::string> texts(const Napi::Object& object, const char* key) {
-  return each<std::string>(list(object, key), [key](const Napi::Value& item) { return text(item, key); });
+  return mapList<std::string>(list(object, key), [key](const Napi::Value& item) { return text(item, key); });
 }
 
 double number(const Napi::Object& object, const char* key, double fallback) {
@@ -65,7 +65,7 @@ bool flag(const Napi::Object& object, const char* key, bool fallback) {
 }
 
 std::vector<double> numbers(const Napi::Value& value) {
-  return each<double>(list(value, "a list"), [](const Napi::Value& item) {
+  return mapList<double>(list(value, "a list"), [](const Napi::Value& item) {
     if (item.IsBoolean()) return item.As<Napi::Boolean>().Value() ? 1.0 : 0.0;
     if (!item.IsNumber()) throw refused(item.Env(), "an item of a list", "a number");
     return item.As<Napi::Number>().DoubleValue();
@@ -79,11 +79,11 @@ std::vector<double> optionalNumbers(const Napi::Object& object, const char* key)
 
 std::vector<int64_t> integers(const Napi::Value& value) {
   std::vector<int64_t> result;
-  for (const auto each : numbers(value)) {
-    if (!(std::floor(each) == each) || std::abs(each) > kLargestWhole) {
+  for (const auto number : numbers(value)) {
+    if (!(std::floor(number) == number) || std::abs(number) > kLargestWhole) {
       throw refused(value.Env(), "an item of a list", "a whole number");
     }
-    result.push_back(static_cast<int64_t>(each));
+    result.push_back(static_cast<int64_t>(number));
   }
   return result;
 }

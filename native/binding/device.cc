@@ -69,15 +69,15 @@ Napi::Value cuda(const Napi::CallbackInfo& call) {
 Napi::Value memory(const Napi::CallbackInfo& call) {
   return onOwnThread(
       call.Env(), [device = device(call[0])] { return memoryStatistics(device); },
-      [](Napi::Env env, const std::optional<MemoryStatistics>& found) -> Napi::Value {
-        if (!found) return env.Null();
+      [](Napi::Env env, const std::optional<MemoryStatistics>& statistics) -> Napi::Value {
+        if (!statistics) return env.Null();
         auto object = Napi::Object::New(env);
-        object.Set("allocated", static_cast<double>(found->allocated));
-        object.Set("reserved", static_cast<double>(found->reserved));
-        object.Set("peakAllocated", static_cast<double>(found->peakAllocated));
-        object.Set("peakReserved", static_cast<double>(found->peakReserved));
-        object.Set("free", static_cast<double>(found->free));
-        object.Set("total", static_cast<double>(found->total));
+        object.Set("allocated", static_cast<double>(statistics->allocated));
+        object.Set("reserved", static_cast<double>(statistics->reserved));
+        object.Set("peakAllocated", static_cast<double>(statistics->peakAllocated));
+        object.Set("peakReserved", static_cast<double>(statistics->peakReserved));
+        object.Set("free", static_cast<double>(statistics->free));
+        object.Set("total", static_cast<double>(statistics->total));
         return object;
       });
 }

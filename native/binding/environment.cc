@@ -106,10 +106,10 @@ std::pair<CallId, Call&> Environment::open(Napi::Env env) {
 
 void Environment::tell(CallId id, std::function<void(Napi::Env, Call&)> message) {
   mailbox_->post([this, id, message = std::move(message)] {
-    const auto found = calls_.find(id);
-    if (found == calls_.end()) return;
+    const auto entry = calls_.find(id);
+    if (entry == calls_.end()) return;
     // Kept for as long as it is used: what is called may end the environment.
-    const auto call = found->second;
+    const auto call = entry->second;
     const Napi::HandleScope scope(env_);
     message(env_, *call);
   });

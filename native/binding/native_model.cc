@@ -16,14 +16,14 @@ std::vector<int64_t> sitesNamed(const std::vector<Site>& sites, const Napi::Obje
 }
 
 std::vector<Hook> hooksIn(const Napi::Value& value, const std::vector<Site>& sites) {
-  return each<Hook>(list(value, "hooks"), [&](const Napi::Value& item) {
+  return mapList<Hook>(list(value, "hooks"), [&](const Napi::Value& item) {
     const auto from = object(item, "hooks[]");
     Hook hook;
     hook.capture = flag(from, "capture", false);
     hook.sites = sitesNamed(sites, from);
     if (!isAbsent(from.Get("edits"))) {
-      hook.edits = each<Edit>(list(from, "edits"),
-                              [](const Napi::Value& given) { return edit(object(given, "hooks[].edits[]")); });
+      hook.edits = mapList<Edit>(list(from, "edits"),
+                                 [](const Napi::Value& option) { return edit(object(option, "hooks[].edits[]")); });
     }
     return hook;
   });
@@ -66,11 +66,11 @@ Napi::Value NativeModel::describe(const Napi::CallbackInfo& info) {
 Napi::Value NativeModel::find(const Napi::CallbackInfo& info) {
   const auto env = info.Env();
   core(env);
-  auto found = Napi::Array::New(env);
+  auto sites = Napi::Array::New(env);
   for (const auto site : sitesNamed(*sites_, object(info[0], "place"))) {
-    found.Set(found.Length(), static_cast<double>(site));
+    sites.Set(sites.Length(), static_cast<double>(site));
   }
-  return found;
+  return sites;
 }
 
 Napi::Value NativeModel::shapes(const Napi::CallbackInfo& info) {

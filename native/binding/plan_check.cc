@@ -22,18 +22,18 @@ void requireConsistent(Napi::Env env, const Plan& plan) {
   if (!plan.seeds.empty() && !isSeeded) throw fail("there is not one seed an image.");
   if (plan.batchSize < 1) throw fail("batchSize is below 1.");
   if (branches == 0) throw fail("there is no branch.");
-  for (const auto& each : plan.branches) {
-    if (each.conditioning < 0 || each.conditioning >= static_cast<int64_t>(plan.conditionings.size())) {
+  for (const auto& branch : plan.branches) {
+    if (branch.conditioning < 0 || branch.conditioning >= static_cast<int64_t>(plan.conditionings.size())) {
       throw fail("a branch names a conditioning that does not exist.");
     }
-    if (each.reference >= branches) throw fail("a branch names a reference that does not exist.");
-    for (const auto edit : each.edits) {
+    if (branch.reference >= branches) throw fail("a branch names a reference that does not exist.");
+    for (const auto edit : branch.edits) {
       if (edit < 0 || edit >= static_cast<int64_t>(plan.edits.size()))
         throw fail("a branch names an edit that does not exist.");
     }
   }
-  for (const auto& each : plan.adaptiveReuse) {
-    if (each.branch < 0 || each.branch >= branches || plan.branches[each.branch].reference < 0) {
+  for (const auto& reuse : plan.adaptiveReuse) {
+    if (reuse.branch < 0 || reuse.branch >= branches || plan.branches[reuse.branch].reference < 0) {
       throw fail("adaptive reuse names a branch without a reference.");
     }
   }
@@ -56,8 +56,9 @@ void requireConsistent(Napi::Env env, const Plan& plan) {
       evaluated = evaluated || weight != 0;
     }
     if (!evaluated) throw fail("a step has no branch with a weight.");
-    for (const auto& each : step.adjustments) {
-      if (each.branch < 0 || each.branch >= branches || each.reference < 0 || each.reference >= branches) {
+    for (const auto& adjustment : step.adjustments) {
+      if (adjustment.branch < 0 || adjustment.branch >= branches || adjustment.reference < 0 ||
+          adjustment.reference >= branches) {
         throw fail("an adjustment names a branch that does not exist.");
       }
     }

@@ -29,7 +29,7 @@ class Worker {
   bool post(CancelFlag cancelled, Work work);
 
   // The worker's thread. Freed there, before the thread ends.
-  void keep(std::shared_ptr<void> kept) { kept_ = std::move(kept); }
+  void keep(std::shared_ptr<void> object) { kept_ = std::move(object); }
 
   // Any thread. Sets the flags of all jobs; when they have unwound, the thread frees what it keeps and ends. Does not
   // wait. Again is fine.

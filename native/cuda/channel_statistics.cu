@@ -57,7 +57,7 @@ struct Column {
   int64_t tokens, stride;
 
   template <typename Visit>
-  __device__ void each(Visit visit) const {
+  __device__ void forEach(Visit visit) const {
     if (z == nullptr) return;
     const int warps = static_cast<int>(blockDim.x) / kWarp;
     for (int64_t token = threadIdx.x / kWarp; token < tokens; token += warps) visit(toFloat(z[token * stride]));
@@ -69,16 +69,16 @@ template <typename T>
 __device__ int32_t select(const Column<T>& column, int32_t rank, Exchange& exchange, int32_t& upTo) {
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, warps = blockDim.x / kWarp;
   const int digitsEach = kDigits / warps;
-  int32_t found = 0, below = 0;
+  int32_t magnitude = 0, below = 0;
   int shift = kMagnitudeBits;
   while (shift > kMagnitudeBits - kBits<T>) {
     const int before = shift;
     shift = shift > kDigitBits ? shift - kDigitBits : 0;
     for (unsigned i = threadIdx.x; i < kDigits * kWarp; i += blockDim.x) exchange.histogram[i / kWarp][i % kWarp] = 0;
     __syncthreads();
-    column.each([&](float value) {
+    column.forEach([&](float value) {
       const int32_t bits = magnitudeBits(value);
-      if (bits >> before == found >> before) atomicAdd(&exchange.histogram[(bits >> shift) & (kDigits - 1)][lane], 1);
+      if (bits >> before == magnitude >> before) atomicAdd(&exchange.histogram[(bits >> shift) & (kDigits - 1)][lane], 1);
     });
     __syncthreads();
     // Each warp looks through its share of the digits, knowing how many values the warps before it have.
@@ -97,13 +97,13 @@ __device__ int32_t select(const Column<T>& column, int32_t rank, Exchange& excha
     }
     __syncthreads();
     if (column.z != nullptr) {
-      found |= exchange.digit[lane] << shift;
+      magnitude |= exchange.digit[lane] << shift;
       below = exchange.below[lane];
       upTo = below + exchange.histogram[exchange.digit[lane]][lane];
     }
     __syncthreads();
   }
-  return found;
+  return magnitude;
 }
 
 template <typename T>
@@ -122,7 +122,7 @@ __global__ void channelStatistics(ChannelStatistics work) {
 
   int32_t largest = 0, nonFinite = 0;
   float sum = 0, magnitude = 0;
-  column.each([&](float value) {
+  column.forEach([&](float value) {
     const int32_t bits = magnitudeBits(value);
     largest = larger(largest, bits);
     nonFinite += bits >= kInfinityBits;
@@ -134,7 +134,7 @@ __global__ void channelStatistics(ChannelStatistics work) {
   const float mean = joinWarps(sum, exchange.floats, add) / count;
   magnitude = joinWarps(magnitude, exchange.floats, add) / count;
   float squares = 0;
-  column.each([&](float value) { squares += (value - mean) * (value - mean); });
+  column.forEach([&](float value) { squares += (value - mean) * (value - mean); });
   squares = joinWarps(squares, exchange.floats, add) / count;
 
   const bool writes = holds && threadIdx.x < kWarp;
@@ -152,8 +152,8 @@ __global__ void channelStatistics(ChannelStatistics work) {
     float result = value;
     if (work.share[k] > 0) {
       int32_t above = 0x7fffffff;
-      column.each([&](float each) {
-        const int32_t other = magnitudeBits(each);
+      column.forEach([&](float value) {
+        const int32_t other = magnitudeBits(value);
         if (other > bits) above = smaller(above, other);
       });
       above = joinWarps(above, exchange.integers, smaller);

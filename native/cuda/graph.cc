@@ -102,8 +102,8 @@ class CudaGraphCapturer : public GraphCapturer {
 }  // namespace
 
 std::unique_ptr<GraphCapturer> makeCudaGraphCapturer(at::Device device) {
-  const char* wanted = std::getenv("DETAIL_GUIDANCE_CUDA_GRAPHS");
-  if (!device.is_cuda() || (wanted != nullptr && std::string(wanted) == "0")) return nullptr;
+  const char* setting = std::getenv("DETAIL_GUIDANCE_CUDA_GRAPHS");
+  if (!device.is_cuda() || (setting != nullptr && std::string(setting) == "0")) return nullptr;
   return std::make_unique<CudaGraphCapturer>(device);
 }
 

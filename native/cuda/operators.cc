@@ -86,14 +86,14 @@ bool isVector(const std::optional<at::Tensor>& value, const at::Tensor& x) {
 
 const void* pointer(const std::optional<at::Tensor>& value) { return value ? value->const_data_ptr() : nullptr; }
 
-at::Tensor modulatedLayerNormKernel(const at::Tensor& given, at::IntArrayRef normalizedShape,
+at::Tensor modulatedLayerNormKernel(const at::Tensor& hidden, at::IntArrayRef normalizedShape,
                                     const std::optional<at::Tensor>& weight, const std::optional<at::Tensor>& bias,
                                     double eps, const at::Tensor& scale, const at::Tensor& shift) {
-  const bool fits = isHiddenState(given) && normalizedShape.size() == 1 && isPerChannel(scale, given) &&
-                    isPerChannel(shift, given) && isVector(weight, given) && isVector(bias, given);
-  if (!fits) return modulatedLayerNorm(given, normalizedShape, weight, bias, eps, scale, shift);
-  const c10::cuda::CUDAGuard guard(given.device());
-  const auto x = packed(given);
+  const bool fits = isHiddenState(hidden) && normalizedShape.size() == 1 && isPerChannel(scale, hidden) &&
+                    isPerChannel(shift, hidden) && isVector(weight, hidden) && isVector(bias, hidden);
+  if (!fits) return modulatedLayerNorm(hidden, normalizedShape, weight, bias, eps, scale, shift);
+  const c10::cuda::CUDAGuard guard(hidden.device());
+  const auto x = packed(hidden);
   auto out = at::empty_like(x);
   launch(ModulatedLayerNorm{*scalarOf(x.scalar_type()), x.const_data_ptr(), pointer(weight), pointer(bias),
                             scale.const_data_ptr(), shift.const_data_ptr(), out.data_ptr(), x.size(0), x.size(1),
@@ -102,13 +102,13 @@ at::Tensor modulatedLayerNormKernel(const at::Tensor& given, at::IntArrayRef nor
   return out;
 }
 
-at::Tensor gatedResidualKernel(const at::Tensor& given, const at::Tensor& a, const at::Tensor& b) {
-  const auto isBranch = [&](const at::Tensor& y) { return y.sizes().equals(given.sizes()) && isLike(y, given); };
-  const bool first = isHiddenState(given) && isPerChannel(a, given) && isBranch(b);
-  const bool second = !first && isHiddenState(given) && isPerChannel(b, given) && isBranch(a);
-  if (!first && !second) return gatedResidual(given, a, b);
-  const c10::cuda::CUDAGuard guard(given.device());
-  const auto x = packed(given), branch = packed(first ? b : a);
+at::Tensor gatedResidualKernel(const at::Tensor& hidden, const at::Tensor& a, const at::Tensor& b) {
+  const auto isBranch = [&](const at::Tensor& y) { return y.sizes().equals(hidden.sizes()) && isLike(y, hidden); };
+  const bool first = isHiddenState(hidden) && isPerChannel(a, hidden) && isBranch(b);
+  const bool second = !first && isHiddenState(hidden) && isPerChannel(b, hidden) && isBranch(a);
+  if (!first && !second) return gatedResidual(hidden, a, b);
+  const c10::cuda::CUDAGuard guard(hidden.device());
+  const auto x = packed(hidden), branch = packed(first ? b : a);
   const auto& gate = first ? a : b;
   auto out = at::empty_like(x);
   launch(GatedResidual{*scalarOf(x.scalar_type()), x.const_data_ptr(), gate.const_data_ptr(), branch.const_data_ptr(),
@@ -196,8 +196,9 @@ std::tuple<at::Tensor, at::Tensor> guidedUpdateKernel(at::TensorList predictions
   };
   bool fits = x.is_cuda() && isState(x) && x.numel() > 0 && !predictions.empty() && predictions.size() <= kMostTerms &&
               history.size() <= kMostTerms && scalarOf(predictions[0].scalar_type()).has_value();
-  for (const auto& each : predictions) fits = fits && isLike(each, predictions[0]) && each.sizes().equals(x.sizes());
-  for (const auto& each : history) fits = fits && isState(each);
+  for (const auto& prediction : predictions)
+    fits = fits && isLike(prediction, predictions[0]) && prediction.sizes().equals(x.sizes());
+  for (const auto& state : history) fits = fits && isState(state);
   if (!fits) return guidedUpdate(predictions, weights, x, history, sample, outputs);
   const c10::cuda::CUDAGuard guard(x.device());
   auto guided = at::empty_like(x), next = at::empty_like(x);

@@ -45,8 +45,8 @@ void definitions() {
   REQUIRE(same(floats(words, 40, 20), magnitude.quantile(0.5, 1)));
   REQUIRE(same(floats(words, 60, 20), (z - z.mean(1, true)).square().mean(1)));
   for (size_t k = 0; k < everything.percentiles.size(); ++k) {
-    const auto wanted = magnitude.quantile(everything.percentiles[k] / 100, 1);
-    REQUIRE(same(floats(words, 80 + 20 * static_cast<int64_t>(k), 20), wanted));
+    const auto expected = magnitude.quantile(everything.percentiles[k] / 100, 1);
+    REQUIRE(same(floats(words, 80 + 20 * static_cast<int64_t>(k), 20), expected));
   }
   REQUIRE(same(floats(words, 180, 50), z.square().sum(2).sqrt()));
   const auto token = words[1][230].item<int>(), channel = words[1][233].item<int>();
@@ -72,21 +72,21 @@ void notFinite() {
 
 void mass() {
   const auto q = gaussian(5, {2, 4, 7, 8}), k = gaussian(6, {2, 4, 9, 8});
-  const auto wanted = [&](const at::Tensor& scores) { return scores.softmax(-1).mean(at::IntArrayRef{1, 2}); };
+  const auto expectedMass = [&](const at::Tensor& scores) { return scores.softmax(-1).mean(at::IntArrayRef{1, 2}); };
   const auto scores = at::matmul(q, k.transpose(-1, -2)) / std::sqrt(8.0);
-  REQUIRE(same(attentionMass({q, k, std::nullopt, false, std::nullopt}), wanted(scores)));
-  REQUIRE(same(attentionMass({q, k, std::nullopt, false, 0.5}), wanted(scores * std::sqrt(8.0) * 0.5)));
+  REQUIRE(same(attentionMass({q, k, std::nullopt, false, std::nullopt}), expectedMass(scores)));
+  REQUIRE(same(attentionMass({q, k, std::nullopt, false, 0.5}), expectedMass(scores * std::sqrt(8.0) * 0.5)));
   const auto allowed = gaussian(7, {2, 1, 7, 9}) > -1;
   const auto low = -std::numeric_limits<float>::infinity();
   REQUIRE(same(attentionMass({q, k, allowed, false, std::nullopt}),
-               wanted(scores.masked_fill(allowed.logical_not(), low))));
+               expectedMass(scores.masked_fill(allowed.logical_not(), low))));
   const auto added = gaussian(8, {7, 9});
-  REQUIRE(same(attentionMass({q, k, added, false, std::nullopt}), wanted(scores + added)));
+  REQUIRE(same(attentionMass({q, k, added, false, std::nullopt}), expectedMass(scores + added)));
   const auto causal = at::ones({7, 9}, at::kBool).tril().logical_not();
-  REQUIRE(same(attentionMass({q, k, std::nullopt, true, std::nullopt}), wanted(scores.masked_fill(causal, low))));
+  REQUIRE(same(attentionMass({q, k, std::nullopt, true, std::nullopt}), expectedMass(scores.masked_fill(causal, low))));
   const auto fewer = k.narrow(1, 0, 2);
   const auto grouped = at::matmul(q, fewer.repeat_interleave(2, 1).transpose(-1, -2)) / std::sqrt(8.0);
-  REQUIRE(same(attentionMass({q, fewer, std::nullopt, false, std::nullopt}), wanted(grouped)));
+  REQUIRE(same(attentionMass({q, fewer, std::nullopt, false, std::nullopt}), expectedMass(grouped)));
   const AttentionInputs both{q, k, allowed, false, std::nullopt};
   REQUIRE(same(attentionMass(rowsOf(both, 1, 1)), attentionMass(both).narrow(0, 1, 1)));
   REQUIRE_CODE("BAD_TENSOR", attentionMass({q[0], k[0], std::nullopt, false, std::nullopt}));

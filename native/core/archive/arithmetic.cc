@@ -86,20 +86,20 @@ void guardArithmetic() {
     static auto* replaced = new std::vector<std::shared_ptr<Operator>>;
     for (const char* name : {"aten::floordiv", "aten::remainder", "aten::divmod", "aten::div", "aten::div_",
                              "aten::divide", "aten::divide_", "aten::add", "aten::format", "aten::percentFormat"}) {
-      const auto found = torch::jit::getAllOperatorsFor(c10::Symbol::fromQualString(name));
-      for (const auto& each : found) torch::jit::deregisterOperator(each->schema());
+      const auto operators = torch::jit::getAllOperatorsFor(c10::Symbol::fromQualString(name));
+      for (const auto& definition : operators) torch::jit::deregisterOperator(definition->schema());
       // All of them in their order, since the first that fits is taken.
-      for (const auto& each : found) {
-        replaced->push_back(each);
-        const auto& schema = each->schema();
+      for (const auto& definition : operators) {
+        replaced->push_back(definition);
+        const auto& schema = definition->schema();
         if (isDivision(schema) || cuts(schema) || givesText(schema)) {
-          auto operation = isDivision(schema) ? checkedDivision(each->getOperation())
-                           : cuts(schema)     ? checkedCut(each->getOperation())
-                                              : boundedText(each->getOperation());
+          auto operation = isDivision(schema) ? checkedDivision(definition->getOperation())
+                           : cuts(schema)     ? checkedCut(definition->getOperation())
+                                              : boundedText(definition->getOperation());
           torch::jit::registerOperator(
-              Operator(c10::toString(schema), std::move(operation), each->aliasAnalysisKind()));
+              Operator(c10::toString(schema), std::move(operation), definition->aliasAnalysisKind()));
         } else {
-          torch::jit::registerOperator(Operator(*each));
+          torch::jit::registerOperator(Operator(*definition));
         }
       }
     }

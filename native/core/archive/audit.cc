@@ -32,29 +32,30 @@ bool isPlainTensor(const at::Tensor& tensor) {
 }
 
 // Whether a value is what `type` says, without objects when those are none of a module's.
-bool fits(const IValue& value, const c10::Type& type, std::unordered_set<const void*>& seen) {
+bool fits(const IValue& value, const c10::Type& type, std::unordered_set<const void*>& visited) {
   switch (type.kind()) {
     case TypeKind::TensorType:
       return value.isTensor() && isPlainTensor(value.toTensor());
     case TypeKind::OptionalType:
-      return value.isNone() || fits(value, *type.containedType(0), seen);
+      return value.isNone() || fits(value, *type.containedType(0), visited);
     case TypeKind::ListType: {
       if (!value.isList()) return false;
       const auto items = value.toListRef();
       return std::all_of(items.begin(), items.end(),
-                         [&](const IValue& item) { return fits(item, *type.containedType(0), seen); });
+                         [&](const IValue& item) { return fits(item, *type.containedType(0), visited); });
     }
     case TypeKind::TupleType: {
       if (!value.isTuple() || value.toTupleRef().size() != type.containedTypes().size()) return false;
       for (size_t i = 0; i < type.containedTypes().size(); ++i) {
-        if (!fits(value.toTupleRef().elements()[i], *type.containedType(i), seen)) return false;
+        if (!fits(value.toTupleRef().elements()[i], *type.containedType(i), visited)) return false;
       }
       return true;
     }
     case TypeKind::DictType: {
       if (!value.isGenericDict()) return false;
       for (const auto& entry : value.toGenericDict()) {
-        if (!fits(entry.key(), *type.containedType(0), seen) || !fits(entry.value(), *type.containedType(1), seen)) {
+        if (!fits(entry.key(), *type.containedType(0), visited) ||
+            !fits(entry.value(), *type.containedType(1), visited)) {
           return false;
         }
       }
@@ -66,9 +67,9 @@ bool fits(const IValue& value, const c10::Type& type, std::unordered_set<const v
       const auto& object = value.toObjectRef();
       const auto held = object.type();
       if (type.kind() == TypeKind::ClassType && *held != type) return false;
-      if (!seen.insert(&object).second) return true;
+      if (!visited.insert(&object).second) return true;
       for (size_t i = 0; i < held->numAttributes(); ++i) {
-        if (!fits(object.getSlot(i), *held->getAttribute(i), seen)) {
+        if (!fits(object.getSlot(i), *held->getAttribute(i), visited)) {
           throw Error("MODEL_UNREADABLE", "its attribute " + held->getAttributeName(i) + " of " + held->str() +
                                               " is no " + held->getAttribute(i)->str());
         }
@@ -141,9 +142,9 @@ void requireAllowed(const Node& node, const std::string& where) {
     return;
   }
   if (isAllowedNode(kind)) return;
-  const auto* found = node.maybeOperator();
-  if (found == nullptr) refuseOperator(kind, where);
-  const auto& schema = found->schema();
+  const auto* op = node.maybeOperator();
+  if (op == nullptr) refuseOperator(kind, where);
+  const auto& schema = op->schema();
   if (isAllowedOperator(schema.name(), schema.overload_name())) return;
   refuseOperator(schema.overload_name().empty() ? schema.name() : schema.name() + "." + schema.overload_name(), where);
 }
@@ -229,9 +230,9 @@ bool isKnown(const Value* value, const std::function<bool(const IValue&)>& isOne
 }
 
 void requireKnownArguments(const Node& node) {
-  const auto* found = node.maybeOperator();
-  if (found == nullptr) return;
-  const auto& arguments = found->schema().arguments();
+  const auto* op = node.maybeOperator();
+  if (op == nullptr) return;
+  const auto& arguments = op->schema().arguments();
   for (size_t i = 0; i < std::min(arguments.size(), node.inputs().size()); ++i) {
     const auto& name = arguments[i].name();
     bool known = true;
@@ -257,7 +258,7 @@ void requireKnownArguments(const Node& node) {
           },
           prim::dtype);
     }
-    if (!known) refuseOperator(found->schema().name(), " with the argument " + name + " that is unusual or computed");
+    if (!known) refuseOperator(op->schema().name(), " with the argument " + name + " that is unusual or computed");
   }
 }
 
@@ -266,8 +267,8 @@ void requireKnownArguments(const Node& node) {
 void auditProgram(const torch::jit::Module& module) { Functions(module).audit(); }
 
 void auditAttributes(const torch::jit::Module& module) {
-  std::unordered_set<const void*> seen;
-  fits(module._ivalue(), *module.type(), seen);
+  std::unordered_set<const void*> visited;
+  fits(module._ivalue(), *module.type(), visited);
 }
 
 void auditGraph(const Graph& graph) {

@@ -24,8 +24,8 @@ namespace {
 
 #ifndef _WIN32
 bool limit(decltype(RLIMIT_DATA) what, rlim_t most) {
-  const rlimit wanted{most, most};
-  return setrlimit(what, &wanted) == 0;
+  const rlimit limit{most, most};
+  return setrlimit(what, &limit) == 0;
 }
 #endif
 

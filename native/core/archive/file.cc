@@ -91,10 +91,10 @@ size_t ArchiveFile::read(uint64_t position, void* buffer, size_t count, const ch
   for (size_t done = 0; done < count;) {
     requireNotCancelled();
     const auto piece = std::min(count - done, kPieceBytes);
-    const auto got = readAt(descriptor_, static_cast<char*>(buffer) + done, piece, position + done);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) throw unreadable(path_, "it ends too early");
-    done += static_cast<size_t>(got);
+    const auto count = readAt(descriptor_, static_cast<char*>(buffer) + done, piece, position + done);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) throw unreadable(path_, "it ends too early");
+    done += static_cast<size_t>(count);
   }
   return count;
 }

@@ -57,8 +57,8 @@ void auditRecords(const std::shared_ptr<ArchiveFile>& file, bool allowAllOperato
   for (const std::string folder : {"data", "constants"}) {
     PickleRules rules;
     rules.storageBytes = [&](const std::string& key) -> std::optional<uint64_t> {
-      const auto found = sizes.find(folder + "/" + key);
-      return found == sizes.end() ? std::nullopt : std::optional(found->second);
+      const auto entry = sizes.find(folder + "/" + key);
+      return entry == sizes.end() ? std::nullopt : std::optional(entry->second);
     };
     rules.allowObjects = folder == "data";
     rules.allowAllClasses = allowAllOperators;

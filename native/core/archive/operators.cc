@@ -29,7 +29,7 @@ struct Allowed {
 };
 
 const Allowed& allowed() {
-  static const Allowed* made = [] {
+  static const Allowed* table = [] {
     auto* sets = new Allowed;
     std::istringstream lines(kList);
     for (std::string line; std::getline(lines, line);) {
@@ -54,7 +54,7 @@ const Allowed& allowed() {
     for (std::string word; nodes >> word;) sets->nodes.insert(word);
     return sets;
   }();
-  return *made;
+  return *table;
 }
 
 }  // namespace

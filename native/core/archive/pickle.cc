@@ -347,38 +347,38 @@ class Reader {
     const Value* function = pop();
     if (function->kind != Kind::global || arguments->kind != Kind::tuple) refuse("a pickle in it is damaged");
     const auto& name = function->text;
-    const auto& given = arguments->items;
+    const auto& items = arguments->items;
     Value* result = make(Kind::other);
     if (name == "torch._utils _rebuild_tensor_v2" ||
         (name == "torch._utils _rebuild_qtensor" && rules_.allowAllClasses)) {
-      requireWithinStorage(given);
+      requireWithinStorage(items);
       result->kind = Kind::tensor;
     } else if (name == "torch.jit._pickle restore_type_tag") {
-      if (given.size() != 2 || given[1]->kind != Kind::text) refuse("a pickle in it is damaged");
-      requirePlainType(given[1]->text);
+      if (items.size() != 2 || items[1]->kind != Kind::text) refuse("a pickle in it is damaged");
+      requirePlainType(items[1]->text);
     } else if (name == "torch device") {
-      if (given.size() != 1 || given[0]->kind != Kind::text || !isDevice(given[0]->text)) {
+      if (items.size() != 1 || items[0]->kind != Kind::text || !isDevice(items[0]->text)) {
         refuse("it names a device that is none");
       }
     } else if (name == "torch.jit._pickle build_intlist" || name == "torch.jit._pickle build_doublelist" ||
                name == "torch.jit._pickle build_boollist" || name == "torch.jit._pickle build_tensorlist") {
-      requireListOf(name, given);
-    } else if (name == "collections OrderedDict" ? !given.empty() : name != "builtins complex" || given.size() != 2) {
+      requireListOf(name, items);
+    } else if (name == "collections OrderedDict" ? !items.empty() : name != "builtins complex" || items.size() != 2) {
       if (!rules_.allowAllClasses) refuse("a pickle in it calls " + name + ", which torch.jit.save does not write");
     }
-    for (const Value* item : given) put(result, const_cast<Value*>(item));
+    for (const Value* item : items) put(result, const_cast<Value*>(item));
     push(result);
     return true;
   }
 
-  static void requireListOf(const std::string& function, const std::vector<const Value*>& given) {
-    const auto wanted = function.find("build_intlist") != std::string::npos      ? Kind::integer
-                        : function.find("build_doublelist") != std::string::npos ? Kind::real
-                        : function.find("build_boollist") != std::string::npos   ? Kind::boolean
-                                                                                 : Kind::tensor;
-    if (given.size() != 1 || given[0]->kind != Kind::list) refuse("a pickle in it is damaged");
-    for (const Value* item : given[0]->items) {
-      if (item->kind != wanted) refuse("a list in it has an item of another kind");
+  static void requireListOf(const std::string& function, const std::vector<const Value*>& items) {
+    const auto kind = function.find("build_intlist") != std::string::npos      ? Kind::integer
+                      : function.find("build_doublelist") != std::string::npos ? Kind::real
+                      : function.find("build_boollist") != std::string::npos   ? Kind::boolean
+                                                                               : Kind::tensor;
+    if (items.size() != 1 || items[0]->kind != Kind::list) refuse("a pickle in it is damaged");
+    for (const Value* item : items[0]->items) {
+      if (item->kind != kind) refuse("a list in it has an item of another kind");
     }
   }
 
@@ -411,14 +411,14 @@ class Reader {
     if (!isDevice(part[3]->text)) refuse("a tensor in it is on the device " + part[3]->text.substr(0, 40));
     const int64_t elements = part[4]->integer;
     const auto& key = part[2]->text;
-    const auto found = rules_.storageBytes(key);
+    const auto bytes = rules_.storageBytes(key);
     if (elements < 0 || c10::mul_overflows(elements, storage->itemBytes, &storage->integer)) {
       refuse("a tensor in it has an impossible size");
     }
     // Of no elements libtorch reads nothing.
-    if (elements > 0 && !found) refuse("the record with the numbers of a tensor is missing: " + key.substr(0, 40));
-    if (elements > 0 && *found != static_cast<uint64_t>(storage->integer)) {
-      refuse("the record of the tensor " + key.substr(0, 40) + " has " + std::to_string(*found) + " bytes, and " +
+    if (elements > 0 && !bytes) refuse("the record with the numbers of a tensor is missing: " + key.substr(0, 40));
+    if (elements > 0 && *bytes != static_cast<uint64_t>(storage->integer)) {
+      refuse("the record of the tensor " + key.substr(0, 40) + " has " + std::to_string(*bytes) + " bytes, and " +
              std::to_string(storage->integer) + " would fit its size");
     }
     push(storage);
@@ -426,17 +426,17 @@ class Reader {
   }
 
   // (storage, offset, sizes, strides, requires_grad, hooks)
-  static void requireWithinStorage(const std::vector<const Value*>& given) {
-    if (given.size() < 6 || given[0]->kind != Kind::storage || given[1]->kind != Kind::integer ||
-        given[2]->kind != Kind::tuple || given[3]->kind != Kind::tuple ||
-        given[2]->items.size() != given[3]->items.size()) {
+  static void requireWithinStorage(const std::vector<const Value*>& items) {
+    if (items.size() < 6 || items[0]->kind != Kind::storage || items[1]->kind != Kind::integer ||
+        items[2]->kind != Kind::tuple || items[3]->kind != Kind::tuple ||
+        items[2]->items.size() != items[3]->items.size()) {
       refuse("a tensor in it is described in a way that torch.jit.save does not use");
     }
-    const auto& sizes = given[2]->items;
-    const auto& strides = given[3]->items;
+    const auto& sizes = items[2]->items;
+    const auto& strides = items[3]->items;
     if (sizes.size() > kMostDimensions) refuse("a tensor in it has too many axes");
-    const int64_t elements = given[0]->integer / given[0]->itemBytes;
-    int64_t last = given[1]->integer, count = 1;
+    const int64_t elements = items[0]->integer / items[0]->itemBytes;
+    int64_t last = items[1]->integer, count = 1;
     bool fits = last >= 0;
     bool isEmpty = false;
     for (size_t axis = 0; axis < sizes.size(); ++axis) {
@@ -449,7 +449,7 @@ class Reader {
       isEmpty = isEmpty || size == 0;
     }
     // Expanded views are larger than their storage; what is made of them is as large as they say.
-    fits = fits && (isEmpty ? given[1]->integer <= elements : last < elements) &&
+    fits = fits && (isEmpty ? items[1]->integer <= elements : last < elements) &&
            count <= std::max<int64_t>(elements, 1) * 4096;
     if (!fits) refuse("a tensor in it reaches beyond its numbers");
   }

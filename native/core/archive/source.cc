@@ -117,8 +117,8 @@ bool isImmutable(const c10::Argument& argument) {
 
 // The compiler computes what has constants alone: operators of numbers and text.
 bool runsWhileRead(const std::string& name) {
-  for (const auto& found : torch::jit::getAllOperatorsFor(c10::Symbol::fromQualString(name))) {
-    const auto& schema = found->schema();
+  for (const auto& candidate : torch::jit::getAllOperatorsFor(c10::Symbol::fromQualString(name))) {
+    const auto& schema = candidate->schema();
     if (std::all_of(schema.arguments().begin(), schema.arguments().end(), isImmutable) &&
         std::all_of(schema.returns().begin(), schema.returns().end(), isImmutable)) {
       return true;
@@ -239,13 +239,13 @@ void SourceAudit::finish() const {
   for (size_t i = 0; i < definitions_.size(); ++i) places.emplace(definitions_[i].first, i);
   std::vector<std::vector<size_t>> needs(definitions_.size()), neededBy(definitions_.size());
   for (size_t i = 0; i < definitions_.size(); ++i) {
-    std::unordered_set<size_t> seen{i};
+    std::unordered_set<size_t> visited{i};
     for (const auto& name : definitions_[i].second) {
       // "__torch__.a.F.b": what is named may stand behind the class.
       for (size_t end = name.size(); end != std::string::npos && end > 0; end = name.rfind('.', end - 1)) {
         const auto place = places.find(name.substr(0, end));
         if (place == places.end()) continue;
-        if (seen.insert(place->second).second) {
+        if (visited.insert(place->second).second) {
           needs[i].push_back(place->second);
           neededBy[place->second].push_back(i);
         }

@@ -30,11 +30,11 @@ std::optional<MemoryStatistics> memoryStatistics(at::Device device) {
   MemoryStatistics result;
   auto* allocator = allocatorOf(device);
   if (allocator == nullptr) return result;
-  const auto found = allocator->getDeviceStats(device.index());
-  result.allocated = found.allocated_bytes[kAll].current;
-  result.reserved = found.reserved_bytes[kAll].current;
-  result.peakAllocated = found.allocated_bytes[kAll].peak;
-  result.peakReserved = found.reserved_bytes[kAll].peak;
+  const auto statistics = allocator->getDeviceStats(device.index());
+  result.allocated = statistics.allocated_bytes[kAll].current;
+  result.reserved = statistics.reserved_bytes[kAll].current;
+  result.peakAllocated = statistics.allocated_bytes[kAll].peak;
+  result.peakReserved = statistics.reserved_bytes[kAll].peak;
   const auto [free, total] = allocator->getMemoryInfo(device.index());
   result.free = static_cast<int64_t>(free);
   result.total = static_cast<int64_t>(total);

@@ -23,10 +23,10 @@ class RecyclingScope::Shelf {
 
   at::DataPtr take(size_t size) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    const auto found = free_.find(size);
-    if (found == free_.end() || found->second.empty()) return {};
-    auto memory = std::move(found->second.back());
-    found->second.pop_back();
+    const auto entry = free_.find(size);
+    if (entry == free_.end() || entry->second.empty()) return {};
+    auto memory = std::move(entry->second.back());
+    entry->second.pop_back();
     idle_ -= size;
     return memory;
   }

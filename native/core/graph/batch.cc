@@ -31,9 +31,9 @@ std::optional<BatchRule> listRule(const std::vector<int64_t>& atTwo, const std::
   if (atTwo.size() != atThree.size()) return std::nullopt;
   BatchRule rule{.kind = BatchRule::Kind::counts};
   for (size_t i = 0; i < atTwo.size(); ++i) {
-    const auto each = countRule(atTwo[i], atThree[i]);
-    if (!each) return std::nullopt;
-    rule.perRows.push_back(each->kind == BatchRule::Kind::fixed ? 0 : each->perRow);
+    const auto rowRule = countRule(atTwo[i], atThree[i]);
+    if (!rowRule) return std::nullopt;
+    rule.perRows.push_back(rowRule->kind == BatchRule::Kind::fixed ? 0 : rowRule->perRow);
   }
   return rule;
 }

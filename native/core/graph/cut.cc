@@ -146,9 +146,9 @@ std::map<int64_t, c10::IValue> crossingValues(const Chain& chain, const Values& 
   for (size_t i = 0; i < inputs.size(); ++i) live[i] = copiesOfFirstRow(inputs[i], batched[i], rows);
   for (size_t k = 0; k + 1 < chain.segments.size(); ++k) {
     const auto& segment = chain.segments[k];
-    Values given;
-    for (const auto id : segment.inputs) given.push_back(live.at(id));
-    const auto results = segment.program.run(std::move(given));
+    Values values;
+    for (const auto id : segment.inputs) values.push_back(live.at(id));
+    const auto results = segment.program.run(std::move(values));
     for (size_t i = 0; i < results.size(); ++i) live[segment.outputs[i]] = results[i];
   }
   return live;

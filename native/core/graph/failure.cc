@@ -5,12 +5,12 @@
 namespace dg {
 namespace {
 
-thread_local std::exception_ptr kept;
+thread_local std::exception_ptr pending;
 
 }  // namespace
 
-void keepFailure(std::exception_ptr failure) { kept = std::move(failure); }
+void keepFailure(std::exception_ptr failure) { pending = std::move(failure); }
 
-std::exception_ptr takeFailure() { return std::exchange(kept, nullptr); }
+std::exception_ptr takeFailure() { return std::exchange(pending, nullptr); }
 
 }  // namespace dg

@@ -36,15 +36,15 @@ at::ArrayRef<Value*> elements(Value* list) {
 }
 
 // Whether `list` is [last axis] or, as a shape, [channels]: one constant whole number.
-bool isOneNumber(Value* list, std::optional<int64_t> wanted) {
+bool isOneNumber(Value* list, std::optional<int64_t> target) {
   if (const auto constant = torch::jit::toIValue(list); constant && constant->isIntList()) {
     const auto numbers = constant->toIntVector();
-    return numbers.size() == 1 && (!wanted || numbers[0] == *wanted);
+    return numbers.size() == 1 && (!target || numbers[0] == *target);
   }
   const auto items = elements(list);
   if (items.size() != 1) return false;
   const auto number = constantInt(items[0]);
-  return number && (!wanted || *number == *wanted);
+  return number && (!target || *number == *target);
 }
 
 struct Norm {

@@ -28,12 +28,12 @@ constexpr std::array<std::pair<const char*, const char*>, 6> kOperators{
      {"detail_guidance::gated_silu", "swiglu"},
      {"detail_guidance::packed_linear", "pack"}}};
 
-void count(const torch::jit::Block* block, std::map<std::string, int64_t>& found) {
+void count(const torch::jit::Block* block, std::map<std::string, int64_t>& counts) {
   for (const auto* node : block->nodes()) {
     for (const auto& [name, kind] : kOperators) {
-      if (node->kind() == c10::Symbol::fromQualString(name)) ++found[kind];
+      if (node->kind() == c10::Symbol::fromQualString(name)) ++counts[kind];
     }
-    for (const auto* inner : node->blocks()) count(inner, found);
+    for (const auto* inner : node->blocks()) count(inner, counts);
   }
 }
 
@@ -49,16 +49,16 @@ Fusions Fusions::forDevice(at::Device device) {
 
 Fusions Fusions::named(const std::vector<std::string>& names) {
   Fusions fusions;
-  for (const auto& wanted : names) {
+  for (const auto& kind : names) {
     bool isKnown = false;
     std::string known;
     for (const auto& [name, member] : kKinds) {
       known += (known.empty() ? "'" : ", '") + std::string(name) + "'";
-      if (wanted != name) continue;
+      if (kind != name) continue;
       fusions.*member = true;
       isKnown = true;
     }
-    if (!isKnown) throw Error("BAD_OPTION", "fuse names '" + wanted + "': expected some of " + known + ".");
+    if (!isKnown) throw Error("BAD_OPTION", "fuse names '" + kind + "': expected some of " + known + ".");
   }
   return fusions;
 }
@@ -81,9 +81,9 @@ void fuse(const std::shared_ptr<torch::jit::Graph>& graph, const Fusions& fusion
 }
 
 std::map<std::string, int64_t> countFusions(const torch::jit::Graph& graph) {
-  std::map<std::string, int64_t> found;
-  count(graph.block(), found);
-  return found;
+  std::map<std::string, int64_t> counts;
+  count(graph.block(), counts);
+  return counts;
 }
 
 double fusionTolerance(at::ScalarType dtype) {

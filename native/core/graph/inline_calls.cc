@@ -149,7 +149,7 @@ class CallInliner {
     rebuilt->insertAfter(unpack);
     value->replaceAllUsesAfterNodeWith(rebuilt, rebuilt->output());
     Node* last = unpack;
-    for (Value* each : unpack->outputs()) last = tapOutput(each, last, path, className, element);
+    for (Value* output : unpack->outputs()) last = tapOutput(output, last, path, className, element);
     return rebuilt;
   }
 

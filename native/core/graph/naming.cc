@@ -56,11 +56,11 @@ std::optional<int64_t> residualOf(const Value* value, const std::set<int64_t>& i
 int64_t nameBlocks(std::vector<Site>& sites, const std::vector<std::string>& calledPaths,
                    const std::vector<BlockPattern>& patterns) {
   int64_t count = 0;
-  std::set<std::string> seen;
+  std::set<std::string> namedPaths;
   for (const auto& path : calledPaths) {
-    const auto pattern =
-        std::find_if(patterns.begin(), patterns.end(), [&](const auto& each) { return matches(each.path, path); });
-    if (pattern == patterns.end() || !seen.insert(path).second) continue;
+    const auto pattern = std::find_if(patterns.begin(), patterns.end(),
+                                      [&](const auto& candidate) { return matches(candidate.path, path); });
+    if (pattern == patterns.end() || !namedPaths.insert(path).second) continue;
     std::vector<Site*> outputs;
     for (auto& site : sites) {
       if (site.path == path && site.tap == TapSide::output) outputs.push_back(&site);
@@ -74,19 +74,20 @@ int64_t nameBlocks(std::vector<Site>& sites, const std::vector<std::string>& cal
     ++count;
   }
   if (count > 0) return count;
-  std::string wanted, called;
-  for (const auto& pattern : patterns) wanted += (wanted.empty() ? "'" : ", '") + pattern.path + "'";
+  std::string expected, called;
+  for (const auto& pattern : patterns) expected += (expected.empty() ? "'" : ", '") + pattern.path + "'";
   for (size_t i = 0; i < std::min<size_t>(calledPaths.size(), 8); ++i) called += (i ? ", " : "") + calledPaths[i];
   throw Error("NOT_A_TRANSFORMER",
               "No submodule that the model calls matches its transformer blocks (" +
-                  (wanted.empty() ? "none" : wanted) + "): it calls " + (called.empty() ? "no submodules" : called) +
+                  (expected.empty() ? "none" : expected) + "): it calls " +
+                  (called.empty() ? "no submodules" : called) +
                   ". Name the container of the blocks in bundle.json (transformer.blocks[].path), as in 'blocks.*'.");
 }
 
 void renumberSites(Graph& graph, std::vector<Site>& sites) {
   std::vector<Site> alive;
-  for (const Node* each : tapsOf(graph.block())) {
-    auto* tap = const_cast<Node*>(each);
+  for (const Node* node : tapsOf(graph.block())) {
+    auto* tap = const_cast<Node*>(node);
     alive.push_back(sites[siteOf(tap)]);
     WithInsertPoint guard(tap);
     tap->replaceInput(1, graph.insertConstant(static_cast<int64_t>(alive.size()) - 1));

@@ -18,17 +18,17 @@ using torch::jit::WithInsertPoint;
 namespace prim = c10::prim;
 
 // What a trace computes of sizes, with tensors of one number on the CPU: their nodes.
-void findArithmetic(const Block* block, std::unordered_set<const Node*>& found) {
+void findArithmetic(const Block* block, std::unordered_set<const Node*>& nodes) {
   for (const Node* node : block->nodes()) {
     bool ofSizes = node->kind() == prim::NumToTensor, ofNumbers = true;
     for (const Value* input : node->inputs()) {
       if (!isTensor(input)) continue;
-      const bool isComputed = found.count(input->node()) != 0;
+      const bool isComputed = nodes.count(input->node()) != 0;
       ofSizes = ofSizes || isComputed;
       ofNumbers = ofNumbers && (isComputed || isNumberTensor(input));
     }
-    if (ofSizes && ofNumbers && node->blocks().empty()) found.insert(node);
-    for (const Block* inner : node->blocks()) findArithmetic(inner, found);
+    if (ofSizes && ofNumbers && node->blocks().empty()) nodes.insert(node);
+    for (const Block* inner : node->blocks()) findArithmetic(inner, nodes);
   }
 }
 

@@ -39,14 +39,14 @@ Node* attend(Graph& graph, Node* tap) {
   if (attention->kind() != kind) return tap;
   torch::jit::WithInsertPoint guard(tap);
   torch::jit::Value* scale = attention->inputs().size() > 6 ? attention->input(6) : graph.insertConstant(c10::IValue());
-  Node* made = graph.create(c10::Symbol::fromQualString(kAttentionTap),
-                            {tap->input(0), tap->input(1), tap->input(2), attention->input(0), attention->input(1),
-                             attention->input(3), attention->input(5), scale});
-  graph.insertNode(made);
-  made->output()->setType(c10::TensorType::get());
-  tap->output()->replaceAllUsesWith(made->output());
+  Node* inserted = graph.create(c10::Symbol::fromQualString(kAttentionTap),
+                                {tap->input(0), tap->input(1), tap->input(2), attention->input(0), attention->input(1),
+                                 attention->input(3), attention->input(5), scale});
+  graph.insertNode(inserted);
+  inserted->output()->setType(c10::TensorType::get());
+  tap->output()->replaceAllUsesWith(inserted->output());
   tap->destroy();
-  return made;
+  return inserted;
 }
 
 // The interpreter wraps what an operator throws into a report with the TorchScript stack; its last line is the reason.

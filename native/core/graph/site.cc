@@ -70,19 +70,18 @@ const char* name(TapSide tap) {
   return "?";
 }
 
-TapSide tapSideNamed(const std::string& wanted) {
+TapSide tapSideNamed(const std::string& name) {
   for (const auto& [value, text] : tapNames) {
-    if (wanted == text) return value;
+    if (name == text) return value;
   }
-  throw Error("BAD_OPTION",
-              "tap is '" + wanted + "': expected one of 'input', 'output', 'query', 'value', 'attention'.");
+  throw Error("BAD_OPTION", "tap is '" + name + "': expected one of 'input', 'output', 'query', 'value', 'attention'.");
 }
 
 bool matches(const std::string& pattern, const std::string& path) { return matchComponents(pattern, path); }
 
 std::vector<int64_t> findSites(const std::vector<Site>& sites, const std::string& pattern, TapSide tap,
                                const std::optional<std::string>& stream) {
-  std::vector<int64_t> found;
+  std::vector<int64_t> indices;
   std::set<std::string> streams;
   bool pathFound = false;
   for (size_t index = 0; index < sites.size(); ++index) {
@@ -90,15 +89,15 @@ std::vector<int64_t> findSites(const std::vector<Site>& sites, const std::string
     if (site.tap != tap || !matches(pattern, site.path)) continue;
     pathFound = true;
     if (site.stream) streams.insert(*site.stream);
-    if (!stream || site.stream == stream) found.push_back(static_cast<int64_t>(index));
+    if (!stream || site.stream == stream) indices.push_back(static_cast<int64_t>(index));
   }
-  if (!found.empty()) return found;
+  if (!indices.empty()) return indices;
   if (!pathFound) {
     throw Error("SITE_NOT_FOUND", "No submodule with an " + std::string(name(tap)) + " matches '" + pattern + "': " +
                                       nearest(sites, pattern, tap) + ". `*` stands for one component of the path.");
   }
   std::string known;
-  for (const auto& each : streams) known += (known.empty() ? "'" : ", '") + each + "'";
+  for (const auto& stream : streams) known += (known.empty() ? "'" : ", '") + stream + "'";
   throw Error("SITE_NOT_FOUND", "'" + pattern + "' has no stream '" + *stream + "': " +
                                     (known.empty() ? "its outputs carry no stream names" : "it has " + known) + ".");
 }

@@ -14,8 +14,8 @@ namespace {
 at::Tensor maskOf(const at::Tensor& mask, int64_t row, int64_t head) {
   auto own = mask;
   while (own.dim() > 2) {
-    const auto wanted = own.dim() == 4 ? row : mask.dim() == 4 ? head : row;
-    own = own.select(0, own.size(0) == 1 ? 0 : wanted);
+    const auto index = own.dim() == 4 ? row : mask.dim() == 4 ? head : row;
+    own = own.select(0, own.size(0) == 1 ? 0 : index);
   }
   return own;
 }

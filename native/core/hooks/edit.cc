@@ -29,13 +29,13 @@ void requireBelow(const std::vector<int64_t>& indices, int64_t size, const char*
 
 }  // namespace
 
-Operation operationNamed(const std::string& wanted) {
+Operation operationNamed(const std::string& name) {
   std::string known;
   for (const auto& [value, text] : operationNames) {
-    if (wanted == text) return value;
+    if (name == text) return value;
     known += (known.empty() ? "'" : ", '") + std::string(text) + "'";
   }
-  throw Error("BAD_OPTION", "operation is '" + wanted + "': expected one of " + known + ".");
+  throw Error("BAD_OPTION", "operation is '" + name + "': expected one of " + known + ".");
 }
 
 bool haveSameStructure(const Edit& a, const Edit& b) {

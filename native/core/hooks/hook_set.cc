@@ -26,9 +26,9 @@ const SiteHooks* HookSet::find(int64_t site) const {
 }
 
 std::vector<int64_t> HookSet::sites() const {
-  std::vector<int64_t> found;
-  for (const auto& entry : sites_) found.push_back(entry.first);
-  return found;
+  std::vector<int64_t> indices;
+  for (const auto& entry : sites_) indices.push_back(entry.first);
+  return indices;
 }
 
 const HookSet* activeHooks() { return active; }

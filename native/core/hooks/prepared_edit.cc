@@ -52,17 +52,17 @@ PreparedEdit::PreparedEdit(const Edit& edit, at::Device device, bool replayable)
 
 void PreparedEdit::refill(const Edit& edit) {
   if (channelsSeen_ >= 0) requireInRange(edit, channelsSeen_, tokensSeen_);
-  const auto replace = [](at::Tensor& present, const at::Tensor& wanted) {
-    if (present.defined()) present.copy_(wanted, /*non_blocking=*/true);
+  const auto replace = [](at::Tensor& present, const at::Tensor& replacement) {
+    if (present.defined()) present.copy_(replacement, /*non_blocking=*/true);
   };
-  const PreparedEdit wanted(edit, device_, replayable_);
-  replace(channels_, wanted.channels_);
-  replace(tokens_, wanted.tokens_);
-  replace(reference_, wanted.reference_);
-  replace(scale_, wanted.scale_);
-  replace(shift_, wanted.shift_);
-  replace(source_, wanted.source_);
-  retentions_ = wanted.retentions_;  // read by prepare() alone: it may lie elsewhere and be of another length
+  const PreparedEdit replacement(edit, device_, replayable_);
+  replace(channels_, replacement.channels_);
+  replace(tokens_, replacement.tokens_);
+  replace(reference_, replacement.reference_);
+  replace(scale_, replacement.scale_);
+  replace(shift_, replacement.shift_);
+  replace(source_, replacement.source_);
+  retentions_ = replacement.retentions_;  // read by prepare() alone: it may lie elsewhere and be of another length
   edit_ = edit;
   presentStep_ = -1;
 }
@@ -96,15 +96,15 @@ double PreparedEdit::retentionAt(int64_t step) const {
 // The channels of the reference would move by (1 − ρ_t) · z: the chosen ones shrink by that norm, token by token.
 at::Tensor PreparedEdit::matched(const at::Tensor& chosen, const at::Tensor& rows, int64_t step) const {
   const auto reference = tokens_.defined() ? rows.index_select(-2, tokens_) : rows;
-  auto wanted = reference.index_select(-1, reference_).to(at::kFloat).norm(2, -1, true);
+  auto target = reference.index_select(-1, reference_).to(at::kFloat).norm(2, -1, true);
   if (retention_.defined()) {
-    wanted = wanted * (1 - retention_.reshape({})).abs();
+    target = target * (1 - retention_.reshape({})).abs();
   } else if (const double rho = retentionAt(step); rho != 0) {
-    wanted = wanted * std::abs(1 - rho);
+    target = target * std::abs(1 - rho);
   }
   const auto present = chosen.to(at::kFloat);
   const auto norm = present.norm(2, -1, true).clamp_min(1e-12);
-  return (present - present * (wanted / norm)).to(chosen.scalar_type());
+  return (present - present * (target / norm)).to(chosen.scalar_type());
 }
 
 at::Tensor PreparedEdit::order(int64_t count, int64_t step, at::Device device) const {
@@ -214,10 +214,10 @@ at::Tensor PreparedEdit::lastTokensOf(const at::Tensor& hidden) const {
   return isPart ? hidden.narrow(-2, hidden.size(-2) - edit_.lastTokens, edit_.lastTokens) : hidden;
 }
 
-void PreparedEdit::apply(const at::Tensor& hidden, const at::Tensor& given, int64_t step) const {
+void PreparedEdit::apply(const at::Tensor& hidden, const at::Tensor& bypass, int64_t step) const {
   auto rows = lastTokensOf(hidden);
   checkRange(rows);
-  put(rows, changed(choose(rows), rows, lastTokensOf(given), step));
+  put(rows, changed(choose(rows), rows, lastTokensOf(bypass), step));
 }
 
 }  // namespace dg

@@ -27,7 +27,7 @@ class PreparedEdit {
   // Changes `hidden` in place: [rows, tokens, channels] ([rows, heads, tokens, head channels] for queries and values).
   // `given` is what the module was given (skip) or the attention's values (identity), the same rows of it.
   // Throws CHANNEL_OUT_OF_RANGE, TOKEN_OUT_OF_RANGE, BAD_TENSOR.
-  void apply(const at::Tensor& hidden, const at::Tensor& given, int64_t step) const;
+  void apply(const at::Tensor& hidden, const at::Tensor& bypass, int64_t step) const;
 
   const Edit& edit() const { return edit_; }
 

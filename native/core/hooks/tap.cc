@@ -13,11 +13,11 @@ at::Tensor edited(const SiteHooks& hooks, const at::Tensor& x, const std::option
   if (hooks.edits.empty()) return x;
   at::Tensor result = x.clone();
   for (const auto& [edit, firstRow, rows] : hooks.edits) {
-    at::Tensor given;
+    at::Tensor unedited;
     if (bypass && bypass->dim() == x.dim() && bypass->size(0) == x.size(0)) {
-      given = bypass->narrow(0, firstRow, rows);
+      unedited = bypass->narrow(0, firstRow, rows);
     }
-    edit->apply(result.narrow(0, firstRow, rows), given, step);
+    edit->apply(result.narrow(0, firstRow, rows), unedited, step);
   }
   return result;
 }

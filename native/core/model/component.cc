@@ -19,11 +19,11 @@ void collect(const c10::IValue& value, std::vector<at::Tensor>& tensors) {
   if (value.isTensor()) {
     tensors.push_back(value.toTensor().to(at::kCPU).contiguous());
   } else if (value.isTuple()) {
-    for (const auto& each : value.toTupleRef().elements()) collect(each, tensors);
+    for (const auto& element : value.toTupleRef().elements()) collect(element, tensors);
   } else if (value.isList()) {
-    for (const auto& each : value.toListRef()) collect(each, tensors);
+    for (const auto& element : value.toListRef()) collect(element, tensors);
   } else if (value.isGenericDict()) {
-    for (const auto& each : value.toGenericDict()) collect(each.value(), tensors);
+    for (const auto& entry : value.toGenericDict()) collect(entry.value(), tensors);
   } else if (!value.isNone()) {
     throw Error("MODEL_FAILED", "The component returned " + value.tagKind() + ": expected tensors.");
   }

@@ -29,25 +29,26 @@ void EvaluationGraphs::prepare(int64_t step) {
   for (auto& edit : edits_) edit.prepare(step);
 }
 
-GraphedComputation& EvaluationGraphs::evaluationOf(const std::vector<uint8_t>& wanted) {
-  return evaluations_.try_emplace(wanted, capturer_).first->second;
+GraphedComputation& EvaluationGraphs::evaluationOf(const std::vector<uint8_t>& branchMask) {
+  return evaluations_.try_emplace(branchMask, capturer_).first->second;
 }
 
 std::shared_ptr<EvaluationGraphs> EvaluationGraphCache::find(const GraphStructure& structure, at::Device device,
                                                              GraphCapturer* capturer) {
   if (capturer == nullptr) return std::make_shared<EvaluationGraphs>(structure, device, capturer);
-  const auto known = std::find_if(kept_.begin(), kept_.end(), [&](const auto& each) { return each->fits(structure); });
-  std::shared_ptr<EvaluationGraphs> found;
+  const auto known =
+      std::find_if(kept_.begin(), kept_.end(), [&](const auto& candidate) { return candidate->fits(structure); });
+  std::shared_ptr<EvaluationGraphs> graphs;
   if (known != kept_.end()) {
-    found = *known;
+    graphs = *known;
     kept_.erase(known);
-    found->refill(structure.edits);
+    graphs->refill(structure.edits);
   } else {
-    found = std::make_shared<EvaluationGraphs>(structure, device, capturer);
+    graphs = std::make_shared<EvaluationGraphs>(structure, device, capturer);
   }
-  kept_.push_front(found);
+  kept_.push_front(graphs);
   if (kept_.size() > kKept) kept_.pop_back();
-  return found;
+  return graphs;
 }
 
 }  // namespace dg

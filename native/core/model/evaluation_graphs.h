@@ -31,7 +31,7 @@ class EvaluationGraphs {
   const std::deque<PreparedEdit>& edits() const { return edits_; }
 
   // The evaluation of these branches (per branch of the plan: 1 = wanted).
-  GraphedComputation& evaluationOf(const std::vector<uint8_t>& wanted);
+  GraphedComputation& evaluationOf(const std::vector<uint8_t>& branchMask);
   const std::map<std::vector<uint8_t>, GraphedComputation>& evaluations() const { return evaluations_; }
 
  private:

@@ -12,10 +12,10 @@ namespace dg {
 namespace {
 
 Values adapted(const Model& model, const std::vector<at::Tensor>& inputs) {
-  const auto wanted = model.inputs().size();
-  if (inputs.size() != wanted) {
+  const auto count = model.inputs().size();
+  if (inputs.size() != count) {
     throw Error("BAD_TENSOR",
-                "The model takes " + std::to_string(wanted) + " inputs, found " + std::to_string(inputs.size()) + ".");
+                "The model takes " + std::to_string(count) + " inputs, found " + std::to_string(inputs.size()) + ".");
   }
   Values values;
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -38,13 +38,13 @@ Forward forwardWithHooks(Model& model, const std::vector<at::Tensor>& inputs, co
   HookSet set;
   std::deque<PreparedEdit> edits;  // stay where they are: the hook set points at them
   std::vector<int64_t> bypassed;
-  std::unordered_map<int64_t, at::Tensor> seen;
+  std::unordered_map<int64_t, at::Tensor> hiddenStates;
   for (const auto& hook : hooks) {
     for (const auto site : hook.sites) {
       auto& at = set.at(site);
       if (!hook.capture) continue;
-      at.observe = [&seen, site](const at::Tensor& hidden) {
-        seen[site] = hidden.to(at::kCPU, /*non_blocking=*/false, /*copy=*/true);
+      at.observe = [&hiddenStates, site](const at::Tensor& hidden) {
+        hiddenStates[site] = hidden.to(at::kCPU, /*non_blocking=*/false, /*copy=*/true);
       };
     }
     for (const auto& edit : hook.edits) {
@@ -60,7 +60,7 @@ Forward forwardWithHooks(Model& model, const std::vector<at::Tensor>& inputs, co
   for (const auto& hook : hooks) {
     for (const auto site : hook.sites) {
       // A site in a branch that the program did not take has seen nothing.
-      if (hook.capture && seen.count(site)) result.captures.emplace_back(site, seen[site]);
+      if (hook.capture && hiddenStates.count(site)) result.captures.emplace_back(site, hiddenStates[site]);
     }
   }
   return result;

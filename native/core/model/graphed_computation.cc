@@ -43,10 +43,10 @@ GraphedComputation::Graphed& GraphedComputation::graphedFor(const Values& inputs
 
 at::Tensor GraphedComputation::replay(Graphed& graphed, const Values& inputs) {
   for (size_t i = 0; i < inputs.size(); ++i) {
-    const auto& given = inputs[i].toTensor();
-    if (graphed.copied[i].is_same(given)) continue;
-    graphed.inputs[i].toTensor().copy_(given, /*non_blocking=*/true);
-    graphed.copied[i] = given;
+    const auto& input = inputs[i].toTensor();
+    if (graphed.copied[i].is_same(input)) continue;
+    graphed.inputs[i].toTensor().copy_(input, /*non_blocking=*/true);
+    graphed.copied[i] = input;
   }
   graphed.graph->replay();
   ++replayed_;

@@ -26,17 +26,17 @@ int64_t indexOfRole(const std::vector<ModelInput>& inputs, const std::string& ro
 }
 
 // A scripted forward may have further arguments with defaults; they become constants of the graph.
-void fitInputs(FlatModel& flat, const torch::jit::Module& module, size_t given) {
+void fitInputs(FlatModel& flat, const torch::jit::Module& module, size_t count) {
   const auto& arguments = module.get_method("forward").function().getSchema().arguments();
-  for (size_t i = flat.graph->inputs().size(); i > given; --i) {
+  for (size_t i = flat.graph->inputs().size(); i > count; --i) {
     const auto& fallback = arguments.at(i).default_value();
     if (!fallback) break;
     torch::jit::WithInsertPoint guard(flat.graph->block()->nodes().front());
     flat.graph->inputs()[i - 1]->replaceAllUsesWith(flat.graph->insertConstant(*fallback));
     flat.graph->eraseInput(i - 1);
   }
-  if (flat.graph->inputs().size() != given) {
-    throw Error("BUNDLE_INVALID", "The bundle describes " + std::to_string(given) +
+  if (flat.graph->inputs().size() != count) {
+    throw Error("BUNDLE_INVALID", "The bundle describes " + std::to_string(count) +
                                       " inputs of the transformer, its forward takes " +
                                       std::to_string(flat.graph->inputs().size()) + ".");
   }

@@ -99,13 +99,13 @@ void withType(const at::Tensor& x, Work work) {
 
 }  // namespace
 
-at::Tensor modulatedLayerNorm(const at::Tensor& given, at::IntArrayRef normalizedShape,
+at::Tensor modulatedLayerNorm(const at::Tensor& hidden, at::IntArrayRef normalizedShape,
                               const std::optional<at::Tensor>& weight, const std::optional<at::Tensor>& bias,
                               double eps, const at::Tensor& scale, const at::Tensor& shift) {
-  const bool fits =
-      isHiddenState(given) && normalizedShape.size() == 1 && isPerChannel(scale, given) && isPerChannel(shift, given);
-  if (!fits) return at::add(at::mul(at::layer_norm(given, normalizedShape, weight, bias, eps), scale), shift);
-  auto result = at::layer_norm(given.contiguous(), normalizedShape, weight, bias, eps);
+  const bool fits = isHiddenState(hidden) && normalizedShape.size() == 1 && isPerChannel(scale, hidden) &&
+                    isPerChannel(shift, hidden);
+  if (!fits) return at::add(at::mul(at::layer_norm(hidden, normalizedShape, weight, bias, eps), scale), shift);
+  auto result = at::layer_norm(hidden.contiguous(), normalizedShape, weight, bias, eps);
   withType(result, [&](auto as) {
     using T = decltype(as);
     T* out = result.data_ptr<T>();
@@ -119,14 +119,14 @@ at::Tensor modulatedLayerNorm(const at::Tensor& given, at::IntArrayRef normalize
   return result;
 }
 
-at::Tensor gatedResidual(const at::Tensor& given, const at::Tensor& a, const at::Tensor& b) {
+at::Tensor gatedResidual(const at::Tensor& hidden, const at::Tensor& a, const at::Tensor& b) {
   const auto isBranch = [&](const at::Tensor& y) {
-    return y.sizes().equals(given.sizes()) && y.scalar_type() == given.scalar_type() && isHiddenState(y);
+    return y.sizes().equals(hidden.sizes()) && y.scalar_type() == hidden.scalar_type() && isHiddenState(y);
   };
-  const bool first = isHiddenState(given) && isPerChannel(a, given) && isBranch(b);
-  const bool second = !first && isHiddenState(given) && isPerChannel(b, given) && isBranch(a);
-  if (!first && !second) return at::add(given, at::mul(a, b));
-  const auto x = given.contiguous(), branch = (first ? b : a).contiguous();
+  const bool first = isHiddenState(hidden) && isPerChannel(a, hidden) && isBranch(b);
+  const bool second = !first && isHiddenState(hidden) && isPerChannel(b, hidden) && isBranch(a);
+  if (!first && !second) return at::add(hidden, at::mul(a, b));
+  const auto x = hidden.contiguous(), branch = (first ? b : a).contiguous();
   const auto& gate = first ? a : b;
   auto result = at::empty_like(x);
   withType(x, [&](auto as) {

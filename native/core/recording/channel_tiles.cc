@@ -80,33 +80,33 @@ DG_VECTORISED void gather(const float* from, int64_t stride, int64_t tokens, Bit
 // In every lane the value of that rank (from 0, ascending) and the one after it. The value is the largest x with at
 // most `rank` values below it; x is made bit by bit.
 DG_VECTORISED void select(const Bits* bits, int64_t tokens, int32_t rank, float* value, float* next) {
-  Bits found{};
+  Bits magnitude{};
   for (int bit = 30; bit >= 0; --bit) {
-    const Bits pivot{found.low | (1 << bit), found.high | (1 << bit)};
+    const Bits pivot{magnitude.low | (1 << bit), magnitude.high | (1 << bit)};
     Bits below{};
     for (int64_t token = 0; token < tokens; ++token) {
       below.low -= bits[token].low < pivot.low;
       below.high -= bits[token].high < pivot.high;
     }
-    found.low = below.low <= rank ? pivot.low : found.low;
-    found.high = below.high <= rank ? pivot.high : found.high;
+    magnitude.low = below.low <= rank ? pivot.low : magnitude.low;
+    magnitude.high = below.high <= rank ? pivot.high : magnitude.high;
   }
-  std::memcpy(value, &found, sizeof(found));
+  std::memcpy(value, &magnitude, sizeof(magnitude));
   if (next == nullptr) return;
   Integers none = {};
   none += std::numeric_limits<int32_t>::max();
   Bits upTo{}, above{none, none};
   for (int64_t token = 0; token < tokens; ++token) {
-    const auto& each = bits[token];
-    upTo.low -= each.low <= found.low;
-    upTo.high -= each.high <= found.high;
-    const Integers low = each.low > found.low ? each.low : none;
-    const Integers high = each.high > found.high ? each.high : none;
+    const auto& values = bits[token];
+    upTo.low -= values.low <= magnitude.low;
+    upTo.high -= values.high <= magnitude.high;
+    const Integers low = values.low > magnitude.low ? values.low : none;
+    const Integers high = values.high > magnitude.high ? values.high : none;
     above.low = low < above.low ? low : above.low;
     above.high = high < above.high ? high : above.high;
   }
-  above.low = upTo.low > rank + 1 ? found.low : above.low;
-  above.high = upTo.high > rank + 1 ? found.high : above.high;
+  above.low = upTo.low > rank + 1 ? magnitude.low : above.low;
+  above.high = upTo.high > rank + 1 ? magnitude.high : above.high;
   std::memcpy(next, &above, sizeof(above));
 }
 
@@ -116,10 +116,10 @@ DG_VECTORISED void norms(const float* from, int64_t tokens, int64_t channels, fl
     Tile squares{};
     int64_t channel = 0;
     for (; channel + kLanes <= channels; channel += kLanes) {
-      Tile each;
-      std::memcpy(&each, z + channel, sizeof(each));
-      squares.low += each.low * each.low;
-      squares.high += each.high * each.high;
+      Tile values;
+      std::memcpy(&values, z + channel, sizeof(values));
+      squares.low += values.low * values.low;
+      squares.high += values.high * values.high;
     }
     float lanes[kLanes];
     std::memcpy(lanes, &squares, sizeof(lanes));

@@ -6,10 +6,10 @@
 
 namespace dg {
 
-std::vector<int64_t> groupBranches(const BranchEdits& edits, const std::vector<int64_t>& wanted, int64_t untilSite) {
+std::vector<int64_t> groupBranches(const BranchEdits& edits, const std::vector<int64_t>& branches, int64_t untilSite) {
   std::map<std::pair<int64_t, std::vector<int64_t>>, int64_t> groups;
   std::vector<int64_t> group;
-  for (const auto branch : wanted) {
+  for (const auto branch : branches) {
     const auto& own = edits.branches[branch];
     std::vector<int64_t> acting;
     for (const auto edit : own.edits) {
@@ -27,33 +27,33 @@ int64_t countGroups(const std::vector<int64_t>& group) {
   return group.empty() ? 0 : *std::max_element(group.begin(), group.end()) + 1;
 }
 
-std::vector<int64_t> findCuts(const BranchEdits& edits, const std::vector<int64_t>& wanted,
+std::vector<int64_t> findCuts(const BranchEdits& edits, const std::vector<int64_t>& branches,
                               const std::vector<int64_t>& sites) {
   std::vector<int64_t> cuts;
-  int64_t groups = countGroups(groupBranches(edits, wanted, 0));
+  int64_t groups = countGroups(groupBranches(edits, branches, 0));
   for (const auto site : sites) {
-    const auto after = countGroups(groupBranches(edits, wanted, site + 1));
+    const auto after = countGroups(groupBranches(edits, branches, site + 1));
     if (after > groups) cuts.push_back(site);
     groups = after;
   }
   return cuts;
 }
 
-std::vector<SegmentRows> arrangeRows(const BranchEdits& edits, const std::vector<int64_t>& wanted,
+std::vector<SegmentRows> arrangeRows(const BranchEdits& edits, const std::vector<int64_t>& branches,
                                      const std::vector<int64_t>& cuts, int64_t sites) {
   std::vector<SegmentRows> segments;
   for (size_t k = 0; k <= cuts.size(); ++k) {
     SegmentRows rows;
     rows.firstSite = k == 0 ? 0 : cuts[k - 1];
     rows.endSite = k == cuts.size() ? sites : cuts[k];
-    rows.group = groupBranches(edits, wanted, rows.endSite);
+    rows.group = groupBranches(edits, branches, rows.endSite);
     rows.branches.assign(countGroups(rows.group), -1);
-    for (size_t b = 0; b < wanted.size(); ++b) {
+    for (size_t b = 0; b < branches.size(); ++b) {
       const auto group = rows.group[b];
       if (rows.branches[group] >= 0) continue;
-      rows.branches[group] = wanted[b];
+      rows.branches[group] = branches[b];
       if (k > 0) rows.source.push_back(segments.back().group[b]);
-      for (const auto edit : edits.branches[wanted[b]].edits) {
+      for (const auto edit : edits.branches[branches[b]].edits) {
         for (const auto site : edits.sitesOfEdit[edit]) {
           if (rows.holds(site)) rows.edits.push_back({edit, site, group});
         }
@@ -65,12 +65,12 @@ std::vector<SegmentRows> arrangeRows(const BranchEdits& edits, const std::vector
 }
 
 std::vector<std::pair<int64_t, std::vector<int64_t>>> recordedGroups(const std::vector<int64_t>& group,
-                                                                     const std::vector<int64_t>& wanted,
+                                                                     const std::vector<int64_t>& branches,
                                                                      const std::vector<int64_t>& recorded) {
   std::map<int64_t, std::vector<int64_t>> byGroup;
   for (const auto branch : recorded) {
-    const auto found = std::find(wanted.begin(), wanted.end(), branch);
-    if (found != wanted.end()) byGroup[group[found - wanted.begin()]].push_back(branch);
+    const auto position = std::find(branches.begin(), branches.end(), branch);
+    if (position != branches.end()) byGroup[group[position - branches.begin()]].push_back(branch);
   }
   return {byGroup.begin(), byGroup.end()};
 }

@@ -19,12 +19,12 @@ struct BranchEdits {
 
 // For each of `wanted` (indices into the branches) its group: branches of one group have the same hidden state before
 // site `untilSite`. Groups are numbered in the order in which they appear.
-std::vector<int64_t> groupBranches(const BranchEdits& edits, const std::vector<int64_t>& wanted, int64_t untilSite);
+std::vector<int64_t> groupBranches(const BranchEdits& edits, const std::vector<int64_t>& branches, int64_t untilSite);
 
 int64_t countGroups(const std::vector<int64_t>& group);
 
 // The sites at which a group falls apart, among `sites` (in order): where the model is cut for partial forward.
-std::vector<int64_t> findCuts(const BranchEdits& edits, const std::vector<int64_t>& wanted,
+std::vector<int64_t> findCuts(const BranchEdits& edits, const std::vector<int64_t>& branches,
                               const std::vector<int64_t>& sites);
 
 // An edit that acts within a segment, on the rows of a group.
@@ -48,13 +48,13 @@ struct SegmentRows {
 };
 
 // One segment more than there are cuts; the last one's groups tell all edits apart that act on any of `sites` sites.
-std::vector<SegmentRows> arrangeRows(const BranchEdits& edits, const std::vector<int64_t>& wanted,
+std::vector<SegmentRows> arrangeRows(const BranchEdits& edits, const std::vector<int64_t>& branches,
                                      const std::vector<int64_t>& cuts, int64_t sites);
 
 // For each group of a segment those of `recorded` (indices into the plan's branches) that it carries; groups without
 // any are left out.
 std::vector<std::pair<int64_t, std::vector<int64_t>>> recordedGroups(const std::vector<int64_t>& group,
-                                                                     const std::vector<int64_t>& wanted,
+                                                                     const std::vector<int64_t>& branches,
                                                                      const std::vector<int64_t>& recorded);
 
 }  // namespace dg

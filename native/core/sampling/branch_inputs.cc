@@ -21,11 +21,11 @@ void BranchInputs::requireFitting() const {
     for (size_t i = 0; i < inputs.size(); ++i) {
       const auto index = static_cast<int64_t>(i);
       if (index == model_.latentInput() || index == model_.timestepInput()) continue;
-      const auto& given = conditioning[next++];
-      const bool hasRows = given.dim() > 0 && (given.size(0) == 1 || given.size(0) == images);
+      const auto& tensor = conditioning[next++];
+      const bool hasRows = tensor.dim() > 0 && (tensor.size(0) == 1 || tensor.size(0) == images);
       if (!inputs[i].batched || hasRows) continue;
       throw Error("BAD_TENSOR", "The conditioning '" + inputs[i].name + "' has " +
-                                    (given.dim() > 0 ? std::to_string(given.size(0)) + " rows" : "no rows") +
+                                    (tensor.dim() > 0 ? std::to_string(tensor.size(0)) + " rows" : "no rows") +
                                     ": expected 1, or one for each of " + std::to_string(images) + " images.");
     }
   }
@@ -43,14 +43,14 @@ Values BranchInputs::fixed(const std::vector<int64_t>& branches) const {
     }
     std::vector<at::Tensor> parts;
     for (const auto branch : branches) {
-      const auto& given = plan_.conditionings[plan_.branches[branch].conditioning][conditioningInput];
+      const auto& tensor = plan_.conditionings[plan_.branches[branch].conditioning][conditioningInput];
       if (!inputs[i].batched) {
-        parts.assign(1, given);
+        parts.assign(1, tensor);
         break;
       }
-      auto sizes = given.sizes().vec();
+      auto sizes = tensor.sizes().vec();
       sizes[0] = images_;
-      parts.push_back(given.size(0) == 1 ? given.expand(sizes) : given.narrow(0, firstImage_, images_));
+      parts.push_back(tensor.size(0) == 1 ? tensor.expand(sizes) : tensor.narrow(0, firstImage_, images_));
     }
     values.emplace_back(model_.adapt(parts.size() == 1 ? parts[0].contiguous() : at::cat(parts), index));
     ++conditioningInput;

@@ -93,7 +93,7 @@ BranchEvaluator::~BranchEvaluator() = default;
 
 GraphUse BranchEvaluator::graphs() const {
   GraphUse sum{-capturedBefore_, -replayedBefore_, notCaptured_};
-  for (const auto& [wanted, evaluation] : graphs_->evaluations()) {
+  for (const auto& [branchMask, evaluation] : graphs_->evaluations()) {
     sum.captured += evaluation.captured();
     sum.replayed += evaluation.replayed();
     if (!evaluation.reason().empty()) sum.reason = evaluation.reason();
@@ -140,9 +140,9 @@ HookSet BranchEvaluator::hooksOf(const SegmentRows& rows, const std::vector<int6
     if (!rows.holds(measuredSites_[k])) continue;
     // The rows of the branch that would stand in for the reused one.
     const auto reference = plan_.branches[plan_.adaptiveReuse[k].branch].reference;
-    const auto found = std::find(branches.begin(), branches.end(), reference);
-    if (found == branches.end()) continue;
-    const auto row = rows.group[found - branches.begin()] * images_;
+    const auto position = std::find(branches.begin(), branches.end(), reference);
+    if (position == branches.end()) continue;
+    const auto row = rows.group[position - branches.begin()] * images_;
     hooks.at(measuredSites_[k]).observe = [this, k, row](const at::Tensor& hidden) {
       measured_[k] = hidden.narrow(0, row, images_).to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
     };
@@ -224,13 +224,13 @@ void BranchEvaluator::report(const std::vector<int64_t>& cuts, const std::string
   }
 }
 
-BranchEvaluator::Arrangement& BranchEvaluator::arrange(const std::vector<uint8_t>& wanted, const at::Tensor& latents,
-                                                       double timestep) {
-  auto& slot = arrangements_[wanted];
+BranchEvaluator::Arrangement& BranchEvaluator::arrange(const std::vector<uint8_t>& branchMask,
+                                                       const at::Tensor& latents, double timestep) {
+  auto& slot = arrangements_[branchMask];
   if (slot) return *slot;
   std::vector<int64_t> branches;
-  for (size_t b = 0; b < wanted.size(); ++b) {
-    if (wanted[b]) branches.push_back(static_cast<int64_t>(b));
+  for (size_t b = 0; b < branchMask.size(); ++b) {
+    if (branchMask[b]) branches.push_back(static_cast<int64_t>(b));
   }
   const auto example = inputs_.complete(inputs_.fixed({branches[0]}), 1, latents, timestep);
   const auto cuts =
@@ -257,19 +257,19 @@ BranchEvaluator::Arrangement& BranchEvaluator::arrange(const std::vector<uint8_t
   return *slot;
 }
 
-std::vector<at::Tensor> BranchEvaluator::evaluate(const std::vector<uint8_t>& wanted, const at::Tensor& latents,
+std::vector<at::Tensor> BranchEvaluator::evaluate(const std::vector<uint8_t>& branchMask, const at::Tensor& latents,
                                                   double timestep, int64_t step) {
   requireNotCancelled();
   const auto deadline = model_.firstEvaluation();
-  auto& arrangement = arrange(wanted, latents, timestep);
+  auto& arrangement = arrange(branchMask, latents, timestep);
   graphs_->prepare(step);
-  const auto given = inputs(arrangement, latents, timestep);
+  const auto modelInputs = inputs(arrangement, latents, timestep);
   auto* capturer = model_.graphCapturer();
   if (capturer == nullptr || recorder_ != nullptr || arrangement.observed) {
     if (capturer != nullptr) notCaptured_ = "hidden states are looked at while they are computed";
     // Not before: while branches are arranged, the model is run to compare.
     recording_ = recorder_ != nullptr && recorder_->isActive();
-    const auto prediction = predict(arrangement, given, step);
+    const auto prediction = predict(arrangement, modelInputs, step);
     recording_ = false;
     model_.evaluated();
     return split(arrangement, prediction, latents);
@@ -277,9 +277,9 @@ std::vector<at::Tensor> BranchEvaluator::evaluate(const std::vector<uint8_t>& wa
   // The arrangement ends with this evaluator, a graph does not.
   std::vector<at::Tensor> reads;
   for (const auto& selection : arrangement.selections) reads.push_back(selection.index);
-  auto& evaluation = graphs_->evaluationOf(wanted);
+  auto& evaluation = graphs_->evaluationOf(branchMask);
   const auto prediction =
-      evaluation.run(given, [&](const Values& values) { return predict(arrangement, values, step); }, reads);
+      evaluation.run(modelInputs, [&](const Values& values) { return predict(arrangement, values, step); }, reads);
   model_.evaluated();
   return split(arrangement, prediction, latents);
 }

@@ -28,7 +28,7 @@ class BranchEvaluator {
   // D_b for the wanted branches (undefined for the others): [images, C, H, W] in the dtype that the model gives.
   // `latents` is what the model is given, float32. The next call may overwrite what this one returned. Throws ABORT_ERR
   // (cancellation.h).
-  std::vector<at::Tensor> evaluate(const std::vector<uint8_t>& wanted, const at::Tensor& latents, double timestep,
+  std::vector<at::Tensor> evaluate(const std::vector<uint8_t>& branchMask, const at::Tensor& latents, double timestep,
                                    int64_t step);
 
   // What Plan::adaptiveReuse measures, in the last evaluation: hidden states of the reference's rows.
@@ -46,7 +46,7 @@ class BranchEvaluator {
  private:
   struct Arrangement;
 
-  Arrangement& arrange(const std::vector<uint8_t>& wanted, const at::Tensor& latents, double timestep);
+  Arrangement& arrange(const std::vector<uint8_t>& branchMask, const at::Tensor& latents, double timestep);
   std::unique_ptr<Arrangement> build(const std::vector<int64_t>& branches, const std::vector<int64_t>& cuts,
                                      const Values& example);
   HookSet hooksOf(const SegmentRows& rows, const std::vector<int64_t>& branches, const std::vector<int64_t>& tapped);

@@ -7,34 +7,34 @@
 
 namespace dg {
 
-void FiniteWatch::look(int64_t step, const at::Tensor& given, const std::vector<at::Tensor>& predictions) {
-  Seen seen;
-  seen.step = step;
-  seen.given = given;
+void FiniteWatch::look(int64_t step, const at::Tensor& latents, const std::vector<at::Tensor>& predictions) {
+  Observation observation;
+  observation.step = step;
+  observation.latents = latents;
   std::vector<at::Tensor> magnitudes;
   for (size_t b = 0; b < predictions.size(); ++b) {
     if (!predictions[b].defined()) continue;
-    seen.branches.push_back(static_cast<int64_t>(b));
+    observation.branches.push_back(static_cast<int64_t>(b));
     magnitudes.push_back(predictions[b].abs().amax());
   }
-  const auto found = at::stack(magnitudes).to(at::kFloat);
-  seen.magnitudes = found;
-  if (!found.is_cpu()) {
-    seen.magnitudes = at::empty(found.sizes(), found.options().device(at::kCPU).pinned_memory(true));
-    seen.magnitudes.copy_(found, /*non_blocking=*/true);
+  const auto stacked = at::stack(magnitudes).to(at::kFloat);
+  observation.magnitudes = stacked;
+  if (!stacked.is_cpu()) {
+    observation.magnitudes = at::empty(stacked.sizes(), stacked.options().device(at::kCPU).pinned_memory(true));
+    observation.magnitudes.copy_(stacked, /*non_blocking=*/true);
   }
-  waiting_.push_back(std::move(seen));
+  waiting_.push_back(std::move(observation));
 }
 
 std::optional<FiniteWatch::Finding> FiniteWatch::find(bool all) {
   while (!waiting_.empty()) {
-    const bool isFinished = all || waiting_.size() > 1 || waiting_.front().given.is_cpu();
+    const bool isFinished = all || waiting_.size() > 1 || waiting_.front().latents.is_cpu();
     if (!isFinished) break;
-    auto seen = std::move(waiting_.front());
+    auto observation = std::move(waiting_.front());
     waiting_.erase(waiting_.begin());
-    const float* values = seen.magnitudes.const_data_ptr<float>();
-    for (size_t k = 0; k < seen.branches.size(); ++k) {
-      if (!std::isfinite(values[k])) return Finding{seen, seen.branches[k]};
+    const float* values = observation.magnitudes.const_data_ptr<float>();
+    for (size_t k = 0; k < observation.branches.size(); ++k) {
+      if (!std::isfinite(values[k])) return Finding{observation, observation.branches[k]};
     }
   }
   return std::nullopt;

@@ -13,26 +13,26 @@ namespace dg {
 class FiniteWatch {
  public:
   // What a step was given, to find out more if it turns out bad.
-  struct Seen {
+  struct Observation {
     int64_t step = 0;
-    at::Tensor given;       // the latents that the model was given
+    at::Tensor latents;     // the latents that the model was given
     at::Tensor magnitudes;  // float32 on the CPU: max |D| per branch that was evaluated, not finite where that is not
     std::vector<int64_t> branches;
   };
   struct Finding {
-    Seen seen;
+    Observation observation;
     int64_t branch;  // the first that is not finite
   };
 
   // After the predictions of a step (undefined: not evaluated) were asked for.
-  void look(int64_t step, const at::Tensor& given, const std::vector<at::Tensor>& predictions);
+  void look(int64_t step, const at::Tensor& latents, const std::vector<at::Tensor>& predictions);
 
   // The first step that was not finite, among those that the device has finished. `all`: everything has been waited
   // for.
   std::optional<Finding> find(bool all);
 
  private:
-  std::vector<Seen> waiting_;  // at most two
+  std::vector<Observation> waiting_;  // at most two
 };
 
 }  // namespace dg

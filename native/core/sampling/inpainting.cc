@@ -15,8 +15,8 @@ Inpainter::Inpainter(const Inpainting& inpainting, int64_t first, int64_t images
 
 at::Tensor Inpainter::putBack(const at::Tensor& x, const Step& step) const {
   if (!mask_.defined()) return x;
-  const auto kept = image_ * step.keepImage + noise_ * step.keepNoise;
-  return (1 - mask_) * kept + mask_ * x;
+  const auto original = image_ * step.keepImage + noise_ * step.keepNoise;
+  return (1 - mask_) * original + mask_ * x;
 }
 
 }  // namespace dg

@@ -17,7 +17,7 @@ bool Reuse::isQuiet(size_t branch, int64_t i) const {
   return false;
 }
 
-void Reuse::observe(const std::vector<at::Tensor>& hidden, const std::vector<uint8_t>& wanted) {
+void Reuse::observe(const std::vector<at::Tensor>& hidden, const std::vector<uint8_t>& branchMask) {
   for (size_t k = 0; k < adaptive_.size(); ++k) {
     auto& change = adaptive_[k];
     if (!hidden[k].defined()) continue;
@@ -26,30 +26,30 @@ void Reuse::observe(const std::vector<at::Tensor>& hidden, const std::vector<uin
       change.last = moved.item<double>();
       change.accumulated += change.last;
     }
-    if (wanted[plan_.adaptiveReuse[k].branch]) change.accumulated = 0;
+    if (branchMask[plan_.adaptiveReuse[k].branch]) change.accumulated = 0;
     change.previous = hidden[k];
   }
 }
 
-std::vector<uint8_t> Reuse::wanted(int64_t i) const {
+std::vector<uint8_t> Reuse::branchMask(int64_t i) const {
   const auto& step = plan_.steps[i];
-  std::vector<uint8_t> wanted(plan_.branches.size(), 0);
-  for (size_t b = 0; b < wanted.size(); ++b) {
+  std::vector<uint8_t> branchMask(plan_.branches.size(), 0);
+  for (size_t b = 0; b < branchMask.size(); ++b) {
     if (step.weights[b] == 0) continue;
     const bool planned = !step.reuse.empty() && step.reuse[b] != 0;
     const bool reused = canReuse(b) && (planned || isQuiet(b, i));
-    wanted[b] = reused ? 0 : 1;
-    if (reused || plan_.branches[b].reference >= 0) wanted[plan_.branches[b].reference] = 1;
+    branchMask[b] = reused ? 0 : 1;
+    if (reused || plan_.branches[b].reference >= 0) branchMask[plan_.branches[b].reference] = 1;
   }
-  for (const auto& adjustment : step.adjustments) wanted[adjustment.reference] = 1;
-  return wanted;
+  for (const auto& adjustment : step.adjustments) branchMask[adjustment.reference] = 1;
+  return branchMask;
 }
 
-void Reuse::complete(std::vector<at::Tensor>& predictions, const std::vector<uint8_t>& wanted) {
+void Reuse::complete(std::vector<at::Tensor>& predictions, const std::vector<uint8_t>& branchMask) {
   for (size_t b = 0; b < predictions.size(); ++b) {
     const auto reference = plan_.branches[b].reference;
     if (reference < 0) continue;
-    if (wanted[b]) {
+    if (branchMask[b]) {
       differences_[b] = predictions[reference] - predictions[b];
     } else if (canReuse(b) && predictions[reference].defined()) {
       predictions[b] = predictions[reference] - differences_[b];

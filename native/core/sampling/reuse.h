@@ -17,13 +17,13 @@ class Reuse {
   explicit Reuse(const Plan& plan) : plan_(plan), adaptive_(plan.adaptiveReuse.size()) {}
 
   // Per branch: 1 where step i has to evaluate it.
-  std::vector<uint8_t> wanted(int64_t i) const;
+  std::vector<uint8_t> branchMask(int64_t i) const;
 
   // The hidden states that Plan::adaptiveReuse measures, as seen in the step just evaluated.
-  void observe(const std::vector<at::Tensor>& hidden, const std::vector<uint8_t>& wanted);
+  void observe(const std::vector<at::Tensor>& hidden, const std::vector<uint8_t>& branchMask);
 
   // Remembers the differences of what was evaluated and fills in what was not.
-  void complete(std::vector<at::Tensor>& predictions, const std::vector<uint8_t>& wanted);
+  void complete(std::vector<at::Tensor>& predictions, const std::vector<uint8_t>& branchMask);
 
  private:
   // TeaCache's measure of one branch.

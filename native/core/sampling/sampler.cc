@@ -39,11 +39,11 @@ size_t historyLength(const Plan& plan) {
 
 // The error for a prediction that is not finite: in which step, of which branch, from which site on.
 Error notFinite(const FiniteWatch::Finding& finding, const Model& model, const Plan& plan, BranchEvaluator& evaluator) {
-  const auto& [step, given, magnitudes, branches] = finding.seen;
+  const auto& [step, latents, magnitudes, branches] = finding.observation;
   const auto timestep = plan.steps[step].timestep;
   const std::string when = "In step " + std::to_string(step + 1) + " of " + std::to_string(plan.steps.size()) +
                            " (timestep " + std::to_string(timestep) + ") ";
-  if (!at::isfinite(given).all().item<bool>()) {
+  if (!at::isfinite(latents).all().item<bool>()) {
     return Error("MODEL_FAILED", when +
                                      "the latents are not finite any more, though every prediction before was. "
                                      "Lower the guidance scales, or use another sampler.");
@@ -52,7 +52,7 @@ Error notFinite(const FiniteWatch::Finding& finding, const Model& model, const P
   std::string text =
       when + "the prediction of branch " + (name.empty() ? std::to_string(finding.branch) : name) + " is not finite.";
   bool isEdited = false;
-  if (const auto site = evaluator.firstNonFiniteSite(finding.branch, given, timestep, step)) {
+  if (const auto site = evaluator.firstNonFiniteSite(finding.branch, latents, timestep, step)) {
     const auto& [path, tap, element, block, stream, className, bypass] = model.flat().sites[*site];
     text += " The first such values are at " + path + " (" + dg::name(tap) + ").";
     isEdited = evaluator.isEdited(*site, finding.branch);
@@ -82,8 +82,8 @@ bool isOnePass(const Model& model, const Plan& plan, const Step& step) {
 }
 
 void widen(std::vector<at::Tensor>& predictions) {
-  for (auto& each : predictions) {
-    if (each.defined()) each = each.to(at::kFloat);
+  for (auto& prediction : predictions) {
+    if (prediction.defined()) prediction = prediction.to(at::kFloat);
   }
 }
 
@@ -115,16 +115,16 @@ SampleResult sampleGroups(Model& model, const Plan& plan, const std::function<vo
     auto x = toDevice(plan.latents.narrow(0, first, images).contiguous(), model.device());
     for (int64_t i = 0; i < steps; ++i) {
       const auto& step = plan.steps[i];
-      const auto given = step.inputScale == 1 ? x : x * step.inputScale;
-      const auto wanted = reuse.wanted(i);
+      const auto input = step.inputScale == 1 ? x : x * step.inputScale;
+      const auto branchMask = reuse.branchMask(i);
       if (recorder) recorder->begin(i, step.timestep, first, images);
-      auto predictions = evaluator.evaluate(wanted, given, step.timestep, i);
+      auto predictions = evaluator.evaluate(branchMask, input, step.timestep, i);
       if (recorder) {
         recorder->finish();
       } else {
-        watch.look(i, given, predictions);
+        watch.look(i, input, predictions);
       }
-      result.evaluations += images * std::count(wanted.begin(), wanted.end(), 1);
+      result.evaluations += images * std::count(branchMask.begin(), branchMask.end(), 1);
       at::Tensor next;
       if (isOnePass(model, plan, step)) {
         auto update = guideAndAdvance(predictions, step, x, history);
@@ -132,8 +132,8 @@ SampleResult sampleGroups(Model& model, const Plan& plan, const std::function<vo
         next = update.next;
       } else {
         widen(predictions);
-        reuse.observe(evaluator.measured(), wanted);
-        reuse.complete(predictions, wanted);
+        reuse.observe(evaluator.measured(), branchMask);
+        reuse.complete(predictions, branchMask);
         history.push_front(combiner.combine(predictions, step));
         next = advance(step, x, history);
       }
