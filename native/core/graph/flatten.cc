@@ -10,8 +10,8 @@
 
 #include "native/core/archive/audit.h"
 #include "native/core/error.h"
+#include "native/core/graph/describe_sites.h"
 #include "native/core/graph/inline_calls.h"
-#include "native/core/graph/naming.h"
 #include "native/core/graph/place_constants.h"
 
 namespace dg {

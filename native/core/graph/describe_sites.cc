@@ -1,4 +1,4 @@
-#include "native/core/graph/naming.h"
+#include "native/core/graph/describe_sites.h"
 
 #include <torch/csrc/jit/ir/constants.h>
 
