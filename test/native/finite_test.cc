@@ -96,7 +96,7 @@ TEST_CASE("a watch knows the step and the branch") {
   watch.look(1, fine, {fine, none, at::full({1, 2}, std::numeric_limits<double>::quiet_NaN())});
   const auto found = watch.find(false);
   REQUIRE(found);
-  REQUIRE(found->seen.step == 1);
+  REQUIRE(found->observation.step == 1);
   REQUIRE(found->branch == 2);
   watch.look(2, fine, {bad});
   REQUIRE(watch.find(true)->branch == 0);

@@ -7,13 +7,10 @@
 #include <set>
 #include <stdexcept>
 
+#include "native/core/graph/ir.h"
+
 namespace dg {
 namespace {
-
-using torch::jit::Block;
-using torch::jit::Graph;
-using torch::jit::Node;
-using torch::jit::Value;
 
 bool isConstant(const Value* value) { return value->node()->kind() == c10::prim::Constant; }
 

@@ -9,16 +9,11 @@
 #include <utility>
 
 #include "native/core/error.h"
+#include "native/core/graph/ir.h"
 #include "native/core/operators/names.h"
 
 namespace dg {
 namespace {
-
-using torch::jit::Block;
-using torch::jit::Graph;
-using torch::jit::Node;
-using torch::jit::Value;
-using torch::jit::WithInsertPoint;
 
 const Node* tapBehind(const Value* value) {
   const Node* node = value->node();

@@ -3,15 +3,11 @@
 #include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
 
+#include "native/core/graph/ir.h"
 #include "native/core/graph/pattern.h"
 
 namespace dg {
 namespace {
-
-using torch::jit::Block;
-using torch::jit::Graph;
-using torch::jit::Node;
-using torch::jit::Value;
 
 // The node that makes a value which only this user reads.
 Node* ownNode(Value* value, c10::Symbol kind) {

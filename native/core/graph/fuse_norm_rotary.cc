@@ -6,16 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "native/core/graph/ir.h"
 #include "native/core/graph/pattern.h"
 #include "native/core/operators/names.h"
 
 namespace dg {
 namespace {
-
-using torch::jit::Block;
-using torch::jit::Graph;
-using torch::jit::Node;
-using torch::jit::Value;
 
 constexpr const char* kNormRotary = "norm_rotary";
 

@@ -10,17 +10,13 @@
 #include <unordered_map>
 
 #include "native/core/error.h"
+#include "native/core/graph/ir.h"
 #include "native/core/graph/pattern.h"
 #include "native/core/operators/names.h"
 
 namespace dg {
 namespace {
 
-using torch::jit::Block;
-using torch::jit::Graph;
-using torch::jit::Node;
-using torch::jit::Value;
-using torch::jit::WithInsertPoint;
 namespace prim = c10::prim;
 namespace attr = c10::attr;
 

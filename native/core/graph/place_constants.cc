@@ -5,16 +5,12 @@
 #include <unordered_set>
 #include <vector>
 
+#include "native/core/graph/ir.h"
 #include "native/core/graph/pattern.h"
 
 namespace dg {
 namespace {
 
-using torch::jit::Block;
-using torch::jit::Graph;
-using torch::jit::Node;
-using torch::jit::Value;
-using torch::jit::WithInsertPoint;
 namespace prim = c10::prim;
 
 // What a trace computes of sizes, with tensors of one number on the CPU: their nodes.
