@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { quantizeBundle } from '../lib';
 import { psnr } from '../lib/evaluation/fidelity';
 import { packageRoot } from '../lib/files/packageRoot';
 import { cacheFolder, fingerprint } from '../setup/cache.cjs';
@@ -43,6 +44,9 @@ const tolerances: Record<Precision, { cpu: number; cuda: number }> = {
   float16: { cpu: 3e-2, cuda: 3e-2 },
   bfloat16: { cpu: 1e-1, cuda: 1e-1 },
 };
+
+/** Pictures that quantised ones are compared over. */
+const pictures = 32;
 
 /** Milliseconds: OpenMP threads of PyTorch's default settings spin for a few of them before they sleep. */
 const pause = 50;
@@ -142,7 +146,8 @@ export async function runBenchmark(
     const { results, ...run } = benchmark(timings);
     if (wantsMemory) {
       const large = size.startsWith('tiny') ? bundle : prepareBundle('two-gigabytes', say);
-      results.push(...selectNames(await measureMemory(large, Math.min(rounds, 3)), only));
+      const quantized = await quantizedOf(large);
+      results.push(...selectNames(await measureMemory(large, Math.min(rounds, 3), quantized), only));
       say('  memory: ready');
     }
     return { results, ...run };
@@ -150,6 +155,12 @@ export async function runBenchmark(
     await peer.close();
     await own.close();
   }
+}
+
+/** The same bundle with its weights in 8 bits, made once. */
+async function quantizedOf(bundle: string): Promise<string> {
+  const folder = `${bundle}-int8`;
+  return existsSync(folder) ? folder : quantizeBundle(bundle, { out: folder });
 }
 
 /** The folder of the model that a run of these options would use. */
@@ -189,6 +200,12 @@ async function warmUp(
       await peer.run(work);
     } else if (work.task === 'sample') {
       const latents = await own.latents(work);
+      if (work.quantized) {
+        const float32: OwnSampling = { side: 'own', task: 'sample', depth: work.depth, precision: 'float32' };
+        const [found, wanted] = [await own.latents(work, pictures), await own.latents(float32, pictures)];
+        const decibels = psnr(pictureError(found, wanted));
+        say(`  ${name}: ${decibels.toFixed(1)} dB PSNR to float32 over ${pictures} pictures`);
+      }
       if (work.reuse) {
         const { reuse, ...full } = work;
         const decibels = psnr(pictureError(latents, await own.latents(full)));

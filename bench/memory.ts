@@ -13,7 +13,7 @@ import { task } from './own';
 import { judge, type Result } from './report';
 import { median, quantile } from './statistics';
 
-export const memoryNames = ['load-peak-over-weights', 'run-peak-over-expected'] as const;
+export const memoryNames = ['load-peak-over-weights', 'run-peak-over-expected', 'int8-load-peak-over-weights'] as const;
 
 /** Why it cannot be measured here, or null. */
 export function withoutMemory(device: string): string | null {
@@ -25,8 +25,9 @@ export function withoutMemory(device: string): string | null {
  * What loading takes over the weights, and what a run by CFG + DG takes beyond them over what `inspect` expects.
  *
  * @param bundle by class, large enough that the rest of the process does not count
+ * @param quantized the same with its weights in 8 bits
  */
-export async function measureMemory(bundle: string, rounds: number): Promise<Result[]> {
+export async function measureMemory(bundle: string, rounds: number, quantized: string): Promise<Result[]> {
   const root = packageRoot();
   const options = {
     classLabel: task.classLabel,
@@ -37,12 +38,17 @@ export async function measureMemory(bundle: string, rounds: number): Promise<Res
       detail: { scale: task.detailScale, layer: 1, channels: task.channels, retention: 0 },
     },
   };
-  const args = [join(root, 'bench', 'memoryChild.cjs'), join(root, 'dist', 'index.cjs'), bundle];
-  const measurements: { loading: number; running: number; weights: number }[] = [];
-  for (let round = 0; round < rounds; round++) {
-    const { stdout } = await promisify(execFile)(process.execPath, [...args, JSON.stringify(options)]);
-    measurements.push(JSON.parse(stdout) as (typeof measurements)[number]);
-  }
+  const measure = async (folder: string) => {
+    const args = [join(root, 'bench', 'memoryChild.cjs'), join(root, 'dist', 'index.cjs'), folder];
+    const found: { loading: number; running: number; weights: number }[] = [];
+    for (let round = 0; round < rounds; round++) {
+      const { stdout } = await promisify(execFile)(process.execPath, [...args, JSON.stringify(options)]);
+      found.push(JSON.parse(stdout) as (typeof found)[number]);
+    }
+    return found;
+  };
+  const measurements = await measure(bundle);
+  const inEight = await measure(quantized);
   const manifest = await openBundle(bundle);
   const branches = 3;
   const { activations } = expectedMemory(manifest, 'float32', pictureSize({}, manifest), branches);
@@ -58,6 +64,12 @@ export async function measureMemory(bundle: string, rounds: number): Promise<Res
       'run-peak-over-expected',
       measurements.map(({ running }) => running),
       activations,
+    ),
+    overBytes(
+      'int8-load-peak-over-weights',
+      inEight.map(({ loading }) => loading),
+      inEight[0]!.weights,
+      { atMost: 1.1 },
     ),
   ];
 }

@@ -5,6 +5,7 @@ import {
   resetPeakMemory,
   type ForwardOptions,
   type GenerateOptions,
+  type LoadOptions,
   type Pipeline,
   type Tensor,
 } from '../lib';
@@ -33,7 +34,7 @@ export const task: Omit<Task, 'steps'> = {
 };
 
 /** How a pipeline is loaded. */
-type Loading = Pick<OwnSampling, 'precision' | 'unfused' | 'unrecorded'>;
+type Loading = Pick<OwnSampling, 'precision' | 'unfused' | 'unrecorded' | 'quantized'>;
 
 export class OwnSide {
   readonly #pipelines = new Map<string, Pipeline>();
@@ -44,13 +45,18 @@ export class OwnSide {
     readonly steps: number,
   ) {}
 
-  async pipeline({ precision, unfused, unrecorded = false }: Loading): Promise<Pipeline> {
-    const key = [precision, unfused, unrecorded].join();
+  async pipeline({ precision, unfused, unrecorded = false, quantized }: Loading): Promise<Pipeline> {
+    const key = [precision, unfused, unrecorded, quantized].join();
     const known = this.#pipelines.get(key);
     if (known) return known;
     const fuse = unfused === undefined || (await this.#fusedWithout(unfused, precision));
     if (unrecorded) process.env.DETAIL_GUIDANCE_CUDA_GRAPHS = '0';
-    const loaded = await loadPipeline(this.folder, { device: this.device, dtype: precision, fuse });
+    const loaded = await loadPipeline(this.folder, {
+      device: this.device,
+      dtype: precision,
+      fuse,
+      ...quantizing(quantized),
+    });
     if (unrecorded) delete process.env.DETAIL_GUIDANCE_CUDA_GRAPHS;
     this.#pipelines.set(key, loaded);
     return loaded;
@@ -77,10 +83,13 @@ export class OwnSide {
     return timed(() => pipeline.forward(inputs, { hooks }));
   }
 
-  /** What the sampler arrives at. */
-  async latents(work: OwnSampling): Promise<Float32Array> {
+  /** What the sampler arrives at; of several pictures one after the other. */
+  async latents(work: OwnSampling, pictures = 1): Promise<Float32Array> {
     const pipeline = await this.pipeline(work);
-    const { latents, execution } = await this.#sample(work, pipeline);
+    const { latents, execution } =
+      pictures === 1
+        ? await this.#sample(work, pipeline)
+        : await pipeline.generate({ ...this.#optionsOf(work, pipeline), numImages: pictures, batchSize: 1 });
     if (work.depth !== null && !execution.partialForward.shared) {
       throw new Error(`The model was not cut: ${execution.partialForward.reason}`);
     }
@@ -129,6 +138,10 @@ export class OwnSide {
     };
   }
 }
+
+/** The channels of the task stand for massive ones: the model's weights are random, and it has none of its own. */
+const quantizing = (quantized: OwnSampling['quantized']): Pick<LoadOptions, 'quantize'> =>
+  quantized ? { quantize: { channels: quantized === 'kept' ? task.channels : [] } } : {};
 
 /** At every block, seeing and changing nothing. */
 const idleHook: Omit<NonNullable<ForwardOptions['hooks']>[number], 'path'> = {

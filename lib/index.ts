@@ -29,6 +29,8 @@ export type {
   BundleLatent,
   BundleManifest,
   BundleTransformer,
+  StoredLayerManifest,
+  StoredQuantization,
   ClassConditioning,
   EncodedExpression,
   Expression,
@@ -126,6 +128,8 @@ export type {
   PlanAdjustment,
   PlanEdit,
   ProjectAdjustment,
+  QuantizationReport,
+  QuantizedLayer,
   RescaleAdjustment,
   Site,
   Tap,
@@ -141,6 +145,8 @@ export type {
 export type { ForwardOptions, Hook } from './request/forwardOptions';
 export type { GenerateOptions } from './request/generateOptions';
 export type { LoadOptions, PartDevices } from './model/loadOptions';
+export { quantizeBundle, type QuantizeBundleOptions, type QuantizeProgress } from './model/quantizeBundle';
+export type { Quantize, QuantizedLayerOptions, QuantizeOptions } from './model/quantizeOptions';
 export {
   loadPipeline,
   Pipeline,

@@ -51,10 +51,35 @@ export interface NativeLoadOptions {
   firstEvaluationLimit?: number;
   /** Chains of operators that become one; absent: those that gain something on the device. */
   fuse?: FusionKind[];
+  /** Absent: weights and activations stay in `dtype`. */
+  quantise?: NativeQuantisation;
+}
+
+/** A layer whose weight was stored as int8. */
+export interface StoredLayer extends QuantizedLayer {
+  /** float32, one an output channel. */
+  scales: Tensor;
+  /** float32 [kept channels, outputs]; absent where none is kept. */
+  columns?: Tensor;
+  /** float32, one an input channel. */
+  smoothing?: Tensor;
+}
+
+/** How linear layers of the blocks are quantised; see native/core/graph/quantise.h. */
+export interface NativeQuantisation {
+  activations: 'per-token' | 'per-tensor';
+  /** Of the hidden state. */
+  channels: number[];
+  /** In which they are. */
+  stream: string;
+  keep: string[];
+  layers: { path: string; channels: number[]; smoothing?: Tensor; maxima?: Tensor }[];
+  /** Layers whose weights in the file are int8, with what else is known of them. */
+  stored: { path: string; channels: number[]; scales: Tensor; columns?: Tensor; smoothing?: Tensor }[];
 }
 
 /** A kind of chain of operators that can run as one; docs/performance.md says what each is. */
-export type FusionKind = 'modulation' | 'residual' | 'rotary' | 'gelu' | 'swiglu' | 'pack' | 'update';
+export type FusionKind = 'modulation' | 'residual' | 'rotary' | 'gelu' | 'swiglu' | 'attention' | 'pack' | 'update';
 
 /** See native/core/graph/fusion.h. */
 export const fusionKinds = [
@@ -63,6 +88,7 @@ export const fusionKinds = [
   'rotary',
   'gelu',
   'swiglu',
+  'attention',
   'pack',
   'update',
 ] as const satisfies readonly FusionKind[];
@@ -95,6 +121,28 @@ export interface FusedChains {
   count: number;
 }
 
+/** A linear layer with 8 bit weights and activations. */
+export interface QuantizedLayer {
+  /** Of the submodule. */
+  path: string;
+  /** Channels that it reads. */
+  inputs: number;
+  /** Channels that it gives. */
+  outputs: number;
+  /** Input channels that are added in float32. */
+  channels: number[];
+  /** Its input channels are divided by numbers that its weights were multiplied by. */
+  smoothed: boolean;
+}
+
+/** What was quantised. */
+export interface QuantizationReport {
+  /** In order of evaluation. */
+  layers: QuantizedLayer[];
+  /** Layers that `keep` named. */
+  kept: string[];
+}
+
 /** How a run was executed: what it found, at its end. */
 export interface Execution {
   /** What branches shared. */
@@ -105,6 +153,8 @@ export interface Execution {
   fused: FusedChains[];
   /** Which fused chains were found and are not used, and why; null: all that were found are. */
   notFused: string | null;
+  /** Linear layers with 8 bit weights and activations; null: none were asked for. */
+  quantized: QuantizationReport | null;
 }
 
 /** Memory of a device, in bytes. */
@@ -352,6 +402,8 @@ export interface NativeModel {
     sites: Site[];
     /** Chains of operators that run as one, and how many there are of each kind. */
     fused: FusedChains[];
+    /** null: nothing was to be quantised. */
+    quantized: QuantizationReport | null;
   };
   /** Per site, in their order: the shape there in a run on these inputs, or null. */
   shapes(inputs: Tensor[]): NativeRun<(number[] | null)[]>;
@@ -400,6 +452,8 @@ export interface NativeAddon {
   /** Takes rights away from this thread and those it starts, for good: each says whether the system offers that. */
   confine(memoryBytes: number): Confinement;
   load(options: NativeLoadOptions): NativeRun<NativeModel>;
+  /** Writes the archive to `out` with int8 weights where `options.quantise` says; what else there is to know of them. */
+  storeQuantised(options: NativeLoadOptions, out: string): NativeRun<StoredLayer[]>;
   /** Any TorchScript file as a function of tensors; audited as a model is. */
   loadComponent(options: {
     file: string;

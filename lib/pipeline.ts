@@ -27,6 +27,7 @@ import {
   type MemoryStatistics,
   type NativeModel,
   type NativeProgress,
+  type QuantizationReport,
   type Site,
 } from './native';
 import {
@@ -41,6 +42,7 @@ import {
 import { forwardSchema, resolveHook, type ForwardOptions } from './request/forwardOptions';
 import { generateSchema, type GenerateOptions, type GenerateRequest } from './request/generateOptions';
 import { loadSchema, type LoadOptions } from './model/loadOptions';
+import { quantisationOf } from './model/quantizeOptions';
 import { parse } from './validation/parse';
 import { editContext, explain, plan, type Plan, type PlannedModel, type PlanExplanation } from './plan';
 import { stepEvent, type StepEvent } from './request/stepEvent';
@@ -51,7 +53,7 @@ import type { GenerateResult } from './call/result';
 import { streamSteps } from './call/steps';
 import { pictureSize } from './request/pictureSize';
 import { checkTensor, type Tensor } from './tensor';
-import { Transformer } from './model/transformer';
+import { nativeInputs, Transformer } from './model/transformer';
 
 /** How large a model is. */
 export interface ModelSize extends WeightSize {
@@ -96,12 +98,12 @@ const abandoned = new FinalizationRegistry<Parts>(({ transformer, components }) 
  *
  * @param location folder of a bundle, or `'embedded'` for the model that comes with this package
  * @throws BAD_OPTION, BUNDLE_NOT_FOUND, BUNDLE_INVALID, BUNDLE_CHECKSUM, BUNDLE_TOO_LARGE, DEVICE_UNAVAILABLE,
- *   MODEL_UNREADABLE, NOT_A_TRANSFORMER, OPERATOR_REFUSED, OUT_OF_MEMORY, ABORT_ERR, and what is wrong with the installation:
+ *   PRECISION_UNAVAILABLE, *   MODEL_UNREADABLE, NOT_A_TRANSFORMER, OPERATOR_REFUSED, OUT_OF_MEMORY, ABORT_ERR, and what is wrong with the installation:
  *   ADDON_NOT_BUILT, LIBTORCH_NOT_FOUND, LIBTORCH_MISMATCH
  */
 export async function loadPipeline(location: string, options: LoadOptions = {}): Promise<Pipeline> {
   const request = parse(loadSchema, options, 'options');
-  const { dtype: wantedDtype, lowMemory, allowAllOperators, firstEvaluationLimit, fuse, signal } = request;
+  const { dtype: wantedDtype, lowMemory, allowAllOperators, firstEvaluationLimit, fuse, quantize, signal } = request;
   if (signal?.aborted) throw new AbortError(signal.reason);
   try {
     const addon = native();
@@ -120,22 +122,19 @@ export async function loadPipeline(location: string, options: LoadOptions = {}):
     });
     const { transformer: manifest } = bundle;
     const { dtype, reason: dtypeReason } = resolveDtype(wantedDtype, device, manifest);
+    const quantise = await quantisationOf(quantize, bundle);
     const transformer = await Transformer.load(
       addon,
       {
         device,
         dtype,
-        inputs: manifest.inputs.map(({ name, role, dtype: inputDtype, shape }) => ({
-          name,
-          role,
-          dtype: inputDtype,
-          batched: shape[0] === 'batch',
-        })),
+        inputs: nativeInputs(manifest),
         blocks: manifest.blocks,
         outputChannels: manifest.outputChannels,
         allowAllOperators,
         firstEvaluationLimit,
         ...(fuse === true ? {} : { fuse: fuse === false ? [] : fuse }),
+        ...(quantise ? { quantise } : {}),
       },
       () => bundle.sealed(manifest.file),
       lowMemory,
@@ -143,7 +142,7 @@ export async function loadPipeline(location: string, options: LoadOptions = {}):
     );
     try {
       const components = await Components.load(bundle, { dtype, devices, lowMemory, allowAllOperators }, signal);
-      const pipeline = create({ transformer, components }, { bundle, device, dtype, dtypeReason, addon });
+      const pipeline = create({ transformer, components }, { bundle, device, dtype, dtypeReason, quantize, addon });
       if (!signal?.aborted) return pipeline;
       await pipeline.dispose();
     } catch (error) {
@@ -215,6 +214,11 @@ export class Pipeline {
    */
   get fused(): readonly FusedChains[] {
     return this.#fused;
+  }
+
+  /** Linear layers with 8 bit weights and activations; null where `loadPipeline` was not told to `quantize`. */
+  get quantized(): QuantizationReport | null {
+    return this.#description.quantized;
   }
 
   /**

@@ -39,6 +39,12 @@ export type {
   StrongestChannel,
 } from './massiveFindings';
 export type { AnalysisProgress } from './analysisProgress';
+export {
+  reportQuantization,
+  type QuantizationComparison,
+  type QuantizationReportOptions,
+  type QuantizationWay,
+} from './quantizationReport';
 export { drawMap, selectivity, spatialMap, type MapPicture, type Selectivity, type SpatialMap } from './spatialMap';
 export type { LayerEffect, SuggestedLayer } from './suggestLayer';
 export type { ColourMap } from '../image/colourMap';

@@ -148,6 +148,7 @@ function namedFiles({
 }: BundleManifest): Record<string, string> {
   return {
     'transformer.file': transformer.file,
+    ...(transformer.quantized ? { 'transformer.quantized.file': transformer.quantized.file } : {}),
     ...Object.fromEntries(
       Object.entries(textEncoders).flatMap(([name, { file, tokenizer }]) => [
         [`textEncoders.${name}.file`, file],

@@ -20,6 +20,8 @@ export type {
   RecordedMassiveActivations,
   SequenceLength,
   SizeExpression,
+  StoredLayerManifest,
+  StoredQuantization,
   TensorConditioning,
   TextConditioning,
   TextEncoderManifest,

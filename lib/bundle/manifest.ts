@@ -52,6 +52,30 @@ export interface MeasuredPrecision {
   float16?: number;
 }
 
+/** A linear layer whose weight is stored as int8, one scale an output channel. */
+export interface StoredLayerManifest {
+  /** Path of the layer. */
+  path: string;
+  /** Channels that it reads. */
+  inputs: number;
+  /** Channels that it gives. */
+  outputs: number;
+  /** Input channels that are kept in float32. */
+  channels: number[];
+}
+
+/** Linear layers that are stored in 8 bits; `detail-guidance quantize` writes them. */
+export interface StoredQuantization {
+  /** safetensors: `PATH.scales` [outputs], `PATH.columns` [kept channels, outputs] and `PATH.smoothing` [inputs] where there is some. */
+  file: string;
+  /** Of the weights. */
+  weights: 'int8';
+  /** What shares a scale of the activations. */
+  activations: 'per-token' | 'per-tensor';
+  /** The layers, in order of evaluation. */
+  layers: StoredLayerManifest[];
+}
+
 /** The transformer of a bundle. */
 export interface BundleTransformer extends BundleComponent {
   /** In the order of `forward()`. */
@@ -73,6 +97,8 @@ export interface BundleTransformer extends BundleComponent {
   jointAttention?: 'text-first' | 'image-first';
   /** Width of the residual stream. */
   hiddenChannels: number;
+  /** Absent: all weights are stored in `dtype`. Such a bundle runs on a CPU with AVX-512 VNNI alone. */
+  quantized?: StoredQuantization;
 }
 
 /** How a prompt becomes the tokens of one encoder. */

@@ -50,6 +50,14 @@ const transformerSchema = closed({
   tokenGrid: z.tuple([count, count]),
   jointAttention: z.enum(['text-first', 'image-first']).optional(),
   hiddenChannels: count,
+  quantized: closed({
+    file: fileName,
+    weights: z.literal('int8'),
+    activations: z.enum(['per-token', 'per-tensor']),
+    layers: z
+      .array(closed({ path: z.string().min(1), inputs: count, outputs: count, channels: z.array(index) }))
+      .min(1),
+  }).optional(),
 });
 
 const conditioningSchema = z.discriminatedUnion('kind', [

@@ -2,6 +2,7 @@
 import type { Bundle } from '../bundle';
 import { conditioningTensors } from '../request/conditioning';
 import { tensorHash, type PictureMetadata } from './metadata';
+import type { Quantize } from '../model/quantizeOptions';
 import type { NativeAddon, NativeModel, NativePlan } from '../native';
 import type { GenerateOptions, GenerateRequest } from '../request/generateOptions';
 import type { DecodedPicture } from './decoding';
@@ -18,6 +19,8 @@ export interface LoadedBundle {
   dtype: string;
   /** Why `dtype: 'auto'` became this one; null when it was asked for by name. */
   dtypeReason: string | null;
+  /** What `loadPipeline` was told to quantise. */
+  quantize: Quantize | undefined;
   addon: NativeAddon;
 }
 
@@ -153,7 +156,7 @@ function metadataOf(
   plan: Plan,
   request: GenerateRequest,
   seeds: Seed[],
-  { bundle, device, dtype, addon }: LoadedBundle,
+  { bundle, device, dtype, quantize, addon }: LoadedBundle,
 ): PictureMetadata {
   const hashes = given(request).map(([name, tensor]) => [name, tensorHash(row(tensor, index))] as const);
   return {
@@ -162,6 +165,7 @@ function metadataOf(
     libtorch: addon.info().libtorch,
     device,
     dtype,
+    ...(quantize === undefined ? {} : { quantize }),
     bundle: { name: bundle.name, transformer: bundle.files[bundle.transformer.file]!.sha256 },
     seed: seeds[index]!,
     class: plan.classes?.[index] ?? null,

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 
 import { invalid, reasonOf } from '../validation/invalid';
 import { asciiJson, decodePng } from '../image/png';
+import type { Quantize } from '../model/quantizeOptions';
 import type { GenerateOptions } from '../request/generateOptions';
 import type { Seed } from '../request/seeds';
 import type { Plan } from '../plan';
@@ -31,6 +32,8 @@ export interface PictureMetadata {
   device: string;
   /** Of weights and activations. */
   dtype: string;
+  /** What `loadPipeline` was told to quantise; absent: nothing. */
+  quantize?: Quantize;
   /** Which model. */
   bundle: BundleIdentity;
   /** Makes this picture again, alone. */

@@ -67,6 +67,7 @@ async function describe(pipeline: Pipeline, { width, height }: InspectFlags, sig
     containers: bundle.transformer.blocks,
     psnr: bundle.transformer.psnr ?? null,
     fused: pipeline.fused,
+    quantized: pipeline.quantized,
     prediction: bundle.transformer.prediction,
     scheduler: bundle.scheduler,
     conditioning: bundle.conditioning,
@@ -102,6 +103,7 @@ function inWords(report: Report): string {
         .join(', ') || 'not measured',
     ],
     ['fused', report.fused.map(({ kind, count }) => `${kind} × ${count}`).join(', ') || 'nothing'],
+    ...(report.quantized ? [['8 bits', quantizedInWords(report.quantized)] as [string, string]] : []),
     ['prediction', `${report.prediction}, sampled by ${report.scheduler.kind}`],
     ['conditioning', conditioning.kind === 'class' ? `${conditioning.numClasses} classes` : conditioning.kind],
     [
@@ -117,6 +119,12 @@ function inWords(report: Report): string {
     className,
   ]);
   return [...table(facts), '', ...table([['site', 'tap', 'stream', 'shape', 'class'], ...sites]), ''].join('\n');
+}
+
+function quantizedInWords({ layers, kept }: NonNullable<Report['quantized']>): string {
+  const channels = [...new Set(layers.flatMap((layer) => layer.channels))].sort((a, b) => a - b);
+  const inFloat = channels.length > 0 ? `; channels ${channels.join(', ')} in float32` : '';
+  return `${layers.length} linear layers${inFloat}${kept.length > 0 ? `; ${kept.length} layers kept` : ''}`;
 }
 
 /** 2514000 as 2,514,000. */

@@ -16,6 +16,7 @@ import { inspectCommand } from './inspect';
 import { interveneCommand } from './intervene';
 import { beQuiet } from './quiet';
 import { packLibtorchCommand } from './packLibtorch';
+import { quantizeCommand } from './quantize';
 import { serveCommand } from './serve';
 import { studioCommand } from './studio';
 import { workerCommand } from './worker';
@@ -40,6 +41,7 @@ export function createProgram(): Command {
     inspectCommand(),
     checkCommand(),
     exportCommand(),
+    quantizeCommand(),
     evaluateCommand(),
     interveneCommand(),
     featuresCommand(),

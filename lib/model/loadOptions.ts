@@ -3,6 +3,7 @@ import { z } from 'zod';
 
 import { fusionKinds, type FusionKind } from '../native';
 import { describedBy } from '../validation/describedBy';
+import { quantizeSchema, type Quantize } from './quantizeOptions';
 import { abortSignal, choice, either, flag, strictObject, finite } from '../validation/vocabulary';
 
 /** Devices for single parts of a bundle, each as `device` takes it. */
@@ -53,6 +54,13 @@ export interface LoadOptions {
    * none, or some by name. What is fused is compared with the unfused model before the first result. Default true.
    */
   fuse?: boolean | FusionKind[];
+  /**
+   * 8 bit weights and activations in the linear layers of the blocks; embeddings, modulation, norms and the last layer stay
+   * in `dtype` (docs/quantisation.md). The bundle's massive channels are added in float32. `execution.quantized` of a run
+   * says what was done. Default: none. PRECISION_UNAVAILABLE where device or processor cannot: never another precision in
+   * its place.
+   */
+  quantize?: Quantize;
   /** Ends the loading; the call then rejects with an AbortError. */
   signal?: AbortSignal;
 }
@@ -75,6 +83,7 @@ export const loadSchema = describedBy<LoadOptions>()(
     allowAllOperators: flag().default(false),
     firstEvaluationLimit: finite(1, 86_400).default(600),
     fuse: either([flag(), z.array(choice(fusionKinds))], 'true, false, or a list of kinds of chains').default(true),
+    quantize: quantizeSchema.optional(),
     signal: abortSignal().optional(),
   }),
 );

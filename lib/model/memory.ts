@@ -31,10 +31,18 @@ export function partSizes(manifest: BundleManifest, dtype: Dtype): PartSize[] {
   };
   return [
     ...Object.entries(textEncoders).map(([name, { file, dtype: onDisk }]) => size(name, 'textEncoders', file, onDisk)),
-    size('transformer', 'transformer', transformer.file, transformer.dtype),
+    transformerSize(size('transformer', 'transformer', transformer.file, transformer.dtype), manifest, dtype),
     ...(vae ? [size('vae.decoder', 'vae', vae.decoder.file, vae.decoder.dtype)] : []),
     ...(vae?.encoder ? [size('vae.encoder', 'vae', vae.encoder.file, vae.encoder.dtype)] : []),
   ];
+}
+
+/** Weights that are stored in 8 bits stay in 8 bits. */
+function transformerSize(plain: PartSize, { transformer }: BundleManifest, dtype: Dtype): PartSize {
+  if (!transformer.quantized) return plain;
+  const inEight = sum(transformer.quantized.layers.map(({ inputs, outputs }) => inputs * outputs));
+  const others = Math.max(0, plain.fileBytes - inEight);
+  return { ...plain, bytes: inEight + Math.ceil((others * bytesOf[dtype]) / bytesOf[transformer.dtype]) };
 }
 
 export interface ExpectedMemory {

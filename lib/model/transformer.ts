@@ -1,8 +1,13 @@
 /** The bundle's transformer: loaded all the time, or only while it is used. */
-import type { SealedFile } from '../bundle';
+import type { BundleTransformer, SealedFile } from '../bundle';
 import type { NativeAddon, NativeLoadOptions, NativeModel } from '../native';
 
 import { finished } from './abort';
+
+/** Arguments of the model's forward, as the addon is told. */
+export function nativeInputs({ inputs }: BundleTransformer): NativeLoadOptions['inputs'] {
+  return inputs.map(({ name, role, dtype, shape }) => ({ name, role, dtype, batched: shape[0] === 'batch' }));
+}
 
 export class Transformer {
   /** What the model said of itself when it was loaded first. */

@@ -5,6 +5,7 @@
 #include "native/binding/environment.h"
 #include "native/binding/native_component.h"
 #include "native/binding/native_model.h"
+#include "native/binding/store.h"
 #include "native/core/archive/confinement.h"
 #include "native/core/sampling/sampler.h"
 #include "native/cuda/install.h"
@@ -57,6 +58,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("gaussian", Napi::Function::New(env, entry<gaussian>));
   exports.Set("confine", Napi::Function::New(env, entry<confine>));
   exports.Set("load", Napi::Function::New(env, entry<NativeModel::load>));
+  exports.Set("storeQuantised", Napi::Function::New(env, entry<storeQuantised>));
   exports.Set("loadComponent", Napi::Function::New(env, entry<NativeComponent::load>));
   return exports;
 }

@@ -54,6 +54,7 @@ Napi::Object tensor(Napi::Env env, const at::Tensor& value);
 std::vector<at::Tensor> tensors(const Napi::Value& value);
 
 // convert_options.cc, convert_edit.cc, convert_plan.cc: as lib/native.ts describes them.
+Quantisation quantisation(const Napi::Object& object);
 LoadOptions loadOptions(const Napi::Value& value);
 Component::Options componentOptions(const Napi::Value& value);
 Edit edit(const Napi::Object& object);
@@ -63,6 +64,8 @@ Plan plan(const Napi::Value& value);
 Napi::Array numberList(Napi::Env env, const std::vector<int64_t>& numbers);
 Napi::Object siteObject(Napi::Env env, const Site& site);
 Napi::Array fusedList(Napi::Env env, const std::map<std::string, int64_t>& counts);
+Napi::Object quantisedLayer(Napi::Env env, const QuantisedLayer& layer);
+Napi::Value quantisedObject(Napi::Env env, const std::optional<QuantisationReport>& report);
 Napi::Object resultObject(Napi::Env env, const SampleResult& result);
 Napi::Object progressObject(Napi::Env env, const Progress& progress);
 Napi::Object recordsObject(Napi::Env env, const Records& records);

@@ -2,6 +2,33 @@
 
 namespace dg::binding {
 
+Quantisation quantisation(const Napi::Object& from) {
+  Quantisation result;
+  if (text(from, "activations") == "per-tensor") result.scope = QuantisedWeight::Scope::picture;
+  result.channels = integers(from.Get("channels"));
+  result.stream = text(from, "stream");
+  result.keep = texts(from, "keep");
+  const auto given = [](const Napi::Object& layer, const char* key) {
+    return isAbsent(layer.Get(key)) ? at::Tensor() : tensor(layer.Get(key));
+  };
+  for (const auto& entry : each<Napi::Object>(
+           list(from, "layers"), [](const Napi::Value& value) { return object(value, "quantise.layers[]"); })) {
+    result.layers[text(entry, "path")] = {integers(entry.Get("channels")), given(entry, "smoothing"),
+                                          given(entry, "maxima")};
+  }
+  for (const auto& entry : each<Napi::Object>(
+           list(from, "stored"), [](const Napi::Value& value) { return object(value, "quantise.stored[]"); })) {
+    const auto channels = integers(entry.Get("channels"));
+    const auto scales = tensor(entry.Get("scales")), columns = given(entry, "columns");
+    result.stored[text(entry, "path")] = {{},
+                                          scales,
+                                          at::tensor(at::ArrayRef<int64_t>(channels), at::kLong),
+                                          columns.defined() ? columns : at::empty({0, scales.numel()}),
+                                          given(entry, "smoothing")};
+  }
+  return result;
+}
+
 LoadOptions loadOptions(const Napi::Value& value) {
   const auto options = object(value, "options");
   LoadOptions result;
@@ -28,6 +55,7 @@ LoadOptions loadOptions(const Napi::Value& value) {
   result.firstEvaluationLimit = number(options, "firstEvaluationLimit", result.firstEvaluationLimit);
   result.identity = optionalText(options, "identity").value_or("");
   if (!isAbsent(options.Get("fuse"))) result.fuse = texts(options, "fuse");
+  if (!isAbsent(options.Get("quantise"))) result.quantise = quantisation(object(options.Get("quantise"), "quantise"));
   return result;
 }
 

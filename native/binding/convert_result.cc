@@ -23,6 +23,7 @@ Napi::Object executionObject(Napi::Env env, const Execution& execution) {
   object.Set("graphs", graphs);
   object.Set("fused", fusedList(env, execution.fused));
   object.Set("notFused", textOrNull(env, execution.notFused));
+  object.Set("quantized", quantisedObject(env, execution.quantised));
   return object;
 }
 
@@ -54,6 +55,30 @@ Napi::Array fusedList(Napi::Env env, const std::map<std::string, int64_t>& count
     fused.Set(fused.Length(), entry);
   }
   return fused;
+}
+
+Napi::Object quantisedLayer(Napi::Env env, const QuantisedLayer& layer) {
+  auto object = Napi::Object::New(env);
+  object.Set("path", layer.path);
+  object.Set("inputs", static_cast<double>(layer.inputs));
+  object.Set("outputs", static_cast<double>(layer.outputs));
+  object.Set("channels", numberList(env, layer.channels));
+  object.Set("smoothed", layer.isSmoothed);
+  return object;
+}
+
+Napi::Value quantisedObject(Napi::Env env, const std::optional<QuantisationReport>& report) {
+  if (!report) return env.Null();
+  auto layers = Napi::Array::New(env);
+  for (const auto& layer : report->layers) {
+    layers.Set(layers.Length(), quantisedLayer(env, layer));
+  }
+  auto kept = Napi::Array::New(env);
+  for (const auto& path : report->kept) kept.Set(kept.Length(), path);
+  auto object = Napi::Object::New(env);
+  object.Set("layers", layers);
+  object.Set("kept", kept);
+  return object;
 }
 
 Napi::Object resultObject(Napi::Env env, const SampleResult& result) {

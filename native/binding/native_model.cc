@@ -45,6 +45,7 @@ Napi::Value NativeModel::load(const Napi::CallbackInfo& info) {
 void NativeModel::onLoaded(const Model& model) {
   sites_ = std::make_shared<const std::vector<Site>>(model.flat().sites);
   fused_ = model.fusionCounts();
+  quantised_ = model.quantised();
 }
 
 Napi::Value NativeModel::describe(const Napi::CallbackInfo& info) {
@@ -60,6 +61,7 @@ Napi::Value NativeModel::describe(const Napi::CallbackInfo& info) {
   object.Set("blocks", static_cast<double>(model.flat().blocks));
   object.Set("sites", sites);
   object.Set("fused", fusedList(env, fused_));
+  object.Set("quantized", quantisedObject(env, quantised_));
   return object;
 }
 

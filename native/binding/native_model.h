@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,7 @@ class NativeModel : public Loaded<NativeModel, Model> {
 
   // [async] load(options): { promise, cancel() }, the promise of a NativeModel. Throws BAD_OPTION, DISPOSED when the
   // process is ending; rejects with MODEL_UNREADABLE, OPERATOR_REFUSED, NOT_A_TRANSFORMER, BUNDLE_INVALID,
-  // DEVICE_UNAVAILABLE, OUT_OF_MEMORY, ABORT_ERR.
+  // DEVICE_UNAVAILABLE, PRECISION_UNAVAILABLE, OUT_OF_MEMORY, ABORT_ERR.
   static Napi::Value load(const Napi::CallbackInfo& info);
 
   using Loaded::Loaded;
@@ -32,8 +33,8 @@ class NativeModel : public Loaded<NativeModel, Model> {
   static int64_t bytesOf(const Model& model) { return model.bytes(); }
   void onLoaded(const Model& model);
 
-  // [sync] describe(): { device, dtype, parameters, bytes, blocks, sites, fused }, as the model was loaded. Throws
-  // DISPOSED.
+  // [sync] describe(): { device, dtype, parameters, bytes, blocks, sites, fused, quantized }, as the model was loaded.
+  // Throws DISPOSED.
   Napi::Value describe(const Napi::CallbackInfo& info);
 
   // [sync] find({ path, tap?, stream? }): indices of sites. Throws SITE_NOT_FOUND, BAD_OPTION, DISPOSED.
@@ -57,6 +58,7 @@ class NativeModel : public Loaded<NativeModel, Model> {
   // What never changes, for the JavaScript thread; also for answers that come after the model has been freed.
   std::shared_ptr<const std::vector<Site>> sites_;
   std::map<std::string, int64_t> fused_;
+  std::optional<QuantisationReport> quantised_;
 };
 
 }  // namespace dg::binding

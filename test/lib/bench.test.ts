@@ -85,6 +85,8 @@ describe('comparisons', () => {
       'torch-compile-over-ours@0.5-bf16',
       'torch-compile-cut-over-ours@0.5-bf16',
       'fp32-over-bf16',
+      'bf16-over-int8@0.5',
+      'bf16-over-int8-all@0.5',
       'reuse-over-cfg',
       'statistics-overhead',
       'idle-hooks',

@@ -151,6 +151,6 @@ TEST_CASE("guidance sum and sampler update are one operator") {
 TEST_CASE("kinds by name") {
   REQUIRE_CODE("BAD_OPTION", Fusions::named({"everything"}));
   REQUIRE(Fusions::named({"gelu", "update"}).names() == (std::vector<std::string>{"gelu", "update"}));
-  REQUIRE(!Fusions::forDevice(at::kCPU).gelu);
-  REQUIRE(Fusions::forDevice(at::Device("cuda:0")).gelu);
+  REQUIRE(!Fusions::forDevice(at::kCPU, at::kFloat).gelu);
+  REQUIRE(Fusions::forDevice(at::Device("cuda:0"), at::kFloat).gelu);
 }

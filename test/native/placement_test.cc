@@ -63,7 +63,7 @@ void runs(const torch::jit::Module& module, const std::vector<std::string>& inpu
   // The audit knows no meta tensors; the file has been audited when it was opened.
   auto flat = flattenPlain(module, at::kMeta, /*allowAllOperators=*/true);
   if (dtype != at::kFloat) matchPrecision(flat.graph);
-  const auto fusions = Fusions::forDevice(at::Device("cuda:0"));
+  const auto fusions = Fusions::forDevice(at::Device("cuda:0"), at::kFloat);
   Values given;
   for (const auto& input : inputs) given.push_back(inputOf(input, dtype));
   REQUIRE_NOTHROW(Program(selectTaps(flat, {}, fusions)).run(given));

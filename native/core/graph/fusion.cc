@@ -5,27 +5,31 @@
 
 #include "native/core/error.h"
 #include "native/core/graph/fuse_activation.h"
+#include "native/core/graph/fuse_attention.h"
 #include "native/core/graph/fuse_modulation.h"
 #include "native/core/graph/fuse_norm_rotary.h"
 #include "native/core/graph/pack.h"
+#include "native/core/graph/quantise.h"
 
 namespace dg {
 namespace {
 
-constexpr std::array<std::pair<const char*, bool Fusions::*>, 7> kKinds{{{"modulation", &Fusions::modulation},
+constexpr std::array<std::pair<const char*, bool Fusions::*>, 8> kKinds{{{"modulation", &Fusions::modulation},
                                                                          {"residual", &Fusions::residual},
                                                                          {"rotary", &Fusions::rotary},
                                                                          {"gelu", &Fusions::gelu},
                                                                          {"swiglu", &Fusions::swiglu},
+                                                                         {"attention", &Fusions::attention},
                                                                          {"pack", &Fusions::pack},
                                                                          {"update", &Fusions::update}}};
 
-constexpr std::array<std::pair<const char*, const char*>, 6> kOperators{
+constexpr std::array<std::pair<const char*, const char*>, 7> kOperators{
     {{"detail_guidance::modulated_layer_norm", "modulation"},
      {"detail_guidance::gated_residual", "residual"},
      {"detail_guidance::norm_rotary", "rotary"},
      {"detail_guidance::linear_gelu", "gelu"},
      {"detail_guidance::gated_silu", "swiglu"},
+     {"detail_guidance::attention", "attention"},
      {"detail_guidance::packed_linear", "pack"}}};
 
 void count(const torch::jit::Block* block, std::map<std::string, int64_t>& counts) {
@@ -39,10 +43,11 @@ void count(const torch::jit::Block* block, std::map<std::string, int64_t>& count
 
 }  // namespace
 
-Fusions Fusions::forDevice(at::Device device) {
+Fusions Fusions::forDevice(at::Device device, at::ScalarType dtype) {
   Fusions fusions;
   fusions.modulation = fusions.residual = fusions.rotary = true;
   fusions.pack = device.is_cpu();
+  fusions.attention = device.is_cpu() && dtype == at::kBFloat16;
   if (device.is_cuda()) fusions.gelu = fusions.swiglu = fusions.update = true;
   return fusions;
 }
@@ -77,7 +82,11 @@ void fuse(const std::shared_ptr<torch::jit::Graph>& graph, const Fusions& fusion
   if (fusions.modulation || fusions.residual) fuseModulation(graph, fusions.modulation, fusions.residual);
   if (fusions.gelu) fuseLinearGelu(graph);
   if (fusions.swiglu) fuseGatedSilu(graph);
-  if (fusions.pack) fusePackedActivations(graph);
+  if (fusions.attention) fuseAttention(graph);
+  if (fusions.pack) {
+    fusePackedActivations(graph);
+    fuseQuantisedActivations(graph);
+  }
 }
 
 std::map<std::string, int64_t> countFusions(const torch::jit::Graph& graph) {

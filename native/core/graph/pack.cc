@@ -1,6 +1,5 @@
 #include "native/core/graph/pack.h"
 
-#include <ATen/Functions.h>
 #include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
 
@@ -8,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "native/core/graph/linear_weights.h"
 #include "native/core/graph/pattern.h"
 #include "native/core/operators/names.h"
 #include "native/core/operators/packed_linear.h"
@@ -30,51 +30,10 @@ bool isTap(const Node* node) {
   return node->kind() == kind;
 }
 
-// Where a weight says which dtype its layer wants (precision.h).
-bool isMatchDtype(const Node* node) {
-  static const auto kind = c10::Symbol::fromQualString(kMatchDtype);
-  return node->kind() == kind;
-}
-
 bool canBePacked(const Value* weight) {
-  const auto constant = torch::jit::toIValue(weight);
-  if (!constant || !constant->isTensor()) return false;
-  const auto& tensor = constant->toTensor();
-  const bool isKnown = tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kBFloat16;
-  const bool isDense = tensor.is_cpu() && tensor.layout() == at::kStrided && tensor.dim() == 2 && tensor.numel() > 0;
-  // Another reader would keep the plain weight beside the packed one.
-  const auto& uses = weight->uses();
-  return isKnown && isDense && std::all_of(uses.begin(), uses.end(), [](const torch::jit::Use& use) {
-           return use.offset == 1 && (use.user->kind() == c10::aten::linear || isMatchDtype(use.user));
-         });
-}
-
-void collect(Block* block, c10::Symbol kind, std::vector<Node*>& found) {
-  for (Node* node : block->nodes()) {
-    if (node->kind() == kind) found.push_back(node);
-    for (Block* inner : node->blocks()) collect(inner, kind, found);
-  }
-}
-
-// The weights of linear layers, each once.
-std::vector<Value*> weightsOf(Graph& graph, c10::Symbol kind) {
-  std::vector<Node*> layers;
-  collect(graph.block(), kind, layers);
-  std::vector<Value*> weights;
-  for (Node* layer : layers) {
-    Value* weight = layer->input(1);
-    if (std::find(weights.begin(), weights.end(), weight) == weights.end()) weights.push_back(weight);
-  }
-  return weights;
-}
-
-// Puts a constant in the place of another; what stood there is gone.
-Value* exchange(Graph& graph, Value* constant, const c10::IValue& value) {
-  torch::jit::WithInsertPoint guard(constant->node());
-  Value* placed = graph.insertConstant(value);
-  constant->replaceAllUsesWith(placed);
-  constant->node()->destroy();
-  return placed;
+  if (!isWeightOfLinearsAlone(weight)) return false;
+  const auto dtype = torch::jit::toIValue(weight)->toTensor().scalar_type();
+  return dtype == at::kFloat || dtype == at::kBFloat16;
 }
 
 // The activation that is all that a node does, by packedLinear's name; empty: none.
@@ -125,13 +84,7 @@ int64_t countPackable(Graph& graph) {
 void packLinears(Graph& graph) {
   for (Value* weight : weightsOf(graph, c10::aten::linear)) {
     if (!canBePacked(weight)) continue;
-    std::vector<Node*> layers, matches;
-    for (const auto& use : weight->uses()) (isMatchDtype(use.user) ? matches : layers).push_back(use.user);
-    for (Node* match : matches) {
-      torch::jit::WithInsertPoint guard(match);
-      const auto dtype = torch::jit::toIValue(weight)->toTensor().scalar_type();
-      match->replaceInput(1, graph.insertConstant(at::empty({0}, dtype)));
-    }
+    const auto layers = detachLayers(graph, weight);
     auto packed = c10::make_intrusive<PackedWeight>(torch::jit::toIValue(weight)->toTensor());
     exchange(graph, weight, c10::IValue(std::move(packed)));
     for (Node* layer : layers) {

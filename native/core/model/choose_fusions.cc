@@ -2,6 +2,7 @@
 
 #include <ATen/Functions.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "native/core/graph/pack.h"
@@ -13,10 +14,13 @@ namespace {
 // A kind that needs no comparison: on the CPU in float32 it rounds where the separate operators do.
 bool isExact(const std::string& kind) { return kind == "modulation" || kind == "residual" || kind == "update"; }
 
+// Of layers that round to 8 bits: the step of a scale is 4·10⁻³ of the range.
+constexpr double kQuantisedTolerance = 2e-2;
+
 class Comparison {
  public:
-  Comparison(const FlatModel& model, const Values& example, at::ScalarType dtype)
-      : model_(model), example_(example), tolerance_(fusionTolerance(dtype)), expected_(outputWith(Fusions{})) {
+  Comparison(const FlatModel& model, const Values& example, double tolerance)
+      : model_(model), example_(example), tolerance_(tolerance), expected_(outputWith(Fusions{})) {
     magnitude_ = expected_.abs().max().item<double>();
   }
 
@@ -55,10 +59,12 @@ void add(std::string& text, const std::string& more) { text += (text.empty() ? "
 
 }  // namespace
 
-FusionChoice chooseFusions(FlatModel& model, const Fusions& wanted, const Values& example, at::ScalarType dtype) {
+FusionChoice chooseFusions(FlatModel& model, const Fusions& wanted, const Values& example, at::ScalarType dtype,
+                           bool isQuantised) {
   FusionChoice choice{wanted, ""};
   unpackLinears(*model.graph);
-  const Comparison comparison(model, example, dtype);
+  const Comparison comparison(
+      model, example, isQuantised ? std::max(fusionTolerance(dtype), kQuantisedTolerance) : fusionTolerance(dtype));
   const std::string beyond = "since the result differs from the plain model's by more than " +
                              std::to_string(comparison.tolerance()) + " (relative)";
   if (wanted.pack) {

@@ -17,6 +17,8 @@ struct FusionChoice {
 // Runs the model on `example` as it is and rewritten; kinds that leave the plain result beyond fusionTolerance are
 // dropped. `dtype`: the model's. Where weights are packed, the model's graph is changed, weight by weight, and the
 // plain ones are gone. A run that is aborted in here may leave some packed; the next call puts them back first.
-FusionChoice chooseFusions(FlatModel& model, const Fusions& wanted, const Values& example, at::ScalarType dtype);
+// `isQuantised`: layers round their activations to 8 bits, where a last bit may become a step.
+FusionChoice chooseFusions(FlatModel& model, const Fusions& wanted, const Values& example, at::ScalarType dtype,
+                           bool isQuantised);
 
 }  // namespace dg

@@ -42,11 +42,27 @@ void fitInputs(FlatModel& flat, const torch::jit::Module& module, size_t count) 
   }
 }
 
+// Throws PRECISION_UNAVAILABLE.
+void requireInt8(at::Device device) {
+  const auto missing = device.is_cpu() ? withoutInt8() : "int8 is for the CPU, and the device is " + device.str();
+  if (!missing) return;
+  throw Error("PRECISION_UNAVAILABLE", "options.quantize: int8 products are not to be had here, since " + *missing +
+                                           ". What works: device 'cpu' on a processor with AVX-512 VNNI, or dtype "
+                                           "'bfloat16' without quantize.");
+}
+
+std::vector<bool> tokenInputs(const std::vector<ModelInput>& inputs) {
+  std::vector<bool> carry;
+  for (const auto& input : inputs) carry.push_back(input.role == "latent" || input.role == "text");
+  return carry;
+}
+
 }  // namespace
 
 std::unique_ptr<Model> Model::load(const LoadOptions& options) {
   registerOperators();
   requireDevice(options.device);
+  if (options.quantise) requireInt8(options.device);
   useOwnStream(options.device);
   const at::NoGradGuard noGrad;
   auto model = std::make_unique<Model>();
@@ -60,8 +76,16 @@ std::unique_ptr<Model> Model::load(const LoadOptions& options) {
     model->bytes_ = size.bytes;
     model->flat_ = flatten(module, options.blocks, options.device, options.allowAllOperators);
     fitInputs(model->flat_, module, options.inputs.size());
+    if (options.quantise) {
+      const auto names = weightNames(module);
+      module = torch::jit::Module();  // a weight is gone when its layer is quantised
+      model->quantised_ = quantiseLinears(*model->flat_.graph, model->flat_.sites, names, tokenInputs(options.inputs),
+                                          *options.quantise, options.dtype);
+      model->bytes_ += model->quantised_->bytesAfter - model->quantised_->bytesBefore;
+      model->options_.quantise.reset();
+    }
     if (options.dtype != at::kFloat) matchPrecision(model->flat_.graph);
-    model->fusions_ = options.fuse ? Fusions::named(*options.fuse) : Fusions::forDevice(options.device);
+    model->fusions_ = options.fuse ? Fusions::named(*options.fuse) : Fusions::forDevice(options.device, options.dtype);
     model->fusionCounts_ = countFusions(*selectTaps(model->flat_, {}, model->fusions_));
     const auto packable = model->fusions_.pack ? countPackable(*model->flat_.graph) : 0;
     if (packable > 0) model->fusionCounts_["pack"] = packable;
@@ -74,6 +98,20 @@ std::unique_ptr<Model> Model::load(const LoadOptions& options) {
     throw Error("MODEL_UNREADABLE", options.file + " can not be prepared: " + error.what_without_backtrace());
   }
   return model;
+}
+
+std::vector<StoredLayer> storeQuantised(const LoadOptions& options, const std::string& out) {
+  registerOperators();
+  const at::NoGradGuard noGrad;
+  auto module = openArchive(options.file, options.allowAllOperators, options.identity);
+  try {
+    const auto flat = flatten(module, options.blocks, at::kCPU, options.allowAllOperators);
+    auto stored = storeLinears(module, *flat.graph, flat.sites, tokenInputs(options.inputs), *options.quantise);
+    module.save(out);
+    return stored;
+  } catch (const c10::Error& error) {
+    throw Error("MODEL_UNREADABLE", options.file + " can not be stored quantised: " + error.what_without_backtrace());
+  }
 }
 
 at::Tensor Model::adapt(const at::Tensor& tensor, int64_t input) const {
@@ -109,7 +147,7 @@ void Model::checkFusions(const Values& example) {
   bool exact = options_.device.is_cpu() && options_.dtype == at::kFloat;
   for (const auto& [kind, count] : fusionCounts_) exact = exact && (kind == "modulation" || kind == "residual");
   if (!exact) {
-    auto choice = chooseFusions(flat_, fusions_, example, options_.dtype);
+    auto choice = chooseFusions(flat_, fusions_, example, options_.dtype, quantised_.has_value());
     auto counts = countFusions(*selectTaps(flat_, {}, choice.fusions));
     const std::lock_guard lock(fusionCountsMutex_);
     fusionCounts_ = std::move(counts);

@@ -16,6 +16,7 @@
 #include "native/core/graph/flatten.h"
 #include "native/core/graph/interruption.h"
 #include "native/core/graph/program.h"
+#include "native/core/graph/quantise.h"
 #include "native/core/hooks/hook_set.h"
 #include "native/core/model/bounded_map.h"
 #include "native/core/model/evaluation_graphs.h"
@@ -42,7 +43,13 @@ struct LoadOptions {
   double firstEvaluationLimit = 600;
   std::string identity;                          // of the file, see archive/file.h
   std::optional<std::vector<std::string>> fuse;  // chains of operators that become one, by name; none: what gains
+  std::optional<Quantisation> quantise;          // none: weights and activations stay in `dtype`
 };
+
+// Writes the archive of `options` to `out` with the weights of its blocks' linear layers in 8 bits, as
+// `options.quantise` says; what else there is to know of them is the result. Throws MODEL_UNREADABLE, OPERATOR_REFUSED,
+// NOT_A_TRANSFORMER, BAD_OPTION.
+std::vector<StoredLayer> storeQuantised(const LoadOptions& options, const std::string& out);
 
 // A transformer on a device: its flat graph, its sites, and the programs compiled from it so far. Used by one thread
 // at a time (the pipeline's own).
@@ -50,7 +57,8 @@ class Model {
  public:
   static constexpr size_t kChainsKept = 24, kCutsKept = 256;
 
-  // Throws MODEL_UNREADABLE, OPERATOR_REFUSED, NOT_A_TRANSFORMER, BUNDLE_INVALID, DEVICE_UNAVAILABLE, OUT_OF_MEMORY.
+  // Throws MODEL_UNREADABLE, OPERATOR_REFUSED, NOT_A_TRANSFORMER, BUNDLE_INVALID, DEVICE_UNAVAILABLE, OUT_OF_MEMORY,
+  // PRECISION_UNAVAILABLE; with `quantise` what quantiseLinears throws.
   static std::unique_ptr<Model> load(const LoadOptions& options);
 
   const FlatModel& flat() const { return flat_; }
@@ -68,6 +76,9 @@ class Model {
   const std::string& fusionFinding() const { return fusionFinding_; }
   // Fused chains in the whole model, by kind. On any thread.
   std::map<std::string, int64_t> fusionCounts() const;
+
+  // What was quantised; none: nothing was asked for.
+  const std::optional<QuantisationReport>& quantised() const { return quantised_; }
 
   // Null where the device has no graphs.
   GraphCapturer* graphCapturer() const { return capturer_.get(); }
@@ -98,6 +109,7 @@ class Model {
 
   LoadOptions options_;
   FlatModel flat_;
+  std::optional<QuantisationReport> quantised_;
   Fusions fusions_;  // what the programs made of flat_ fuse
   mutable std::mutex fusionCountsMutex_;
   std::map<std::string, int64_t> fusionCounts_;

@@ -1,12 +1,15 @@
 #include "native/core/operators/define.h"
 
 #include "native/core/operators/activation.h"
+#include "native/core/operators/attention.h"
 #include "native/core/operators/channel_statistics.h"
+#include "native/core/operators/gelu.h"
 #include "native/core/operators/guided_update.h"
 #include "native/core/operators/match_dtype.h"
 #include "native/core/operators/modulation.h"
 #include "native/core/operators/norm_rotary.h"
 #include "native/core/operators/packed_linear.h"
+#include "native/core/operators/quantised_linear.h"
 
 namespace dg {
 
@@ -29,6 +32,13 @@ void defineOperators(torch::Library& library) {
       "packed_activation(Tensor x, __torch__.torch.classes.detail_guidance.PackedWeight weight, Tensor? bias, "
       "Tensor product, Tensor tapped, str activation) -> Tensor",
       packedActivation);
+  library.class_<QuantisedWeight>("QuantisedWeight");
+  library.def(
+      "quantised_linear(Tensor x, __torch__.torch.classes.detail_guidance.QuantisedWeight weight, Tensor? bias, "
+      "str activation) -> Tensor",
+      quantisedLinear);
+  library.def("attention(Tensor query, Tensor key, Tensor value, float? scale) -> Tensor", attention);
+  library.def("fast_gelu(Tensor x) -> Tensor", fastGelu);
   library.def(
       "guided_update(Tensor[] predictions, float[] weights, Tensor x, Tensor[] history, float sample, "
       "float[] outputs) -> (Tensor, Tensor)",

@@ -4,9 +4,8 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <bit>
-#include <type_traits>
 
+#include "native/core/operators/rounding.h"
 #include "native/core/operators/vectorise.h"
 
 namespace dg {
@@ -15,32 +14,16 @@ namespace {
 // Tokens of a hidden state that a thread works on together.
 constexpr int64_t kRowsAtOnce = 64;
 
-inline float widen(float value) { return value; }
-inline float widen(at::BFloat16 value) { return std::bit_cast<float>(static_cast<uint32_t>(value.x) << 16); }
-
-// To the nearest, ties to even, NaN to bfloat16's: as libtorch rounds, in a form that compilers vectorise.
-template <typename T>
-inline T rounded(float value) {
-  if constexpr (std::is_same_v<T, float>) {
-    return value;
-  } else {
-    const auto bits = std::bit_cast<uint32_t>(value);
-    const uint32_t nearest = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-    const bool isNaN = (bits & 0x7fffffff) > 0x7f800000;
-    return T(static_cast<uint16_t>(isNaN ? 0x7fc0 : nearest), T::from_bits());
-  }
-}
-
 // Each product and sum is rounded on its own (-ffp-contract=off), as the separate operators do.
 template <typename T>
-inline void scaleAndShiftAs(T* x, const T* scale, const T* shift, int64_t count) {
+DG_INLINE void scaleAndShiftAs(T* x, const T* scale, const T* shift, int64_t count) {
   for (int64_t i = 0; i < count; ++i) {
     x[i] = rounded<T>(widen(rounded<T>(widen(x[i]) * widen(scale[i]))) + widen(shift[i]));
   }
 }
 
 template <typename T>
-inline void addGatedAs(T* out, const T* x, const T* gate, const T* y, int64_t count) {
+DG_INLINE void addGatedAs(T* out, const T* x, const T* gate, const T* y, int64_t count) {
   for (int64_t i = 0; i < count; ++i) {
     out[i] = rounded<T>(widen(x[i]) + widen(rounded<T>(widen(gate[i]) * widen(y[i]))));
   }

@@ -8,3 +8,10 @@
 #else
 #define DG_VECTORISED
 #endif
+
+// What such a loop is made of: part of every clone, where a compiler may otherwise leave one for the oldest processor.
+#if defined(__GNUC__)
+#define DG_INLINE inline __attribute__((always_inline))
+#else
+#define DG_INLINE inline
+#endif

@@ -2,8 +2,11 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "native/core/graph/quantise.h"
 
 namespace dg {
 
@@ -27,6 +30,7 @@ struct Execution {
   GraphUse graphs;
   std::map<std::string, int64_t> fused;  // chains that ran as one operator, by kind
   std::string notFused;                  // which of them are not used, and why
+  std::optional<QuantisationReport> quantised;
 };
 
 }  // namespace dg

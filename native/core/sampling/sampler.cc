@@ -161,6 +161,7 @@ SampleResult sampleGroups(Model& model, const Plan& plan, const std::function<vo
   result.latents = at::cat(finished);
   result.execution.fused = model.fusionCounts();
   result.execution.notFused = model.fusionFinding();
+  result.execution.quantised = model.quantised();
   return result;
 }
 

@@ -4,6 +4,7 @@
         writes the subject's bundle, traced, in float32
     {"id": 2, "op": "forward", "subject": "sd3", "edits": [...], "captures": [...]}
         one evaluation; answers with the tensors "output" and "capture.<k>"
+        with "quantised": [{path, channels}], "per_token": true, these layers in 8 bits (quantised.py)
     {"id": 3, "op": "sample", "subject": "sd3", "guidance": {...}, "steps": 8, "scheduler": {...}}
         a whole run; answers with "latents" and the number of "evaluations"; with "record": [sites],
         also with their hidden states and statistics in every evaluation of every branch
@@ -36,6 +37,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 from architectures import SUBJECTS, Subject, embedded  # noqa: E402
 from edits import captured, edited  # noqa: E402
 from guidance import sample  # noqa: E402
+from quantised import quantised  # noqa: E402
 from scripted import MODULES  # noqa: E402
 
 from models.export.bundle import write_bundle  # noqa: E402
@@ -65,7 +67,12 @@ def forward(subject: Subject, request: dict[str, Any], tensors: dict[str, Tensor
             edit["source"] = tensors[edit["source"]]
     found: dict[str, Tensor] = {}
     inputs = [tensors[each["name"]] for each in subject.inputs]
-    with captured(subject, request["captures"], found), edited(subject, request["edits"]):
+    layers, per_token = request.get("quantised", []), request.get("per_token", True)
+    with (
+        quantised(subject.module, layers, per_token),
+        captured(subject, request["captures"], found),
+        edited(subject, request["edits"]),
+    ):
         output = subject.module(*inputs)
     return {"output": output, **found}
 

@@ -1,0 +1,165 @@
+/** The option `quantize` of `loadPipeline`: 8 bit weights and activations in the linear layers of the blocks. */
+import { z } from 'zod';
+
+import type { Bundle } from '../bundle';
+import type { NativeQuantisation } from '../native';
+import { decodeSafetensors } from '../tensor';
+import { describedBy } from '../validation/describedBy';
+import { invalid } from '../validation/invalid';
+import { choice, either, finite, list, strictObject, text, whole } from '../validation/vocabulary';
+
+/** How one layer differs from the others; what `quantizationLayers` of `detail-guidance/analysis` finds. */
+export interface QuantizedLayerOptions {
+  /** Path of the linear layer, `blocks.3.mlp.up`. BAD_OPTION where there is none. */
+  path: string;
+  /** Input channels that stay in float32, in place of the massive ones. Default none. CHANNEL_OUT_OF_RANGE. */
+  channels?: number[];
+  /**
+   * What each input channel is divided by before it is rounded; the weights are multiplied by it (SmoothQuant, Xiao et al.
+   * 2023, arXiv 2211.10438). As many as the layer has input channels. Default: nothing.
+   */
+  smoothing?: number[];
+  /**
+   * In place of `smoothing`: the largest magnitude that each input channel takes, from a run on examples
+   * (`quantisationStatistics`); the layer is smoothed by SmoothQuant's rule with α = ½. Default: nothing.
+   */
+  maxima?: number[];
+}
+
+/** What `quantize` takes in its long form. */
+export interface QuantizeOptions {
+  /** Of the weights, one scale for each output channel. Default 'int8'. PRECISION_UNAVAILABLE for 'fp8' on the CPU. */
+  weights?: 'int8' | 'fp8';
+  /**
+   * What shares a scale of the activations, which are rounded to 8 bits as they come: the channels of a token, or all
+   * tokens of a picture. Default 'per-token'.
+   */
+  activations?: 'per-token' | 'per-tensor';
+  /**
+   * Input channels of the hidden state that leave the 8 bit product and are added in float32, in every layer that reads
+   * the hidden state or its norm (LLM.int8(), Dettmers et al. 2022, arXiv 2208.07339, with channels known in advance).
+   * Default: the bundle's massive channels; none where it names none. [] keeps none.
+   */
+  channels?: number[];
+  /** Layers that are not quantised: paths, `*` for one part of one, `**` for any number. Default none. BAD_OPTION. */
+  keep?: string[];
+  /** Layers with channels or smoothing of their own. Default none. */
+  layers?: QuantizedLayerOptions[];
+}
+
+/** 'int8' is `{}`: everything by default. */
+export type Quantize = 'int8' | 'fp8' | QuantizeOptions;
+
+const precisions = ['int8', 'fp8'] as const;
+
+const layerSchema = describedBy<QuantizedLayerOptions>()(
+  strictObject({
+    path: text(),
+    channels: z.array(whole(0)).optional(),
+    smoothing: list(finite(Number.MIN_VALUE), 'a list of numbers above 0').optional(),
+    maxima: list(finite(0), 'a list of numbers from 0').optional(),
+  }),
+);
+
+const longForm = describedBy<QuantizeOptions>()(
+  strictObject({
+    weights: choice(precisions).default('int8'),
+    activations: choice(['per-token', 'per-tensor']).default('per-token'),
+    channels: z.array(whole(0)).optional(),
+    keep: z.array(text()).default([]),
+    layers: z.array(layerSchema).default([]),
+  }),
+);
+
+export const quantizeSchema = either(
+  [choice(precisions), longForm],
+  "'int8', 'fp8', or an object with any of weights, activations, channels, keep, layers",
+);
+
+/**
+ * What the addon is told, for a bundle that is stored quantised too.
+ *
+ * @param request absent: as the bundle is stored
+ * @throws PRECISION_UNAVAILABLE, CHANNEL_OUT_OF_RANGE; BAD_OPTION for another way than the one it is stored in
+ */
+export async function quantisationOf(
+  request: z.output<typeof quantizeSchema> | undefined,
+  bundle: Pick<Bundle, 'massiveActivations' | 'transformer' | 'read'>,
+): Promise<NativeQuantisation | undefined> {
+  const { quantized } = bundle.transformer;
+  if (!quantized) return request === undefined ? undefined : nativeQuantisation(request, bundle);
+  if (request !== undefined && request !== quantized.weights) {
+    throw invalid('options.quantize', `nothing or '${quantized.weights}'`, request, {
+      note: 'this bundle is stored quantised; quantise the bundle it was made of for other settings',
+    });
+  }
+  const { tensors } = decodeSafetensors(await bundle.read(quantized.file));
+  const tensorNamed = (name: string) => {
+    const tensor = tensors[name];
+    if (tensor) return tensor;
+    throw invalid(`The bundle's file ${quantized.file}`, `a tensor ${name}`, undefined, {
+      code: 'BUNDLE_INVALID',
+      shown: 'none',
+    });
+  };
+  return {
+    activations: quantized.activations,
+    channels: [],
+    stream: 'image',
+    keep: [],
+    layers: [],
+    stored: quantized.layers.map(({ path, channels }) => ({
+      path,
+      channels,
+      scales: tensorNamed(`${path}.scales`),
+      ...(channels.length > 0 ? { columns: tensorNamed(`${path}.columns`) } : {}),
+      ...(tensors[`${path}.smoothing`] ? { smoothing: tensors[`${path}.smoothing`]! } : {}),
+    })),
+  };
+}
+
+/**
+ * What the addon is told of a bundle whose weights are not quantised.
+ *
+ * @param bundle names the massive channels
+ * @throws PRECISION_UNAVAILABLE, CHANNEL_OUT_OF_RANGE
+ */
+export function nativeQuantisation(
+  request: z.output<typeof quantizeSchema>,
+  { massiveActivations, transformer }: Pick<Bundle, 'massiveActivations' | 'transformer'>,
+): NativeQuantisation {
+  const settings = typeof request === 'string' ? longForm.parse({ weights: request }) : request;
+  if (settings.weights === 'fp8') {
+    throw invalid('options.quantize', "'int8' on the CPU", 'fp8', {
+      code: 'PRECISION_UNAVAILABLE',
+      note: "fp8 is not computed by this version; dtype 'bfloat16' without quantize works on every device",
+    });
+  }
+  const { activations, keep, layers } = settings;
+  const channels = settings.channels ?? massiveActivations?.channels ?? [];
+  const beyond = channels.find((channel) => channel >= transformer.hiddenChannels);
+  if (beyond !== undefined) {
+    throw invalid('options.quantize.channels', `channels from 0 to ${transformer.hiddenChannels - 1}`, beyond, {
+      code: 'CHANNEL_OUT_OF_RANGE',
+    });
+  }
+  return {
+    activations,
+    channels: [...new Set(channels)],
+    stream: massiveActivations?.stream ?? 'image',
+    keep,
+    layers: layers.map(({ path, channels: own = [], smoothing, maxima }) => ({
+      path,
+      channels: [...new Set(own)],
+      ...(smoothing ? { smoothing: vector(smoothing) } : {}),
+      ...(maxima ? { maxima: vector(maxima) } : {}),
+    })),
+    stored: [],
+  };
+}
+
+const vector = (values: number[]) => ({
+  data: Float32Array.from(values),
+  shape: [values.length],
+  dtype: 'float32' as const,
+});

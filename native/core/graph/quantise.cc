@@ -1,0 +1,320 @@
+#include "native/core/graph/quantise.h"
+
+#include <ATen/Functions.h>
+#include <torch/csrc/jit/ir/constants.h>
+#include <torch/csrc/jit/passes/dead_code_elimination.h>
+
+#include <algorithm>
+#include <optional>
+#include <unordered_set>
+#include <utility>
+
+#include "native/core/cancellation.h"
+#include "native/core/error.h"
+#include "native/core/graph/linear_weights.h"
+#include "native/core/graph/pattern.h"
+#include "native/core/operators/names.h"
+
+namespace dg {
+namespace {
+
+using torch::jit::Block;
+using torch::jit::Graph;
+using torch::jit::Node;
+using torch::jit::Value;
+using Values = std::unordered_set<const Value*>;
+
+c10::Symbol quantisedKind() {
+  static const auto kind = c10::Symbol::fromQualString(std::string(kNamespace) + "::quantised_linear");
+  return kind;
+}
+
+bool isTap(const Node* node) {
+  static const auto kind = c10::Symbol::fromQualString(kTap);
+  return node->kind() == kind;
+}
+
+bool anyOf(at::ArrayRef<const Value*> values, const Values& among) {
+  return std::any_of(values.begin(), values.end(), [&](const Value* value) { return among.count(value) != 0; });
+}
+
+// What depends on the values that are there already.
+void follow(const Block* block, Values& reached) {
+  for (const Node* node : block->nodes()) {
+    bool depends = anyOf(node->inputs(), reached);
+    for (const Block* inner : node->blocks()) {
+      if (depends) reached.insert(inner->inputs().begin(), inner->inputs().end());
+      follow(inner, reached);
+      depends = depends || anyOf(inner->outputs(), reached);
+    }
+    if (depends) reached.insert(node->outputs().begin(), node->outputs().end());
+  }
+}
+
+// Whether channels of a layer's input are those of the hidden state: followed back through what leaves channels where
+// they are, it comes from a block's input or output, or from a norm over the channels. `stream`: what the site says.
+struct Source {
+  bool isHiddenState = false;
+  std::optional<std::string> stream;
+};
+
+class SourceSearch {
+ public:
+  explicit SourceSearch(const std::vector<Site>& sites) : sites_(sites) {}
+
+  Source of(const Value* value) {
+    visit(value);
+    return found_;
+  }
+
+ private:
+  void visit(const Value* value) {
+    if (found_.stream || !seen_.insert(value).second) return;
+    const Node* node = value->node();
+    const auto kind = node->kind();
+    static const auto match = c10::Symbol::fromQualString(kMatchDtype);
+    static const auto rms = c10::Symbol::fromQualString("aten::rms_norm");
+    if (isTap(node)) {
+      const auto index = torch::jit::toIValue(node->input(1));
+      if (index && index->isInt() && index->toInt() >= 0) {
+        const auto& site = sites_.at(index->toInt());
+        if (site.block) found_ = {true, site.stream};
+      }
+      visit(node->input(0));
+    } else if (kind == c10::aten::layer_norm || kind == rms) {
+      found_.isHiddenState = true;
+      visit(node->input(0));
+    } else if (kind == match || kind == c10::aten::to || kind == c10::aten::contiguous || kind == c10::aten::dropout) {
+      visit(node->input(0));
+    } else if (kind == c10::aten::add || kind == c10::aten::mul) {
+      for (const size_t side : {0, 1}) {
+        if (isTensor(node->input(side))) visit(node->input(side));
+      }
+    }
+  }
+
+  const std::vector<Site>& sites_;
+  Source found_;
+  Values seen_;
+};
+
+bool isInBlock(const std::string& name, const std::vector<Site>& sites) {
+  return std::any_of(sites.begin(), sites.end(),
+                     [&](const Site& site) { return site.block && name.rfind(site.path + ".", 0) == 0; });
+}
+
+std::string listed(const std::vector<std::string>& names) {
+  constexpr size_t kShown = 8;
+  std::string text;
+  for (size_t i = 0; i < std::min(names.size(), kShown); ++i) text += (text.empty() ? "'" : ", '") + names[i] + "'";
+  return text + (names.size() > kShown ? ", …" : "");
+}
+
+// A weight that is to be quantised.
+struct Candidate {
+  Value* weight;
+  std::string name;  // of the weight
+  std::string path;  // of the layer: without `.weight`, where the weight is called so
+};
+
+std::string layerOf(const std::string& name) {
+  constexpr const char* kEnd = ".weight";
+  const auto end = name.rfind(kEnd);
+  return end != std::string::npos && end + std::string(kEnd).size() == name.size() ? name.substr(0, end) : name;
+}
+
+std::vector<Candidate> candidatesIn(Graph& graph, const std::vector<Site>& sites, const WeightNames& names,
+                                    const std::vector<bool>& carriesTokens) {
+  Values tokens;
+  for (size_t i = 0; i < graph.inputs().size(); ++i) {
+    if (i < carriesTokens.size() && carriesTokens[i]) tokens.insert(graph.inputs()[i]);
+  }
+  follow(graph.block(), tokens);
+  std::vector<Candidate> found;
+  for (Value* weight : weightsOf(graph, c10::aten::linear)) {
+    if (!isWeightOfLinearsAlone(weight)) continue;
+    const auto name = names.find(torch::jit::toIValue(weight)->toTensor().const_data_ptr());
+    if (name == names.end() || !isInBlock(name->second, sites)) continue;
+    const auto& uses = weight->uses();
+    const bool ofTokens = std::all_of(
+        uses.begin(), uses.end(), [&](const torch::jit::Use& use) { return tokens.count(use.user->input(0)) != 0; });
+    if (ofTokens) found.push_back({weight, name->second, layerOf(name->second)});
+  }
+  return found;
+}
+
+std::vector<int64_t> channelsOf(const Candidate& candidate, const std::vector<Site>& sites, const Quantisation& wanted,
+                                int64_t inputs) {
+  if (wanted.channels.empty()) return {};
+  for (const auto& use : candidate.weight->uses()) {
+    const auto source = SourceSearch(sites).of(use.user->input(0));
+    if (!source.isHiddenState || (source.stream == "text" && wanted.stream != "text")) return {};
+  }
+  std::vector<int64_t> channels;
+  for (const auto channel : wanted.channels) {
+    if (channel >= 0 && channel < inputs) channels.push_back(channel);
+  }
+  return channels;
+}
+
+void requireChannels(const std::vector<int64_t>& channels, int64_t inputs, const std::string& path) {
+  for (const auto channel : channels) {
+    if (channel >= 0 && channel < inputs) continue;
+    throw Error("CHANNEL_OUT_OF_RANGE", "quantize: the layer " + path + " has the input channels 0 to " +
+                                            std::to_string(inputs - 1) + ", received " + std::to_string(channel) + ".");
+  }
+}
+
+void requireNamed(const Quantisation& wanted, const std::vector<Candidate>& candidates) {
+  std::vector<std::string> names;
+  for (const auto& candidate : candidates) names.push_back(candidate.path);
+  const auto require = [&](const std::string& key, const std::string& pattern) {
+    const bool isThere =
+        std::any_of(names.begin(), names.end(), [&](const std::string& name) { return matches(pattern, name); });
+    if (!isThere) {
+      throw Error("BAD_OPTION", key + ": expected a linear layer of the blocks or a pattern of them, such as " +
+                                    listed(names) + ", received '" + pattern + "'.");
+    }
+  };
+  for (const auto& pattern : wanted.keep) require("options.quantize.keep", pattern);
+  for (const auto& [path, layer] : wanted.layers) require("options.quantize.layers", path);
+  for (const auto& [path, parts] : wanted.stored) require("The quantised layers of the bundle", path);
+}
+
+bool isKept(const Quantisation& wanted, const std::string& path) {
+  return std::any_of(wanted.keep.begin(), wanted.keep.end(),
+                     [&](const std::string& pattern) { return matches(pattern, path); });
+}
+
+std::vector<int64_t> channelsIn(const QuantisedParts& parts) {
+  const auto* first = parts.channels.const_data_ptr<int64_t>();
+  return {first, first + parts.channels.numel()};
+}
+
+QuantisedLayer describe(const Candidate& candidate, const QuantisedParts& parts) {
+  const auto sizes = torch::jit::toIValue(candidate.weight)->toTensor().sizes();
+  return {candidate.path, sizes[1], sizes[0], channelsIn(parts), parts.smoothing.defined()};
+}
+
+QuantisedParts partsOf(const Candidate& candidate, const std::vector<Site>& sites, const Quantisation& wanted) {
+  const auto plain = torch::jit::toIValue(candidate.weight)->toTensor();
+  const int64_t inputs = plain.size(1);
+  if (const auto stored = wanted.stored.find(candidate.path); stored != wanted.stored.end()) {
+    auto parts = stored->second;
+    parts.values = plain.contiguous();
+    const bool fits = parts.values.scalar_type() == at::kChar &&
+                      parts.scales.sizes() == at::IntArrayRef({plain.size(0)}) &&
+                      parts.columns.sizes() == at::IntArrayRef({parts.channels.numel(), plain.size(0)}) &&
+                      (!parts.smoothing.defined() || parts.smoothing.sizes() == at::IntArrayRef({inputs}));
+    if (!fits)
+      throw Error("BUNDLE_INVALID", "The stored quantisation of " + candidate.path + " does not fit its weight.");
+    requireChannels(channelsIn(parts), inputs, candidate.path);
+    return parts;
+  }
+  if (plain.scalar_type() == at::kChar) {
+    throw Error("BUNDLE_INVALID",
+                "The weight of " + candidate.path + " is stored in 8 bits, and nothing says its scales.");
+  }
+  const auto own = wanted.layers.find(candidate.path);
+  if (own == wanted.layers.end()) return quantiseWeight(plain, channelsOf(candidate, sites, wanted, inputs), {});
+  const auto& [channels, given, maxima] = own->second;
+  requireChannels(channels, inputs, candidate.path);
+  const auto& wide = maxima.defined() ? maxima : given;
+  if (wide.defined() && (wide.scalar_type() != at::kFloat || wide.sizes() != at::IntArrayRef({inputs}))) {
+    throw Error("BAD_OPTION", "options.quantize.layers: " + candidate.path + " reads " + std::to_string(inputs) +
+                                  " channels, received " + std::to_string(wide.numel()) + " numbers.");
+  }
+  return quantiseWeight(plain, channels, maxima.defined() ? smoothingOf(plain, maxima) : given);
+}
+
+void fuseIn(Block* block) {
+  for (Node* node : block->nodes()) {
+    for (Block* inner : node->blocks()) fuseIn(inner);
+    if (node->kind() != c10::aten::gelu) continue;
+    const auto approximate = torch::jit::toIValue(node->input(1));
+    if (!approximate || !approximate->isString() || approximate->toStringRef() != "tanh") continue;
+    Value* tapped = node->input(0);
+    Value* product = tapped;
+    while (isTap(product->node())) product = product->node()->input(0);
+    Node* layer = product->node();
+    if (layer->kind() != quantisedKind() || layer->owningBlock() != block) continue;
+    if (tapped == product && product->uses().size() == 1) {
+      torch::jit::WithInsertPoint guard(node);
+      Value* name = node->owningGraph()->insertConstant("gelu_tanh");
+      substitute(node, "quantised_linear", {layer->input(0), layer->input(1), layer->input(2), name});
+    } else {
+      substitute(node, "fast_gelu", {tapped});
+    }
+  }
+}
+
+}  // namespace
+
+WeightNames weightNames(const torch::jit::Module& module) {
+  WeightNames names;
+  for (const auto& named : module.named_attributes(/*recurse=*/true)) {
+    if (!named.value.isTensor() || !named.value.toTensor().defined() || named.value.toTensor().numel() == 0) continue;
+    names.emplace(named.value.toTensor().const_data_ptr(), named.name);
+  }
+  return names;
+}
+
+QuantisationReport quantiseLinears(Graph& graph, const std::vector<Site>& sites, const WeightNames& names,
+                                   const std::vector<bool>& carriesTokens, const Quantisation& wanted,
+                                   at::ScalarType dtype) {
+  const auto candidates = candidatesIn(graph, sites, names, carriesTokens);
+  requireNamed(wanted, candidates);
+  QuantisationReport report;
+  for (const auto& candidate : candidates) {
+    requireNotCancelled();
+    if (isKept(wanted, candidate.path)) {
+      report.kept.push_back(candidate.path);
+      continue;
+    }
+    auto parts = partsOf(candidate, sites, wanted);
+    report.layers.push_back(describe(candidate, parts));
+    report.bytesBefore += static_cast<int64_t>(torch::jit::toIValue(candidate.weight)->toTensor().nbytes());
+    auto weight = c10::make_intrusive<QuantisedWeight>(std::move(parts), wanted.scope, dtype);
+    report.bytesAfter += weight->bytes();
+    const auto layers = detachLayers(graph, candidate.weight);
+    exchange(graph, candidate.weight, c10::IValue(std::move(weight)));
+    for (Node* each : layers) {
+      torch::jit::WithInsertPoint guard(each);
+      Value* none = graph.insertConstant("none");
+      substitute(each, "quantised_linear", {each->input(0), each->input(1), each->input(2), none});
+      each->destroy();
+    }
+  }
+  return report;
+}
+
+std::vector<StoredLayer> storeLinears(torch::jit::Module& module, Graph& graph, const std::vector<Site>& sites,
+                                      const std::vector<bool>& carriesTokens, const Quantisation& wanted) {
+  const auto candidates = candidatesIn(graph, sites, weightNames(module), carriesTokens);
+  requireNamed(wanted, candidates);
+  std::vector<StoredLayer> stored;
+  for (const auto& candidate : candidates) {
+    requireNotCancelled();
+    if (isKept(wanted, candidate.path)) continue;
+    auto parts = partsOf(candidate, sites, wanted);
+    stored.push_back({describe(candidate, parts), parts});
+    stored.back().parts.values = at::Tensor();
+    torch::jit::Module owner = module;
+    std::string name = candidate.name;
+    for (auto dot = name.find('.'); dot != std::string::npos; dot = name.find('.')) {
+      owner = owner.attr(name.substr(0, dot)).toModule();
+      name = name.substr(dot + 1);
+    }
+    owner.setattr(name, parts.values);
+    exchange(graph, candidate.weight, at::empty({0}));
+  }
+  return stored;
+}
+
+void fuseQuantisedActivations(const std::shared_ptr<Graph>& graph) {
+  if (nodesOfKind(*graph, quantisedKind()).empty() || mutates(graph->block())) return;
+  fuseIn(graph->block());
+  torch::jit::EliminateDeadCode(graph);
+}
+
+}  // namespace dg

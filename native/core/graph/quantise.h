@@ -1,0 +1,80 @@
+#pragma once
+
+#include <torch/csrc/jit/ir/ir.h>
+#include <torch/script.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "native/core/graph/site.h"
+#include "native/core/operators/quantised_linear.h"
+
+namespace dg {
+
+// Linear layers of the blocks with 8 bit weights and activations (operators/quantised_linear.h). Embeddings, modulation
+// (what no token flows into), norms and the last layer stay as they are.
+
+// How one layer differs from the others.
+struct LayerQuantisation {
+  std::vector<int64_t> channels;  // input channels that are kept
+  at::Tensor smoothing;           // float32 [inputs], or undefined
+  at::Tensor maxima;              // float32 [inputs]: max |x| by channel, from which smoothing is made; or undefined
+};
+
+struct Quantisation {
+  QuantisedWeight::Scope scope = QuantisedWeight::Scope::token;
+  // Channels of the hidden state that are kept, in every layer that reads the hidden state or its norm, and of which
+  // stream they are.
+  std::vector<int64_t> channels;
+  std::string stream = "image";
+  std::vector<std::string> keep;                    // patterns of layers that are not quantised
+  std::map<std::string, LayerQuantisation> layers;  // in place of `channels`, by path
+  // Layers that are stored quantised, by path: all but their values, which are the weights in the file.
+  std::map<std::string, QuantisedParts> stored;
+};
+
+// What was done with a layer.
+struct QuantisedLayer {
+  std::string path;
+  int64_t inputs = 0, outputs = 0;
+  std::vector<int64_t> channels;
+  bool isSmoothed = false;
+};
+
+struct QuantisationReport {
+  std::vector<QuantisedLayer> layers;
+  std::vector<std::string> kept;  // layers that `keep` named
+  int64_t bytesBefore = 0, bytesAfter = 0;
+};
+
+// The name of each weight (`blocks.3.mlp.up.weight`), by the weight's memory; of several the first in order.
+using WeightNames = std::unordered_map<const void*, std::string>;
+WeightNames weightNames(const torch::jit::Module& module);
+
+// Quantises them, one weight after the other: each plain one is let go of before the next is done. `carriesTokens`: for
+// every input of the graph whether tokens come in by it (latent, text). `dtype`: of the model. Throws BAD_OPTION where
+// `keep` or `layers` names no layer, or a channel does not exist; PRECISION_UNAVAILABLE where there is no product.
+QuantisationReport quantiseLinears(torch::jit::Graph& graph, const std::vector<Site>& sites, const WeightNames& names,
+                                   const std::vector<bool>& carriesTokens, const Quantisation& wanted,
+                                   at::ScalarType dtype);
+
+// A layer as it is stored: its parts without the values, which have taken the weight's place in the module.
+struct StoredLayer {
+  QuantisedLayer layer;
+  QuantisedParts parts;
+};
+
+// The same to a module that is to be saved; `graph` is its flat graph, of no use afterwards. Throws BAD_OPTION.
+std::vector<StoredLayer> storeLinears(torch::jit::Module& module, torch::jit::Graph& graph,
+                                      const std::vector<Site>& sites, const std::vector<bool>& carriesTokens,
+                                      const Quantisation& wanted);
+
+// Puts the GELU (tanh) behind a quantised layer into its last pass, in a graph whose taps have been selected; where
+// taps stand between, the same function on its own, so that the bits are the same.
+void fuseQuantisedActivations(const std::shared_ptr<torch::jit::Graph>& graph);
+
+}  // namespace dg

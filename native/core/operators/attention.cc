@@ -1,0 +1,88 @@
+#include "native/core/operators/attention.h"
+
+#include <ATen/Functions.h>
+#include <ATen/Parallel.h>
+
+#include <cmath>
+#include <vector>
+
+#include "native/core/operators/gelu.h"
+#include "native/core/operators/rounding.h"
+#include "native/core/operators/vectorise.h"
+
+namespace dg {
+namespace {
+
+// Scores of a picture that stay near the processor.
+constexpr int64_t kMostScoreBytes = 16 << 20;
+constexpr int64_t kLanes = 16;
+
+// softmax(scale · row) in place; `work`: count floats. Sums are kept in lanes, so that adding them vectorises.
+DG_VECTORISED void softmaxRow(at::BFloat16* row, float* work, float scale, int64_t count) {
+  float largest[kLanes], sums[kLanes];
+  for (int64_t lane = 0; lane < kLanes; ++lane) {
+    largest[lane] = -INFINITY;
+    sums[lane] = 0;
+  }
+  for (int64_t i = 0; i < count; ++i) work[i] = scale * widen(row[i]);
+  const int64_t whole = count - count % kLanes;
+  for (int64_t i = 0; i < whole; i += kLanes) {
+    for (int64_t lane = 0; lane < kLanes; ++lane) {
+      largest[lane] = work[i + lane] > largest[lane] ? work[i + lane] : largest[lane];
+    }
+  }
+  float most = -INFINITY;
+  for (int64_t lane = 0; lane < kLanes; ++lane) most = largest[lane] > most ? largest[lane] : most;
+  for (int64_t i = whole; i < count; ++i) most = work[i] > most ? work[i] : most;
+  // What is not a number stays so: it is lost in the comparisons above, and comes back here.
+  for (int64_t i = 0; i < count; ++i) {
+    const float distance = work[i] - most;
+    work[i] = distance == distance ? exponential(distance) : distance;
+  }
+  for (int64_t i = 0; i < whole; i += kLanes) {
+    for (int64_t lane = 0; lane < kLanes; ++lane) sums[lane] += work[i + lane];
+  }
+  float sum = 0;
+  for (int64_t lane = 0; lane < kLanes; ++lane) sum += sums[lane];
+  for (int64_t i = whole; i < count; ++i) sum += work[i];
+  const float share = 1.0f / sum;
+  for (int64_t i = 0; i < count; ++i) row[i] = rounded<at::BFloat16>(work[i] * share);
+}
+
+void softmax(at::Tensor& scores, float scale) {
+  const int64_t count = scores.size(-1);
+  auto* rows = scores.data_ptr<at::BFloat16>();
+  at::parallel_for(0, scores.numel() / count, 32, [&](int64_t begin, int64_t end) {
+    std::vector<float> work(count);
+    for (int64_t row = begin; row < end; ++row) softmaxRow(rows + row * count, work.data(), scale, count);
+  });
+}
+
+bool isForProducts(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value) {
+  for (const auto* each : {&query, &key, &value}) {
+    if (!each->is_cpu() || each->scalar_type() != at::kBFloat16 || each->dim() != 4 || each->numel() == 0) return false;
+  }
+  const bool fits = query.size(0) == key.size(0) && query.size(1) == key.size(1) && query.size(3) == key.size(3) &&
+                    key.sizes().slice(0, 3) == value.sizes().slice(0, 3);
+  return fits && query.size(1) * query.size(2) * key.size(2) * 2 <= kMostScoreBytes;
+}
+
+}  // namespace
+
+at::Tensor attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
+                     std::optional<double> scale) {
+  if (!isForProducts(query, key, value)) {
+    return at::scaled_dot_product_attention(query, key, value, std::nullopt, 0.0, false, scale);
+  }
+  const auto factor = static_cast<float>(scale.value_or(1.0 / std::sqrt(static_cast<double>(query.size(3)))));
+  // As libtorch lays it out: what comes next puts the heads of a token side by side.
+  auto out = at::empty({query.size(0), query.size(2), query.size(1), value.size(3)}, query.options());
+  for (int64_t picture = 0; picture < query.size(0); ++picture) {
+    auto scores = at::bmm(query[picture].contiguous(), key[picture].contiguous().transpose(1, 2));
+    softmax(scores, factor);
+    out[picture].transpose(0, 1).copy_(at::bmm(scores, value[picture].contiguous()));
+  }
+  return out.transpose(1, 2);
+}
+
+}  // namespace dg

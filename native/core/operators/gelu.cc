@@ -1,0 +1,39 @@
+#include "native/core/operators/gelu.h"
+
+#include <ATen/Functions.h>
+#include <ATen/Parallel.h>
+
+#include "native/core/operators/rounding.h"
+#include "native/core/operators/vectorise.h"
+
+namespace dg {
+namespace {
+
+template <typename T>
+DG_INLINE void geluAs(T* out, const T* x, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) out[i] = rounded<T>(geluOf(widen(x[i])));
+}
+
+DG_VECTORISED void gelu(float* out, const float* x, int64_t count) { geluAs(out, x, count); }
+DG_VECTORISED void gelu(at::BFloat16* out, const at::BFloat16* x, int64_t count) { geluAs(out, x, count); }
+
+template <typename T>
+void geluOver(const at::Tensor& x, at::Tensor& out) {
+  const T* from = x.const_data_ptr<T>();
+  T* to = out.data_ptr<T>();
+  at::parallel_for(0, x.numel(), 16384,
+                   [&](int64_t begin, int64_t end) { gelu(to + begin, from + begin, end - begin); });
+}
+
+}  // namespace
+
+at::Tensor fastGelu(const at::Tensor& given) {
+  const bool isKnown = given.scalar_type() == at::kFloat || given.scalar_type() == at::kBFloat16;
+  if (!given.is_cpu() || !isKnown || given.layout() != at::kStrided) return at::gelu(given, "tanh");
+  const auto x = given.contiguous();
+  auto out = at::empty_like(x);
+  x.scalar_type() == at::kFloat ? geluOver<float>(x, out) : geluOver<at::BFloat16>(x, out);
+  return out;
+}
+
+}  // namespace dg

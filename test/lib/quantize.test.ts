@@ -1,0 +1,194 @@
+/** 8 bit weights and activations, as loadPipeline computes with them and as a bundle stores them. */
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync, existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+
+import {
+  loadPipeline,
+  quantizeBundle,
+  readMetadata,
+  type LoadOptions,
+  type Pipeline,
+  type QuantizeProgress,
+} from '../../lib';
+import { reportQuantization } from '../../lib/analysis';
+import { psnr } from '../../lib/evaluation/fidelity';
+
+const options = { classLabel: 3, seed: 5, numInferenceSteps: 6 };
+const load = (quantize?: LoadOptions['quantize'], location = 'embedded') =>
+  loadPipeline(location, { device: 'cpu', ...(quantize === undefined ? {} : { quantize }) });
+
+async function code(promise: Promise<unknown>): Promise<{ code: string; message: string }> {
+  return promise.then(
+    () => ({ code: 'none', message: '' }),
+    (error: { code: string; message: string }) => error,
+  );
+}
+
+async function latentsOf(pipeline: Pipeline, more = {}): Promise<Float32Array> {
+  return (await pipeline.generate({ ...options, ...more })).latents.data as Float32Array;
+}
+
+function decibels(found: Float32Array, wanted: Float32Array): number {
+  const value = (latent: number) => (Math.min(Math.max(latent, -1), 1) + 1) / 2;
+  return psnr(wanted.reduce((sum, each, at) => sum + (value(each) - value(found[at]!)) ** 2, 0) / wanted.length);
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'detail-guidance-quantize-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe('loadPipeline with quantize', () => {
+  let plain: Pipeline;
+  let quantised: Pipeline;
+  beforeAll(async () => {
+    [plain, quantised] = [await load(), await load('int8')];
+  });
+  afterAll(async () => {
+    await plain?.dispose();
+    await quantised?.dispose();
+  });
+
+  test('says which layers, with the bundle’s massive channels, and takes less memory', async () => {
+    const { layers, kept } = quantised.quantized!;
+    expect(kept).toEqual([]);
+    expect(layers).toHaveLength(4 * quantised.size.blocks);
+    expect(layers.every(({ path }) => /^blocks\.\d+\.(attention|mlp)\./.test(path))).toBe(true);
+    const massive = quantised.bundle.massiveActivations!.channels;
+    const reading = layers.filter(({ channels }) => channels.length > 0);
+    expect(reading).toHaveLength(2 * quantised.size.blocks);
+    expect(reading.every(({ channels }) => channels.join() === massive.join())).toBe(true);
+    expect(plain.quantized).toBeNull();
+    expect(quantised.size.parameters).toBe(plain.size.parameters);
+    expect(quantised.size.bytes).toBeLessThan(0.6 * plain.size.bytes);
+    const { execution, images } = await quantised.generate({ ...options, numInferenceSteps: 2 });
+    expect(execution.quantized).toEqual(quantised.quantized);
+    expect(readMetadata(images[0]!.toPng()).quantize).toBe('int8');
+    expect((await plain.generate({ ...options, numInferenceSteps: 2 })).execution.quantized).toBeNull();
+  });
+
+  test('pictures are near those of float32, the same for the same seed, whatever is shared or looked at', async () => {
+    const found = await latentsOf(quantised);
+    expect(decibels(found, await latentsOf(plain))).toBeGreaterThan(30);
+    expect(await latentsOf(quantised)).toEqual(found);
+    expect(await latentsOf(quantised, { partialForward: false })).toEqual(found);
+    const inputs = {
+      sample: {
+        data: Float32Array.from({ length: 784 }, (_, at) => Math.sin(at)),
+        shape: [1, 1, 28, 28],
+        dtype: 'float32' as const,
+      },
+      timestep: { data: Float32Array.of(0.5), shape: [1], dtype: 'float32' as const },
+      class: { data: BigInt64Array.of(3n), shape: [1], dtype: 'int64' as const },
+    };
+    const hooks = quantised.sites
+      .filter(({ tap, path }) => tap === 'output' && path.startsWith('blocks.'))
+      .map(({ path }) => ({ path, tap: 'output' as const, capture: true }));
+    const { output } = await quantised.forward(inputs);
+    expect((await quantised.forward(inputs, { hooks })).output).toEqual(output);
+  });
+
+  test('layers that `keep` names stay as they are', async () => {
+    await using kept = await load({ keep: ['blocks.0.**', 'blocks.*.mlp.2'] });
+    const { layers, kept: named } = kept.quantized!;
+    const blocks = kept.size.blocks;
+    expect(named).toHaveLength(4 + blocks - 1);
+    expect(layers).toHaveLength(3 * (blocks - 1));
+    expect(layers.some(({ path }) => path.startsWith('blocks.0.') || path.endsWith('.mlp.2'))).toBe(false);
+  });
+
+  test('in bfloat16', async () => {
+    await using half = await loadPipeline('embedded', { device: 'cpu', dtype: 'bfloat16', quantize: 'int8' });
+    expect(decibels(await latentsOf(half), await latentsOf(plain))).toBeGreaterThan(28);
+  });
+
+  test.each([
+    [{ keep: ['block.0'] }, 'BAD_OPTION', "'blocks.0.attention"],
+    [{ layers: [{ path: 'blocks.0' }] }, 'BAD_OPTION', 'blocks.0.attention'],
+    [{ layers: [{ path: 'blocks.0.mlp.0', channels: [9999] }] }, 'CHANNEL_OUT_OF_RANGE', '9999'],
+    [{ layers: [{ path: 'blocks.0.mlp.0', smoothing: [1, 2] }] }, 'BAD_OPTION', 'received 2'],
+    [{ channels: [9999] }, 'CHANNEL_OUT_OF_RANGE', 'options.quantize.channels'],
+    ['fp8', 'PRECISION_UNAVAILABLE', "'int8' on the CPU"],
+    [{ weights: 'fp8' }, 'PRECISION_UNAVAILABLE', "'int8' on the CPU"],
+    ['int4', 'BAD_OPTION', 'options.quantize'],
+    [{ activation: 'per-token' }, 'BAD_OPTION', 'options.quantize'],
+  ])('refuses %j', async (quantize, wanted, named) => {
+    const error = await code(load(quantize as LoadOptions['quantize']));
+    expect(error.code).toBe(wanted);
+    expect(error.message).toContain(named);
+  });
+});
+
+describe('reportQuantization', () => {
+  test('judges every way by evaluations, layers and pictures', async () => {
+    const names: string[] = [];
+    const found = await reportQuantization('embedded', {
+      pictures: 2,
+      numInferenceSteps: 3,
+      times: [0.2, 0.8],
+      onProgress: (_done, _total, name) => names.push(name),
+    });
+    expect(found.ways.map(({ name }) => name)).toEqual(names);
+    expect(found.others).toHaveLength(found.channels.length);
+    expect(found.others.filter((channel) => found.channels.includes(channel))).toEqual([]);
+    for (const way of found.ways) {
+      expect(way.layers).toHaveLength(8);
+      for (const error of [way.output, ...way.layers].flat()) {
+        expect(error).toBeGreaterThan(1e-4);
+        expect(error).toBeLessThan(0.5);
+      }
+      expect(way.psnr).toBeGreaterThan(20);
+      expect(way.detailCosine).toBeGreaterThan(0.5);
+    }
+  });
+
+  test('needs channels to keep', async () => {
+    expect((await code(reportQuantization('embedded', { channels: [] }))).code).toBe('BAD_OPTION');
+  });
+});
+
+describe('quantizeBundle', () => {
+  const out = join(folder, 'int8');
+
+  test('a call that was cut short goes on; the bundle computes what quantising it at load computes', async () => {
+    const ended = new AbortController();
+    const first: QuantizeProgress[] = [];
+    const cut = quantizeBundle('embedded', {
+      out,
+      signal: ended.signal,
+      onProgress: (progress) => {
+        first.push(progress);
+        ended.abort();
+      },
+    });
+    expect((await code(cut)).code).toBe('ABORT_ERR');
+    expect(existsSync(out)).toBe(false);
+    const second: QuantizeProgress[] = [];
+    expect(await quantizeBundle('embedded', { out, onProgress: (progress) => second.push(progress) })).toBe(out);
+    expect(second.filter(({ kept }) => kept).map(({ file }) => file)).toEqual(first.map(({ file }) => file));
+    expect(second.at(-1)!.done).toBe(second.length);
+    expect(existsSync(`${out}.partial`)).toBe(false);
+
+    await using stored = await load(undefined, out);
+    await using atLoad = await load('int8');
+    expect(stored.quantized).toEqual(atLoad.quantized);
+    expect(stored.size).toEqual(atLoad.size);
+    expect(await latentsOf(stored)).toEqual(await latentsOf(atLoad));
+    const { transformer, folder: original } = atLoad.bundle;
+    expect(statSync(join(out, transformer.file)).size).toBeLessThan(
+      0.75 * statSync(join(original, transformer.file)).size,
+    );
+  });
+
+  test('is not quantised anew, nor over what is there, nor read with a file altered', async () => {
+    expect((await code(load({ keep: ['blocks.0.**'] }, out))).code).toBe('BAD_OPTION');
+    expect((await code(quantizeBundle(out, { out: join(folder, 'again') }))).code).toBe('BAD_OPTION');
+    expect((await code(quantizeBundle('embedded', { out }))).code).toBe('OUTPUT_UNWRITABLE');
+    const file = join(out, 'transformer.quantized.safetensors');
+    const bytes = readFileSync(file);
+    bytes[bytes.length - 1]! ^= 1;
+    writeFileSync(file, bytes);
+    expect((await code(load(undefined, out))).code).toBe('BUNDLE_CHECKSUM');
+  });
+});

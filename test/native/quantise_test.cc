@@ -1,0 +1,135 @@
+// Quantised linear layers: exact in what they promise to be exact in, near the plain ones in the rest.
+#include "native/core/graph/quantise.h"
+
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+
+#include <limits>
+
+#include "native/core/operators/gelu.h"
+#include "test/native/testing.h"
+
+using namespace dg;
+
+namespace {
+
+bool isHere() {
+  const auto missing = withoutInt8();
+  if (missing) DOCTEST_MESSAGE(*missing);
+  return !missing;
+}
+
+c10::intrusive_ptr<QuantisedWeight> quantised(const at::Tensor& weight, const std::vector<int64_t>& channels = {},
+                                              const at::Tensor& smoothing = {}, at::ScalarType dtype = at::kFloat) {
+  return c10::make_intrusive<QuantisedWeight>(quantiseWeight(weight, channels, smoothing),
+                                              QuantisedWeight::Scope::token, dtype);
+}
+
+double error(const at::Tensor& found, const at::Tensor& wanted) {
+  return ((found.to(at::kFloat) - wanted).norm() / wanted.norm()).item<double>();
+}
+
+const auto kWeight = (at::manual_seed(3), at::randn({33, 48}) * 0.2);
+const auto kBias = at::randn({33});
+const auto kX = at::randn({2, 5, 48});
+
+}  // namespace
+
+TEST_CASE("a quantised layer is near the plain one") {
+  if (!isHere()) return;
+  const auto wanted = at::linear(kX, kWeight, kBias);
+  REQUIRE(error(quantisedLinear(kX, quantised(kWeight), kBias, "none"), wanted) < 0.015);
+  REQUIRE(error(quantisedLinear(kX, quantised(kWeight), std::nullopt, "none"), at::linear(kX, kWeight)) < 0.015);
+  const auto half = quantised(kWeight, {}, {}, at::kBFloat16);
+  const auto found = quantisedLinear(kX.to(at::kBFloat16), half, kBias.to(at::kBFloat16), "none");
+  REQUIRE((found.scalar_type() == at::kBFloat16));
+  REQUIRE(error(found, wanted) < 0.02);
+  const auto gelu = quantisedLinear(kX, quantised(kWeight), kBias, "gelu_tanh");
+  REQUIRE(error(gelu, at::gelu(wanted, "tanh")) < 0.02);
+}
+
+TEST_CASE("whole numbers that fit are multiplied exactly") {
+  if (!isHere()) return;
+  // Ranges of 255 and weights up to 127: every scale is 1.
+  auto weight = at::randint(-127, 128, {6, 40}).to(at::kFloat);
+  weight.select(1, 0).fill_(127);
+  auto x = at::randint(0, 256, {7, 40}).to(at::kFloat) - 100;
+  x.select(1, 1).fill_(-100);
+  x.select(1, 2).fill_(155);
+  REQUIRE(quantisedLinear(x, quantised(weight), std::nullopt, "none").equal(at::linear(x, weight)));
+}
+
+TEST_CASE("a channel that is kept does not take the range of the others") {
+  if (!isHere()) return;
+  auto x = kX.clone();
+  x.select(2, 7).mul_(300);
+  const auto wanted = at::linear(x, kWeight, kBias);
+  auto others = wanted - x.select(2, 7).unsqueeze(2) * kWeight.select(1, 7);
+  const auto without = quantisedLinear(x, quantised(kWeight), kBias, "none") - wanted;
+  const auto with = quantisedLinear(x, quantised(kWeight, {7}), kBias, "none") - wanted;
+  REQUIRE((with.norm() / others.norm()).item<double>() < 0.015);
+  REQUIRE(without.norm().item<double>() > 20 * with.norm().item<double>());
+}
+
+TEST_CASE("smoothing changes nothing but the rounding") {
+  if (!isHere()) return;
+  auto x = kX.clone();
+  x.select(2, 7).mul_(100);
+  auto smoothing = at::ones({48});
+  smoothing[7] = 30;
+  const auto wanted = at::linear(x, kWeight, kBias);
+  const double smoothed = error(quantisedLinear(x, quantised(kWeight, {}, smoothing), kBias, "none"), wanted);
+  REQUIRE(smoothed < 0.03);
+  REQUIRE(smoothed < error(quantisedLinear(x, quantised(kWeight), kBias, "none"), wanted));
+}
+
+TEST_CASE("a row does not depend on the others, a picture not on its neighbours") {
+  if (!isHere()) return;
+  const auto all = quantisedLinear(kX, quantised(kWeight, {3}), kBias, "gelu_tanh");
+  const auto one = quantisedLinear(kX[1][2], quantised(kWeight, {3}), kBias, "gelu_tanh");
+  REQUIRE(one.equal(all[1][2]));
+  const auto picture = c10::make_intrusive<QuantisedWeight>(quantiseWeight(kWeight, {}, {}),
+                                                            QuantisedWeight::Scope::picture, at::kFloat);
+  REQUIRE(quantisedLinear(kX.narrow(0, 1, 1), picture, kBias, "none")[0].equal(
+      quantisedLinear(kX, picture, kBias, "none")[1]));
+}
+
+TEST_CASE("GELU in the last pass is GELU on its own, to the last bit") {
+  if (!isHere()) return;
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const auto weight = quantised(kWeight, {}, {}, dtype);
+    const auto x = kX.to(dtype);
+    const auto fused = quantisedLinear(x, weight, kBias.to(dtype), "gelu_tanh");
+    REQUIRE(fused.equal(fastGelu(quantisedLinear(x, weight, kBias.to(dtype), "none"))));
+  }
+}
+
+TEST_CASE("the fast GELU is GELU") {
+  const auto x = at::cat({at::linspace(-12, 12, 4801), at::tensor({-1e30f, 1e30f, 0.0f, -90.0f, 90.0f})});
+  const auto wanted = at::gelu(x.to(at::kDouble), "tanh");
+  REQUIRE((fastGelu(x).to(at::kDouble) - wanted).abs().max().item<double>() < 2e-6);
+  REQUIRE(fastGelu(at::tensor({std::numeric_limits<float>::quiet_NaN()})).isnan().item<bool>());
+  const auto half = x.narrow(0, 0, 4801).to(at::kBFloat16);
+  REQUIRE(at::allclose(fastGelu(half).to(at::kFloat), at::gelu(half.to(at::kFloat), "tanh"), 8e-3, 1e-6));
+}
+
+TEST_CASE("what is not finite stays visible, what is zero or tiny stays so, nothing is fine too") {
+  if (!isHere()) return;
+  auto x = kX.clone();
+  x[0][1][4] = std::numeric_limits<float>::quiet_NaN();
+  x[1][0][9] = -std::numeric_limits<float>::infinity();
+  const auto found = quantisedLinear(x, quantised(kWeight), kBias, "none");
+  REQUIRE(found[0][1].isnan().all().item<bool>());
+  REQUIRE(found[1][0].isnan().all().item<bool>());
+  REQUIRE(found[0][0].isfinite().all().item<bool>());
+  REQUIRE(quantisedLinear(at::zeros({2, 48}), quantised(kWeight), kBias, "none").equal(kBias.expand({2, 33})));
+  const auto huge = quantisedLinear(at::full({1, 48}, 3e38), quantised(at::ones({2, 48}) * 1e-3), std::nullopt, "none");
+  REQUIRE(huge.isfinite().all().item<bool>());
+  REQUIRE(quantisedLinear(at::full({1, 48}, 1e-40), quantised(kWeight), std::nullopt, "none")
+              .isfinite()
+              .all()
+              .item<bool>());
+  const auto nothing = quantisedLinear(at::zeros({0, 48}), quantised(kWeight), kBias, "none");
+  REQUIRE((nothing.sizes() == at::IntArrayRef({0, 33})));
+  REQUIRE(quantisedLinear(kX, quantised(at::zeros({33, 48})), kBias, "none").equal(kBias.expand({2, 5, 33})));
+}

@@ -1,0 +1,101 @@
+/**
+ * 8 bit linear layers against a reference of the same arithmetic in Python (reference/quantised.py), in models of three
+ * families. A value that lies between two steps of a scale may be rounded to either, and what a layer rounds differently
+ * goes on from there: 5·10⁻³ of the largest value, where quantising itself moves it by several times that.
+ */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+
+import { loadPipeline, type LoadOptions } from '../../lib';
+
+import { difference, Oracle, python } from './oracle';
+import { dit, embedded, flux, inputsOf, sd3, type Subject } from './subjects';
+
+const suite = python.path ? describe : describe.skip;
+const rounding = 5e-3;
+
+suite(`quantised layers equal Python${python.path ? '' : ` (skipped: ${python.reason})`}`, () => {
+  let oracle: Oracle;
+  beforeAll(() => {
+    oracle = new Oracle();
+  });
+  afterAll(() => oracle?.close());
+
+  async function compare(subject: Subject, quantize: LoadOptions['quantize'], perToken = true) {
+    const inputs = inputsOf(subject, 2);
+    const folder = subject === embedded ? 'embedded' : await oracle.bundle(subject.name);
+    await using pipeline = await loadPipeline(folder, { device: 'cpu', quantize });
+    await using plain = await loadPipeline(folder, { device: 'cpu' });
+    const { layers } = pipeline.quantized!;
+    const given = typeof quantize === 'object' ? (quantize.layers ?? []) : [];
+    const quantised = layers.map(({ path, channels }) => ({
+      path,
+      channels,
+      smoothing: given.find((layer) => layer.path === path)?.smoothing ?? null,
+      maxima: given.find((layer) => layer.path === path)?.maxima ?? null,
+    }));
+    const asked = { op: 'forward', subject: subject.name, edits: [], captures: [], quantised, per_token: perToken };
+    const { output: wanted } = await oracle.ask(asked, inputs);
+    const { output: found } = await pipeline.forward(inputs);
+    const { output: unquantised } = await plain.forward(inputs);
+    return { layers, far: difference(unquantised, wanted!), near: difference(found, wanted!) };
+  }
+
+  test.each([dit, sd3, flux])('the family $name, no channel kept', async (subject) => {
+    const { layers, near, far } = await compare(subject, 'int8');
+    const inBlocks = (path: string) => subject.layers.some((block) => path.startsWith(`${block}.`));
+    expect(layers.length).toBeGreaterThanOrEqual(4 * subject.layers.length);
+    expect(layers.map(({ path }) => path).filter((path) => !inBlocks(path) || /norm/.test(path))).toEqual([]);
+    expect(near).toBeLessThan(rounding);
+    expect(far).toBeGreaterThan(2 * near);
+  });
+
+  test('loud channels kept, in layers that read the hidden state alone', async () => {
+    const { layers, near } = await compare(dit, { channels: [7, 19] });
+    const keeping = layers.filter(({ channels }) => channels.length > 0).map(({ path }) => path);
+    expect(keeping.filter((path) => path.startsWith('m.transformer_blocks.0.'))).toEqual(
+      ['attn1.to_q', 'attn1.to_k', 'attn1.to_v', 'ff.net.0.proj'].map((each) => `m.transformer_blocks.0.${each}`),
+    );
+    expect(near).toBeLessThan(rounding);
+  });
+
+  test('the embedded model, with the massive channels that its bundle names', async () => {
+    // Its hidden states have massive values, so that what is rounded differently in one of eight blocks goes further.
+    const { layers, near, far } = await compare(embedded, 'int8');
+    expect(layers.some(({ channels }) => channels.length > 0)).toBe(true);
+    expect(near).toBeLessThan(4 * rounding);
+    expect(far).toBeGreaterThan(near);
+  });
+
+  test('one scale a picture', async () => {
+    const { near } = await compare(dit, { activations: 'per-tensor' }, false);
+    expect(near).toBeLessThan(rounding);
+  });
+
+  test('keeping the loud channels helps, keeping as many others does not', async () => {
+    const inputs = inputsOf(dit, 2);
+    const folder = await oracle.bundle(dit.name);
+    await using plain = await loadPipeline(folder, { device: 'cpu' });
+    const { output: wanted } = await plain.forward(inputs);
+    const errorWith = async (channels: number[]) => {
+      await using pipeline = await loadPipeline(folder, { device: 'cpu', quantize: { channels } });
+      return difference((await pipeline.forward(inputs)).output, wanted);
+    };
+    const [none, loud, others] = [await errorWith([]), await errorWith([7, 19]), await errorWith([8, 20])];
+    expect(loud).toBeLessThan(0.8 * none);
+    expect(others).toBeGreaterThan(1.1 * loud);
+  });
+
+  test('smoothed layers, by given numbers and by the largest magnitudes', async () => {
+    const numbers = Array.from({ length: 48 }, (_, channel) => 0.5 + (channel % 7) / 3);
+    const [query, key] = ['to_q', 'to_k'].map((name) => `m.transformer_blocks.1.attn1.${name}`) as [string, string];
+    const { layers, near } = await compare(dit, {
+      layers: [
+        { path: query, smoothing: numbers, channels: [3] },
+        { path: key, maxima: numbers },
+      ],
+    });
+    expect(layers.find(({ path }) => path === query)).toMatchObject({ smoothed: true, channels: [3] });
+    expect(layers.filter(({ smoothed }) => smoothed).map(({ path }) => path)).toEqual([query, key]);
+    expect(near).toBeLessThan(rounding);
+  });
+});
