@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { quantizeBundle } from '../lib';
+import { DetailGuidanceError, loadPipeline, quantizeBundle } from '../lib';
 import { psnr } from '../lib/evaluation/fidelity';
 import { packageRoot } from '../lib/files/packageRoot';
 import { cacheFolder, fingerprint } from '../setup/cache.cjs';
@@ -81,20 +81,26 @@ export async function runBenchmark(
   });
   try {
     const there = await peer.describe();
+    const noInt8 = await withoutInt8(bundle, device);
     const all = comparisons({
       blocks,
       size,
       precision,
       withoutBfloat16: there.withoutBfloat16,
+      withoutInt8: noInt8,
       device,
       fused: [...fused.map(({ kind }) => kind), ...(device === 'cpu' ? [] : ['update' as const])],
       resizable: description.latent.maxHeight !== undefined,
     });
     const selection = selectNames(all.chosen, only);
     const noMemory = withoutMemory(device);
-    const memory = memoryNames.map((name) => ({ name, reason: noMemory ?? '' }));
-    const wantsMemory = noMemory === null && selectNames(memory, only).length > 0;
-    const leftOut = selectNames([...all.leftOut, ...(noMemory === null ? [] : memory)], only);
+    const memory = memoryNames.map((name) => ({ name, reason: noMemory ?? (name.startsWith('int8') ? noInt8 : null) }));
+    const measured = memory.filter(({ reason }) => reason === null);
+    const wantsMemory = selectNames(measured, only).length > 0;
+    const leftOut = selectNames(
+      [...all.leftOut, ...memory.flatMap(({ name, reason }) => (reason === null ? [] : [{ name, reason }]))],
+      only,
+    );
     if (selection.length + leftOut.length === 0 && !wantsMemory) {
       const names = [...all.chosen.map(({ name }) => name), ...memoryNames];
       throw new Error(`--only ${only} names none of ${names.join(', ')}`);
@@ -146,7 +152,7 @@ export async function runBenchmark(
     const { results, ...run } = benchmark(timings);
     if (wantsMemory) {
       const large = size.startsWith('tiny') ? bundle : prepareBundle('two-gigabytes', say);
-      const quantized = await quantizedOf(large);
+      const quantized = noInt8 === null ? await quantizedOf(large) : null;
       results.push(...selectNames(await measureMemory(large, Math.min(rounds, 3), quantized), only));
       say('  memory: ready');
     }
@@ -154,6 +160,18 @@ export async function runBenchmark(
   } finally {
     await peer.close();
     await own.close();
+  }
+}
+
+/** Why linear layers are not computed in 8 bits here, or null. */
+async function withoutInt8(bundle: string, device: string): Promise<string | null> {
+  try {
+    const pipeline = await loadPipeline(bundle, { device, quantize: 'int8' });
+    await pipeline.dispose();
+    return null;
+  } catch (error) {
+    if (error instanceof DetailGuidanceError && error.code === 'PRECISION_UNAVAILABLE') return error.message;
+    throw error;
   }
 }
 
@@ -202,8 +220,8 @@ async function warmUp(
       const latents = await own.latents(work);
       if (work.quantized) {
         const float32: OwnSampling = { side: 'own', task: 'sample', depth: work.depth, precision: 'float32' };
-        const [found, wanted] = [await own.latents(work, pictures), await own.latents(float32, pictures)];
-        const decibels = psnr(pictureError(found, wanted));
+        const [quantized, exact] = [await own.latents(work, pictures), await own.latents(float32, pictures)];
+        const decibels = psnr(pictureError(quantized, exact));
         say(`  ${name}: ${decibels.toFixed(1)} dB PSNR to float32 over ${pictures} pictures`);
       }
       if (work.reuse) {

@@ -77,6 +77,8 @@ export interface Circumstances {
   precision: Precision;
   /** Why a comparison of bfloat16 would say nothing here, or null. */
   withoutBfloat16: string | null;
+  /** Why 8 bit layers are not compared, or null. */
+  withoutInt8: string | null;
   device: string;
   /** The kinds of chains that are fused. */
   fused: FusionKind[];
@@ -100,7 +102,7 @@ export function comparisons(circumstances: Circumstances): {
   chosen: Comparison[];
   leftOut: { name: string; reason: string }[];
 } {
-  const { blocks, precision, withoutBfloat16, device } = circumstances;
+  const { blocks, precision, withoutBfloat16, withoutInt8 } = circumstances;
   const plain = ownSampling(null, precision);
   const all: (Comparison & { reason?: string | null })[] = [
     ...depths.map((depth): Comparison => {
@@ -133,7 +135,7 @@ export function comparisons(circumstances: Circumstances): {
       denominator: { ...ownSampling(0.5, 'bfloat16'), quantized },
       goal: { atLeast: 1.5 },
       repeats: 1,
-      reason: device === 'cpu' ? withoutBfloat16 : 'int8 is for the CPU',
+      reason: withoutBfloat16 ?? withoutInt8,
     })),
     {
       name: 'reuse-over-cfg',

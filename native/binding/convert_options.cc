@@ -11,12 +11,12 @@ Quantisation quantisation(const Napi::Object& from) {
   const auto given = [](const Napi::Object& layer, const char* key) {
     return isAbsent(layer.Get(key)) ? at::Tensor() : tensor(layer.Get(key));
   };
-  for (const auto& entry : each<Napi::Object>(
+  for (const auto& entry : mapList<Napi::Object>(
            list(from, "layers"), [](const Napi::Value& value) { return object(value, "quantise.layers[]"); })) {
     result.layers[text(entry, "path")] = {integers(entry.Get("channels")), given(entry, "smoothing"),
                                           given(entry, "maxima")};
   }
-  for (const auto& entry : each<Napi::Object>(
+  for (const auto& entry : mapList<Napi::Object>(
            list(from, "stored"), [](const Napi::Value& value) { return object(value, "quantise.stored[]"); })) {
     const auto channels = integers(entry.Get("channels"));
     const auto scales = tensor(entry.Get("scales")), columns = given(entry, "columns");

@@ -8,12 +8,14 @@ import { resultOf, toJson, toReport, toTable } from '../../bench/report';
 import { blocksBefore, median, partialForwardFloor, quantile, ratioOf, slopeOf } from '../../bench/statistics';
 import { takeTurns } from '../../bench/turns';
 import { testPython } from '../../scripts/test-packages.cjs';
+import { withoutInt8 } from '../vnni';
 
 const here: Parameters<typeof comparisons>[0] = {
   blocks: 12,
   size: 'full',
   precision: 'float32',
   withoutBfloat16: null,
+  withoutInt8: null,
   device: 'cpu',
   fused: ['modulation', 'rotary'],
   resizable: true,
@@ -129,7 +131,7 @@ describe('comparisons', () => {
   test('bfloat16 is left out where it has no instructions, with the reason', () => {
     const { chosen, leftOut } = comparisons({ ...here, withoutBfloat16: 'it has none' });
     expect(chosen.filter(({ name }) => name.includes('bf16'))).toEqual([]);
-    expect(leftOut.filter(({ reason }) => reason === 'it has none')).toHaveLength(3);
+    expect(leftOut.filter(({ reason }) => reason === 'it has none')).toHaveLength(5);
     expect(leftOut[2]).toEqual({ name: 'fp32-over-bf16', reason: 'it has none' });
   });
 
@@ -217,7 +219,7 @@ test.each([
 const suite = testPython().path ? test : test.skip;
 
 suite.each([
-  ['tiny', 'detail,eager,reuse,idle,unfused,peak', [1, 1, 1, 1, 1, 8, 1, 1, 1, 1, 1]],
+  ['tiny', 'detail,eager,reuse,idle,unfused,peak', [1, 1, 1, 1, 1, 8, 1, 1, 1, 1, 1, ...(withoutInt8 ? [] : [1])]],
   ['tiny-joint', 'detail-over-cfg@0.5,eager,idle,scale-0.5,unfused-rotary', [1, 1, 8, 1, 1]],
 ])(
   'one round on the model %s',

@@ -15,6 +15,9 @@ import {
 } from '../../lib';
 import { reportQuantization } from '../../lib/analysis';
 import { psnr } from '../../lib/evaluation/fidelity';
+import { withoutInt8 } from '../vnni';
+
+const suite = withoutInt8 ? describe.skip : describe;
 
 const options = { classLabel: 3, seed: 5, numInferenceSteps: 6 };
 const load = (quantize?: LoadOptions['quantize'], location = 'embedded') =>
@@ -39,7 +42,7 @@ function decibels(found: Float32Array, wanted: Float32Array): number {
 const folder = mkdtempSync(join(tmpdir(), 'detail-guidance-quantize-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-describe('loadPipeline with quantize', () => {
+suite('loadPipeline with quantize', () => {
   let plain: Pipeline;
   let quantised: Pipeline;
   beforeAll(async () => {
@@ -120,7 +123,7 @@ describe('loadPipeline with quantize', () => {
   });
 });
 
-describe('reportQuantization', () => {
+suite('reportQuantization', () => {
   test('judges every way by evaluations, layers and pictures', async () => {
     const names: string[] = [];
     const found = await reportQuantization('embedded', {
@@ -148,7 +151,7 @@ describe('reportQuantization', () => {
   });
 });
 
-describe('quantizeBundle', () => {
+suite('quantizeBundle', () => {
   const out = join(folder, 'int8');
 
   test('a call that was cut short goes on; the bundle computes what quantising it at load computes', async () => {
