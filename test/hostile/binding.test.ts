@@ -29,7 +29,18 @@ async function ask(task: object): Promise<string> {
 
 /** Those of lib/native.ts; the first test holds that there are no others. */
 const functions = [
-  ...['info', 'cuda', 'memory', 'emptyCache', 'resetPeakMemory', 'gaussian', 'confine', 'load', 'loadComponent'],
+  ...[
+    'info',
+    'cuda',
+    'memory',
+    'emptyCache',
+    'resetPeakMemory',
+    'gaussian',
+    'confine',
+    'load',
+    'loadComponent',
+    'storeQuantised',
+  ],
   ...['describe', 'find', 'shapes', 'forward', 'sample', 'dispose'].map((name) => `model.${name}`),
   ...['describe', 'run', 'dispose'].map((name) => `component.${name}`),
   ...['cancel', 'stepRead', 'recordsRead'].map((name) => `run.${name}`),

@@ -106,6 +106,25 @@ const loadOptions = () => ({
   fuse: ['gelu'],
 });
 
+const quantiseOptions = () => ({
+  ...loadOptions(),
+  fuse: [],
+  quantise: {
+    activations: 'per-token',
+    channels: [1],
+    stream: 'image',
+    keep: ['blocks.0.mlp.0'],
+    layers: [
+      {
+        path: 'blocks.1.mlp.0',
+        channels: [2],
+        smoothing: { data: new Float32Array(128).fill(1), shape: [128], dtype },
+      },
+    ],
+    stored: [],
+  },
+});
+
 const componentOptions = () => ({
   file: file('classifier.pt'),
   identity: '',
@@ -144,6 +163,7 @@ async function targetNamed(name: string): Promise<Target> {
       // Nothing that would be taken: it would hold for what comes after.
       confine: [],
       load: variantsOf(loadOptions).map((options) => [options]),
+      storeQuantised: variantsOf(quantiseOptions).map((options) => [options, join(process.cwd(), 'stored.pt')]),
       loadComponent: variantsOf(componentOptions).map((options) => [options]),
     };
     return { call, arguments: nearly[kind] ?? [] };
