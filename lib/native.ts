@@ -281,6 +281,8 @@ export interface NativeStep {
   inputScale: number;
   /** One per branch; a branch with weight 0 is not evaluated in this step. */
   weights: number[];
+  /** Per image, per branch: where images differ; `weights` only says then which branches are evaluated. */
+  imageWeights?: number[][];
   /** Per branch: 1 = its difference to its reference is that of the last step that evaluated it. */
   reuse?: number[];
   adjustments?: PlanAdjustment[];

@@ -6,7 +6,7 @@ import type { Quantize } from '../model/quantizeOptions';
 import type { NativeAddon, NativeModel, NativePlan } from '../native';
 import type { GenerateOptions, GenerateRequest } from '../request/generateOptions';
 import type { DecodedPicture } from './decoding';
-import type { Plan } from '../plan';
+import { planOfImage, type Plan } from '../plan';
 import { GeneratedImage, type GenerateResult } from './result';
 import { lowBits, type Seed } from '../request/seeds';
 import { checkTensor, type Tensor } from '../tensor';
@@ -57,10 +57,11 @@ export function nativePlan(
       ...(reference === null ? {} : { reference }),
     })),
     steps: plan.steps.map(
-      ({ timestep, inputScale, weights, reuse, adjustments, sample, outputs, preview, noise, keep }) => ({
+      ({ timestep, inputScale, weights, imageWeights, reuse, adjustments, sample, outputs, preview, noise, keep }) => ({
         timestep,
         inputScale,
         weights,
+        ...(imageWeights ? { imageWeights } : {}),
         reuse: reuse.map(Number),
         adjustments,
         sample,
@@ -172,7 +173,7 @@ function metadataOf(
     options: optionsOf(index, plan, request, seeds[index]!),
     ...(hashes.length > 0 ? { conditioning: Object.fromEntries(hashes) } : {}),
     // Alone, as the options make it: the plan of a picture does not tell how many others there were.
-    plan: { ...plan, images: 1, classes: plan.classes && [plan.classes[index]!], preview: false },
+    plan: planOfImage(plan, index),
   };
 }
 
@@ -205,7 +206,7 @@ function optionsOf(index: number, plan: Plan, request: GenerateRequest, seed: Se
     ...(request.latents ? { latents: row(request.latents, index) } : {}),
     numInferenceSteps: plan.numInferenceSteps,
     numImages: 1,
-    guidance: plan.guidance,
+    guidance: plan.guidancePerImage?.[index] ?? plan.guidance,
     scheduler: { ...plan.scheduler },
     batchSize: plan.batchSize,
     partialForward: plan.partialForward,

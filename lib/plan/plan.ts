@@ -22,6 +22,7 @@ import { chooseScheduler } from './scheduler';
 import { untouchedBlocks } from './depth';
 import { checkConflicts } from './conflict';
 import { editContext } from './context';
+import { joinPlans } from './perImage';
 import { startFromImage } from './start';
 import type { PlanAdjustment } from '../native';
 import type { Plan, PlannedModel } from './types';
@@ -34,6 +35,19 @@ import { checkedSchedule } from './steps';
  *   BAD_TENSOR
  */
 export function plan(request: GenerateRequest, model: PlannedModel): Plan {
+  const { guidancePerImage, ...shared } = request;
+  if (guidancePerImage === undefined) return planAlike(request, model);
+  if (request.guidance !== undefined)
+    throw invalid('options.guidance', 'nothing, beside guidancePerImage', request.guidance);
+  const images = guidancePerImage.length;
+  const numImages = countImages({ numImages: images, ...shared });
+  if (numImages !== images) throw invalid('options.guidancePerImage', `${numImages} guidances, one a picture`, images);
+  const plans = guidancePerImage.map((guidance) => planAlike({ ...shared, numImages, guidance }, model));
+  return joinPlans(plans as [Plan, ...Plan[]]);
+}
+
+/** All pictures with the same guidance. */
+function planAlike(request: GenerateRequest, model: PlannedModel): Plan {
   const { bundle } = model;
   const images = countImages(request);
   const classes = classIndices(request.classLabel, images, bundle.conditioning);

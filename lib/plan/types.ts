@@ -17,6 +17,8 @@ export interface PlanStep {
   inputScale: number;
   /** One per branch, adding up to 1; a branch with weight 0 is not evaluated. */
   weights: number[];
+  /** The same for each picture, where they differ: of `weights` only what is 0 counts then. */
+  imageWeights?: number[][];
   /** One per branch: its difference to its reference is that of the last evaluation that computed it. */
   reuse: boolean[];
   /** What is not linear in the branches, in order. */
@@ -65,6 +67,8 @@ export interface Plan {
   scheduler: SchedulerOptions;
   /** The guidance with all its options. */
   guidance: GuidanceOptions;
+  /** That of each picture, where they differ in their scales; `guidance` is the first then. */
+  guidancePerImage?: GuidanceOptions[];
   /** The unit Gaussian latents are multiplied by this. */
   initialScale: number;
   /** All edits, each once. */

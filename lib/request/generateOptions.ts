@@ -70,6 +70,11 @@ export interface GenerateOptions {
    * alone.
    */
   guidance?: GuidanceOptions | PresetName;
+  /**
+   * In place of `guidance` one for each picture, which then share an evaluation of the model up to `batchSize`. They may
+   * differ in their scales alone, and none may be off. Default: the same for all.
+   */
+  guidancePerImage?: (GuidanceOptions | PresetName)[];
   /** Options of the sampler that differ from the bundle's; another `kind` keeps what the two have in common. */
   scheduler?: SchedulerChanges;
   /**
@@ -128,6 +133,11 @@ function callback<Event>() {
   return z.custom<(event: Event) => unknown>((value) => typeof value === 'function', { error: 'a function' });
 }
 
+const oneGuidance = either(
+  [guidanceSchema, choice(presetNames)],
+  `an object of techniques, or one of ${presetNames.map((name) => `'${name}'`).join(', ')}`,
+);
+
 export const generateSchema = describedBy<GenerateOptions>()(
   strictObject({
     prompt: prompts().optional(),
@@ -149,10 +159,8 @@ export const generateSchema = describedBy<GenerateOptions>()(
     latents: tensorLike.optional(),
     numInferenceSteps: whole(1, 1000).optional(),
     numImages: whole(1, 100_000).optional(),
-    guidance: either(
-      [guidanceSchema, choice(presetNames)],
-      `an object of techniques, or one of ${presetNames.map((name) => `'${name}'`).join(', ')}`,
-    ).optional(),
+    guidance: oneGuidance.optional(),
+    guidancePerImage: list(oneGuidance, 'a list of guidances, one a picture').optional(),
     // Checked against the sampler that it changes.
     scheduler: z
       .custom<SchedulerChanges>((value) => typeof value === 'object' && value !== null && !Array.isArray(value), {

@@ -1,4 +1,5 @@
 /** Which requests may share an evaluation of the model. */
+import type { GuidanceOptions } from '../guidance';
 import type { GenerateOptions } from '../request/generateOptions';
 
 import type { Job } from './job';
@@ -17,7 +18,7 @@ const isSingle = ({ prompt, negativePrompt, classLabel, numImages, seed, ...rest
   rest.conditioning === undefined &&
   !rest.preview;
 
-/** Same bundle, size, steps, sampler and guidance; each with its own seed, prompt and class. */
+/** Same bundle, size, steps, sampler and structure of guidance; each with its own seed, prompt, class and scales. */
 export function fitsTogether(a: Job, b: Job): boolean {
   if (a.bundle !== b.bundle || !isSingle(a.request) || !isSingle(b.request)) return false;
   const present = (request: ImageRequest) => individual.filter((key) => request[key] !== undefined && key !== 'seed');
@@ -27,12 +28,23 @@ export function fitsTogether(a: Job, b: Job): boolean {
   );
 }
 
-function sharedPart(request: ImageRequest): Partial<ImageRequest> {
-  return Object.fromEntries(
-    Object.entries(request)
-      .filter(([key, value]) => !individual.includes(key as Individual) && value !== undefined)
-      .sort(([first], [second]) => (first < second ? -1 : 1)),
+function sharedPart({ guidance, ...request }: ImageRequest): Record<string, unknown> {
+  const shared = Object.entries(request).filter(
+    ([key, value]) => !individual.includes(key as Individual) && value !== undefined,
   );
+  return Object.fromEntries([...shared, ['guidance', withoutScales(guidance)]].sort(([a], [b]) => (a! < b! ? -1 : 1)));
+}
+
+/** A scale that is off takes a branch away, and with it the structure. */
+function withoutScales(guidance: ImageRequest['guidance']): unknown {
+  if (typeof guidance !== 'object') return guidance;
+  const { classifierFree, detail } = guidance;
+  const entries = detail && (Array.isArray(detail) ? detail : [detail]);
+  return {
+    ...guidance,
+    ...(classifierFree ? { classifierFree: { ...classifierFree, scale: classifierFree.scale > 1 } } : {}),
+    ...(entries ? { detail: entries.map((entry) => ({ ...entry, scale: entry.scale > 0 })) } : {}),
+  };
 }
 
 /** The options of one call that makes the pictures of all the jobs, in their order. */
@@ -42,8 +54,13 @@ export function joinedOptions(jobs: readonly Job[], seeds: readonly number[]): G
   const lists = (['prompt', 'negativePrompt', 'classLabel'] as const)
     .filter((key) => first[key] !== undefined)
     .map((key) => [key, jobs.map(({ request }) => request[key])] as const);
+  const { guidance, ...shared } = first;
+  const guidances = jobs.map(({ request }) => request.guidance);
+  const isOne = guidances.every((other) => JSON.stringify(other) === JSON.stringify(guidance));
   return {
-    ...first,
+    ...shared,
+    // As it is said, where it is the same: that sum is the same to the bit.
+    ...(guidance === undefined || isOne ? { guidance } : { guidancePerImage: guidances as GuidanceOptions[] }),
     ...Object.fromEntries(lists),
     seed: [...seeds],
     numImages: jobs.length,

@@ -38,6 +38,7 @@ const otherForm = {
   onWarning: true,
   signal: true,
   preview: true,
+  guidancePerImage: true,
   batchSize: true,
   image: true,
   maskImage: true,

@@ -56,6 +56,14 @@ void requireConsistent(Napi::Env env, const Plan& plan) {
       evaluated = evaluated || weight != 0;
     }
     if (!evaluated) throw fail("a step has no branch with a weight.");
+    const bool isWeightedPerImage = static_cast<int64_t>(step.imageWeights.size()) == plan.latents.size(0);
+    if (!step.imageWeights.empty() && !isWeightedPerImage) throw fail("the weights for each image are not as many as the images.");
+    for (const auto& weights : step.imageWeights) {
+      if (static_cast<int64_t>(weights.size()) != branches) throw fail("the weights of an image are not one for each branch.");
+      for (const auto weight : weights) {
+        if (!std::isfinite(weight)) throw fail("a weight is not finite.");
+      }
+    }
     for (const auto& adjustment : step.adjustments) {
       if (adjustment.branch < 0 || adjustment.branch >= branches || adjustment.reference < 0 ||
           adjustment.reference >= branches) {

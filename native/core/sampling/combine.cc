@@ -2,6 +2,8 @@
 
 #include <ATen/Functions.h>
 
+#include "native/core/device/device.h"
+
 namespace dg {
 namespace {
 
@@ -14,6 +16,35 @@ at::Tensor perImage(const at::Tensor& values, const at::Tensor& like) {
 at::Tensor innerProduct(const at::Tensor& a, const at::Tensor& b) { return perImage((a * b).flatten(1).sum(1), a); }
 
 at::Tensor deviation(const at::Tensor& x) { return perImage(x.flatten(1).std(1), x); }
+
+// Σ_b weights[b] · D_b with weights of each image's own.
+at::Tensor sumPerImage(const std::vector<at::Tensor>& predictions, const Step& step, int64_t firstImage) {
+  at::Tensor sum;
+  for (size_t branch = 0; branch < predictions.size(); ++branch) {
+    const auto& prediction = predictions[branch];
+    if (!prediction.defined() || step.weights[branch] == 0) continue;
+    std::vector<float> weights;
+    for (int64_t image = 0; image < prediction.size(0); ++image) {
+      weights.push_back(static_cast<float>(step.imageWeights.at(firstImage + image).at(branch)));
+    }
+    const auto term = prediction * perImage(toDevice(at::tensor(weights), prediction.device()), prediction);
+    sum = sum.defined() ? sum.add_(term) : term;
+  }
+  return sum;
+}
+
+at::Tensor sumOf(const std::vector<at::Tensor>& predictions, const Step& step) {
+  at::Tensor sum;
+  for (size_t branch = 0; branch < predictions.size(); ++branch) {
+    if (!predictions[branch].defined() || step.weights[branch] == 0) continue;
+    if (sum.defined()) {
+      sum.add_(predictions[branch], step.weights[branch]);
+    } else {
+      sum = predictions[branch] * step.weights[branch];
+    }
+  }
+  return sum;
+}
 
 }  // namespace
 
@@ -42,15 +73,7 @@ at::Tensor Combiner::combine(std::vector<at::Tensor>& predictions, const Step& s
     changed = reference - (difference - parallel + adjustment.eta * parallel);
   }
 
-  at::Tensor guided;
-  for (size_t branch = 0; branch < predictions.size(); ++branch) {
-    if (!predictions[branch].defined() || step.weights[branch] == 0) continue;
-    if (guided.defined()) {
-      guided.add_(predictions[branch], step.weights[branch]);
-    } else {
-      guided = predictions[branch] * step.weights[branch];
-    }
-  }
+  auto guided = step.imageWeights.empty() ? sumOf(predictions, step) : sumPerImage(predictions, step, firstImage_);
   for (const auto& adjustment : step.adjustments) {
     if (adjustment.kind == Adjustment::Kind::zero) guided = at::zeros_like(guided);
     if (adjustment.kind != Adjustment::Kind::rescale || !predictions[adjustment.reference].defined()) continue;

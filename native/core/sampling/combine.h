@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <unordered_map>
 #include <vector>
 
@@ -17,10 +18,14 @@ namespace dg {
 // Sums and norms are over one image. Keeps APG's running average between the steps of one sampling run.
 class Combiner {
  public:
+  // firstImage: of the predictions, in the plan.
+  explicit Combiner(int64_t firstImage = 0) : firstImage_(firstImage) {}
+
   // predictions[b]: float32 [images, …]; undefined where weights[b] is 0. Changes `predictions`.
   at::Tensor combine(std::vector<at::Tensor>& predictions, const Step& step);
 
  private:
+  int64_t firstImage_;
   std::unordered_map<int64_t, at::Tensor> momentum_;  // by branch
 };
 

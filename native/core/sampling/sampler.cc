@@ -78,7 +78,7 @@ void requireFinite(const at::Tensor& x) {
 bool isOnePass(const Model& model, const Plan& plan, const Step& step) {
   const bool reuses = std::any_of(plan.branches.begin(), plan.branches.end(),
                                   [](const Branch& branch) { return branch.reference >= 0; });
-  return model.fusions().update && step.adjustments.empty() && !reuses;
+  return model.fusions().update && step.adjustments.empty() && step.imageWeights.empty() && !reuses;
 }
 
 void widen(std::vector<at::Tensor>& predictions) {
@@ -103,7 +103,7 @@ SampleResult sampleGroups(Model& model, const Plan& plan, const std::function<vo
     const auto images = std::min(plan.batchSize, count - first);
     BranchEvaluator evaluator(model, plan, first, images, recorder ? &*recorder : nullptr);
     Reuse reuse(plan);
-    Combiner combiner;
+    Combiner combiner(first);
     FreshNoise noise(plan, first, images);
     const Inpainter inpainter(plan.inpainting, first, images, model.device());
     std::deque<at::Tensor> history;

@@ -16,7 +16,8 @@ const base = { classLabel: 'Coat', seed: 1, guidance: { classifierFree: { scale:
 
 test.each<[string, ImageRequestInput, boolean]>([
   ['another seed and class', { ...base, seed: 2, classLabel: 'Bag' }, true],
-  ['another scale', { ...base, guidance: { classifierFree: { scale: 7 }, detail: { scale: 0.3 } } }, false],
+  ['other scales', { ...base, guidance: { classifierFree: { scale: 7 }, detail: { scale: 0.1 } } }, true],
+  ['a scale that is off', { ...base, guidance: { classifierFree: { scale: 1 }, detail: { scale: 0.3 } } }, false],
   ['another layer', { ...base, guidance: { ...base.guidance, detail: { scale: 0.3, layer: 2 } } }, false],
   ['other steps', { ...base, numInferenceSteps: 3 }, false],
   ['another size', { ...base, width: 56, height: 56 }, false],
@@ -32,9 +33,12 @@ test('another bundle does not fit', () => {
   expect(fitsTogether(job(base), job(base, 'other'))).toBe(false);
 });
 
-test('joined requests keep their seeds and classes', () => {
-  const joined = joinedOptions([job(base), job({ ...base, classLabel: 'Bag' })], [1, 2]);
-  expect(joined).toMatchObject({ classLabel: ['Coat', 'Bag'], seed: [1, 2], numImages: 2, batchSize: 2 });
+test('the same guidance is said once, others one by one', () => {
+  expect(joinedOptions([job(base), job(base)], [1, 2])).toMatchObject({ guidance: base.guidance, seed: [1, 2] });
+  const other = { ...base, guidance: { classifierFree: { scale: 3 }, detail: { scale: 0.3 } } };
+  const joined = joinedOptions([job(base), job(other)], [1, 2]);
+  expect(joined.guidance).toBeUndefined();
+  expect(joined.guidancePerImage).toMatchObject([base.guidance, other.guidance]);
 });
 
 test('requests that wait together are made together, and are the pictures of each', async () => {
@@ -52,7 +56,7 @@ test('requests that wait together are made together, and are the pictures of eac
     classLabel,
     seed: at,
     numInferenceSteps: 6,
-    guidance: { classifierFree: { scale: 2 }, detail: { scale: 0.3 } },
+    guidance: { classifierFree: { scale: 2 + at }, detail: { scale: 0.2 + at / 10 } },
   }));
   // While this one runs, the others gather.
   const first = await submit({ classLabel: 'Coat', numInferenceSteps: 60, guidance: {} });
