@@ -39,6 +39,11 @@ export interface LineChart {
 /** The first colours of Okabe and Ito, which people with impaired colour vision tell apart too. */
 const colours = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#56b4e9', '#e69f00', '#000000', '#8a929c'];
 const titleHeight = 34;
+const marginTop = 30;
+const marginBottom = 44;
+/** Of a label, in CSS pixels. */
+const lineHeight = 16;
+const letterWidth = 7.6;
 
 /** The chart's pixels, on white. */
 export async function drawLineChart(chart: LineChart): Promise<Raster> {
@@ -56,22 +61,25 @@ export async function composeLineChart({ title, x, y, lines, width = 720, height
     points.map((point) => ({ ...point, name, colour: colours[index % colours.length]! })),
   );
   const ends = lines.flatMap(({ name }) => points.filter((point) => point.name === name).slice(-1));
+  const innerHeight = height - (title === undefined ? 0 : titleHeight) - marginTop - marginBottom;
+  const domain = extent(points.map((point) => point.y));
+  const labels = apart(ends, (lineHeight * (domain[1] - domain[0])) / innerHeight);
   const colourOf = (point: { colour: string }) => point.colour;
   const svg = plot({
     document: parseHTML('<!doctype html><html><body></body></html>').document,
     width,
     height: height - (title === undefined ? 0 : titleHeight),
     marginLeft: 60,
-    marginRight: 96,
-    marginTop: 30,
-    marginBottom: 44,
+    marginRight: 28 + letterWidth * Math.max(9, ...lines.map(({ name }) => name.length)),
+    marginTop,
+    marginBottom,
     style: { background: 'none', color: '#16191d', fontSize: '13px', fontFamily: 'DejaVu Sans' },
     x: { label: x },
-    y: { label: y, grid: true },
+    y: { label: y, grid: true, domain },
     marks: [
       line(points, { x: 'x', y: 'y', z: 'name', stroke: colourOf, strokeWidth: 2 }),
       dot(points, { x: 'x', y: 'y', fill: colourOf, r: 3.5 }),
-      text(ends, { x: 'x', y: 'y', text: 'name', fill: colourOf, dx: 10, textAnchor: 'start' }),
+      text(labels, { x: 'x', y: 'y', text: 'name', fill: colourOf, dx: 10, textAnchor: 'start' }),
     ],
   } as PlotOptions) as unknown as { innerHTML: string };
   const heading =
@@ -83,6 +91,23 @@ export async function composeLineChart({ title, x, y, lines, width = 720, height
     `<g text-anchor="middle" transform="translate(0, ${title === undefined ? 0 : titleHeight})">${svg.innerHTML}</g>`,
     '</svg>',
   ].join('\n');
+}
+
+function extent(values: number[]): [number, number] {
+  const [least, largest] = [Math.min(...values), Math.max(...values)];
+  return least < largest ? [least, largest] : [least - 0.5, largest + 0.5];
+}
+
+/** Moved up until none is nearer to the one below it than `distance`. */
+function apart<Label extends { y: number }>(labels: readonly Label[], distance: number): Label[] {
+  let floor = -Infinity;
+  return [...labels]
+    .sort((a, b) => a.y - b.y)
+    .map((label) => {
+      const y = Math.max(label.y, floor);
+      floor = y + distance;
+      return { ...label, y };
+    });
 }
 
 const escape = (text: string) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
