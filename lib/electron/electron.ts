@@ -40,14 +40,20 @@ export interface IpcLike {
 export interface WindowLike {
   /** Its page. */
   readonly webContents: {
+    /** Messages of this page alone. */
     readonly ipc: IpcLike;
+    /** The page itself, without frames in it. */
     readonly mainFrame: FrameLike;
+    /** Sends a message to the preload script. */
     send(channel: string, ...args: unknown[]): void;
+    /** Whether the page is gone. */
     isDestroyed(): boolean;
   };
+  /** Whether the window is gone. */
   isDestroyed(): boolean;
   /** From 0 to 1; below 0 there is none. */
   setProgressBar(progress: number): void;
+  /** Calls the listener when the window is gone. */
   once(event: 'closed', listener: () => void): unknown;
 }
 

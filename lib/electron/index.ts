@@ -11,7 +11,7 @@ export type { FrameLike, IpcLike, WindowLike } from './electron';
 export type { MainPort } from './port';
 export type { ProcessOptions } from './host';
 export type { OpenedPicture } from './dialogs';
-export type { Bridge, Run, SteppedRun } from './preload';
+export type { Bridge, NextStep, Run, SteppedRun } from './preload';
 export type {
   Listeners,
   Outcome,

@@ -19,10 +19,25 @@ export interface Run {
 /** A run whose steps the page asks for, one by one. */
 export interface SteppedRun {
   /** The next step; `done: true` with the result after the last one. The run waits until it is asked. */
-  next(): Promise<Outcome<{ done: false; step: StepEvent } | { done: true; result: ProcessResult }>>;
+  next(): Promise<Outcome<NextStep>>;
   /** Ends it within one evaluation of the model. */
   stop(): void;
 }
+
+/** What a stepped run gives next. */
+export type NextStep =
+  | {
+      /** There are more steps, or the result. */
+      done: false;
+      /** The step that was made. */
+      step: StepEvent;
+    }
+  | {
+      /** This was the last. */
+      done: true;
+      /** As `generate` gives it. */
+      result: ProcessResult;
+    };
 
 /** What the page calls: `window.detailGuidance`. Nothing of it rejects; every outcome says what is wrong by its code. */
 export interface Bridge {

@@ -18,7 +18,19 @@ export interface Problem {
 }
 
 /** How a call ended. */
-export type Outcome<Value> = { ok: true; value: Value } | { ok: false; error: Problem };
+export type Outcome<Value> =
+  | {
+      /** It ended well. */
+      ok: true;
+      /** What it gave. */
+      value: Value;
+    }
+  | {
+      /** It failed. */
+      ok: false;
+      /** Why. */
+      error: Problem;
+    };
 
 /** The options of `generate` without functions and signals, which do not cross; what listens is given beside them. */
 export type PlainOptions = Omit<GenerateOptions, 'onStep' | 'onProgress' | 'onWarning' | 'signal'>;
