@@ -85,7 +85,8 @@ element('open').addEventListener('click', async () => {
   element('seed').value = seed;
   element('steps').value = numInferenceSteps;
   element('cfg').value = classifierFree?.scale ?? 1;
-  element('detail').value = detail?.scale ?? 0;
+  // There may be several; this page has a control for one.
+  element('detail').value = (Array.isArray(detail) ? detail[0] : detail)?.scale ?? 0;
   say(`the settings of ${name}`);
 });
 
