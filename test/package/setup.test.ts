@@ -93,14 +93,18 @@ test('in Electron’s app.asar the copy in app.asar.unpacked is read; without on
   await cp(join(application.folder, 'node_modules'), inside, { recursive: true, verbatimSymlinks: true });
   await cp(join(application.folder, 'app.mjs'), join(resources, 'app.asar', 'app.mjs'));
   const packed = join(inside, 'detail-guidance');
+  // Without Electron a folder of such a name is a folder; real archives are in electron.test.ts.
+  const electron = join(resources, 'electron.cjs');
+  await writeFile(electron, "Object.defineProperty(process.versions, 'electron', { value: '33.2.1' });");
   const app = join(resources, 'app.asar', 'app.mjs');
-  const alone = await application.node([app]);
-  expect(alone.stdout).toMatch(/^ADDON_NOT_BUILT .*app\.asar.*asarUnpack: '\*\*\/node_modules\/detail-guidance\/\*\*'/);
+  const alone = await application.node(['--require', electron, app]);
+  expect(alone.stdout).toMatch(
+    /^BUNDLE_NOT_FOUND .*app\.asar.*asarUnpack: '\*\*\/node_modules\/detail-guidance\/models\/embedded\/\*\*'/,
+  );
   await cp(packed, unpacked, { recursive: true });
-  // What is unpacked is not in the archive's own files: neither the model nor set-up.
+  // Electron's fs finds in an archive what was left out of it, too; libtorch and the loader do not.
   await rm(join(packed, 'models'), { recursive: true });
-  await rm(join(packed, 'setup'), { recursive: true });
-  const { stdout, stderr } = await application.node([app]);
+  const { stdout, stderr } = await application.node(['--require', electron, app]);
   expect([stdout, stderr]).toEqual([expect.stringMatching(/^[0-9a-f]{64}\n$/), '']);
 }, 60_000);
 
