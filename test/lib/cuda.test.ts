@@ -97,6 +97,7 @@ describe('a pipeline', () => {
       graphs: { captured: 0, replayed: 0, reason: null },
       fused: pipeline.fused,
       notFused: null,
+      quantized: null,
     });
   });
 
