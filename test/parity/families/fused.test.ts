@@ -20,12 +20,12 @@ const placementTest = existsSync(program) ? test : test.skip;
  * change of diffusers that hides a chain from the search shows here.
  */
 const found = {
-  'sd3-sd3': { modulation: 16, residual: 14, gelu: 7, pack: 60 },
-  'sd3-sd35': { modulation: 14, residual: 20, rotary: 20, gelu: 7, pack: 68 },
-  'flux-dev': { modulation: 12, residual: 11, rotary: 18, gelu: 7, pack: 56 },
-  'dit-dit': { modulation: 9, residual: 8, gelu: 4, pack: 40 },
-  'pixart-alpha': { modulation: 9, residual: 8, gelu: 5, pack: 50 },
-  'wan-wan': { residual: 25, rotary: 16, gelu: 5, pack: 46 },
+  'sd3-sd3': { modulation: 16, residual: 14, gelu: 7, attention: 4, pack: 60 },
+  'sd3-sd35': { modulation: 14, residual: 20, rotary: 20, gelu: 7, attention: 6, pack: 68 },
+  'flux-dev': { modulation: 12, residual: 11, rotary: 18, gelu: 7, attention: 5, pack: 56 },
+  'dit-dit': { modulation: 9, residual: 8, gelu: 4, attention: 4, pack: 40 },
+  'pixart-alpha': { modulation: 9, residual: 8, gelu: 5, attention: 4, pack: 50 },
+  'wan-wan': { residual: 25, rotary: 16, gelu: 5, attention: 8, pack: 46 },
 } as const;
 
 /** Sizes of the inputs' axes that have names. */
