@@ -34,8 +34,8 @@ Step step(const Napi::Object& from) {
   result.inputScale = number(from, "inputScale", 1);
   result.weights = numbers(from.Get("weights"));
   if (!isAbsent(from.Get("imageWeights"))) {
-    result.imageWeights =
-        mapList<std::vector<double>>(list(from, "imageWeights"), [](const Napi::Value& value) { return numbers(value); });
+    result.imageWeights = mapList<std::vector<double>>(list(from, "imageWeights"),
+                                                       [](const Napi::Value& value) { return numbers(value); });
   }
   for (const auto reused : optionalNumbers(from, "reuse")) result.reuse.push_back(reused != 0);
   if (!isAbsent(from.Get("adjustments"))) {

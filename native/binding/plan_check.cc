@@ -57,9 +57,11 @@ void requireConsistent(Napi::Env env, const Plan& plan) {
     }
     if (!evaluated) throw fail("a step has no branch with a weight.");
     const bool isWeightedPerImage = static_cast<int64_t>(step.imageWeights.size()) == plan.latents.size(0);
-    if (!step.imageWeights.empty() && !isWeightedPerImage) throw fail("the weights for each image are not as many as the images.");
+    if (!step.imageWeights.empty() && !isWeightedPerImage)
+      throw fail("the weights for each image are not as many as the images.");
     for (const auto& weights : step.imageWeights) {
-      if (static_cast<int64_t>(weights.size()) != branches) throw fail("the weights of an image are not one for each branch.");
+      if (static_cast<int64_t>(weights.size()) != branches)
+        throw fail("the weights of an image are not one for each branch.");
       for (const auto weight : weights) {
         if (!std::isfinite(weight)) throw fail("a weight is not finite.");
       }

@@ -37,8 +37,8 @@ struct Step {
   std::vector<double> weights;  // per branch; a branch with weight 0 is not evaluated in this step
   // Per image of the plan, per branch; empty: every image has `weights`, which else only say what is evaluated.
   std::vector<std::vector<double>> imageWeights;
-  std::vector<uint8_t> reuse;   // per branch (or empty): 1 = not evaluated, its difference to Branch::reference
-                                // is that of the last step that evaluated it
+  std::vector<uint8_t> reuse;  // per branch (or empty): 1 = not evaluated, its difference to Branch::reference
+                               // is that of the last step that evaluated it
   std::vector<Adjustment> adjustments;
   double sample = 1;  // x' = sample · x + Σ outputs[k] · D of k steps ago + noise · ε
   std::vector<double> outputs;

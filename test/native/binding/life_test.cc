@@ -42,7 +42,8 @@ class Bell {
   // The event loop's wait, cut short where nothing comes.
   bool wait() {
     std::unique_lock lock(mutex_);
-    if (!wake_.wait_for(lock, std::chrono::milliseconds(20), [this] { return rung_ > 0; })) return false;
+    const bool isRung = wake_.wait_for(lock, std::chrono::milliseconds(20), [this] { return rung_ > 0; });
+    if (!isRung) return false;
     --rung_;
     return true;
   }
@@ -85,7 +86,8 @@ class Environment {
     mailbox_.post([this, id, message = std::move(message)] {
       REQUIRE(std::this_thread::get_id() == javascript_);
       REQUIRE(!closed_);
-      if (const auto found = calls_.find(id); found != calls_.end()) message(found->second);
+      const auto call = calls_.find(id);
+      if (call != calls_.end()) message(call->second);
     });
   }
   void answer(int id) {
