@@ -5,15 +5,11 @@
 
 #include <algorithm>
 
+#include "native/core/graph/ir.h"
 #include "native/core/operators/names.h"
 
 namespace dg {
 namespace {
-
-using torch::jit::Block;
-using torch::jit::Graph;
-using torch::jit::Node;
-using torch::jit::Value;
 
 bool isMatchDtype(const Node* node) {
   static const auto kind = c10::Symbol::fromQualString(kMatchDtype);
@@ -28,6 +24,16 @@ void collect(Block* block, c10::Symbol kind, std::vector<Node*>& found) {
 }
 
 }  // namespace
+
+bool isTap(const Node* node) {
+  static const auto kind = c10::Symbol::fromQualString(kTap);
+  return node->kind() == kind;
+}
+
+Value* beforeTaps(Value* value) {
+  while (isTap(value->node())) value = value->node()->input(0);
+  return value;
+}
 
 std::vector<Node*> nodesOfKind(Graph& graph, c10::Symbol kind) {
   std::vector<Node*> found;

@@ -11,6 +11,12 @@ namespace dg {
 // Nodes of a kind, in order, those in inner blocks too.
 std::vector<torch::jit::Node*> nodesOfKind(torch::jit::Graph& graph, c10::Symbol kind);
 
+// Whether a node is a place for hooks, which gives its first input.
+bool isTap(const torch::jit::Node* node);
+
+// What a value is without the places for hooks behind it.
+torch::jit::Value* beforeTaps(torch::jit::Value* value);
+
 // The weights of layers of a kind, each once.
 std::vector<torch::jit::Value*> weightsOf(torch::jit::Graph& graph, c10::Symbol kind);
 

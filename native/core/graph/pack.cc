@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "native/core/graph/ir.h"
 #include "native/core/graph/linear_weights.h"
 #include "native/core/graph/pattern.h"
 #include "native/core/operators/names.h"
@@ -15,19 +16,9 @@
 namespace dg {
 namespace {
 
-using torch::jit::Block;
-using torch::jit::Graph;
-using torch::jit::Node;
-using torch::jit::Value;
-
 c10::Symbol packedKind() {
   static const auto kind = c10::Symbol::fromQualString(std::string(kNamespace) + "::packed_linear");
   return kind;
-}
-
-bool isTap(const Node* node) {
-  static const auto kind = c10::Symbol::fromQualString(kTap);
-  return node->kind() == kind;
 }
 
 bool canBePacked(const Value* weight) {
@@ -43,11 +34,6 @@ std::string activationOf(const Node* node) {
   const auto kind = torch::jit::toIValue(node->input(1));
   if (!kind || !kind->isString()) return "";
   return kind->toStringRef() == "tanh" ? "gelu_tanh" : "gelu";
-}
-
-Value* beforeTaps(Value* value) {
-  while (isTap(value->node())) value = value->node()->input(0);
-  return value;
 }
 
 void fuseIn(Block* block) {

@@ -11,6 +11,7 @@
 
 #include "native/core/cancellation.h"
 #include "native/core/error.h"
+#include "native/core/graph/ir.h"
 #include "native/core/graph/linear_weights.h"
 #include "native/core/graph/pattern.h"
 #include "native/core/operators/names.h"
@@ -18,20 +19,11 @@
 namespace dg {
 namespace {
 
-using torch::jit::Block;
-using torch::jit::Graph;
-using torch::jit::Node;
-using torch::jit::Value;
 using Values = std::unordered_set<const Value*>;
 
 c10::Symbol quantisedKind() {
   static const auto kind = c10::Symbol::fromQualString(std::string(kNamespace) + "::quantised_linear");
   return kind;
-}
-
-bool isTap(const Node* node) {
-  static const auto kind = c10::Symbol::fromQualString(kTap);
-  return node->kind() == kind;
 }
 
 bool anyOf(at::ArrayRef<const Value*> values, const Values& among) {
@@ -234,8 +226,7 @@ void fuseIn(Block* block) {
     const auto approximate = torch::jit::toIValue(node->input(1));
     if (!approximate || !approximate->isString() || approximate->toStringRef() != "tanh") continue;
     Value* tapped = node->input(0);
-    Value* product = tapped;
-    while (isTap(product->node())) product = product->node()->input(0);
+    Value* product = beforeTaps(tapped);
     Node* layer = product->node();
     if (layer->kind() != quantisedKind() || layer->owningBlock() != block) continue;
     if (tapped == product && product->uses().size() == 1) {
