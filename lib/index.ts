@@ -24,36 +24,21 @@ export type {
   BundleClassifier,
   BundleComponent,
   BundleDefaults,
+  BundleDescription,
   BundleFile,
   BundleInput,
   BundleLatent,
-  BundleManifest,
   BundleTransformer,
-  StoredLayerManifest,
-  StoredQuantization,
+  BundleVae,
   ClassConditioning,
-  EncodedExpression,
-  Expression,
-  GridExpression,
   InputRole,
-  JoinExpression,
-  MeasuredPrecision,
   PixelImage,
-  PositionExpression,
   RecordedMassiveActivations,
-  SealedFile,
   SequenceLength,
-  SizeExpression,
   TensorConditioning,
   TextConditioning,
-  TextEncoderManifest,
-  TokenizerManifest,
   VaeImage,
-  VaeManifest,
   WeightDtype,
-  ZeroPositionsExpression,
-  ZerosExpression,
-  ZerosSize,
 } from './bundle';
 export { checkBundle, type BundleReport, type CheckedEvaluation, type CheckOptions, type CheckResult } from './check';
 export { loadTorchScript, TorchScript, type TorchScriptOptions, type WeightSize } from './model/torchScript';
@@ -182,6 +167,7 @@ export {
   type Tensor,
 } from './tensor';
 export type { NegativePromptUnused, Warning } from './request/warning';
+export type { OfKind, WarningOf } from './validation/ofKind';
 export type { Seed } from './request/seeds';
 export type { PromptTruncated } from './text';
 export type { PictureSize } from './request/pictureSize';

@@ -11,6 +11,7 @@ import type { Libtorch } from './files/libtorch';
 import { setup } from './files/setup';
 import { unpacked } from './files/unpacked';
 import { DetailGuidanceError } from './validation/errors';
+import type { OfKind } from './validation/ofKind';
 
 /** Element types of tensors. */
 export type Dtype = 'float32' | 'float16' | 'bfloat16' | 'float64' | 'int64' | 'int32' | 'uint8' | 'bool';
@@ -218,10 +219,7 @@ export interface PlanEdit {
   source?: Tensor;
   /** match: the chosen channels move by as much (‖Δz‖₂ of each token) as zeroing these would. */
   reference?: number[];
-  /**
-   * blur: in tokens, Infinity is the mean; over a grid of grid[0] × grid[1] tokens: those of `tokens` when they are as
-   * many, else the last ones.
-   */
+  /** blur: in tokens, Infinity is the mean; over the grid's tokens: those of `tokens` if they are as many, else the last. */
   sigma?: number;
   /** blur: rows and columns of the token grid. */
   grid?: [number, number];
@@ -230,9 +228,7 @@ export interface PlanEdit {
 }
 
 /** D_u := (⟨D_c, D_u⟩ / ‖D_u‖²) · D_u, before the weighted sum. */
-export interface ProjectAdjustment {
-  /** Names the adjustment. */
-  kind: 'project';
+export interface ProjectAdjustment extends OfKind<'project'> {
   /** u, an index into the plan's branches. */
   branch: number;
   /** c, an index into the plan's branches. */
@@ -240,9 +236,7 @@ export interface ProjectAdjustment {
 }
 
 /** D_u := D_c − (Δ⊥ + η Δ∥), Δ = D_c − D_u with momentum and a limited norm, before the weighted sum. */
-export interface ApgAdjustment {
-  /** Names the adjustment. */
-  kind: 'apg';
+export interface ApgAdjustment extends OfKind<'apg'> {
   /** u, an index into the plan's branches. */
   branch: number;
   /** c, an index into the plan's branches. */
@@ -256,9 +250,7 @@ export interface ApgAdjustment {
 }
 
 /** D := φ · D · std(D_c) / std(D) + (1 − φ) · D, after the weighted sum. */
-export interface RescaleAdjustment {
-  /** Names the adjustment. */
-  kind: 'rescale';
+export interface RescaleAdjustment extends OfKind<'rescale'> {
   /** c, an index into the plan's branches. */
   reference: number;
   /** φ. */
@@ -266,10 +258,7 @@ export interface RescaleAdjustment {
 }
 
 /** D := 0. */
-export interface ZeroAdjustment {
-  /** Names the adjustment. */
-  kind: 'zero';
-}
+export type ZeroAdjustment = OfKind<'zero'>;
 
 /** What is not linear in the branches; see native/core/sampling/combine.h. */
 export type PlanAdjustment = ProjectAdjustment | ApgAdjustment | RescaleAdjustment | ZeroAdjustment;

@@ -8,7 +8,7 @@ import {
   type QuantisationStatistics,
   type RecordedSampling,
 } from './activations';
-import { openBundle, type Bundle } from './bundle';
+import { openBundle, type Bundle, type OpenBundle } from './bundle';
 import { Components } from './model/components';
 import type { WeightSize } from './model/torchScript';
 import { memoryStatistics, resolveDevice, resolveDtype } from './model/device';
@@ -158,10 +158,7 @@ export async function loadPipeline(location: string, options: LoadOptions = {}):
 /** Makes one of its parts; users do so with `loadPipeline`. */
 let create: (parts: Parts, loaded: LoadedBundle) => Pipeline;
 
-/**
- * A loaded model, which `loadPipeline` gives. Calls run one after the other, in the order in which they were made, and
- * never see each other's.
- */
+/** A loaded model, from `loadPipeline`. Calls run one after the other, in the order they were made, and share nothing. */
 export class Pipeline {
   static {
     create = (parts, loaded) => new Pipeline(parts, loaded);
@@ -208,10 +205,7 @@ export class Pipeline {
     return this.#description.sites;
   }
 
-  /**
-   * Chains of operators that run as one, and how many there are of each kind in the model: what was found when it was
-   * loaded, and after the first run what was found to be exact. `execution.notFused` of a run says why one is not.
-   */
+  /** Chains of operators that run as one, by kind; after the first run those that are exact (see `execution.notFused`). */
   get fused(): readonly FusedChains[] {
     return this.#fused;
   }
@@ -221,10 +215,7 @@ export class Pipeline {
     return this.#description.quantized;
   }
 
-  /**
-   * Memory of the pipeline's device, in bytes: of all pipelines of this process together. null on the CPU, whose memory
-   * is the process's (`process.memoryUsage().rss`).
-   */
+  /** Memory of the device in bytes, of all pipelines of this process; null on the CPU (`process.memoryUsage().rss`). */
   memory(): Promise<MemoryStatistics | null> {
     return memoryStatistics(this.device);
   }
@@ -240,11 +231,7 @@ export class Pipeline {
     return { parameters, bytes, blocks };
   }
 
-  /**
-   * What `generate` would do with these options, as plain data, without running the model.
-   *
-   * @throws what `generate` throws for its options
-   */
+  /** What `generate` would do with these options, as plain data, without running the model. @throws what it throws for them */
   plan(options: GenerateOptions = {}): ExplainedPlan {
     this.#refuseDisposed();
     const planned = this.#plan(parse(generateSchema, options, 'options'));
@@ -267,7 +254,7 @@ export class Pipeline {
   }
 
   async #generate(request: GenerateRequest, planned: Plan, during: RunningCall): Promise<GenerateResult> {
-    const { bundle } = this;
+    const bundle = this.#bundle;
     const { components } = this.#parts;
     const { onStep, onProgress, onWarning, signal } = request;
     const callbacks = {
@@ -303,7 +290,7 @@ export class Pipeline {
 
   /** The pictures of a step's estimate, where it is asked for. */
   async #preview({ preview }: NativeProgress, signal: AbortSignal | undefined): Promise<DecodedPicture[] | undefined> {
-    return preview && decodePictures(preview, this.bundle, this.#parts.components, { signal });
+    return preview && decodePictures(preview, this.#bundle, this.#parts.components, { signal });
   }
 
   /**
@@ -334,12 +321,12 @@ export class Pipeline {
    */
   async decode(latents: Tensor, signal?: AbortSignal): Promise<DecodedPicture[]> {
     this.#refuseDisposed();
-    const { channels, frames } = this.bundle.latent;
+    const { channels, frames } = this.#bundle.latent;
     const free = frames === undefined ? [null, null] : [null, null, null];
     checkTensor(latents, { name: 'latents', dtype: ['float32'], shape: [null, channels, ...free] });
-    const size = pictureSize({ latents }, this.bundle);
+    const size = pictureSize({ latents }, this.#bundle);
     checkTensor(latents, { name: 'latents', shape: [null, ...size.latent] });
-    return this.#enter(() => decodePictures(latents, this.bundle, this.#parts.components, { signal }), signal);
+    return this.#enter(() => decodePictures(latents, this.#bundle, this.#parts.components, { signal }), signal);
   }
 
   /**
@@ -358,7 +345,7 @@ export class Pipeline {
     const { signal } = request;
     const planned = this.#plan(request);
     return this.#enter(async () => {
-      const { conditioning } = await encodeRequest(request, planned, this.bundle, this.#parts.components);
+      const { conditioning } = await encodeRequest(request, planned, this.#bundle, this.#parts.components);
       return conditioning ?? {};
     }, signal);
   }
@@ -395,12 +382,7 @@ export class Pipeline {
     return dumpRecords(this.#record(request), request, this.#plan(request.generate), this.#loaded);
   }
 
-  /**
-   * Ranges of the hidden states for a quantiser: per layer, timestep and channel the absolute maximum, the maximum so
-   * far and percentiles. Plain data, made for JSON.
-   *
-   * @throws what `activations` throws
-   */
+  /** Ranges of the hidden states for a quantiser by layer, timestep and channel; plain JSON. @throws as `activations` */
   async quantisationStatistics(options: QuantisationOptions = {}): Promise<QuantisationStatistics> {
     this.#refuseDisposed();
     const { percentiles, ...request } = parse(quantisationSchema, options, 'options');
@@ -420,8 +402,8 @@ export class Pipeline {
   async forward(inputs: Record<string, Tensor>, options: ForwardOptions = {}): Promise<ForwardResult> {
     this.#refuseDisposed();
     const { hooks, signal } = parse(forwardSchema, options, 'options');
-    const ordered = forwardInputs(inputs, this.bundle);
-    const context = editContext(this.#planned, tokenGridOf(ordered, this.bundle));
+    const ordered = forwardInputs(inputs, this.#bundle);
+    const context = editContext(this.#planned, tokenGridOf(ordered, this.#bundle));
     const complete = hooks.flatMap((hook, index) => resolveHook(`options.hooks[${index}]`, hook, context));
     return this.#enter(async (during) => {
       const result = await during.run((model) => model.forward(ordered, complete));
@@ -431,20 +413,13 @@ export class Pipeline {
     }, signal);
   }
 
-  /**
-   * Shape of the hidden state at each site, by one run of the model on zeros.
-   *
-   * @returns in the order of `sites`, the first size the batch of 1; null for a site that is not reached
-   */
+  /** Shape of the hidden state at each of `sites`, by one run on zeros, a batch of 1; null for one that is not reached. */
   async shapes(signal?: AbortSignal): Promise<(number[] | null)[]> {
     this.#refuseDisposed();
-    return this.#enter((during) => during.run((model) => model.shapes(zeroInputs(this.bundle))), signal);
+    return this.#enter((during) => during.run((model) => model.shapes(zeroInputs(this.#bundle))), signal);
   }
 
-  /**
-   * Ends what is running, frees the model and settles when that is done. Calls that were waiting reject with DISPOSED.
-   * A second call waits for the first.
-   */
+  /** Ends what runs, frees the model, then settles; so does a second call. Calls that were waiting reject with DISPOSED. */
   dispose(): Promise<void> {
     if (!this.#disposing) {
       abandoned.unregister(this);
@@ -461,14 +436,18 @@ export class Pipeline {
   }
 
   #plan(request: GenerateRequest): Plan {
-    checkPrompts(request, this.bundle);
+    checkPrompts(request, this.#bundle);
     return plan(request, this.#planned);
+  }
+
+  get #bundle(): OpenBundle {
+    return this.#loaded.bundle;
   }
 
   /** What a plan is made from. */
   get #planned(): PlannedModel {
     const { sites, blocks } = this.#description;
-    return { bundle: this.bundle, sites, layers: blocks, ranking: this.bundle.ranking };
+    return { bundle: this.#bundle, sites, layers: blocks, ranking: this.#bundle.ranking };
   }
 
   #record(request: ActivationRequest): AsyncGenerator<ActivationRecord, RecordedSampling, undefined> {
@@ -495,7 +474,7 @@ export class Pipeline {
       queue: this.#queue,
       pictures: (sampled) =>
         this.#enter(async () => {
-          const decoded = await decodePictures(sampled.latents, this.bundle, this.#parts.components);
+          const decoded = await decodePictures(sampled.latents, this.#bundle, this.#parts.components);
           return finishGeneration(sampled, decoded, planned, generate, seeds, this.#loaded).images;
         }, undefined),
       run: (recording, onRecords, signal) =>
@@ -515,7 +494,7 @@ export class Pipeline {
   /** Prompts and pictures become tensors; the transformer is not needed for it. */
   async #prepare(request: GenerateRequest, planned: Plan, seeds: Seed[]) {
     const { components } = this.#parts;
-    const encoded = await encodeRequest(request, planned, this.bundle, components);
+    const encoded = await encodeRequest(request, planned, this.#bundle, components);
     const pictures = await startingPictures(request, planned, seeds, this.#loaded, components);
     return { encoded, prepared: nativePlan(planned, encoded, seeds, this.#loaded, pictures) };
   }

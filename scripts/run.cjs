@@ -44,12 +44,14 @@ async function ensureNodePackages() {
 /** Builds dist/ (the JavaScript package, and the studio's page) when lib/ or studio/ has changed. */
 async function ensureDist() {
   const stamp = path.join(buildFolder(), 'stamps', 'dist');
-  const digest = fingerprint(['lib', 'studio', 'tsup.config.ts', 'tsconfig.json', 'package.json', 'package-lock.json']);
+  const sources = ['lib', 'studio', 'scripts/declarations.cjs', 'tsup.config.ts', 'tsconfig.json'];
+  const digest = fingerprint([...sources, 'package.json', 'package-lock.json']);
   const complete = ['index.js', 'index.cjs', 'index.d.ts', 'cli.js', 'studio/index.html'].every((file) =>
     fs.existsSync(path.join(root, 'dist', file)),
   );
   if (complete && hasStamp(stamp, digest)) return;
   await step('tsup: build dist', process.execPath, [programPath('tsup')], { cwd: root });
+  await step('tidy the declarations', process.execPath, [path.join('scripts', 'declarations.cjs')], { cwd: root });
   // After tsup, which empties dist.
   const page = [programPath('vite'), 'build', '--config', path.join('studio', 'vite.config.ts')];
   await step('vite: build the studio', process.execPath, page, { cwd: root });

@@ -1,8 +1,8 @@
 /** A sampling run that is there for its hidden states. */
-import type { Execution, NativeModel, NativeRecording, NativeRecords, Site } from '../native';
+import type { NativeModel, NativeRecording, NativeRecords, Site } from '../native';
 import type { EditContext } from '../guidance';
 import type { ActivationRequest } from './options';
-import type { GeneratedImage } from '../call/result';
+import type { GeneratedImage, GenerateResult } from '../call/result';
 import type { Seed } from '../request/seeds';
 import type { Plan } from '../plan';
 import { abortsWith } from '../model/abort';
@@ -14,22 +14,10 @@ import { recordingOf } from './recording';
 import { streamRecords } from './stream';
 
 /** What a recorded run arrives at, apart from its records. */
-export interface RecordedSampling {
+export interface RecordedSampling extends Omit<GenerateResult, 'images'> {
   /** The sampler's final state, float32 [images, channels, height, width]; may hold NaN, unlike that of `generate`. */
   latents: Tensor;
-  /** Seed of each image. */
-  seeds: Seed[];
-  /** What was done, as plain data. */
-  plan: Plan;
-  /** How it was computed. */
-  execution: Execution;
-  /** Branch evaluations of the model, summed over steps and images. */
-  evaluations: number;
-  /**
-   * The pictures of the run, decoded when they are asked for.
-   *
-   * @throws MODEL_FAILED for latents with NaN, OUT_OF_MEMORY, DISPOSED
-   */
+  /** The pictures of the run, decoded when asked for. @throws MODEL_FAILED for latents with NaN, OUT_OF_MEMORY, DISPOSED */
   pictures(): Promise<GeneratedImage[]>;
 }
 

@@ -1,5 +1,5 @@
 /** The model's inputs for a picture whose features are wanted: noised, once for each member of the ensemble. */
-import type { Bundle } from '../bundle';
+import { opened, type Bundle } from '../bundle';
 import { classIndices, conditioningTensors } from '../request/conditioning';
 import { invalid } from '../validation/invalid';
 import { native } from '../native';
@@ -63,7 +63,7 @@ export function featureInputs(
   const classes = classIndices(unconditional ? 0 : classLabel, rows, conditioning);
   const which = unconditional ? 'unconditional' : 'conditional';
   const others = transformer.inputs.filter(({ role }) => role !== 'latent' && role !== 'timestep');
-  const tensors = conditioningTensors(which, { conditioning: inputs }, rows, classes, bundle);
+  const tensors = conditioningTensors(which, { conditioning: inputs }, rows, classes, opened(bundle));
   const byRole = (role: string) => transformer.inputs.find((input) => input.role === role)!.name;
   return {
     [byRole('latent')]: { data, shape: [rows, ...shape], dtype: 'float32' },

@@ -11,17 +11,13 @@ import { requireUnpacked } from '../files/unpacked';
 import { requireConsistency } from './consistency';
 import { isBlobOf, isNamedAfter, placeOf, refused } from './place';
 import { readRanking } from './ranking';
+import type { Bundle, BundleDescription } from './bundle';
 import type { BundleManifest } from './manifest';
 import { bundleSchema } from './schema';
 import { readSealed, seal, withRegularFile, type Checksum, type SealedFile } from './sealed';
 
-export interface Bundle extends BundleManifest {
-  /** Absolute path of the bundle's folder. */
-  readonly folder: string;
-  /** For each layer, its channels by measured strength, the strongest first; null where the bundle does not say. */
-  readonly ranking: ReadonlyMap<number, readonly number[]> | null;
-  /** Absolute path of one of the bundle's files. */
-  path(file: string): string;
+/** An open bundle, as the rest of the library has it. */
+export interface OpenBundle extends BundleManifest, Omit<Bundle, keyof BundleDescription> {
   /**
    * One of the bundle's files for the native side, which loads no other one in its place. A file that was touched since
    * its checksum was compared is compared again.
@@ -29,9 +25,10 @@ export interface Bundle extends BundleManifest {
    * @throws BUNDLE_NOT_FOUND, BUNDLE_INVALID, BUNDLE_CHECKSUM, ABORT_ERR
    */
   sealed(file: string, signal?: AbortSignal): Promise<SealedFile>;
-  /** What is in one of the bundle's files, compared with its checksum. Throws as `sealed` does. */
-  read(file: string): Promise<Uint8Array>;
 }
+
+/** All that is known of a bundle, from what a user of the library sees of it: they are one object. */
+export const opened = (bundle: Bundle) => bundle as OpenBundle;
 
 /**
  * Opens the bundle in a folder, or the one that comes with this package.
@@ -46,7 +43,7 @@ export async function openBundle(
   location: string,
   signal?: AbortSignal,
   beforeReading?: (manifest: BundleManifest) => void,
-): Promise<Bundle> {
+): Promise<OpenBundle> {
   if (typeof location !== 'string' || location === '') {
     throw invalid('The bundle', "a folder with a bundle.json, or 'embedded'", location);
   }

@@ -10,7 +10,8 @@ import { schedulerSchema, type SchedulerOptions } from '../schedule/schema';
 import { gives } from '../validation/describedBy';
 
 import { closed, count, fileName, index, weightDtype } from './schemaWords';
-import type { BundleManifest, InputRole } from './manifest';
+import type { InputRole } from './bundle';
+import type { BundleManifest } from './manifest';
 import { textConditioningSchema, textEncoderSchema } from './text';
 import { vaeSchema } from './vae';
 

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { gives } from '../validation/describedBy';
 
 import { closed, count, fileName, index, weightDtype } from './schemaWords';
-import type { Expression, TextConditioning, TextEncoderManifest } from './manifest';
+import type { Expression, TextConditioningManifest, TextEncoderManifest } from './manifest';
 
 const tokenizerSchema = closed({
   file: fileName,
@@ -48,7 +48,7 @@ const expressionSchema: z.ZodType<Expression> = z.lazy(() =>
   ]),
 );
 
-export const textConditioningSchema = gives<TextConditioning>()(
+export const textConditioningSchema = gives<TextConditioningManifest>()(
   closed({
     kind: z.literal('text'),
     maxSequenceLength: closed({ default: count, maximum: count }).optional(),

@@ -1,5 +1,5 @@
 /** Latents become pictures: by the bundle's VAE, or as they are where the latent is the picture. */
-import type { Bundle } from '../bundle';
+import type { OpenBundle } from '../bundle';
 import type { Raster } from '../image/png';
 import type { Components } from '../model/components';
 import type { Tensor } from '../tensor';
@@ -26,7 +26,7 @@ export interface DecodedPicture extends Raster {
  */
 export async function decodePictures(
   latents: Tensor,
-  { image, vae }: Bundle,
+  { image, vae }: OpenBundle,
   components: Components,
   { onDecoded, onWarning, ...options }: DecodingOptions & { onDecoded?: (done: number) => unknown } = {},
 ): Promise<DecodedPicture[]> {

@@ -1,5 +1,5 @@
 /** One call of `generate`, from its plan to its pictures; what the pipeline does apart from waiting its turn. */
-import type { Bundle } from '../bundle';
+import type { OpenBundle } from '../bundle';
 import { conditioningTensors } from '../request/conditioning';
 import { tensorHash, type PictureMetadata } from './metadata';
 import type { Quantize } from '../model/quantizeOptions';
@@ -14,7 +14,7 @@ import { version } from '../files/version';
 
 /** What made the pictures, for their metadata. */
 export interface LoadedBundle {
-  bundle: Bundle;
+  bundle: OpenBundle;
   device: string;
   dtype: string;
   /** Why `dtype: 'auto'` became this one; null when it was asked for by name. */
@@ -143,10 +143,10 @@ export function finishGeneration(
   seeds: Seed[],
   loaded: LoadedBundle,
 ): GenerateResult {
-  const images = decoded.map(({ width, height, channels, frames }, index) => {
+  const images = decoded.map((picture, index) => {
     const latents = latentsOf(sampled, index, plan);
     const metadata = metadataOf(index, plan, request, seeds, loaded);
-    return new GeneratedImage({ width, height, channels, frames: [...frames], latents, metadata });
+    return new GeneratedImage(picture, latents, metadata);
   });
   const { latents, execution, evaluations } = sampled;
   return { images, latents, seeds, plan, execution, evaluations };

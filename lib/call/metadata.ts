@@ -53,12 +53,7 @@ export function encodeMetadata(metadata: PictureMetadata): string {
   return asciiJson(toJson(metadata));
 }
 
-/**
- * The metadata of a PNG that `generate` made.
- *
- * @param png the bytes of the file
- * @throws BAD_TENSOR when the bytes are not a PNG, or one without this metadata
- */
+/** The metadata of a PNG's bytes that `generate` made. @throws BAD_TENSOR for other bytes, or a PNG without it */
 export function readMetadata(png: Uint8Array): PictureMetadata {
   const text = decodePng(png).text[metadataKeyword];
   try {

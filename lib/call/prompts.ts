@@ -1,5 +1,5 @@
 /** The prompts of a call become the conditioning tensors of its branches. */
-import type { Bundle, TextConditioning } from '../bundle';
+import type { OpenBundle, TextConditioningManifest } from '../bundle';
 import type { Components } from '../model/components';
 import { invalid } from '../validation/invalid';
 import { textOf } from './generation';
@@ -14,7 +14,7 @@ import type { Tensor } from '../tensor';
  *
  * @throws BAD_OPTION
  */
-export function checkPrompts(request: GenerateRequest, { conditioning }: Bundle): void {
+export function checkPrompts(request: GenerateRequest, { conditioning }: OpenBundle): void {
   const { prompt, negativePrompt, maxSequenceLength } = request;
   if (conditioning.kind !== 'text') {
     const options = Object.entries({ prompt, negativePrompt, maxSequenceLength });
@@ -64,7 +64,7 @@ function asTexts(prompts: string | string[] | undefined): string[] {
 export async function encodeRequest(
   request: GenerateRequest,
   plan: Plan,
-  bundle: Bundle,
+  bundle: OpenBundle,
   components: Components,
 ): Promise<GenerateRequest> {
   const { prompt, negativePrompt = '', onProgress, onWarning, signal } = request;
@@ -100,8 +100,8 @@ export async function encodeRequest(
 /** For every input that depends on the prompt a tensor with a row for each text, or one where all texts are the same. */
 function joinAll(
   texts: string[],
-  { inputs }: TextConditioning,
-  join: (text: string, expression: TextConditioning['inputs'][string]) => Tensor | null,
+  { inputs }: TextConditioningManifest,
+  join: (text: string, expression: TextConditioningManifest['inputs'][string]) => Tensor | null,
 ): Record<string, Tensor> {
   const different = new Set(texts).size === 1 ? texts.slice(0, 1) : texts;
   return Object.fromEntries(

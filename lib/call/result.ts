@@ -6,6 +6,7 @@ import { writeFileAtomic } from '../files/atomic';
 import { encodePng, type PngPicture } from '../image/png';
 import { encodePngAside } from '../image/pngEncoder';
 import { encodeMetadata, metadataKeyword, type PictureMetadata } from './metadata';
+import type { DecodedPicture } from './decoding';
 import type { Execution } from '../native';
 import type { Seed } from '../request/seeds';
 import type { Plan } from '../plan';
@@ -38,29 +39,18 @@ export class GeneratedImage {
   /** How it was made; what the PNG carries. */
   readonly metadata: PictureMetadata;
 
-  constructor(parts: {
-    width: number;
-    height: number;
-    channels: 1 | 3;
-    frames: Uint8Array[];
-    latents: Tensor;
-    metadata: PictureMetadata;
-  }) {
-    this.seed = parts.metadata.seed;
-    this.width = parts.width;
-    this.height = parts.height;
-    this.channels = parts.channels;
-    this.frames = parts.frames;
-    this.pixels = parts.frames[0]!;
-    this.latents = parts.latents;
-    this.metadata = parts.metadata;
+  constructor(picture: Omit<DecodedPicture, 'pixels'>, latents: Tensor, metadata: PictureMetadata) {
+    this.seed = metadata.seed;
+    this.width = picture.width;
+    this.height = picture.height;
+    this.channels = picture.channels;
+    this.frames = picture.frames;
+    this.pixels = picture.frames[0]!;
+    this.latents = latents;
+    this.metadata = metadata;
   }
 
-  /**
-   * The picture as PNG, with its metadata in the text chunk `detail-guidance`; the same picture, the same bytes.
-   *
-   * @throws BAD_OPTION for a frame that the video has not
-   */
+  /** The picture as PNG, its metadata in the text chunk `detail-guidance`. @throws BAD_OPTION for a frame there is not */
   toPng(options: PngOptions = {}): Uint8Array {
     return encodePng(this.#picture(options));
   }
@@ -70,21 +60,12 @@ export class GeneratedImage {
     return encodePngAside(this.#picture(options));
   }
 
-  /**
-   * Writes the PNG, atomically: the file is whole or not there.
-   *
-   * @throws OUTPUT_UNWRITABLE
-   */
+  /** Writes the PNG, atomically: the file is whole or not there. @throws OUTPUT_UNWRITABLE */
   async save(path: string): Promise<void> {
     await writeFileAtomic(path, await this.toPngAside());
   }
 
-  /**
-   * Writes every frame of a video as a PNG, `0000.png` and so on, into a folder that is there.
-   *
-   * @returns the files
-   * @throws OUTPUT_UNWRITABLE
-   */
+  /** Writes a video's frames, `0000.png` and so on, into a folder that is there; gives the files. @throws OUTPUT_UNWRITABLE */
   async saveFrames(folder: string): Promise<string[]> {
     const files = this.frames.map((_, frame) => join(folder, `${String(frame).padStart(4, '0')}.png`));
     for (const [frame, file] of files.entries()) await writeFileAtomic(file, await this.toPngAside({ frame }));

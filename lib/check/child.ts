@@ -1,5 +1,5 @@
 /** The process that looks at a bundle: gives up its rights, opens it, evaluates it once, says what it found. */
-import type { BundleManifest } from '../bundle';
+import { opened, type BundleManifest } from '../bundle';
 import { native, type Confinement } from '../native';
 import { loadPipeline, type Pipeline } from '../pipeline';
 import { DetailGuidanceError } from '../validation/errors';
@@ -28,7 +28,7 @@ async function look({ location, memoryBytes }: CheckTask): Promise<CheckResult> 
 }
 
 async function describe(pipeline: Pipeline): Promise<BundleReport> {
-  const { bundle } = pipeline;
+  const bundle = opened(pipeline.bundle);
   const sizes = Object.values(bundle.files).map(({ bytes }) => bytes);
   return {
     name: bundle.name,
@@ -45,7 +45,7 @@ async function describe(pipeline: Pipeline): Promise<BundleReport> {
 
 /** One step of one picture: text encoders, transformer and VAE, each once. */
 async function evaluate(pipeline: Pipeline): Promise<CheckedEvaluation | null> {
-  const { bundle } = pipeline;
+  const bundle = opened(pipeline.bundle);
   const { kind } = bundle.conditioning;
   if (kind === 'tensors') {
     await pipeline.shapes();

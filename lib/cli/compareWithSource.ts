@@ -1,7 +1,7 @@
 /** Whether the bundle of an export loads, and gives what the modules give that it was made from. */
 import { readFile } from 'node:fs/promises';
 
-import type { Bundle } from '../bundle';
+import { opened, type OpenBundle } from '../bundle';
 import { loadTorchScript } from '../model/torchScript';
 import { loadPipeline } from '../pipeline';
 import { decodeSafetensors, toFloat32, type Tensor } from '../tensor';
@@ -31,7 +31,7 @@ export async function compareWithSource(
   const load = { device: 'cpu', dtype, lowMemory: true, checkMemory: false, signal } as const;
   const pipeline = await loadPipeline(folder, load);
   try {
-    const { bundle } = pipeline;
+    const bundle = opened(pipeline.bundle);
     for (const [file, place] of Object.entries(values)) {
       const { inputs, outputs } = await readValues(place);
       if (file === bundle.transformer.file) {
@@ -61,7 +61,7 @@ async function storedDtype(folder: string, signal: AbortSignal): Promise<string>
 }
 
 /** Of the weights on disk, by file. */
-function dtypesOf({ textEncoders = {}, vae }: Bundle): Record<string, string> {
+function dtypesOf({ textEncoders = {}, vae }: OpenBundle): Record<string, string> {
   const parts = [...Object.values(textEncoders), vae?.decoder, vae?.encoder];
   return Object.fromEntries(parts.flatMap((part) => (part ? [[part.file, part.dtype]] : [])));
 }

@@ -1,6 +1,7 @@
 /** `detail-guidance inspect`: what is in a bundle, and where its transformer can be hooked. */
 import { Command } from 'commander';
 
+import { opened } from '../bundle';
 import { expectedMemory, partSizes, type ExpectedMemory } from '../model/memory';
 import { loadPipeline, type Pipeline } from '../pipeline';
 import { pictureSize } from '../request/pictureSize';
@@ -40,7 +41,7 @@ async function runInspect(location: string, flags: InspectFlags, signal: AbortSi
 }
 
 async function describe(pipeline: Pipeline, { width, height }: InspectFlags, signal: AbortSignal) {
-  const { bundle } = pipeline;
+  const bundle = opened(pipeline.bundle);
   const dtype = pipeline.dtype as 'float32' | 'float16' | 'bfloat16';
   const size = pictureSize({ width, height }, bundle);
   const shapes = await pipeline.shapes(signal);

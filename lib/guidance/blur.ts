@@ -19,10 +19,7 @@ import { windowed, techniqueSchema, type GuidanceWindow } from './window';
 export interface BlurOptions extends GuidanceWindow {
   /** w, from 0 to 100. Default 0.3, that of Detail Guidance. */
   scale?: number;
-  /**
-   * Block whose output is blurred, from 0. Default 'auto': the one that the bundle records for its massive activations.
-   * LAYER_OUT_OF_RANGE; BAD_OPTION for 'auto' where the bundle records none.
-   */
+  /** Block whose output is blurred, from 0. Default 'auto': the bundle's. LAYER_OUT_OF_RANGE; BAD_OPTION without one. */
   layer?: 'auto' | number;
   /** Standard deviation in tokens, 0.01 to 10 000, or Infinity for the mean. Default 1. */
   sigma?: number;

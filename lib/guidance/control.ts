@@ -14,19 +14,16 @@ import { either, finite, strictObject, whole } from '../validation/vocabulary';
 
 import { draw } from './seededDraw';
 import type { GuidanceContext } from './term';
+import type { OfKind } from '../validation/ofKind';
 
 /** Other channels of the layer, moved by as much at every token as disrupting the massive ones moves those. */
-export interface MatchedChannels {
-  /** Names the control. */
-  kind: 'matched-channels';
+export interface MatchedChannels extends OfKind<'matched-channels'> {
   /** Draws the channels; a whole number from 0. Default 0. */
   seed?: number;
 }
 
 /** The same channels at tokens that are drawn. */
-export interface RandomTokens {
-  /** Names the control. */
-  kind: 'random-tokens';
+export interface RandomTokens extends OfKind<'random-tokens'> {
   /** Share of the tokens that is drawn, from 0 to 1; with `tokens` as many as those are. Default 0.5. */
   share?: number;
   /** Draws the tokens; a whole number from 0. Default 0. */

@@ -17,15 +17,9 @@ import { chooseTokens, tokensSchema, type Tokens } from './tokens';
 
 /** What is disrupted, and how much is left of it. */
 export interface DisruptionOptions {
-  /**
-   * Block whose output is disrupted, from 0, or several. Default 'auto': the one that the bundle records.
-   * LAYER_OUT_OF_RANGE; BAD_OPTION for 'auto' where the bundle records none.
-   */
+  /** Blocks whose output is disrupted, from 0. Default 'auto': the bundle's. LAYER_OUT_OF_RANGE; BAD_OPTION without any. */
   layer?: 'auto' | Layers;
-  /**
-   * Channels of the hidden state that are disrupted. Default 'auto': the massive activations that the bundle records.
-   * CHANNEL_OUT_OF_RANGE; BAD_OPTION for 'auto' where the bundle records none.
-   */
+  /** Channels that are disrupted. Default 'auto': the bundle's massive activations. CHANNEL_OUT_OF_RANGE; BAD_OPTION without. */
   channels?: Channels;
   /** ρ, what is left of them: a number, or a schedule over the time t. Default 0. */
   retention?: Retention;

@@ -22,15 +22,9 @@ import { chooseTokens, imagePart, tokensSchema, type Tokens } from './tokens';
 export interface Place {
   /** Block from 0, or several. Either this or `path`; in a hook neither, for the hook's own place. LAYER_OUT_OF_RANGE. */
   layer?: Layers;
-  /**
-   * Path pattern of submodules, `blocks.3.attention`; `*` is one component, `**` any number of them. SITE_NOT_FOUND, with
-   * what is near.
-   */
+  /** Pattern of a submodule's path, `blocks.3.attention`; `*`: one component, `**`: any number. SITE_NOT_FOUND. */
   path?: string;
-  /**
-   * Where on the submodule: `output` what it returns, `input` what it is given; inside an attention `query`, `value`, and
-   * `attention`, what comes out before the output projection. Default: `attention` for `identity`, otherwise `output`.
-   */
+  /** Where on it. Default: `output`; for `identity` `attention`, what an attention gives before its output projection. */
   tap?: Tap;
   /**
    * Stream of a block with several, as the bundle names it; null: every one. Default: 'image' with `layer` (null for
@@ -40,8 +34,10 @@ export interface Place {
   stream?: string | null;
 }
 
-/** Where an edit acts, and on which part of the hidden state. */
-export interface EditTarget extends Place {
+/** An edit: its operation, where it acts, and on which part of the hidden state. */
+export interface EditTarget<Operation extends string> extends Place {
+  /** What is done to it. */
+  operation: Operation;
   /** Channels from 0; 'auto' are the massive activations that the bundle records. Default: all. CHANNEL_OUT_OF_RANGE. */
   channels?: Channels;
   /** Image tokens: indices or a mask. Default: all. TOKEN_OUT_OF_RANGE. */
@@ -49,29 +45,19 @@ export interface EditTarget extends Place {
 }
 
 /** z := 0. */
-export interface ZeroEdit extends EditTarget {
-  /** Names the operation. */
-  operation: 'zero';
-}
+export type ZeroEdit = EditTarget<'zero'>;
 
 /** z := ρ z. */
-export interface RetainEdit extends EditTarget {
-  /** Names the operation. */
-  operation: 'retain';
+export interface RetainEdit extends EditTarget<'retain'> {
   /** ρ, a number or (in a sampling run) a schedule over the time t. Default 0. */
   retention?: Retention;
 }
 
 /** z := the mean of z over all tokens, per channel. */
-export interface MeanEdit extends EditTarget {
-  /** Names the operation. */
-  operation: 'mean';
-}
+export type MeanEdit = EditTarget<'mean'>;
 
 /** z := γ z + β. */
-export interface AffineEdit extends EditTarget {
-  /** Names the operation. */
-  operation: 'affine';
+export interface AffineEdit extends EditTarget<'affine'> {
   /** γ, one number for all channels or one for each chosen one. Default 1. BAD_OPTION for another number of them. */
   scale?: number | number[];
   /** β, one number for all channels or one for each chosen one. Default 0. BAD_OPTION for another number of them. */
@@ -79,45 +65,31 @@ export interface AffineEdit extends EditTarget {
 }
 
 /** z := hidden states captured in another run. */
-export interface TransplantEdit extends EditTarget {
-  /** Names the operation. */
-  operation: 'transplant';
+export interface TransplantEdit extends EditTarget<'transplant'> {
   /** The hidden states, [1 or images, tokens, channels], as a capturing hook gives them. BAD_TENSOR. */
   source: Tensor;
 }
 
 /** z := what the block or module was given. */
-export interface SkipEdit extends EditTarget {
-  /** Names the operation. */
-  operation: 'skip';
-}
+export type SkipEdit = EditTarget<'skip'>;
 
 /** The tokens change places, which keeps each one's norm. */
-export interface ShuffleEdit extends EditTarget {
-  /** Names the operation. */
-  operation: 'shuffle';
+export interface ShuffleEdit extends EditTarget<'shuffle'> {
   /** Draws the permutation, another one in every step; a whole number from 0. Default 0. */
   seed?: number;
 }
 
 /** An attention's output := its values: every token attends to itself alone. */
-export interface IdentityEdit extends EditTarget {
-  /** Names the operation. */
-  operation: 'identity';
-}
+export type IdentityEdit = EditTarget<'identity'>;
 
 /** A Gaussian blur over the token grid; tokens that do not belong to the grid, those of a text, stay as they are. */
-export interface BlurEdit extends EditTarget {
-  /** Names the operation. */
-  operation: 'blur';
+export interface BlurEdit extends EditTarget<'blur'> {
   /** Standard deviation in tokens, 0.01 to 10 000, or Infinity for the mean. Default 1. */
   sigma?: number;
 }
 
 /** The chosen channels move by as much, in ‖Δz‖₂ at each token, as retaining ρ of the `reference` channels would: a control. */
-export interface MatchEdit extends EditTarget {
-  /** Names the operation. */
-  operation: 'match';
+export interface MatchEdit extends EditTarget<'match'> {
   /** The channels whose movement is matched; 'auto' are the massive activations that the bundle records. */
   reference: Channels;
   /** ρ of the movement that is matched, a number or (in a sampling run) a schedule over the time t. Default 0. */

@@ -24,10 +24,7 @@ export interface EmbeddedOptions {
   scale?: number;
 }
 
-/**
- * The `guidance` option: any of the techniques together, each with its published defaults. An empty object is the
- * conditional prediction alone.
- */
+/** The `guidance` option: techniques together, each with its published defaults. `{}` is the conditional prediction alone. */
 export interface GuidanceOptions {
   /** Classifier-free guidance. */
   classifierFree?: ClassifierFreeOptions;
@@ -55,10 +52,7 @@ export interface GuidanceOptions {
   cfgZeroStar?: CfgZeroStarOptions;
   /** Guidance rescale: changes the sum. */
   rescale?: RescaleOptions;
-  /**
-   * Branches and weights of one's own in place of the conditional prediction. BAD_OPTION unless the weights add up to 1
-   * in every step.
-   */
+  /** Branches of one's own in place of the conditional prediction. BAD_OPTION unless the weights add up to 1 in every step. */
   branches?: BranchOptions[];
 }
 

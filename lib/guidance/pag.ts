@@ -18,10 +18,7 @@ import { windowed, techniqueSchema, type GuidanceWindow } from './window';
 export interface PagOptions extends GuidanceWindow {
   /** s, from 0 to 100. Default 3. */
   scale?: number;
-  /**
-   * Blocks whose attention is perturbed. Default: 13 of 24, as diffusers shows for SD3, or the same relative depth.
-   * LAYER_OUT_OF_RANGE; SITE_NOT_FOUND for a block without an attention that can be tapped.
-   */
+  /** Blocks whose attention is perturbed. Default: 13 of 24 (diffusers, SD3), or that depth. LAYER_OUT_OF_RANGE, SITE_NOT_FOUND. */
   layers?: Layers;
 }
 

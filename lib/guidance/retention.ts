@@ -10,6 +10,7 @@ import { invalid } from '../validation/invalid';
 import { either, finite, list, strictObject } from '../validation/vocabulary';
 
 import type { Evaluation } from './term';
+import type { OfKind } from '../validation/ofKind';
 
 const share = finite(-10, 10);
 const time = finite(0, 1);
@@ -25,9 +26,7 @@ export interface RetentionCurve {
 }
 
 /** ρ at some times; straight lines between them, constant beyond. */
-export interface RetentionTable {
-  /** Names the form. */
-  kind: 'table';
+export interface RetentionTable extends OfKind<'table'> {
   /** Times t from 0 (data) to 1 (noise), in ascending order. */
   times: number[];
   /** ρ at each of them, −10 to 10. BAD_OPTION unless there are as many as times. */

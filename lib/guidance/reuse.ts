@@ -10,10 +10,7 @@ import { either, finite, strictObject, text, whole } from '../validation/vocabul
 
 import type { GuidanceContext, GuidanceTerm } from './term';
 
-/**
- * Decided while sampling, by the measure of TeaCache (arXiv 2411.19108): a branch is reused while the relative L1 change
- * of a hidden state, summed up since the branch was computed, is below the threshold.
- */
+/** Decided while sampling, as in TeaCache (arXiv 2411.19108): a branch is reused while a hidden state changes little. */
 export interface ThresholdReuse {
   /** Relative L1 change, from 0 to 100. docs/guidance.md says what values cost and save. */
   threshold: number;
@@ -23,10 +20,7 @@ export interface ThresholdReuse {
 
 /** How often a branch is computed. */
 export interface ReuseOptions {
-  /**
-   * Compute the branch in every n-th step only, n from 1 to 1000, and let its difference stand for the steps between; or
-   * while a hidden state changes little not at all. Default 1: every step.
-   */
+  /** Compute the branch every n-th step, 1 to 1000, or by threshold; its difference stands for those between. Default 1. */
   reuse?: number | ThresholdReuse;
 }
 

@@ -21,10 +21,7 @@ export interface SegOptions extends GuidanceWindow {
   scale?: number;
   /** Standard deviation of the blur in tokens, 0.01 to 10 000, or Infinity for the mean. Default Infinity. */
   sigma?: number;
-  /**
-   * Blocks whose queries are blurred. Default: 13 of 24, or the same relative depth. LAYER_OUT_OF_RANGE; SITE_NOT_FOUND
-   * for a block without an attention that can be tapped.
-   */
+  /** Blocks whose queries are blurred. Default: 13 of 24, or the same relative depth. LAYER_OUT_OF_RANGE, SITE_NOT_FOUND. */
   layers?: Layers;
 }
 

@@ -12,10 +12,7 @@ import { checkTensor, toFloat32, type Tensor } from '../tensor';
 
 import type { GuidanceContext } from './term';
 
-/**
- * Image tokens: their indices from 0 in row-major order of the token grid; or a mask of numbers from 0 to 1, rows of any
- * equal length or a tensor [height, width], which is resized to the grid: a token is chosen when half of it is covered.
- */
+/** Image tokens: indices from 0, row by row; or a mask of 0 to 1, rows or [height, width], resized: half covered counts. */
 export type Tokens = number[] | (number | boolean)[][] | Tensor;
 
 export const tokensSchema = describedBy<Tokens>()(

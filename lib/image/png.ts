@@ -21,11 +21,7 @@ export interface PngPicture extends Raster {
   text?: Record<string, string>;
 }
 
-/**
- * Encodes a picture as PNG.
- *
- * @throws BAD_TENSOR when the pixels do not fit the sizes, BAD_OPTION for a text that tEXt cannot hold.
- */
+/** Encodes a picture as PNG. @throws BAD_TENSOR for pixels that do not fit, BAD_OPTION for a text that tEXt cannot hold */
 export function encodePng(picture: PngPicture): Uint8Array {
   checkRaster(picture);
   const { width, height, channels, pixels, text = {} } = picture;

@@ -1,5 +1,5 @@
 /** The parts of a bundle beside its transformer: text encoders and VAE, loaded when they are needed or all the time. */
-import type { Bundle } from '../bundle';
+import type { OpenBundle } from '../bundle';
 import { loadSealedTorchScript, type TorchScript } from './torchScript';
 import type { NativeLoadOptions } from '../native';
 import { loadTokenizer, type PromptTokenizer } from '../text';
@@ -24,7 +24,7 @@ export class Components {
   readonly #options: ComponentOptions;
 
   private constructor(
-    private readonly bundle: Bundle,
+    private readonly bundle: OpenBundle,
     parts: ReadonlyMap<string, Part>,
     readonly tokenizers: ReadonlyMap<string, PromptTokenizer>,
     options: ComponentOptions,
@@ -38,7 +38,7 @@ export class Components {
    *
    * @throws BUNDLE_INVALID for a tokenizer that does not fit; what `loadTorchScript` throws
    */
-  static async load(bundle: Bundle, options: ComponentOptions, signal?: AbortSignal): Promise<Components> {
+  static async load(bundle: OpenBundle, options: ComponentOptions, signal?: AbortSignal): Promise<Components> {
     const { textEncoders = {}, vae } = bundle;
     const tokenizers = new Map<string, PromptTokenizer>();
     const parts = new Map<string, Part>();

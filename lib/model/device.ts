@@ -87,11 +87,7 @@ export interface Device {
   memory: number;
 }
 
-/**
- * The devices a pipeline can run on, the CPU last.
- *
- * @throws ADDON_NOT_BUILT, LIBTORCH_NOT_FOUND, LIBTORCH_MISMATCH
- */
+/** The devices a pipeline can run on, the CPU last. @throws ADDON_NOT_BUILT, LIBTORCH_NOT_FOUND, LIBTORCH_MISMATCH */
 export function listDevices(): Device[] {
   const { devices } = native().cuda();
   return [
@@ -111,20 +107,12 @@ export function memoryStatistics(device: string): Promise<MemoryStatistics | nul
   return onDevice(device, (addon, resolved) => addon.memory(resolved));
 }
 
-/**
- * Gives memory that libtorch keeps for later tensors back to the device, for other programs. Nothing to do on the CPU.
- *
- * @throws DEVICE_UNAVAILABLE
- */
+/** Gives what libtorch keeps for later tensors back to the device; nothing to do on the CPU. @throws DEVICE_UNAVAILABLE */
 export function emptyCache(device: string): Promise<void> {
   return onDevice(device, (addon, resolved) => addon.emptyCache(resolved));
 }
 
-/**
- * The peaks of {@link memoryStatistics} count from now on.
- *
- * @throws DEVICE_UNAVAILABLE
- */
+/** The peaks of {@link memoryStatistics} count from now on. @throws DEVICE_UNAVAILABLE */
 export function resetPeakMemory(device: string): Promise<void> {
   return onDevice(device, (addon, resolved) => addon.resetPeakMemory(resolved));
 }

@@ -18,17 +18,11 @@ export interface PartDevices {
 
 /** What `loadPipeline` takes. */
 export interface LoadOptions {
-  /**
-   * 'cpu', 'cuda' (the first one), 'cuda:N', or 'auto': the first CUDA device there is, else the CPU. Default 'auto'.
-   * DEVICE_UNAVAILABLE, with the reason.
-   */
+  /** 'cpu', 'cuda' (the first one), 'cuda:N', or 'auto': the first CUDA device or the CPU. Default 'auto'. DEVICE_UNAVAILABLE. */
   device?: string;
   /** Other devices for single parts of the bundle. Default: `device` for all. */
   devices?: PartDevices;
-  /**
-   * Load the text encoders, the transformer and the VAE one after the other in each call and free each after its use, so
-   * that only the largest has to fit. Default false: all are kept.
-   */
+  /** Load text encoders, transformer and VAE in turn in each call: only the largest has to fit. Default false: all are kept. */
   lowMemory?: boolean;
   /** Refuse a bundle that does not fit into the memory there is, before it is read. Default true. BUNDLE_TOO_LARGE. */
   checkMemory?: boolean;
@@ -39,15 +33,9 @@ export interface LoadOptions {
    * says which and why. Default 'float32'.
    */
   dtype?: 'auto' | 'float32' | 'bfloat16' | 'float16';
-  /**
-   * Load a model whose graph uses operators outside the allow list, which else is OPERATOR_REFUSED. A TorchScript file is
-   * a program: only for files whose maker you trust. Default false.
-   */
+  /** Load what uses operators off the allow list, else OPERATOR_REFUSED: only if you trust the file's maker. Default false. */
   allowAllOperators?: boolean;
-  /**
-   * Seconds after which a loop in the model ends its first evaluation with MODEL_FAILED, since by then it is taken for
-   * endless. From 1 to 86 400. Default 600.
-   */
+  /** Seconds after which a loop in the first evaluation is taken for endless: MODEL_FAILED. From 1 to 86 400. Default 600. */
   firstEvaluationLimit?: number;
   /**
    * Chains of operators that run as one (docs/performance.md): `true` those that gain something on the device, `false`

@@ -5,7 +5,7 @@ import { copyFile, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/
 import { basename, dirname, join, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 
-import { openBundle, type Bundle, type BundleFile, type BundleManifest, type StoredQuantization } from '../bundle';
+import { openBundle, type OpenBundle, type BundleFile, type BundleManifest, type StoredQuantization } from '../bundle';
 import { checkNewFolder } from '../files/newFolder';
 import { native } from '../native';
 import { encodeSafetensors } from '../tensor';
@@ -114,7 +114,7 @@ const numbers = (_: string, value: unknown) => (ArrayBuffer.isView(value) ? Arra
 
 /** The int8 archive and the tensors that go with it; both again unless both are whole. */
 async function storeTransformer(
-  bundle: Bundle,
+  bundle: OpenBundle,
   partial: string,
   quantise: ReturnType<typeof nativeQuantisation>,
   signal?: AbortSignal,
@@ -177,6 +177,13 @@ async function recordOf(path: string): Promise<BundleFile | null> {
   return { sha256: digest.digest('hex'), bytes: status.size };
 }
 
-function manifestOf({ folder: _f, ranking: _r, path: _p, sealed: _s, read: _d, ...manifest }: Bundle): BundleManifest {
+function manifestOf({
+  folder: _f,
+  ranking: _r,
+  path: _p,
+  sealed: _s,
+  read: _d,
+  ...manifest
+}: OpenBundle): BundleManifest {
   return manifest;
 }

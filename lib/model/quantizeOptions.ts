@@ -1,7 +1,7 @@
 /** The option `quantize` of `loadPipeline`: 8 bit weights and activations in the linear layers of the blocks. */
 import { z } from 'zod';
 
-import type { Bundle } from '../bundle';
+import type { OpenBundle } from '../bundle';
 import type { NativeQuantisation } from '../native';
 import { decodeSafetensors } from '../tensor';
 import { describedBy } from '../validation/describedBy';
@@ -14,15 +14,9 @@ export interface QuantizedLayerOptions {
   path: string;
   /** Input channels that stay in float32, in place of the massive ones. Default none. CHANNEL_OUT_OF_RANGE. */
   channels?: number[];
-  /**
-   * What each input channel is divided by before it is rounded; the weights are multiplied by it (SmoothQuant, Xiao et al.
-   * 2023, arXiv 2211.10438). As many as the layer has input channels. Default: nothing.
-   */
+  /** Divides each input channel, multiplies its weights (SmoothQuant, Xiao et al., arXiv 2211.10438). Default: nothing. */
   smoothing?: number[];
-  /**
-   * In place of `smoothing`: the largest magnitude that each input channel takes, from a run on examples
-   * (`quantisationStatistics`); the layer is smoothed by SmoothQuant's rule with α = ½. Default: nothing.
-   */
+  /** In place of `smoothing`: each input channel's `quantisationStatistics` maximum; SmoothQuant, α = ½. Default: nothing. */
   maxima?: number[];
 }
 
@@ -30,10 +24,7 @@ export interface QuantizedLayerOptions {
 export interface QuantizeOptions {
   /** Of the weights, one scale for each output channel. Default 'int8'. PRECISION_UNAVAILABLE for 'fp8' on the CPU. */
   weights?: 'int8' | 'fp8';
-  /**
-   * What shares a scale of the activations, which are rounded to 8 bits as they come: the channels of a token, or all
-   * tokens of a picture. Default 'per-token'.
-   */
+  /** What shares a scale of the activations: the channels of a token, or all tokens of a picture. Default 'per-token'. */
   activations?: 'per-token' | 'per-tensor';
   /**
    * Input channels of the hidden state that leave the 8 bit product and are added in float32, in every layer that reads
@@ -84,7 +75,7 @@ export const quantizeSchema = either(
  */
 export async function quantisationOf(
   request: z.output<typeof quantizeSchema> | undefined,
-  bundle: Pick<Bundle, 'massiveActivations' | 'transformer' | 'read'>,
+  bundle: Pick<OpenBundle, 'massiveActivations' | 'transformer' | 'read'>,
 ): Promise<NativeQuantisation | undefined> {
   const { quantized } = bundle.transformer;
   if (!quantized) return request === undefined ? undefined : nativeQuantisation(request, bundle);
@@ -126,7 +117,7 @@ export async function quantisationOf(
  */
 export function nativeQuantisation(
   request: z.output<typeof quantizeSchema>,
-  { massiveActivations, transformer }: Pick<Bundle, 'massiveActivations' | 'transformer'>,
+  { massiveActivations, transformer }: Pick<OpenBundle, 'massiveActivations' | 'transformer'>,
 ): NativeQuantisation {
   const settings = typeof request === 'string' ? longForm.parse({ weights: request }) : request;
   if (settings.weights === 'fp8') {

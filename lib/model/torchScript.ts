@@ -1,7 +1,7 @@
 /** A TorchScript file as a function of tensors: text encoders, VAEs, classifiers, feature networks. */
 import type { SealedFile } from '../bundle';
 import { resolveDevice } from './device';
-import { deviceName } from './loadOptions';
+import { deviceName, type LoadOptions } from './loadOptions';
 import { describedBy } from '../validation/describedBy';
 import { AbortError, type DetailGuidanceError, wrapNative } from '../validation/errors';
 import { invalid } from '../validation/invalid';
@@ -13,21 +13,9 @@ import { Queue } from './queue';
 import type { Tensor } from '../tensor';
 
 /** What `loadTorchScript` takes. */
-export interface TorchScriptOptions {
-  /**
-   * 'cpu', 'cuda' (the first one), 'cuda:N', or 'auto': the first CUDA device there is, else the CPU. Default 'auto'.
-   * DEVICE_UNAVAILABLE, with the reason.
-   */
-  device?: string;
+export interface TorchScriptOptions extends Pick<LoadOptions, 'device' | 'allowAllOperators' | 'signal'> {
   /** Dtype of weights and activations; inputs of integers stay as they are. Default 'float32'. */
   dtype?: 'float32' | 'bfloat16' | 'float16';
-  /**
-   * Load a program that uses operators outside the allow list, which else is OPERATOR_REFUSED. A TorchScript file is a
-   * program: only for files whose maker you trust. Default false.
-   */
-  allowAllOperators?: boolean;
-  /** Ends the loading; the call then rejects with an AbortError. */
-  signal?: AbortSignal;
 }
 
 const torchScriptSchema = describedBy<TorchScriptOptions>()(

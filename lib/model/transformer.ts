@@ -1,11 +1,11 @@
 /** The bundle's transformer: loaded all the time, or only while it is used. */
-import type { BundleTransformer, SealedFile } from '../bundle';
+import type { TransformerManifest, SealedFile } from '../bundle';
 import type { NativeAddon, NativeLoadOptions, NativeModel } from '../native';
 
 import { finished } from './abort';
 
 /** Arguments of the model's forward, as the addon is told. */
-export function nativeInputs({ inputs }: BundleTransformer): NativeLoadOptions['inputs'] {
+export function nativeInputs({ inputs }: TransformerManifest): NativeLoadOptions['inputs'] {
   return inputs.map(({ name, role, dtype, shape }) => ({ name, role, dtype, batched: shape[0] === 'batch' }));
 }
 

@@ -1,5 +1,5 @@
 /** What the model is conditioned on, from the options to the tensors of its inputs. */
-import type { Bundle, BundleInput, BundleManifest } from '../bundle';
+import type { BundleDescription, BundleInput, BundleManifest } from '../bundle';
 import { invalid, unknownName } from '../validation/invalid';
 import type { Conditioning } from '../guidance';
 import type { GenerateRequest } from './generateOptions';
@@ -17,7 +17,7 @@ import { positions } from '../text';
 export function classIndices(
   classLabel: GenerateRequest['classLabel'],
   images: number,
-  conditioning: BundleManifest['conditioning'],
+  conditioning: BundleDescription['conditioning'],
 ): number[] | null {
   if (conditioning.kind !== 'class') {
     if (classLabel === undefined) return null;
@@ -37,7 +37,7 @@ export function classIndices(
   });
 }
 
-type ByClass = Extract<BundleManifest['conditioning'], { kind: 'class' }>;
+type ByClass = Extract<BundleDescription['conditioning'], { kind: 'class' }>;
 
 function classIndex(label: number | string, conditioning: ByClass): number {
   const { numClasses, labels = [] } = conditioning;
@@ -79,7 +79,7 @@ export function conditioningTensors(
   request: Pick<GenerateRequest, 'conditioning' | 'negativeConditioning'>,
   images: number,
   classes: number[] | null,
-  bundle: Bundle,
+  bundle: BundleManifest,
   { size = pictureSize({}, bundle), embeddedScale = 1 }: InputContext = {},
 ): Tensor[] {
   const inputs = bundle.transformer.inputs.filter(({ role }) => role !== 'latent' && role !== 'timestep');
@@ -113,7 +113,7 @@ export function conditioningTensors(
 /** What follows from the size and the options alone; null for what the caller or a prompt has to give. */
 function ownTensor(
   { name, role }: BundleInput,
-  { conditioning }: Bundle,
+  { conditioning }: BundleManifest,
   { size, embeddedScale }: Required<InputContext>,
   tokensOf: (input: string) => number | undefined,
 ): Tensor | null {
@@ -150,7 +150,12 @@ function checkInput(option: string, tensor: Tensor, input: BundleInput, images: 
   return tensor;
 }
 
-function classTensor(which: Conditioning, classes: number[], { conditioning }: Bundle, { dtype }: BundleInput): Tensor {
+function classTensor(
+  which: Conditioning,
+  classes: number[],
+  { conditioning }: BundleManifest,
+  { dtype }: BundleInput,
+): Tensor {
   let indices = classes;
   if (which === 'unconditional') {
     const nullClass = conditioning.kind === 'class' ? conditioning.nullClass : undefined;

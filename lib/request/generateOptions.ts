@@ -17,8 +17,8 @@ export interface GenerateOptions {
   /** What the picture shows; a list makes as many pictures. For models conditioned by text. */
   prompt?: string | string[];
   /**
-   * What it should not show: the prompt of the unconditional branch, one for all or one a prompt. Default ''. Guidance
-   * without an unconditional branch does not see it, which `onWarning` is told.
+   * What it should not show: the prompt of the unconditional branch, one for all or one a prompt. Without such a branch it is not
+   * seen, which `onWarning` is told. Default ''.
    */
   negativePrompt?: string | string[];
   /** In pixels. Default: that of `image`, of `latents`, or the bundle's. BAD_OPTION, with the nearest that can be made. */
@@ -29,10 +29,7 @@ export interface GenerateOptions {
   numFrames?: number;
   /** Tokens for the encoders that take any number (T5). Default and maximum: the bundle's. */
   maxSequenceLength?: number;
-  /**
-   * Start from this picture, resized to `width` and `height`, instead of from noise alone. For bundles with a VAE
-   * encoder, and for models whose latent is the picture itself. BAD_TENSOR for bytes that cannot be read.
-   */
+  /** Start from this picture, resized, not from noise alone; needs a VAE encoder, or a latent that is a picture. BAD_TENSOR. */
   image?: Picture;
   /** How much of `image` is noise at the start, 0.001 to 1: 1 leaves nothing of it. Default 0.6. */
   strength?: number;
@@ -40,10 +37,7 @@ export interface GenerateOptions {
   maskImage?: Picture;
   /** Class index, class name, or a list with one for each image. For models conditioned by class. CLASS_OUT_OF_RANGE. */
   classLabel?: number | string | (number | string)[];
-  /**
-   * Conditioning tensors by the name of the model's input, for models conditioned by tensors. A first size of 1 is the
-   * same for all images; otherwise there is one row for each image. BAD_TENSOR.
-   */
+  /** For models conditioned by tensors: one by the name of each input, with a row for each image, or one for all. BAD_TENSOR. */
   conditioning?: Record<string, Tensor>;
   /** The same for the unconditional branch; inputs that are missing here are taken from `conditioning`. */
   negativeConditioning?: Record<string, Tensor>;
@@ -53,27 +47,18 @@ export interface GenerateOptions {
    * that agree in them give the same noise. Default: drawn, and given back in `seeds`.
    */
   seed?: Seed | Seed[];
-  /**
-   * Unit Gaussian noise [images, channels, height, width] in latent cells, float32, in place of the seed's; for video
-   * [images, channels, frames, height, width]. BAD_TENSOR.
-   */
+  /** Unit Gaussian noise, float32 [images, channels, (frames,) height, width] in cells, in place of the seed's. BAD_TENSOR. */
   latents?: Tensor;
   /** From 1 to 1000, and for samplers of training timesteps at most as many as those. Default: the bundle's, or 30. */
   numInferenceSteps?: number;
   /**
-   * Pictures in all, from 1 to 100 000; with a list of prompts a multiple of their number, a prompt's pictures one after
-   * the other. Default: as many as there are prompts, class labels, seeds or latents, or 1.
+   * Pictures in all, from 1 to 100 000; with a list of prompts a multiple of their number, a prompt's pictures one after the
+   * other. Default: as many as there are prompts, class labels, seeds or latents, or 1.
    */
   numImages?: number;
-  /**
-   * Techniques and their options, or the name of a preset. Default: the bundle's; `{}` is the conditional prediction
-   * alone.
-   */
+  /** Techniques and their options, or a preset's name. Default: the bundle's; `{}` is the conditional prediction alone. */
   guidance?: GuidanceOptions | PresetName;
-  /**
-   * In place of `guidance` one for each picture, which then share an evaluation of the model up to `batchSize`. They may
-   * differ in their scales alone, and none may be off. Default: the same for all.
-   */
+  /** In place of `guidance` one for each picture. They may differ in their scales alone, and none may be off. BAD_OPTION. */
   guidancePerImage?: (GuidanceOptions | PresetName)[];
   /** Options of the sampler that differ from the bundle's; another `kind` keeps what the two have in common. */
   scheduler?: SchedulerChanges;

@@ -16,10 +16,7 @@ export interface StepEvent {
   timestep: number;
   /** How much of the call is done, in (0, 1]. */
   fraction: number;
-  /**
-   * The current estimate of each picture of this batch, decoded; with `preview: true`. A VAE takes as long for it as for
-   * the pictures at the end.
-   */
+  /** The estimate of each picture of this batch, decoded, with `preview: true`. A VAE takes as long for it as at the end. */
   preview?: Raster[];
 }
 

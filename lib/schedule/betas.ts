@@ -17,10 +17,7 @@ export interface BetaOptions {
   betaStart?: number;
   /** Last β, from 0 to 1. Default 0.02. */
   betaEnd?: number;
-  /**
-   * How β goes from the one to the other; `scaled_linear` is linear in √β, `squaredcos_cap_v2` ignores both. Default
-   * 'linear'.
-   */
+  /** How β goes there: `scaled_linear` is linear in √β, `squaredcos_cap_v2` ignores both ends. Default 'linear'. */
   betaSchedule?: 'linear' | 'scaled_linear' | 'squaredcos_cap_v2';
 }
 

@@ -14,11 +14,10 @@ import { alphasCumprod, betaOptions, type BetaOptions } from './betas';
 import { dataPrediction, requirePrediction } from './prediction';
 import { discreteTimesteps } from './spacing';
 import type { Schedule, ScheduleContext } from './step';
+import type { OfKind } from '../validation/ofKind';
 
 /** DDIM, and with `eta` DDPM; one evaluation a step. BAD_OPTION for a model that predicts flow. */
-export interface DdimOptions extends BetaOptions {
-  /** Names the sampler. */
-  kind: 'ddim';
+export interface DdimOptions extends BetaOptions, OfKind<'ddim'> {
   /** 0 is deterministic DDIM, 1 is DDPM. Default 0. */
   eta?: number;
   /** Which training timesteps are visited. Default 'leading', as in diffusers. */

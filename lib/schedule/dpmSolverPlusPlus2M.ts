@@ -25,12 +25,10 @@ import {
 import { dataPrediction, requirePrediction } from './prediction';
 import { linspace } from './spacing';
 import type { Schedule, ScheduleContext } from './step';
+import type { OfKind } from '../validation/ofKind';
 
 /** DPM-Solver++ (2M); one evaluation a step. */
-export interface DpmSolverOptions extends MultistepOptions {
-  /** Names the sampler. */
-  kind: 'dpm-solver++';
-}
+export interface DpmSolverOptions extends MultistepOptions, OfKind<'dpm-solver++'> {}
 
 export const dpmSolverSchema = describedBy<DpmSolverOptions>()(
   strictObject({ kind: z.literal('dpm-solver++'), ...multistepOptions }),

@@ -12,10 +12,7 @@ export interface FlowOptions {
   shift?: number;
   /** The timestep fed to the model is σ · timestepScale. Default 1000, as in diffusers; 1 for a model that takes σ. */
   timestepScale?: number;
-  /**
-   * `linspace`: from σ_max to σ_min, the default of diffusers' scheduler; `trailing`: 1 − i / n, as Flux samples. Default
-   * 'linspace'.
-   */
+  /** `linspace`: from σ_max to σ_min, as diffusers; `trailing`: 1 − i / n, as Flux samples. Default 'linspace'. */
   timestepSpacing?: 'linspace' | 'trailing';
   /** Shift by the number of image tokens instead of by `shift`. Default false. */
   useDynamicShifting?: boolean;

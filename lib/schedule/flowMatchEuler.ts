@@ -14,12 +14,10 @@ import { strictObject } from '../validation/vocabulary';
 import { flowOptions, flowRow, flowSigmas, type FlowOptions } from './flow';
 import { requirePrediction } from './prediction';
 import type { Schedule, ScheduleContext } from './step';
+import type { OfKind } from '../validation/ofKind';
 
 /** Euler steps along the flow; one evaluation a step. BAD_OPTION for a model that does not predict flow. */
-export interface FlowMatchEulerOptions extends FlowOptions {
-  /** Names the sampler. */
-  kind: 'flow-match-euler';
-}
+export interface FlowMatchEulerOptions extends FlowOptions, OfKind<'flow-match-euler'> {}
 
 export const flowMatchEulerSchema = describedBy<FlowMatchEulerOptions>()(
   strictObject({ kind: z.literal('flow-match-euler'), ...flowOptions }),

@@ -14,12 +14,10 @@ import { strictObject } from '../validation/vocabulary';
 import { flowOptions, flowRow, flowSigmas, type FlowOptions } from './flow';
 import { requirePrediction } from './prediction';
 import type { Schedule, ScheduleContext } from './step';
+import type { OfKind } from '../validation/ofKind';
 
 /** Heun steps along the flow; two evaluations a step, one in the last. BAD_OPTION for a model that does not predict flow. */
-export interface FlowMatchHeunOptions extends FlowOptions {
-  /** Names the sampler. */
-  kind: 'flow-match-heun';
-}
+export interface FlowMatchHeunOptions extends FlowOptions, OfKind<'flow-match-heun'> {}
 
 export const flowMatchHeunSchema = describedBy<FlowMatchHeunOptions>()(
   strictObject({ kind: z.literal('flow-match-heun'), ...flowOptions }),

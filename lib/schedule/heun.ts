@@ -16,11 +16,10 @@ import { betaOptions, interpolate, trainingSigmas, type BetaOptions } from './be
 import { requirePrediction } from './prediction';
 import { discreteTimesteps } from './spacing';
 import type { Prediction, Schedule, ScheduleContext, ScheduleStep } from './step';
+import type { OfKind } from '../validation/ofKind';
 
 /** Heun in the noise level; two evaluations a step, one in the last. BAD_OPTION for a model that predicts flow. */
-export interface HeunOptions extends BetaOptions {
-  /** Names the sampler. */
-  kind: 'heun';
+export interface HeunOptions extends BetaOptions, OfKind<'heun'> {
   /** Which training timesteps are visited. Default 'linspace', as in diffusers. */
   timestepSpacing?: 'linspace' | 'leading' | 'trailing';
   /** Added to every timestep with leading spacing, from 0 to 1000. Default 0. */

@@ -27,12 +27,10 @@ import {
 import { dataPrediction, requirePrediction } from './prediction';
 import { linspace } from './spacing';
 import type { Schedule, ScheduleContext } from './step';
+import type { OfKind } from '../validation/ofKind';
 
 /** UniPC; one evaluation a step. */
-export interface UniPcOptions extends MultistepOptions {
-  /** Names the sampler. */
-  kind: 'unipc';
-}
+export interface UniPcOptions extends MultistepOptions, OfKind<'unipc'> {}
 
 export const uniPcSchema = describedBy<UniPcOptions>()(strictObject({ kind: z.literal('unipc'), ...multistepOptions }));
 type Request = z.output<typeof uniPcSchema>;

@@ -46,11 +46,7 @@ export function fromFloat16Bits(bits: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-/**
- * A tensor's elements as float32. A float32 tensor gives its own array, not a copy; float64 is rounded.
- *
- * @throws BAD_TENSOR for integer tensors, and for what is no tensor
- */
+/** Elements as float32: a float32 tensor's own array, float64 rounded. @throws BAD_TENSOR for integers, and what is no tensor */
 export function toFloat32(tensor: Tensor): Float32Array {
   // Not checkTensor, which needs this; and a tensor that is one is looked at by whoever was given it.
   if (!ArrayBuffer.isView((tensor as Tensor | null)?.data)) {
@@ -72,11 +68,7 @@ export function toFloat32(tensor: Tensor): Float32Array {
   }
 }
 
-/**
- * A float32 array as a tensor of another floating dtype, rounded to nearest, ties to even.
- *
- * @throws BAD_TENSOR when it has not as many elements as the shape, or the dtype is another
- */
+/** A float32 array as a floating tensor, rounded to nearest, ties to even. @throws BAD_TENSOR for another dtype, or length */
 export function fromFloat32(
   data: Float32Array,
   shape: readonly number[],

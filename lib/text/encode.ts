@@ -1,18 +1,15 @@
 /** Prompts to embeddings: every encoder of the bundle, one after the other, over the prompts of a call. */
-import type { Bundle, TextEncoderManifest } from '../bundle';
+import type { OpenBundle, TextEncoderManifest } from '../bundle';
 import { AbortError } from '../validation/errors';
 import { invalid } from '../validation/invalid';
 import type { Tensor, TensorProgram } from '../tensor';
 
 import type { EncodedText } from './join';
 import type { PromptTokenizer } from './tokenizer';
+import type { WarningOf } from '../validation/ofKind';
 
 /** An encoder takes fewer tokens than the prompt has. */
-export interface PromptTruncated {
-  /** Names the kind of warning. */
-  code: 'PROMPT_TRUNCATED';
-  /** A whole sentence, for people. */
-  message: string;
+export interface PromptTruncated extends WarningOf<'PROMPT_TRUNCATED'> {
   /** The encoder, by its name in the bundle. */
   encoder: string;
   /** The part of the prompt that the encoder does not see, as its tokenizer spells it. */
@@ -20,7 +17,7 @@ export interface PromptTruncated {
 }
 
 export interface TextEncoding {
-  bundle: Bundle;
+  bundle: OpenBundle;
   tokenizers: ReadonlyMap<string, PromptTokenizer>;
   maxSequenceLength: number;
   /** Runs `use` with a loaded encoder, which may be freed afterwards. */

@@ -7,14 +7,10 @@ import { toFloat32, type Tensor, type TensorProgram } from '../tensor';
 import type { Planes } from './planes';
 import { toVae } from './scaling';
 import { decodeTiles } from './tiling';
+import type { WarningOf } from '../validation/ofKind';
 
 /** A picture was decoded in tiles, since its decoder ran out of memory. */
-export interface PictureTiled {
-  /** Names the kind of warning. */
-  code: 'PICTURE_TILED';
-  /** A whole sentence, for people. */
-  message: string;
-}
+export type PictureTiled = WarningOf<'PICTURE_TILED'>;
 
 export interface DecodingOptions {
   /** Decode what is larger than `vae.tileSize` in tiles from the start. Default false: where memory runs out. */

@@ -68,10 +68,7 @@ export class DetailGuidanceError extends Error {
   }
 }
 
-/**
- * What an aborted call rejects with, after the native side has unwound. `name` and `code` are those of Node's own
- * abort errors; `cause` is the signal's reason.
- */
+/** What an aborted call rejects with, once it has unwound: `name` and `code` as Node's own, `cause` the signal's reason. */
 export class AbortError extends DetailGuidanceError {
   /** That of Node’s own abort errors. */
   override name = 'AbortError';
