@@ -50,7 +50,9 @@ function describe(error: unknown): Failure {
     };
   }
   if (error instanceof CommanderError) {
-    // A command group called without a command prints its help and has no message.
+    // `help` of what is no command prints the help of the program and has no message.
+    if (error.code === 'commander.help')
+      return { code: 'BAD_OPTION', message: 'there is no such command', exitCode: 1 };
     const message = error.message
       .replace(/^error: /, '')
       .replace(

@@ -29,6 +29,12 @@ describe('a person who asks', () => {
   });
 });
 
+test('help of what is no command is a mistake, and shows what there is', async () => {
+  const { code, stdout, stderr } = await run(['help', 'paint']);
+  expect([code, stdout]).toEqual([1, '']);
+  expect(stderr).toMatch(/^Usage: .*\nBAD_OPTION: there is no such command\n$/s);
+});
+
 test('a reader that stops early is no error', async () => {
   const { code, stderr } = await run(['generate', '--help'], { closeStdout: true });
   expect([code, stderr]).toEqual([0, '']);
