@@ -97,9 +97,9 @@ const abandoned = new FinalizationRegistry<Parts>(({ transformer, components }) 
  * Loads a model.
  *
  * @param location folder of a bundle, or `'embedded'` for the model that comes with this package
- * @throws BAD_OPTION, BUNDLE_NOT_FOUND, BUNDLE_INVALID, BUNDLE_CHECKSUM, BUNDLE_TOO_LARGE, DEVICE_UNAVAILABLE,
- *   PRECISION_UNAVAILABLE, *   MODEL_UNREADABLE, NOT_A_TRANSFORMER, OPERATOR_REFUSED, OUT_OF_MEMORY, ABORT_ERR, and what is wrong with the installation:
- *   ADDON_NOT_BUILT, LIBTORCH_NOT_FOUND, LIBTORCH_MISMATCH
+ * @throws BAD_OPTION, BUNDLE_NOT_FOUND, BUNDLE_INVALID, BUNDLE_CHECKSUM, BUNDLE_TOO_LARGE, MODEL_UNREADABLE,
+ *   NOT_A_TRANSFORMER, OPERATOR_REFUSED, DEVICE_UNAVAILABLE, PRECISION_UNAVAILABLE, OUT_OF_MEMORY, ABORT_ERR, and what is
+ *   wrong with the installation: ADDON_NOT_BUILT, LIBTORCH_NOT_FOUND, LIBTORCH_MISMATCH
  */
 export async function loadPipeline(location: string, options: LoadOptions = {}): Promise<Pipeline> {
   const request = parse(loadSchema, options, 'options');

@@ -17,8 +17,8 @@ export interface GenerateOptions {
   /** What the picture shows; a list makes as many pictures. For models conditioned by text. */
   prompt?: string | string[];
   /**
-   * What it should not show: the prompt of the unconditional branch, one for all or one a prompt. Without such a branch it is not
-   * seen, which `onWarning` is told. Default ''.
+   * What it should not show: the prompt of the unconditional branch, one for all or one a prompt. Default ''.
+   * Without such a branch nothing sees it, which `onWarning` is told.
    */
   negativePrompt?: string | string[];
   /** In pixels. Default: that of `image`, of `latents`, or the bundle's. BAD_OPTION, with the nearest that can be made. */
@@ -69,11 +69,7 @@ export interface GenerateOptions {
   batchSize?: number;
   /** Compute what branches have in common once. In float32 no result changes beyond its last bits. Default true. */
   partialForward?: boolean;
-  /**
-   * Decode a picture that is larger than the bundle's `vae.tileSize` in tiles, which takes less memory and changes it a
-   * little. Default false: in one piece, as diffusers does, and in tiles only where memory runs out, which `onWarning` is
-   * told.
-   */
+  /** Decode in tiles what is larger than the VAE's `tileSize`. Default false: where memory runs out, told to `onWarning`. */
   vaeTiling?: boolean;
   /** Give `onStep` the current estimate of the picture. Default false. */
   preview?: boolean;
