@@ -128,9 +128,27 @@ async function readManifest(folder: string): Promise<BundleManifest> {
       cause,
     });
   }
+  requireShallow(json, path);
   const manifest = parse(bundleSchema, json, 'bundle.json', 'BUNDLE_INVALID');
   requireConsistency(manifest);
   return manifest;
+}
+
+/** Lists and objects within each other: what reads expressions calls itself for each. */
+const mostNested = 64;
+
+/** @throws BUNDLE_INVALID */
+function requireShallow(json: unknown, path: string): void {
+  let level = [json];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > mostNested) {
+      throw invalid(path, `at most ${mostNested} lists and objects within each other`, undefined, {
+        code: 'BUNDLE_INVALID',
+        shown: 'more',
+      });
+    }
+    level = level.flatMap((value) => (typeof value === 'object' && value !== null ? Object.values(value) : []));
+  }
 }
 
 /** @throws BUNDLE_NOT_FOUND, BUNDLE_INVALID, BUNDLE_CHECKSUM, ABORT_ERR */

@@ -59,7 +59,11 @@ export async function checkWritable(path: string): Promise<void> {
 }
 
 async function refuseFolder(place: string, path: string): Promise<void> {
-  const status = await stat(place).catch(() => null);
+  const status = await stat(place).catch((cause: NodeJS.ErrnoException) => {
+    // What is written first has a shorter name.
+    if (cause.code === 'ENAMETOOLONG') throw unwritable(path, cause);
+    return null;
+  });
   if (status?.isDirectory()) throw unwritable(path, { code: 'EISDIR' });
 }
 

@@ -18,7 +18,11 @@ export interface NewFolderOptions {
  */
 export async function checkNewFolder(out: string, { mayBeEmpty = false }: NewFolderOptions = {}): Promise<void> {
   const place = resolve(out);
-  const status = await stat(place).catch(() => null);
+  const status = await stat(place).catch((cause: NodeJS.ErrnoException) => {
+    // What is made first has a shorter name.
+    if (cause.code === 'ENAMETOOLONG') throw unwritable(out, cause);
+    return null;
+  });
   const isEmpty = mayBeEmpty && status?.isDirectory() && (await readdir(place)).length === 0;
   if (status && !isEmpty) throw unwritable(out, { code: 'EEXIST' });
   const above = await stat(dirname(place)).catch((cause: unknown) => {
@@ -86,6 +90,7 @@ function unwritable(out: string, cause: unknown): DetailGuidanceError {
     EACCES: 'writing there is not permitted',
     EPERM: 'writing there is not permitted',
     EROFS: 'the file system is read-only',
+    ENAMETOOLONG: 'the name is too long',
   };
   const reason = (code && reasons[code]) ?? (cause instanceof Error ? cause.message : String(cause));
   return new DetailGuidanceError('OUTPUT_UNWRITABLE', `The folder ${out} cannot be written: ${reason}.`, {

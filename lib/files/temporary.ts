@@ -16,7 +16,8 @@ const cleaned = new Set<string>();
  * within one file system.
  */
 export function temporaryBeside(place: string): string {
-  return join(dirname(place), `.${basename(place)}.${randomBytes(6).toString('hex')}${suffix}`);
+  // A part of the name alone: file systems take 255 bytes, which a name may have by itself.
+  return join(dirname(place), `.${basename(place).slice(0, 40)}.${randomBytes(6).toString('hex')}${suffix}`);
 }
 
 /** Removes what lies beside `place` under such names since a day and more. Once for each folder; never fails. */

@@ -18,7 +18,10 @@ export async function decodeJpeg(bytes: Uint8Array): Promise<Raster & { channels
   const frame = segments.find(({ marker }) => marker >= 0xc0 && marker <= 0xc3);
   if (frame?.content[5] === 4) throw refused('one in CMYK');
   const { width, height, data } = await decodeBy('jpeg', bytes.subarray(0, end), 'a whole JPEG');
-  const pixels = Uint8Array.from({ length: width * height * 3 }, (_, at) => data[Math.floor(at / 3) * 4 + (at % 3)]!);
+  const pixels = new Uint8Array(width * height * 3);
+  for (let pixel = 0; pixel < width * height; pixel++) {
+    for (let channel = 0; channel < 3; channel++) pixels[pixel * 3 + channel] = data[pixel * 4 + channel]!;
+  }
   return { width, height, channels: 3, pixels };
 }
 

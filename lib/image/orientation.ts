@@ -1,6 +1,7 @@
 /** EXIF orientation: how a picture that lies in its file turned or mirrored is stood upright. */
 import readExif from 'exif-reader';
 
+import { chunks, latin } from './chunks';
 import { jpegSegments } from './jpegSegments';
 import type { PictureKind } from './kind';
 import type { Raster } from './png';
@@ -21,30 +22,10 @@ export function orientationOf(bytes: Uint8Array, kind: PictureKind): Orientation
 }
 
 function exifOf(bytes: Uint8Array, kind: PictureKind): Uint8Array | undefined {
-  if (kind === 'png') return chunks(bytes, 8, 'big').find(({ name }) => name === 'eXIf')?.content;
-  if (kind === 'webp') return chunks(bytes, 12, 'little').find(({ name }) => name === 'EXIF')?.content;
+  if (kind === 'png') return chunks(bytes, 'png').find(({ name }) => name === 'eXIf')?.content;
+  if (kind === 'webp') return chunks(bytes, 'riff').find(({ name }) => name === 'EXIF')?.content;
   return jpegSegments(bytes).segments.find(({ marker, content }) => marker === 0xe1 && latin(content, 6) === 'Exif\0\0')
     ?.content;
-}
-
-/** The chunks of a PNG (length, name, content, checksum) or of a RIFF file (name, length, content, even). */
-function chunks(bytes: Uint8Array, from: number, endian: 'big' | 'little'): { name: string; content: Uint8Array }[] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const items: { name: string; content: Uint8Array }[] = [];
-  const big = endian === 'big';
-  for (let at = from; at + 8 <= bytes.length;) {
-    const length = view.getUint32(big ? at : at + 4, !big);
-    items.push({
-      name: latin(bytes.subarray(big ? at + 4 : at), 4),
-      content: bytes.subarray(at + 8, at + 8 + length),
-    });
-    at += 8 + length + (big ? 4 : length % 2);
-  }
-  return items;
-}
-
-function latin(bytes: Uint8Array, count: number): string {
-  return String.fromCharCode(...bytes.subarray(0, count));
 }
 
 /** Whether width and height are exchanged. */

@@ -3,6 +3,8 @@ import { convertIndexedToRgb, decode, encode } from 'fast-png';
 
 import { invalid, reasonOf } from '../validation/invalid';
 
+import { boundPng } from './bounds';
+
 /** A picture as pixels. */
 export interface Raster {
   /** In pixels. */
@@ -34,10 +36,10 @@ export function encodePng(picture: PngPicture): Uint8Array {
 }
 
 /**
- * Decodes a PNG, checking every chunk's checksum. Sixteen bits a sample become the upper eight, fewer than eight the whole
+ * Decodes a PNG, checking every chunk's checksum but that of the colour profile, which is left out. Sixteen bits a sample become the upper eight, fewer than eight the whole
  * range; a palette becomes RGB or RGBA, grey with alpha RGBA.
  *
- * @throws BAD_TENSOR when the bytes are not a complete PNG
+ * @throws BAD_TENSOR when the bytes are not a complete PNG, or of more than 178 956 970 pixels
  */
 export function decodePng(bytes: Uint8Array): Required<PngPicture> {
   const { width, height, text, channels, pixels } = decodeChecked(bytes);
@@ -73,7 +75,7 @@ function decodeChecked(bytes: Uint8Array) {
     throw invalid('This picture', 'the bytes of a PNG as a Uint8Array', bytes, { code: 'BAD_TENSOR' });
   }
   try {
-    const decoded = decode(bytes, { checkCrc: true });
+    const decoded = decode(boundPng(bytes), { checkCrc: true });
     const { width, height, text } = decoded;
     return { width, height, text, ...inBytes(decoded) };
   } catch (cause) {

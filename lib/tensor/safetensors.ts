@@ -32,14 +32,22 @@ const dtypeByName = new Map(Object.entries(names).map(([dtype, name]) => [name, 
 /** The reference implementation's own limit for the header. */
 const maximumHeader = 100_000_000;
 
-/** Writes tensors, widest dtype first and then by name, as the reference implementation does, so that all are aligned. */
+/**
+ * Writes tensors, widest dtype first and then by name, as the reference implementation does, so that all are aligned.
+ *
+ * @throws BAD_TENSOR for what is no tensor, BAD_OPTION for one that is called `__metadata__`, as the format's own entry is
+ */
 export function encodeSafetensors(tensors: Record<string, Tensor>, metadata: Record<string, string> = {}): Uint8Array {
-  for (const name of Object.keys(tensors)) checkTensor(tensors[name], { name });
+  for (const name of Object.keys(tensors)) {
+    checkTensor(tensors[name], { name });
+    if (name === '__metadata__') throw invalid('A tensor', "another name than the format's own", name);
+  }
   const order = Object.keys(tensors).sort((a, b) => {
     const wide = dtypes[tensors[b]!.dtype].bytes - dtypes[tensors[a]!.dtype].bytes;
     return wide || (a < b ? -1 : 1);
   });
-  const header: Record<string, unknown> = {};
+  // Any name is one, '__proto__' too.
+  const header = Object.create(null) as Record<string, unknown>;
   if (Object.keys(metadata).length > 0) header['__metadata__'] = metadata;
   let offset = 0;
   for (const name of order) {

@@ -154,6 +154,22 @@ describe('openBundle', () => {
     await rm(outside, { recursive: true });
   });
 
+  test('5a. expressions within expressions without end', async () => {
+    const path = join(folder, 'bundle.json');
+    const manifest = JSON.parse(await readFile(path, 'utf8'));
+    const nested = (times: number) =>
+      `{"kind":"text","inputs":{"c":${'{"join":"tokens","of":['.repeat(times)}{"size":"resolution"}${']}'.repeat(times)}}}`;
+    const within = (times: number) =>
+      JSON.stringify({ ...manifest, conditioning: 0 }).replace(
+        '"conditioning":0',
+        () => `"conditioning":${nested(times)}`,
+      );
+    await writeFile(path, within(100_000));
+    await expect(openBundle(folder)).rejects.toEqual(fails('BUNDLE_INVALID', /at most 64 lists and objects/));
+    await writeFile(path, within(20));
+    await expect(openBundle(folder)).rejects.toEqual(fails('BUNDLE_INVALID', /conditioning.inputs/));
+  });
+
   test('6. a missing, a truncated, an altered file', async () => {
     const path = join(folder, 'transformer.pt');
     const bytes = await readFile(path);

@@ -134,6 +134,12 @@ describe('safetensors', () => {
 
   test('a tensor called __proto__ is a tensor', () => {
     const file = withHeader('{"__proto__":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}');
-    expect(Object.keys(decodeSafetensors(file).tensors)).toEqual(['__proto__']);
+    const { tensors } = decodeSafetensors(file);
+    expect(Object.keys(tensors)).toEqual(['__proto__']);
+    expect(decodeSafetensors(encodeSafetensors(tensors)).tensors).toEqual(tensors);
+  });
+
+  test("a tensor has another name than the format's own", () => {
+    expect(thrown(() => encodeSafetensors({ __metadata__: tensor([1], [1]) }))).toMatchObject({ code: 'BAD_OPTION' });
   });
 });

@@ -23,6 +23,12 @@ test('a file is written whole, and nothing else', async () => {
   expect(new Uint8Array(await readFile(join(folder, 'a.png')))).toEqual(bytes);
 });
 
+test('a name may be as long as the file system lets it', async () => {
+  const name = `${'n'.repeat(251)}.png`;
+  await writeFileAtomic(join(folder, name), bytes);
+  expect(await readdir(folder)).toEqual([name]);
+});
+
 test('an existing file is replaced', async () => {
   await writeFile(join(folder, 'a.png'), 'something longer than three bytes');
   await writeFileAtomic(join(folder, 'a.png'), bytes);
@@ -99,7 +105,9 @@ test('checkWritable says before the work what would fail after it', async () => 
   // A folder that takes nothing, whoever asks.
   await expect(checkWritable('/proc/a.png')).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
   await expect(checkNewFolder('/proc/a')).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
-  await expect(checkWritable(join(folder, 'a'.repeat(255)))).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
+  await checkWritable(join(folder, 'a'.repeat(255)));
+  await expect(checkNewFolder(join(folder, 'a'.repeat(256)))).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
+  await expect(checkWritable(join(folder, 'a'.repeat(256)))).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
   expect(await readdir(folder)).toEqual([]);
 });
 

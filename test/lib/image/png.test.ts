@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
-import { crc32, inflateSync } from 'node:zlib';
+import { crc32, deflateSync, inflateSync } from 'node:zlib';
 
+import { decodePicture } from '../../../lib/image/decode';
 import { asciiJson, decodePng, encodePng, type PngPicture } from '../../../lib/image/png';
 
 /** A second PNG reader, on Node's zlib alone, so that an encoder and a decoder with the same fault do not agree here. */
@@ -149,4 +150,50 @@ test.each<[string, () => unknown, string]>([
     error = thrown;
   }
   expect(error).toMatchObject({ name: 'DetailGuidanceError', code });
+});
+
+describe('a PNG that would be far larger in memory than its file', () => {
+  const chunk = (name: string, content: Uint8Array) => {
+    const named = Buffer.concat([Buffer.from(name, 'latin1'), content]);
+    const [length, checksum] = [Buffer.alloc(4), Buffer.alloc(4)];
+    length.writeUInt32BE(content.length);
+    checksum.writeUInt32BE(crc32(named));
+    return Buffer.concat([length, named, checksum]);
+  };
+  const header = (width: number, height: number) => {
+    const content = Buffer.from([0, 0, 0, 0, 0, 0, 0, 0, 8, 2, 0, 0, 0]);
+    content.writeUInt32BE(width, 0);
+    content.writeUInt32BE(height, 4);
+    return chunk('IHDR', content);
+  };
+  const file = (...chunks: Buffer[]) =>
+    Uint8Array.from(
+      Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), ...chunks, chunk('IEND', Buffer.alloc(0))]),
+    );
+  const pixel = deflateSync(Buffer.from([0, 10, 20, 30]));
+  const much = deflateSync(Buffer.alloc(1 << 20));
+
+  test.each([
+    ['data behind the pixels', file(header(1, 1), chunk('IDAT', much)), /its data is more than its pixels/],
+    [
+      'a second stream of data',
+      file(header(1, 1), chunk('IDAT', Buffer.concat([pixel, much]))),
+      /more than its pixels/,
+    ],
+    ['a size that is too large', file(header(60_000, 60_000), chunk('IDAT', pixel)), /60000 x 60000 pixels/],
+    ['a second size', file(header(1, 1), header(60_000, 60_000), chunk('IDAT', pixel)), /it has no header/],
+  ])('%s is refused', (_, bytes, message) => {
+    expect(() => decodePng(bytes)).toThrow(
+      expect.objectContaining({ code: 'BAD_TENSOR', message: expect.stringMatching(message) }),
+    );
+  });
+
+  test('a colour profile is left out, whatever is in it', () => {
+    const bytes = file(header(1, 1), chunk('iCCP', Buffer.from('x\0\0no profile')), chunk('IDAT', pixel));
+    expect(decodePng(bytes)).toMatchObject({ width: 1, height: 1, pixels: Uint8Array.from([10, 20, 30]) });
+  });
+
+  test('a picture of any kind is refused by its size, before it is decoded', async () => {
+    await expect(decodePicture(file(header(60_000, 60_000)), 'it')).rejects.toMatchObject({ code: 'BAD_TENSOR' });
+  });
 });
