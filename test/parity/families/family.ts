@@ -1,7 +1,7 @@
 /** What every family's test does: one export, and the same run by diffusers and by us. */
 import { join } from 'node:path';
 
-import { expect } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 
 import { loadPipeline, type GenerateOptions, type GenerateResult, type Pipeline } from '../../../lib';
 import { openBundle } from '../../../lib/bundle';
@@ -244,4 +244,25 @@ export async function expectSamePictures(family: Family, run: Run): Promise<void
   // Guidance that does nothing would pass too.
   const plain = { ...run, detail: undefined };
   expect(pictureDifference(await family.ours(plain), pictures!)).toBeGreaterThan(oneLevel);
+}
+
+/** Image to image and inpainting. @param guided with CFG, at another size than the export's */
+export function testStartingPictures(family: () => Family, guided: Run): void {
+  const from = { image: drawing(80, 48, 3), strength: 0.6, seed: 11 };
+  const along: Run = { ...guided, reference: { ...guided.reference, strength: 0.6 }, from };
+  test('image to image', () => expectSamePictures(family(), along));
+  test('image to image with DG', () =>
+    expectSamePictures(family(), { ...along, detail: { scale: 1, layer: 1, channels: [7, 19] } }));
+  test('inpainting a picture and a mask of other sizes', () =>
+    expectSamePictures(family(), {
+      ...along,
+      from: { ...from, image: drawing(131, 60, 3), mask: drawing(50, 31, 1) },
+    }));
+  test('inpainting', () => expectSamePictures(family(), { ...along, from: { ...from, mask: drawing(80, 48, 1) } }));
+  test('inpainting from pure noise', () =>
+    expectSamePictures(family(), {
+      ...along,
+      reference: { ...along.reference, strength: 1 },
+      from: { ...from, strength: 1, mask: drawing(80, 48, 1) },
+    }));
 }

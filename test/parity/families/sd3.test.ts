@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, test } from '@jest/globals';
 
 import { python } from '../oracle';
 
-import { drawing, expectSameBeginning, expectSamePictures, Family, type Run } from './family';
+import { expectSameBeginning, expectSamePictures, Family, testStartingPictures, type Run } from './family';
 
 const suite = python.path ? describe : describe.skip;
 const prompt = 'a photo of a cat, sharp focus, near the RIVER';
@@ -45,18 +45,5 @@ suite.each(['sd3', 'sd35', 'no-t5'])('%s', (variant) => {
       detail: { scale: 0.8, layer: 2, channels: [7, 19] },
     }));
 
-  const from = { image: drawing(80, 48, 3), strength: 0.6, seed: 11 };
-  const along: Run = { ...guided, reference: { ...guided.reference, strength: 0.6 }, from };
-  test('image to image', () => expectSamePictures(family, along));
-  test('image to image with DG', () =>
-    expectSamePictures(family, { ...along, detail: { scale: 1, layer: 1, channels: [7, 19] } }));
-  test('inpainting a picture and a mask of other sizes', () =>
-    expectSamePictures(family, { ...along, from: { ...from, image: drawing(131, 60, 3), mask: drawing(50, 31, 1) } }));
-  test('inpainting', () => expectSamePictures(family, { ...along, from: { ...from, mask: drawing(80, 48, 1) } }));
-  test('inpainting from pure noise', () =>
-    expectSamePictures(family, {
-      ...along,
-      reference: { ...along.reference, strength: 1 },
-      from: { ...from, strength: 1, mask: drawing(80, 48, 1) },
-    }));
+  testStartingPictures(() => family, guided);
 });
