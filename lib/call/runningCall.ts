@@ -1,6 +1,6 @@
 /** One call of a pipeline, from its turn to its end. */
 import { AbortError } from '../validation/errors';
-import type { NativeModel, NativePlan, NativeProgress, NativeRecords, NativeRun } from '../native';
+import type { FusedChains, NativeModel, NativePlan, NativeProgress, NativeRecords, NativeRun } from '../native';
 import { finished, onAbort } from '../model/abort';
 import type { Transformer } from '../model/transformer';
 
@@ -14,6 +14,8 @@ type Sampling = ReturnType<NativeModel['sample']>;
  * that cancels what runs, and the call rejects with it.
  */
 export class RunningCall {
+  /** Chains that ran as one, as the last run found them; null before. */
+  fused: readonly FusedChains[] | null = null;
   #thrown: { error: unknown } | null = null;
   readonly #cancels = new Set<() => void>();
 
@@ -64,6 +66,7 @@ export class RunningCall {
       this.#cancels.add(cancel);
       try {
         const result = await finished(run, this.signal);
+        this.fused = model.describe().fused;
         this.check();
         return result;
       } finally {

@@ -53,7 +53,7 @@ at::Tensor tensor(const Napi::Value& value);
 Napi::Object tensor(Napi::Env env, const at::Tensor& value);
 std::vector<at::Tensor> tensors(const Napi::Value& value);
 
-// convert_options.cc, convert_edit.cc, convert_plan.cc: as lib/native.ts describes them.
+// convert_options.cc, convert_edit.cc, convert_plan.cc: as lib/native/ describes them.
 Quantisation quantisation(const Napi::Object& object);
 LoadOptions loadOptions(const Napi::Value& value);
 Component::Options componentOptions(const Napi::Value& value);

@@ -27,7 +27,7 @@ async function ask(task: object): Promise<string> {
   return untyped === undefined ? end : `${end}: ${untyped}`;
 }
 
-/** Those of lib/native.ts; the first test holds that there are no others. */
+/** Those of lib/native/addon.ts; the first test holds that there are no others. */
 const functions = [
   ...[
     'info',

@@ -1,6 +1,6 @@
 """Disruptions of hidden states by PyTorch's own forward hooks.
 
-An edit has the form of the native seam's (lib/native.ts), but its path names one module and its
+An edit has the form of the native seam's (lib/native/edits.ts), but its path names one module and its
 arithmetic is written here anew: masks and loops where the native code gathers and scatters.
 """
 

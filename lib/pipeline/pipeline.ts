@@ -1,35 +1,12 @@
-/** The facade: a loaded model that makes pictures. */
+/** A loaded model that makes pictures: its calls, each of which is checked, waits its turn and runs. */
 import {
   dumpRecords,
   QuantisationCollector,
-  recordSampling,
   type ActivationRecord,
   type DumpSummary,
   type QuantisationStatistics,
   type RecordedSampling,
-} from './activations';
-import { openBundle, type Bundle, type OpenBundle } from './bundle';
-import { Components } from './model/components';
-import type { WeightSize } from './model/torchScript';
-import { memoryStatistics, resolveDevice, resolveDtype } from './model/device';
-import { RunningCall } from './call/runningCall';
-import { AbortError, wrapNative } from './validation/errors';
-import { invalid } from './validation/invalid';
-import { forwardInputs, tokenGridOf, zeroInputs } from './request/forwardInputs';
-import { decodePictures, type DecodedPicture } from './call/decoding';
-import { finishGeneration, nativePlan, type LoadedBundle } from './call/generation';
-import { startingPictures } from './call/imageToImage';
-import { abortsWith } from './model/abort';
-import { freeMemory, refuseTooLarge } from './model/memory';
-import {
-  native,
-  type FusedChains,
-  type MemoryStatistics,
-  type NativeModel,
-  type NativeProgress,
-  type QuantizationReport,
-  type Site,
-} from './native';
+} from '../activations';
 import {
   activationSchema,
   dumpSchema,
@@ -38,48 +15,33 @@ import {
   type ActivationRequest,
   type DumpOptions,
   type QuantisationOptions,
-} from './activations/options';
-import { forwardSchema, resolveHook, type ForwardOptions } from './request/forwardOptions';
-import { generateSchema, type GenerateOptions, type GenerateRequest } from './request/generateOptions';
-import { loadSchema, type LoadOptions } from './model/loadOptions';
-import { quantisationOf } from './model/quantizeOptions';
-import { parse } from './validation/parse';
-import { editContext, explain, plan, type Plan, type PlannedModel, type PlanExplanation } from './plan';
-import { stepEvent, type StepEvent } from './request/stepEvent';
-import { chooseSeeds, type Seed } from './request/seeds';
-import { checkPrompts, encodeRequest } from './call/prompts';
-import { Queue } from './model/queue';
-import type { GenerateResult } from './call/result';
-import { streamSteps } from './call/steps';
-import { pictureSize } from './request/pictureSize';
-import { checkTensor, type Tensor } from './tensor';
-import { nativeInputs, Transformer } from './model/transformer';
+} from '../activations/options';
+import type { Bundle, OpenBundle } from '../bundle';
+import { decodePictures, type DecodedPicture } from '../call/decoding';
+import { generatePictures, type LoadedModel } from '../call/generate';
+import { checkPrompts, encodeRequest } from '../call/prompts';
+import type { GenerateResult } from '../call/result';
+import { RunningCall } from '../call/runningCall';
+import { streamSteps } from '../call/steps';
+import { abortsWith } from '../model/abort';
+import type { Components } from '../model/components';
+import { memoryStatistics } from '../model/device';
+import { Queue } from '../model/queue';
+import type { Transformer } from '../model/transformer';
+import type { FusedChains, MemoryStatistics, NativeModel, QuantizationReport, Site } from '../native';
+import { editContext, explain, plan, type Plan, type PlannedModel } from '../plan';
+import { forwardInputs, tokenGridOf, zeroInputs } from '../request/forwardInputs';
+import { forwardSchema, resolveHook, type ForwardOptions } from '../request/forwardOptions';
+import { generateSchema, type GenerateOptions, type GenerateRequest } from '../request/generateOptions';
+import { pictureSize } from '../request/pictureSize';
+import type { StepEvent } from '../request/stepEvent';
+import { checkTensor, type Tensor } from '../tensor';
+import { wrapNative } from '../validation/errors';
+import { invalid } from '../validation/invalid';
+import { parse } from '../validation/parse';
 
-/** How large a model is. */
-export interface ModelSize extends WeightSize {
-  /** Blocks, over all containers. */
-  blocks: number;
-}
-
-/** What a capturing hook saw at one site. */
-export interface Capture extends Site {
-  /** The hidden state that arrived there, [rows, tokens, channels]. */
-  tensor: Tensor;
-}
-
-/** A plan, as `pipeline.plan` gives it. */
-export interface ExplainedPlan extends Plan {
-  /** What will be computed, in words and in numbers. Not enumerable: the plan stays plain data for who copies it. */
-  explain(): PlanExplanation;
-}
-
-/** What `pipeline.forward` gives: the model's output, and what each capturing hook saw, in their order. */
-export interface ForwardResult {
-  /** What the model gives. */
-  output: Tensor;
-  /** One for each site that a capturing hook matched, in the order of the hooks; before any edit is made there. */
-  captures: Capture[];
-}
+import { recordRun } from './record';
+import type { ExplainedPlan, ForwardResult, ModelSize } from './results';
 
 /** What a pipeline computes with. */
 interface Parts {
@@ -93,91 +55,29 @@ const abandoned = new FinalizationRegistry<Parts>(({ transformer, components }) 
   components.dispose().catch(() => undefined);
 });
 
-/**
- * Loads a model.
- *
- * @param location folder of a bundle, or `'embedded'` for the model that comes with this package
- * @throws BAD_OPTION, BUNDLE_NOT_FOUND, BUNDLE_INVALID, BUNDLE_CHECKSUM, BUNDLE_TOO_LARGE, MODEL_UNREADABLE,
- *   NOT_A_TRANSFORMER, OPERATOR_REFUSED, DEVICE_UNAVAILABLE, PRECISION_UNAVAILABLE, OUT_OF_MEMORY, ABORT_ERR, and what is
- *   wrong with the installation: ADDON_NOT_BUILT, LIBTORCH_NOT_FOUND, LIBTORCH_MISMATCH
- */
-export async function loadPipeline(location: string, options: LoadOptions = {}): Promise<Pipeline> {
-  const request = parse(loadSchema, options, 'options');
-  const { dtype: wantedDtype, lowMemory, allowAllOperators, firstEvaluationLimit, fuse, quantize, signal } = request;
-  if (signal?.aborted) throw new AbortError(signal.reason);
-  try {
-    const addon = native();
-    const deviceOf = (part: keyof typeof request.devices) =>
-      resolveDevice(request.devices[part] ?? request.device, addon);
-    const devices = {
-      textEncoders: deviceOf('textEncoders'),
-      transformer: deviceOf('transformer'),
-      vae: deviceOf('vae'),
-    };
-    const device = devices.transformer;
-    const bundle = await openBundle(location, signal, (manifest) => {
-      if (!request.checkMemory) return;
-      const { dtype } = resolveDtype(wantedDtype, device, manifest.transformer);
-      refuseTooLarge(manifest, dtype, devices, lowMemory, (place) => freeMemory(place, addon));
-    });
-    const { transformer: manifest } = bundle;
-    const { dtype, reason: dtypeReason } = resolveDtype(wantedDtype, device, manifest);
-    const quantise = await quantisationOf(quantize, bundle);
-    const transformer = await Transformer.load(
-      addon,
-      {
-        device,
-        dtype,
-        inputs: nativeInputs(manifest),
-        blocks: manifest.blocks,
-        outputChannels: manifest.outputChannels,
-        allowAllOperators,
-        firstEvaluationLimit,
-        ...(fuse === true ? {} : { fuse: fuse === false ? [] : fuse }),
-        ...(quantise ? { quantise } : {}),
-      },
-      () => bundle.sealed(manifest.file),
-      lowMemory,
-      signal,
-    );
-    try {
-      const components = await Components.load(bundle, { dtype, devices, lowMemory, allowAllOperators }, signal);
-      const pipeline = create({ transformer, components }, { bundle, device, dtype, dtypeReason, quantize, addon });
-      if (!signal?.aborted) return pipeline;
-      await pipeline.dispose();
-    } catch (error) {
-      await transformer.dispose();
-      throw error;
-    }
-  } catch (error) {
-    if (!signal?.aborted) throw wrapNative(error);
-  }
-  throw new AbortError(signal.reason);
-}
-
-/** Makes one of its parts; users do so with `loadPipeline`. */
-let create: (parts: Parts, loaded: LoadedBundle) => Pipeline;
+/** Makes one of what was loaded; users do so with `loadPipeline`. */
+export let createPipeline: (transformer: Transformer, loaded: LoadedModel) => Pipeline;
 
 /** A loaded model, from `loadPipeline`. Calls run one after the other, in the order they were made, and share nothing. */
 export class Pipeline {
   static {
-    create = (parts, loaded) => new Pipeline(parts, loaded);
+    createPipeline = (transformer, loaded) => new Pipeline(transformer, loaded);
   }
 
-  readonly #parts: Parts;
-  readonly #loaded: LoadedBundle;
+  readonly #transformer: Transformer;
+  readonly #loaded: LoadedModel;
   readonly #queue = new Queue();
   readonly #description: ReturnType<NativeModel['describe']>;
   #fused: readonly FusedChains[];
   readonly #ended = new AbortController();
   #disposing: Promise<void> | null = null;
 
-  private constructor(parts: Parts, loaded: LoadedBundle) {
-    this.#parts = parts;
+  private constructor(transformer: Transformer, loaded: LoadedModel) {
+    this.#transformer = transformer;
     this.#loaded = loaded;
-    this.#description = parts.transformer.description;
+    this.#description = transformer.description;
     this.#fused = this.#description.fused;
-    abandoned.register(this, parts, this);
+    abandoned.register(this, { transformer, components: loaded.components }, this);
   }
 
   /** What `bundle.json` says, and where its folder is. */
@@ -250,47 +150,7 @@ export class Pipeline {
     this.#refuseDisposed();
     const request = parse(generateSchema, options, 'options');
     const planned = this.#plan(request);
-    return this.#enter((during) => this.#generate(request, planned, during), request.signal);
-  }
-
-  async #generate(request: GenerateRequest, planned: Plan, during: RunningCall): Promise<GenerateResult> {
-    const bundle = this.#bundle;
-    const { components } = this.#parts;
-    const { onStep, onProgress, onWarning, signal } = request;
-    const callbacks = {
-      onProgress: onProgress && during.guard(onProgress),
-      onWarning: onWarning && during.guard(onWarning),
-    };
-    const watched: GenerateRequest = { ...request, ...callbacks };
-    const seeds = chooseSeeds(request.seed, planned.images);
-    const { encoded, prepared } = await this.#prepare(watched, planned, seeds);
-    const total = planned.images * planned.steps.length;
-    await callbacks.onProgress?.({ phase: 'sampling', done: 0, total });
-    during.check();
-    const report = during.guard(async (progress: NativeProgress) => {
-      const event = stepEvent(progress, planned, await this.#preview(progress, signal));
-      await onStep?.(event);
-      await onProgress?.({ phase: 'sampling', done: Math.round(event.fraction * total), total });
-    });
-    const sampled = await during.sample(prepared, onStep || onProgress ? report : undefined);
-    this.#fused = sampled.execution.fused;
-    const tell = async (done: number) => {
-      if (bundle.vae) await callbacks.onProgress?.({ phase: 'decoding', done, total: planned.images });
-      during.check();
-    };
-    await tell(0);
-    const decoded = await decodePictures(sampled.latents, bundle, components, {
-      tiling: request.vaeTiling,
-      onWarning: callbacks.onWarning,
-      signal,
-      onDecoded: tell,
-    });
-    return finishGeneration(sampled, decoded, planned, encoded, seeds, this.#loaded);
-  }
-
-  /** The pictures of a step's estimate, where it is asked for. */
-  async #preview({ preview }: NativeProgress, signal: AbortSignal | undefined): Promise<DecodedPicture[] | undefined> {
-    return preview && decodePictures(preview, this.#bundle, this.#parts.components, { signal });
+    return this.#enter((during) => generatePictures(request, planned, during, this.#loaded), request.signal);
   }
 
   /**
@@ -326,7 +186,7 @@ export class Pipeline {
     checkTensor(latents, { name: 'latents', dtype: ['float32'], shape: [null, channels, ...free] });
     const size = pictureSize({ latents }, this.#bundle);
     checkTensor(latents, { name: 'latents', shape: [null, ...size.latent] });
-    return this.#enter(() => decodePictures(latents, this.#bundle, this.#parts.components, { signal }), signal);
+    return this.#enter(() => decodePictures(latents, this.#bundle, this.#loaded.components, { signal }), signal);
   }
 
   /**
@@ -345,7 +205,7 @@ export class Pipeline {
     const { signal } = request;
     const planned = this.#plan(request);
     return this.#enter(async () => {
-      const { conditioning } = await encodeRequest(request, planned, this.#bundle, this.#parts.components);
+      const { conditioning } = await encodeRequest(request, planned, this.#bundle, this.#loaded.components);
       return conditioning ?? {};
     }, signal);
   }
@@ -405,12 +265,7 @@ export class Pipeline {
     const ordered = forwardInputs(inputs, this.#bundle);
     const context = editContext(this.#planned, tokenGridOf(ordered, this.#bundle));
     const complete = hooks.flatMap((hook, index) => resolveHook(`options.hooks[${index}]`, hook, context));
-    return this.#enter(async (during) => {
-      const result = await during.run((model) => model.forward(ordered, complete));
-      // Read while no other call of this pipeline can change it.
-      this.#fused = this.#parts.transformer.loaded?.describe().fused ?? this.#fused;
-      return result;
-    }, signal);
+    return this.#enter((during) => during.run((model) => model.forward(ordered, complete)), signal);
   }
 
   /** Shape of the hidden state at each of `sites`, by one run on zeros, a batch of 1; null for one that is not reached. */
@@ -423,9 +278,10 @@ export class Pipeline {
   dispose(): Promise<void> {
     if (!this.#disposing) {
       abandoned.unregister(this);
-      const { transformer, components } = this.#parts;
       this.#ended.abort();
-      this.#disposing = Promise.all([transformer.dispose(), components.dispose()]).then(() => undefined);
+      this.#disposing = Promise.all([this.#transformer.dispose(), this.#loaded.components.dispose()]).then(
+        () => undefined,
+      );
     }
     return this.#disposing;
   }
@@ -451,59 +307,21 @@ export class Pipeline {
   }
 
   #record(request: ActivationRequest): AsyncGenerator<ActivationRecord, RecordedSampling, undefined> {
-    const { generate } = request;
-    const planned = this.#plan(generate);
-    const seeds = chooseSeeds(generate.seed, planned.images);
-    const model = this.#parts.transformer.loaded;
-    if (!model) {
-      throw invalid('This pipeline', 'one without lowMemory', 'lowMemory', {
-        note: 'activations are read of a transformer that stays in memory',
-      });
-    }
-    // What does not wait for the text encoders or the VAE is checked at once.
-    const ready =
-      generate.prompt === undefined && generate.image === undefined
-        ? nativePlan(planned, generate, seeds, this.#loaded)
-        : null;
-    return recordSampling(request, {
-      model,
+    return recordRun(request, this.#plan(request.generate), {
+      model: this.#loaded,
+      transformer: this.#transformer.loaded,
       sites: this.sites,
-      context: editContext(this.#planned, planned.size.tokenGrid),
-      plan: planned,
-      seeds,
+      planned: this.#planned,
       queue: this.#queue,
-      pictures: (sampled) =>
-        this.#enter(async () => {
-          const decoded = await decodePictures(sampled.latents, this.#bundle, this.#parts.components);
-          return finishGeneration(sampled, decoded, planned, generate, seeds, this.#loaded).images;
-        }, undefined),
-      run: (recording, onRecords, signal) =>
-        this.#enter(async (during) => {
-          const prepared = ready ?? (await this.#prepare({ ...generate, signal }, planned, seeds)).prepared;
-          const { onStep } = generate;
-          const report =
-            onStep &&
-            during.guard(async (progress: NativeProgress) =>
-              onStep(stepEvent(progress, planned, await this.#preview(progress, signal))),
-            );
-          return during.sample({ ...prepared, recording }, report, onRecords);
-        }, signal),
+      enter: (job, signal) => this.#enter(job, signal),
     });
-  }
-
-  /** Prompts and pictures become tensors; the transformer is not needed for it. */
-  async #prepare(request: GenerateRequest, planned: Plan, seeds: Seed[]) {
-    const { components } = this.#parts;
-    const encoded = await encodeRequest(request, planned, this.#bundle, components);
-    const pictures = await startingPictures(request, planned, seeds, this.#loaded, components);
-    return { encoded, prepared: nativePlan(planned, encoded, seeds, this.#loaded, pictures) };
   }
 
   /** Waits its turn, runs, and settles after the native side has unwound. */
   #enter<Result>(job: (during: RunningCall) => Promise<Result>, signal: AbortSignal | undefined): Promise<Result> {
     return this.#queue.enter(async () => {
       this.#refuseDisposed();
-      const during = new RunningCall(this.#parts.transformer, signal, this.#ended.signal);
+      const during = new RunningCall(this.#transformer, signal, this.#ended.signal);
       try {
         const result = await job(during);
         during.check();
@@ -514,6 +332,8 @@ export class Pipeline {
         during.check();
         this.#refuseDisposed();
         throw wrapNative(error);
+      } finally {
+        this.#fused = during.fused ?? this.#fused;
       }
     }, signal);
   }

@@ -1,0 +1,81 @@
+/** What happens to a request of `generate`, when its turn has come: prompts, starting pictures, sampling, decoding. */
+import type { Components } from '../model/components';
+import type { NativePlan, NativeProgress } from '../native';
+import type { Plan } from '../plan';
+import type { GenerateRequest } from '../request/generateOptions';
+import { chooseSeeds, type Seed } from '../request/seeds';
+import { stepEvent, type StepEvent } from '../request/stepEvent';
+
+import { decodePictures } from './decoding';
+import { finishGeneration, nativePlan, type LoadedBundle } from './generation';
+import { startingPictures } from './imageToImage';
+import { encodeRequest } from './prompts';
+import type { GenerateResult } from './result';
+import type { RunningCall } from './runningCall';
+
+/** What a call needs of its pipeline, beside the transformer. */
+export interface LoadedModel extends LoadedBundle {
+  /** Text encoders and VAE. */
+  components: Components;
+}
+
+/** @throws what `pipeline.generate` throws once it runs */
+export async function generatePictures(
+  request: GenerateRequest,
+  plan: Plan,
+  during: RunningCall,
+  model: LoadedModel,
+): Promise<GenerateResult> {
+  const { bundle, components } = model;
+  const { onStep, onProgress, onWarning, signal } = request;
+  const callbacks = {
+    onProgress: onProgress && during.guard(onProgress),
+    onWarning: onWarning && during.guard(onWarning),
+  };
+  const seeds = chooseSeeds(request.seed, plan.images);
+  const { encoded, prepared } = await prepareSampling({ ...request, ...callbacks }, plan, seeds, model);
+  const total = plan.images * plan.steps.length;
+  await callbacks.onProgress?.({ phase: 'sampling', done: 0, total });
+  during.check();
+  const report = during.guard(async (progress: NativeProgress) => {
+    const event = await eventOf(progress, plan, model, signal);
+    await onStep?.(event);
+    await onProgress?.({ phase: 'sampling', done: Math.round(event.fraction * total), total });
+  });
+  const sampled = await during.sample(prepared, onStep || onProgress ? report : undefined);
+  const tell = async (done: number) => {
+    if (bundle.vae) await callbacks.onProgress?.({ phase: 'decoding', done, total: plan.images });
+    during.check();
+  };
+  await tell(0);
+  const decoded = await decodePictures(sampled.latents, bundle, components, {
+    tiling: request.vaeTiling,
+    onWarning: callbacks.onWarning,
+    signal,
+    onDecoded: tell,
+  });
+  return finishGeneration(sampled, decoded, plan, encoded, seeds, model);
+}
+
+/** Prompts and pictures become tensors; the transformer is not needed for it. */
+export async function prepareSampling(
+  request: GenerateRequest,
+  plan: Plan,
+  seeds: Seed[],
+  model: LoadedModel,
+): Promise<{ encoded: GenerateRequest; prepared: NativePlan }> {
+  const encoded = await encodeRequest(request, plan, model.bundle, model.components);
+  const pictures = await startingPictures(request, plan, seeds, model, model.components);
+  return { encoded, prepared: nativePlan(plan, encoded, seeds, model, pictures) };
+}
+
+/** What `onStep` is told, with the pictures of the step's estimate where they are asked for. */
+export async function eventOf(
+  progress: NativeProgress,
+  plan: Plan,
+  { bundle, components }: LoadedModel,
+  signal: AbortSignal | undefined,
+): Promise<StepEvent> {
+  const { preview } = progress;
+  return stepEvent(progress, plan, preview && (await decodePictures(preview, bundle, components, { signal })));
+}

@@ -1,0 +1,152 @@
+/** The addon's functions, and what they load. */
+import type { NativeHook, Site, Tap } from './edits';
+import type { NativePlan, NativeProgress, NativeRecords } from './plan';
+import type {
+  Confinement,
+  Execution,
+  FusedChains,
+  FusionKind,
+  MemoryStatistics,
+  QuantizationReport,
+  QuantizedLayer,
+} from './reports';
+import type { Dtype, Tensor } from './tensor';
+
+export interface NativeInput {
+  name: string;
+  role: string;
+  /** 'float': the dtype the model is loaded in. */
+  dtype: Dtype | 'float';
+  /** Its first axis is the batch. */
+  batched: boolean;
+}
+
+export interface NativeLoadOptions {
+  file: string;
+  /** Which file was compared with its checksum (lib/bundle/sealed.ts): another one in its place is refused. */
+  identity?: string;
+  /** 'cpu' or 'cuda:N'. */
+  device: string;
+  dtype: 'float32' | 'float16' | 'bfloat16';
+  inputs: NativeInput[];
+  /** Block containers in order of evaluation; streams in the order in which TorchScript returns them. */
+  blocks: { path: string; streams: string[] }[];
+  /** The first channels of the model's output are the prediction; 0: all. */
+  outputChannels: number;
+  allowAllOperators: boolean;
+  /** Seconds after which a loop in the model ends the first evaluation; by then it is taken for endless. Default 600. */
+  firstEvaluationLimit?: number;
+  /** Chains of operators that become one; absent: those that gain something on the device. */
+  fuse?: FusionKind[];
+  /** Absent: weights and activations stay in `dtype`. */
+  quantise?: NativeQuantisation;
+}
+
+/** A layer whose weight was stored as int8. */
+export interface StoredLayer extends QuantizedLayer {
+  /** float32, one an output channel. */
+  scales: Tensor;
+  /** float32 [kept channels, outputs]; absent where none is kept. */
+  columns?: Tensor;
+  /** float32, one an input channel. */
+  smoothing?: Tensor;
+}
+
+/** How linear layers of the blocks are quantised; see native/core/graph/quantise.h. */
+export interface NativeQuantisation {
+  activations: 'per-token' | 'per-tensor';
+  /** Of the hidden state. */
+  channels: number[];
+  /** In which they are. */
+  stream: string;
+  keep: string[];
+  layers: { path: string; channels: number[]; smoothing?: Tensor; maxima?: Tensor }[];
+  /** Layers whose weights in the file are int8, with what else is known of them. */
+  stored: { path: string; channels: number[]; scales: Tensor; columns?: Tensor; smoothing?: Tensor }[];
+}
+
+/** The promise settles after the worker has unwound; a cancelled run rejects with code ABORT_ERR. */
+export interface NativeRun<T> {
+  promise: Promise<T>;
+  cancel(): void;
+}
+
+/** What was loaded says of itself. */
+interface Description {
+  device: string;
+  dtype: string;
+  parameters: number;
+  bytes: number;
+}
+
+/** A TorchScript file with its weights, on a thread of its own. */
+interface Loaded<Says extends Description = Description> {
+  describe(): Says;
+  /** Cancels what runs, waits for it, frees the weights. Again is fine. */
+  dispose(): Promise<void>;
+}
+
+interface ModelDescription extends Description {
+  blocks: number;
+  sites: Site[];
+  /** Chains of operators that run as one, and how many there are of each kind. */
+  fused: FusedChains[];
+  /** null: nothing was to be quantised. */
+  quantized: QuantizationReport | null;
+}
+
+/** A transformer with its sites. */
+export interface NativeModel extends Loaded<ModelDescription> {
+  /** Per site, in their order: the shape there in a run on these inputs, or null. */
+  shapes(inputs: Tensor[]): NativeRun<(number[] | null)[]>;
+  forward(
+    inputs: Tensor[],
+    hooks: NativeHook[],
+  ): NativeRun<{ output: Tensor; captures: (Site & { tensor: Tensor })[] }>;
+  /** Indices of the sites that match. Sync. @throws SITE_NOT_FOUND with what is near */
+  find(place: { path: string; tap?: Tap; stream?: string | null }): number[];
+  /**
+   * `onRecords` is called with what `plan.recording` asks for. The run waits while the last step, or too many records,
+   * have not been read yet: `stepRead()` and `recordsRead()` say that the oldest has been. Neither function may throw.
+   */
+  sample(
+    plan: NativePlan,
+    onStep?: (progress: NativeProgress) => void,
+    onRecords?: (records: NativeRecords) => void,
+  ): NativeRun<{ latents: Tensor; execution: Execution; evaluations: number }> & {
+    stepRead(): void;
+    recordsRead(): void;
+  };
+}
+
+/** Any other TorchScript file, as a function of tensors. */
+export interface NativeComponent extends Loaded {
+  /** Inputs in the order of forward(); the tensors of its result, flattened in order. */
+  run(inputs: Tensor[]): NativeRun<Tensor[]>;
+}
+
+export interface NativeAddon {
+  /** `kernels`: what the CUDA kernels were compiled for, null where there are none. */
+  info(): { libtorch: string; cudaLinked: boolean; kernels: string | null; cpuCapability: string; threads: number };
+  cuda(): { available: boolean; devices: { name: string; memory: number }[]; reason: string | null };
+  /** null for the CPU. */
+  memory(device: string): Promise<MemoryStatistics | null>;
+  /** Gives memory that is reserved but not in tensors back to the device. */
+  emptyCache(device: string): Promise<void>;
+  /** The peaks of `memory` count from now on. */
+  resetPeakMemory(device: string): Promise<void>;
+  /** float32, equal to torch.randn(shape, generator=torch.Generator().manual_seed(seed)). */
+  gaussian(seed: bigint, shape: number[]): Tensor;
+  /** Takes rights away from this thread and those it starts, for good: each says whether the system offers that. */
+  confine(memoryBytes: number): Confinement;
+  load(options: NativeLoadOptions): NativeRun<NativeModel>;
+  /** Writes the archive to `out` with int8 weights where `options.quantise` says; what else there is to know of them. */
+  storeQuantised(options: NativeLoadOptions, out: string): NativeRun<StoredLayer[]>;
+  /** Any TorchScript file as a function of tensors; audited as a model is. */
+  loadComponent(
+    options: Pick<
+      NativeLoadOptions,
+      'file' | 'identity' | 'device' | 'dtype' | 'allowAllOperators' | 'firstEvaluationLimit'
+    >,
+  ): NativeRun<NativeComponent>;
+}

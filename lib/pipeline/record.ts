@@ -1,0 +1,64 @@
+/** What happens to a request of `activations`: the run of a plan, whose records are read while it goes on. */
+import { recordSampling, type ActivationRecord, type RecordedSampling } from '../activations';
+import type { ActivationRequest } from '../activations/options';
+import { decodePictures } from '../call/decoding';
+import { eventOf, prepareSampling, type LoadedModel } from '../call/generate';
+import { finishGeneration, nativePlan } from '../call/generation';
+import type { RunningCall } from '../call/runningCall';
+import type { Queue } from '../model/queue';
+import type { NativeModel, NativeProgress, Site } from '../native';
+import { editContext, type Plan, type PlannedModel } from '../plan';
+import { chooseSeeds } from '../request/seeds';
+import { invalid } from '../validation/invalid';
+
+/** What a recorded run needs of its pipeline. */
+export interface RecordingPipeline {
+  model: LoadedModel;
+  /** null where the transformer does not stay in memory. */
+  transformer: NativeModel | null;
+  sites: readonly Site[];
+  planned: PlannedModel;
+  queue: Queue;
+  /** Waits its turn, runs, and settles after the native side has unwound. */
+  enter<Result>(job: (during: RunningCall) => Promise<Result>, signal: AbortSignal | undefined): Promise<Result>;
+}
+
+/** @throws BAD_OPTION under lowMemory, and what recordingOf throws, before anything runs */
+export function recordRun(
+  request: ActivationRequest,
+  plan: Plan,
+  { model, transformer, sites, planned, queue, enter }: RecordingPipeline,
+): AsyncGenerator<ActivationRecord, RecordedSampling, undefined> {
+  const { generate } = request;
+  const seeds = chooseSeeds(generate.seed, plan.images);
+  if (!transformer) {
+    throw invalid('This pipeline', 'one without lowMemory', 'lowMemory', {
+      note: 'activations are read of a transformer that stays in memory',
+    });
+  }
+  // What does not wait for the text encoders or the VAE is checked at once.
+  const ready =
+    generate.prompt === undefined && generate.image === undefined ? nativePlan(plan, generate, seeds, model) : null;
+  return recordSampling(request, {
+    model: transformer,
+    sites,
+    context: editContext(planned, plan.size.tokenGrid),
+    plan,
+    seeds,
+    queue,
+    pictures: (sampled) =>
+      enter(async () => {
+        const decoded = await decodePictures(sampled.latents, model.bundle, model.components);
+        return finishGeneration(sampled, decoded, plan, generate, seeds, model).images;
+      }, undefined),
+    run: (recording, onRecords, signal) =>
+      enter(async (during) => {
+        const prepared = ready ?? (await prepareSampling({ ...generate, signal }, plan, seeds, model)).prepared;
+        const { onStep } = generate;
+        const report =
+          onStep &&
+          during.guard(async (progress: NativeProgress) => onStep(await eventOf(progress, plan, model, signal)));
+        return during.sample({ ...prepared, recording }, report, onRecords);
+      }, signal),
+  });
+}
