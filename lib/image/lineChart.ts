@@ -3,6 +3,7 @@ import type { PlotOptions } from '@observablehq/plot';
 
 import type { Raster } from './png';
 import { rasterise } from './rasterise';
+import { svgText } from './svgText';
 
 /** A point of a line, in the units of the axes. */
 export interface ChartPoint {
@@ -83,7 +84,7 @@ export async function composeLineChart({ title, x, y, lines, width = 720, height
     ],
   } as PlotOptions) as unknown as { innerHTML: string };
   const heading =
-    title === undefined ? '' : `<text x="16" y="24" font-size="16" font-weight="bold">${escape(title)}</text>`;
+    title === undefined ? '' : `<text x="16" y="24" font-size="16" font-weight="bold">${svgText(title)}</text>`;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="${width}" height="${height}" font-family="DejaVu Sans" font-size="13" color="#16191d" fill="#16191d">`,
     `<rect width="${width}" height="${height}" fill="#ffffff"/>`,
@@ -109,5 +110,3 @@ function apart<Label extends { y: number }>(labels: readonly Label[], distance: 
       return { ...label, y };
     });
 }
-
-const escape = (text: string) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');

@@ -3,6 +3,7 @@
  * Nothing here knows about guidance; the caller says what stands where. `rasterise.ts` turns the SVG into pixels.
  */
 import { encodePng, type Raster } from './png';
+import { svgText } from './svgText';
 
 /** A column of a sheet. */
 export interface SheetColumn {
@@ -166,11 +167,5 @@ interface TextStyle {
 function text(x: number, y: number, content: string, style: TextStyle): string {
   const weight = style.weight ? ` font-weight="${style.weight}"` : '';
   const spacing = style.spacing ? ` letter-spacing="${style.spacing}"` : '';
-  return `<text x="${x}" y="${y}" font-size="${style.size}"${weight}${spacing} fill="${style.fill ?? ink.text}">${escapeXml(content)}</text>`;
-}
-
-function escapeXml(content: string): string {
-  const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&apos;' };
-  // Control characters are not allowed in XML 1.0 at all, escaped or not.
-  return content.replace(/\p{Cc}/gu, '').replace(/[&<>"']/g, (sign) => entities[sign]!);
+  return `<text x="${x}" y="${y}" font-size="${style.size}"${weight}${spacing} fill="${style.fill ?? ink.text}">${svgText(content)}</text>`;
 }

@@ -1,4 +1,6 @@
 /** The page itself: one HTML file that loads nothing, light or dark as the reader's system is. */
+import { escapeUTF8 } from 'entities';
+
 import { encodePng, type Raster } from '../../image/png';
 import type { Pipeline } from '../../pipeline';
 import { version } from '../../files/version';
@@ -51,14 +53,14 @@ export function composePage(pipeline: Pipeline, findings: Findings, figures: rea
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Massive activations of ${escape(bundle.name)}</title>
+<title>Massive activations of ${escapeUTF8(bundle.name)}</title>
 <link rel="icon" href="data:,">
 <style>${style}</style>
 </head>
 <body>
 <main>
-<h1>Massive activations of ${escape(bundle.name)}</h1>
-<p class="lead">${escape(verdict(findings))}</p>
+<h1>Massive activations of ${escapeUTF8(bundle.name)}</h1>
+<p class="lead">${escapeUTF8(verdict(findings))}</p>
 ${facts([
   [
     'Model',
@@ -74,12 +76,12 @@ ${facts([
     ? [['Suggested layer', `${massive.suggested.layer}: ${massive.suggested.reason}`] as const]
     : []),
 ])}
-${massive.remarks.map((remark) => `<p class="remark">${escape(remark)}</p>`).join('\n')}
+${massive.remarks.map((remark) => `<p class="remark">${escapeUTF8(remark)}</p>`).join('\n')}
 ${figures.map(section).join('\n')}
-${findings.gatesMissing ? `<section><h2>Residual gates</h2><p class="remark">${escape(findings.gatesMissing)}</p></section>` : ''}
+${findings.gatesMissing ? `<section><h2>Residual gates</h2><p class="remark">${escapeUTF8(findings.gatesMissing)}</p></section>` : ''}
 ${maps(findings)}
 ${interventions(findings)}
-<footer>detail-guidance ${version()}, ${escape(pipeline.device)}, ${escape(pipeline.dtype)}; transformer sha256 ${bundle.files[bundle.transformer.file]!.sha256.slice(0, 12)}. The numbers behind every figure are in <code>data/</code> beside this page.</footer>
+<footer>detail-guidance ${version()}, ${escapeUTF8(pipeline.device)}, ${escapeUTF8(pipeline.dtype)}; transformer sha256 ${bundle.files[bundle.transformer.file]!.sha256.slice(0, 12)}. The numbers behind every figure are in <code>data/</code> beside this page.</footer>
 </main>
 </body>
 </html>
@@ -102,11 +104,11 @@ function stability({ massive, looked }: Findings): string {
 }
 
 function facts(entries: readonly (readonly [string, string])[]): string {
-  return `<dl class="facts">${entries.map(([name, value]) => `<dt>${escape(name)}</dt><dd>${escape(value)}</dd>`).join('')}</dl>`;
+  return `<dl class="facts">${entries.map(([name, value]) => `<dt>${escapeUTF8(name)}</dt><dd>${escapeUTF8(value)}</dd>`).join('')}</dl>`;
 }
 
 function section({ name, title, caption, svg }: Figure): string {
-  return `<section id="${name}"><h2>${escape(title)}</h2><figure><figcaption>${escape(caption)} <a href="data/${name}.json">Data</a></figcaption>${svg}</figure></section>`;
+  return `<section id="${name}"><h2>${escapeUTF8(title)}</h2><figure><figcaption>${escapeUTF8(caption)} <a href="data/${name}.json">Data</a></figcaption>${svg}</figure></section>`;
 }
 
 function maps({ maps: rows, looked }: Findings): string {
@@ -129,7 +131,7 @@ function maps({ maps: rows, looked }: Findings): string {
 
 function interventions({ interventions: table, looked }: Findings): string {
   if (!table) return '';
-  const head = table.columns.map(({ name, detail }) => `<th><b>${escape(name)}</b>${escape(detail)}</th>`);
+  const head = table.columns.map(({ name, detail }) => `<th><b>${escapeUTF8(name)}</b>${escapeUTF8(detail)}</th>`);
   const body = table.conditions.map((conditions, row) => {
     const cells = table.columns.map(({ pictures }) => `<td>${image(pictures[row]!, 140)}</td>`);
     return `<tr>${label(conditions)}${cells.join('')}</tr>`;
@@ -141,7 +143,7 @@ function interventions({ interventions: table, looked }: Findings): string {
 
 /** A prompt may be long: its first lines beside the pictures, the whole where the pointer rests. */
 function label(conditions: string): string {
-  return `<td class="label"><span title="${escape(conditions)}">${escape(conditions)}</span></td>`;
+  return `<td class="label"><span title="${escapeUTF8(conditions)}">${escapeUTF8(conditions)}</span></td>`;
 }
 
 function image(raster: Raster, side: number): string {
@@ -152,8 +154,4 @@ function image(raster: Raster, side: number): string {
 
 function pick({ width, height, channels, pixels }: Raster): Raster {
   return { width, height, channels, pixels };
-}
-
-function escape(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }
