@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <mutex>
 #include <set>
 #include <utility>
 
@@ -42,6 +43,7 @@ Environment::Environment(Napi::Env env) : env_(env) {
   napi_unref_threadsafe_function(env, bell_);
   mailbox_ = std::make_unique<Mailbox>(
       [bell = bell_] { napi_call_threadsafe_function(bell, nullptr, napi_tsfn_nonblocking); });
+  workers_ = std::make_unique<Workers>(*mailbox_);
   // Clean-up hooks run last in, first out: this one before Node takes the bell away.
   napi_add_env_cleanup_hook(env, onCleanUp, this);
   const std::lock_guard lock(registry().mutex);
@@ -79,21 +81,7 @@ void Environment::requireOpen() const {
 
 std::shared_ptr<Worker> Environment::startWorker() {
   requireOpen();
-  // The thread keeps no reference to itself: it is destroyed on the JavaScript thread, after it has ended.
-  auto ended = std::make_shared<std::weak_ptr<Worker>>();
-  auto worker = std::make_shared<Worker>([this, ended] {
-    mailbox_->post([this, ended] {
-      const auto gone = ended->lock();
-      if (!gone) return;
-      gone->join();
-      const std::lock_guard lock(workersMutex_);
-      std::erase(workers_, gone);
-    });
-  });
-  *ended = worker;
-  const std::lock_guard lock(workersMutex_);
-  workers_.push_back(worker);
-  return worker;
+  return workers_->start();
 }
 
 std::pair<CallId, Call&> Environment::open(Napi::Env env) {
@@ -141,22 +129,12 @@ void Environment::onRing(napi_env env, napi_value, void* self, void*) {
   }
 }
 
-void Environment::stop() {
-  std::vector<std::shared_ptr<Worker>> workers;
-  {
-    const std::lock_guard lock(workersMutex_);
-    workers = workers_;
-  }
-  for (const auto& worker : workers) worker->end();
-  for (const auto& worker : workers) worker->join();
-}
-
 void Environment::close() {
   if (closed_) return;
   closed_ = true;
-  stop();
+  workers_->stop();
   mailbox_->close();
-  workers_.clear();
+  workers_->clear();
   calls_.clear();
   nativeModel.Reset();
   nativeComponent.Reset();
@@ -173,7 +151,7 @@ void Environment::stopAll() {
   const std::lock_guard lock(registry().mutex);
   for (auto* environment : registry().all) {
     environment->mailbox_->close();
-    environment->stop();
+    environment->workers_->stop();
   }
 }
 

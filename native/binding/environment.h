@@ -6,12 +6,11 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include "native/binding/mailbox.h"
-#include "native/binding/worker.h"
+#include "native/binding/workers.h"
 
 namespace dg::binding {
 
@@ -66,14 +65,12 @@ class Environment : public std::enable_shared_from_this<Environment> {
   static void stopAll();
   static void closeAllHere(const Napi::CallbackInfo&);
 
-  void stop();  // any thread: ends the workers and waits
   void requireOpen() const;
 
   Napi::Env env_;
   napi_threadsafe_function bell_ = nullptr;
   std::unique_ptr<Mailbox> mailbox_;
-  std::mutex workersMutex_;
-  std::vector<std::shared_ptr<Worker>> workers_;
+  std::unique_ptr<Workers> workers_;
   std::map<CallId, std::shared_ptr<Call>> calls_;  // JavaScript thread
   CallId lastCall_ = 0;
   bool closed_ = false;

@@ -14,12 +14,13 @@
 
 #include "native/binding/delivery.h"
 #include "native/binding/mailbox.h"
-#include "native/binding/worker.h"
+#include "native/binding/workers.h"
 #include "test/native/testing.h"
 
 using dg::binding::Delivery;
 using dg::binding::Mailbox;
 using dg::binding::Worker;
+using dg::binding::Workers;
 
 namespace {
 
@@ -54,27 +55,12 @@ class Bell {
   int rung_ = 0;
 };
 
-// As Environment does it, line by line, with numbers in place of promises.
+// What environment.cc does with its workers and its mailbox, with numbers in place of promises.
 class Environment {
  public:
   ~Environment() { close(); }
 
-  std::shared_ptr<Worker> startWorker() {
-    auto ended = std::make_shared<std::weak_ptr<Worker>>();
-    auto worker = std::make_shared<Worker>([this, ended] {
-      mailbox_.post([this, ended] {
-        const auto gone = ended->lock();
-        if (!gone) return;
-        gone->join();
-        const std::lock_guard lock(workersMutex_);
-        std::erase(workers_, gone);
-      });
-    });
-    *ended = worker;
-    const std::lock_guard lock(workersMutex_);
-    workers_.push_back(worker);
-    return worker;
-  }
+  std::shared_ptr<Worker> startWorker() { return workers_.start(); }
 
   int open() {
     calls_.emplace(++last_, 0);
@@ -103,41 +89,28 @@ class Environment {
   }
 
   // Any thread: the exit handler of the C runtime.
-  void stop() {
-    std::vector<std::shared_ptr<Worker>> workers;
-    {
-      const std::lock_guard lock(workersMutex_);
-      workers = workers_;
-    }
-    for (const auto& worker : workers) worker->end();
-    for (const auto& worker : workers) worker->join();
-  }
   void stopFromElsewhere() {
     mailbox_.close();
-    stop();
+    workers_.stop();
   }
 
   void close() {
     if (closed_) return;
     closed_ = true;
-    stop();
+    workers_.stop();
     mailbox_.close();
     workers_.clear();
     calls_.clear();
   }
 
-  size_t workers() {
-    const std::lock_guard lock(workersMutex_);
-    return workers_.size();
-  }
+  size_t workers() { return workers_.count(); }
   size_t waiting() const { return calls_.size(); }
   int answered() const { return answered_; }
 
  private:
   Bell bell_;
   Mailbox mailbox_{[this] { bell_.ring(); }};
-  std::mutex workersMutex_;
-  std::vector<std::shared_ptr<Worker>> workers_;
+  Workers workers_{mailbox_};
   std::map<int, int> calls_;
   int last_ = 0;
   int answered_ = 0;
