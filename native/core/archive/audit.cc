@@ -6,8 +6,11 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "native/core/archive/operators.h"
@@ -116,10 +119,14 @@ bool isPlainConstant(const IValue& value) {
          value.isString() || value.isDevice();
 }
 
-void visitNodes(const Block& block, const std::function<void(const Node&)>& visit);
+template <typename Visit>
+void visitNodes(const Block& block, const Visit& visit);
 
-void visitSubgraphs(const Node& node, const std::function<void(const Node&)>& visit) {
+template <typename Visit>
+void visitSubgraphs(const Node& node, const Visit& visit) {
   for (const auto* inner : node.blocks()) visitNodes(*inner, visit);
+  // What nearly all nodes are: an operator has no attributes, and a constant has its value.
+  if (!node.hasAttributes() || node.kind() == prim::Constant) return;
   for (const auto name : node.attributeNames()) {
     if (node.kindOf(name) == torch::jit::AttributeKind::g) visitNodes(*node.g(name)->block(), visit);
     if (node.kindOf(name) != torch::jit::AttributeKind::gs) continue;
@@ -127,26 +134,74 @@ void visitSubgraphs(const Node& node, const std::function<void(const Node&)>& vi
   }
 }
 
-void visitNodes(const Block& block, const std::function<void(const Node&)>& visit) {
+template <typename Visit>
+void visitNodes(const Block& block, const Visit& visit) {
   for (const auto* node : block.nodes()) {
     visit(*node);
     visitSubgraphs(*node, visit);
   }
 }
 
-void requireAllowed(const Node& node, const std::string& where) {
-  const std::string kind = node.kind().toQualString();
-  if (node.kind() == prim::Constant) {
-    const auto value = torch::jit::toIValue(node.output());
-    if (value && !isPlainConstant(*value)) refuseOperator("a constant of the kind " + value->tagKind(), where);
-    return;
+// Arguments that libtorch takes for one of an enumeration without looking.
+enum class Enumeration { kDtype, kLayout, kDevice, kMemoryFormat, kRoundingMode };
+
+std::optional<Enumeration> enumerationOf(const std::string& argument) {
+  if (argument == "dtype") return Enumeration::kDtype;
+  if (argument == "layout") return Enumeration::kLayout;
+  if (argument == "device") return Enumeration::kDevice;
+  if (argument == "memory_format") return Enumeration::kMemoryFormat;
+  if (argument == "rounding_mode") return Enumeration::kRoundingMode;
+  return std::nullopt;
+}
+
+// What is said of an operator, once for all nodes of a program that call it: a program has thousands of these and some
+// dozens of operators.
+class Operators {
+ public:
+  struct Verdict {
+    bool isAllowed;
+    std::vector<std::pair<size_t, Enumeration>> enumerations;  // by the number of the argument
+  };
+
+  const Verdict& of(const torch::jit::Operator& op) {
+    const auto entry = verdicts_.find(&op);
+    if (entry != verdicts_.end()) return entry->second;
+    const auto& schema = op.schema();
+    Verdict verdict{isAllowedOperator(schema.name(), schema.overload_name()), {}};
+    for (size_t i = 0; i < schema.arguments().size(); ++i) {
+      if (const auto found = enumerationOf(schema.arguments()[i].name())) verdict.enumerations.emplace_back(i, *found);
+    }
+    return verdicts_.emplace(&op, std::move(verdict)).first->second;
   }
-  if (isAllowedNode(kind)) return;
+
+ private:
+  std::unordered_map<const torch::jit::Operator*, Verdict> verdicts_;
+};
+
+// A constant's value is one attribute, or none for None; numbers and text need no other look.
+bool isPlainConstant(const Node& node) {
+  using torch::jit::AttributeKind;
+  if (!node.hasAttributes()) return true;
+  const auto kind = node.hasAttribute(c10::attr::value) ? node.kindOf(c10::attr::value) : AttributeKind::ival;
+  if (kind == AttributeKind::i || kind == AttributeKind::f || kind == AttributeKind::s) return true;
+  const auto value = torch::jit::toIValue(node.output());
+  return !value || isPlainConstant(*value);
+}
+
+// `where`: asked for what is refused.
+template <typename Where>
+void requireAllowed(const Node& node, Operators& operators, const Where& where) {
+  if (node.kind() == prim::Constant) {
+    if (isPlainConstant(node)) return;
+    refuseOperator("a constant of the kind " + torch::jit::toIValue(node.output())->tagKind(), where());
+  }
+  if (isAllowedNode(node.kind())) return;
   const auto* op = node.maybeOperator();
-  if (op == nullptr) refuseOperator(kind, where);
+  if (op == nullptr) refuseOperator(node.kind().toQualString(), where());
+  if (operators.of(*op).isAllowed) return;
   const auto& schema = op->schema();
-  if (isAllowedOperator(schema.name(), schema.overload_name())) return;
-  refuseOperator(schema.overload_name().empty() ? schema.name() : schema.name() + "." + schema.overload_name(), where);
+  refuseOperator(schema.overload_name().empty() ? schema.name() : schema.name() + "." + schema.overload_name(),
+                 where());
 }
 
 // Functions of the module and whatever they call, each once.
@@ -161,11 +216,11 @@ class Functions {
       const auto* function = waiting_.back();
       waiting_.pop_back();
       const auto* graph = torch::jit::tryToGraphFunction(*const_cast<Function*>(function));
-      const std::string where = " (in " + function->qualname().qualifiedName() + ")";
-      if (graph == nullptr) refuseOperator(function->name(), where);
+      const auto where = [&] { return " (in " + function->qualname().qualifiedName() + ")"; };
+      if (graph == nullptr) refuseOperator(function->name(), where());
       const_cast<Function*>(function)->ensure_defined();
       visitNodes(*graph->graph()->block(), [&](const Node& node) {
-        requireAllowed(node, where);
+        requireAllowed(node, operators_, where);
         follow(node);
       });
     }
@@ -186,6 +241,7 @@ class Functions {
     if (const auto type = node.input(0)->type()->cast<c10::ClassType>()) add(type->findMethod(node.s(c10::attr::name)));
   }
 
+  Operators operators_;
   std::unordered_set<const Function*> seen_;
   std::vector<const Function*> waiting_;
 };
@@ -229,36 +285,38 @@ bool isKnown(const Value* value, const std::function<bool(const IValue&)>& isOne
   });
 }
 
-void requireKnownArguments(const Node& node) {
-  const auto* op = node.maybeOperator();
-  if (op == nullptr) return;
-  const auto& arguments = op->schema().arguments();
-  for (size_t i = 0; i < std::min(arguments.size(), node.inputs().size()); ++i) {
-    const auto& name = arguments[i].name();
-    bool known = true;
-    if (name == "dtype") {
-      known =
-          isKnown(node.input(i), [](const IValue& one) { return one.isInt() && isDtype(one.toInt()); }, prim::dtype);
-    } else if (name == "layout") {
-      known = isKnown(
-          node.input(i), [](const IValue& one) { return one.isInt() && one.toInt() == 0; },
+bool isKnownArgument(const Value* value, Enumeration enumeration) {
+  switch (enumeration) {
+    case Enumeration::kDtype:
+      return isKnown(value, [](const IValue& one) { return one.isInt() && isDtype(one.toInt()); }, prim::dtype);
+    case Enumeration::kLayout:
+      return isKnown(
+          value, [](const IValue& one) { return one.isInt() && one.toInt() == 0; },
           c10::Symbol::fromQualString("prim::layout"));
-    } else if (name == "device") {
-      known = isKnown(node.input(i), [](const IValue& one) { return one.isDevice(); }, prim::device);
-    } else if (name == "memory_format") {
-      known = isKnown(
-          node.input(i), [](const IValue& one) { return one.isInt() && one.toInt() >= 0 && one.toInt() < 4; },
-          prim::dtype);
-    } else if (name == "rounding_mode") {
+    case Enumeration::kDevice:
+      return isKnown(value, [](const IValue& one) { return one.isDevice(); }, prim::device);
+    case Enumeration::kMemoryFormat:
+      return isKnown(
+          value, [](const IValue& one) { return one.isInt() && one.toInt() >= 0 && one.toInt() < 4; }, prim::dtype);
+    case Enumeration::kRoundingMode:
       // What "trunc" does not look at, arithmetic.cc does.
-      known = isKnown(
-          node.input(i),
+      return isKnown(
+          value,
           [](const IValue& one) {
             return one.isString() && (one.toStringRef() == "floor" || one.toStringRef() == "trunc");
           },
           prim::dtype);
-    }
-    if (!known) refuseOperator(op->schema().name(), " with the argument " + name + " that is unusual or computed");
+  }
+  return false;
+}
+
+void requireKnownArguments(const Node& node, Operators& operators) {
+  const auto* op = node.kind() == prim::Constant ? nullptr : node.maybeOperator();
+  if (op == nullptr) return;
+  for (const auto& [i, enumeration] : operators.of(*op).enumerations) {
+    if (i >= node.inputs().size() || isKnownArgument(node.input(i), enumeration)) continue;
+    refuseOperator(op->schema().name(),
+                   " with the argument " + op->schema().arguments()[i].name() + " that is unusual or computed");
   }
 }
 
@@ -272,12 +330,14 @@ void auditAttributes(const torch::jit::Module& module) {
 }
 
 void auditGraph(const Graph& graph) {
-  visitNodes(*graph.block(), [](const Node& node) {
+  Operators operators;
+  const auto own = c10::Symbol::fromQualString("namespaces::" + std::string(kNamespace));
+  visitNodes(*graph.block(), [&](const Node& node) {
     const bool isCall =
         node.kind() == prim::CallMethod || node.kind() == prim::CallFunction || node.kind() == prim::fork;
     if (isCall) refuseOperator("something that is not known before it runs", "");
-    if (node.kind().ns().toUnqualString() != std::string(kNamespace)) requireAllowed(node, "");
-    requireKnownArguments(node);
+    if (node.kind().ns() != own) requireAllowed(node, operators, [] { return ""; });
+    requireKnownArguments(node, operators);
   });
 }
 

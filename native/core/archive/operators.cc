@@ -24,7 +24,8 @@ constexpr const char* kNodes =
     "prim::TupleConstruct prim::TupleSlice prim::ListConstruct prim::ListUnpack prim::DictConstruct prim::isinstance";
 
 struct Allowed {
-  std::unordered_set<std::string> operators, names, nodes;
+  std::unordered_set<std::string> operators, names;
+  std::unordered_set<c10::Symbol> nodes;
   std::vector<std::string> inOrder;
 };
 
@@ -51,7 +52,7 @@ const Allowed& allowed() {
       }
     }
     std::istringstream nodes(kNodes);
-    for (std::string word; nodes >> word;) sets->nodes.insert(word);
+    for (std::string word; nodes >> word;) sets->nodes.insert(c10::Symbol::fromQualString(word));
     return sets;
   }();
   return *table;
@@ -67,7 +68,7 @@ bool isAllowedOperator(std::string_view name, std::string_view overload) {
 
 bool isAllowedName(const std::string& name) { return allowed().names.count(name) != 0; }
 
-bool isAllowedNode(std::string_view kind) { return allowed().nodes.count(std::string(kind)) != 0; }
+bool isAllowedNode(c10::Symbol kind) { return allowed().nodes.count(kind) != 0; }
 
 std::vector<std::string> allowedOperators() { return allowed().inOrder; }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <ATen/core/symbol.h>
+
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,7 +16,7 @@ bool isAllowedOperator(std::string_view name, std::string_view overload);
 bool isAllowedName(const std::string& name);
 
 // Nodes of a program without an operator behind them: "prim::If".
-bool isAllowedNode(std::string_view kind);
+bool isAllowedNode(c10::Symbol kind);
 
 // All of them, for people.
 std::vector<std::string> allowedOperators();

@@ -203,35 +203,38 @@ void SourceAudit::read(const std::string& record, std::string_view source) {
 // The last part of a dotted name. Names of the file itself ("__torch__.module.Class") are no operators.
 void SourceAudit::requireAllowed(const std::vector<std::string>& dotted, bool isPart, int after,
                                  const std::string& record) {
-  const auto& name = dotted.back();
-  const std::string where = " (in " + record + ")";
+  // Asked for every name of the file, so that text is made for what is refused alone.
+  const std::string_view name = dotted.back(), first = dotted[0];
+  const auto where = [&] { return " (in " + record + ")"; };
   if (name == "__setstate__" || name == "__getstate__") {
-    refuseOperator(name + ", code that runs while the file is read", where);
+    refuseOperator(dotted.back() + ", code that runs while the file is read", where());
   }
-  if (!isPart && name == "Enum") refuseOperator("an Enum", where);
-  if (dotted[0] == "__torch__" && isPart) {
-    if (dotted.size() == 3 && dotted[1] == "torch" && name == "classes") refuseOperator("a custom class", where);
+  if (!isPart && name == "Enum") refuseOperator("an Enum", where());
+  if (first == "__torch__" && isPart) {
+    if (dotted.size() == 3 && dotted[1] == "torch" && name == "classes") refuseOperator("a custom class", where());
     if (after != '(') return;
   }
-  if (dotted[0] == "ops" && dotted.size() < 3) {
+  if (first == "ops" && dotted.size() < 3) {
     // ops.namespace.operator, and nothing shorter that could be given another name.
-    if (after != '.') refuseOperator("a namespace of operators", where);
+    if (after != '.') refuseOperator("a namespace of operators", where());
     return;
   }
-  if (dotted[0] == "ops" && dotted.size() == 3) {
-    const auto full = dotted[1] + "::" + name;
-    if (!isAllowedName(full) && !isAllowedNode(full)) refuseOperator(full, where);
+  if (first == "ops" && dotted.size() == 3) {
+    const auto full = dotted[1] + "::" + dotted[2];
+    if (!isAllowedName(full) && !isAllowedNode(c10::Symbol::fromQualString(full))) refuseOperator(full, where());
     return;
   }
-  if (isPart || after == '(') requireAllowedName(name, record);
+  if (isPart || after == '(') requireAllowedName(dotted.back(), record);
 }
 
 // A name that is called or stands behind a dot, whatever it belongs to: a method of text is called like a module's.
 void SourceAudit::requireAllowedName(const std::string& name, const std::string& record) {
-  const std::string full = "aten::" + name;
   auto entry = names_.find(name);
-  if (entry == names_.end()) entry = names_.emplace(name, isAllowedName(full) || !runsWhileRead(full)).first;
-  if (!entry->second) refuseOperator(full, " (in " + record + ")");
+  if (entry == names_.end()) {
+    const std::string full = "aten::" + name;
+    entry = names_.emplace(name, isAllowedName(full) || !runsWhileRead(full)).first;
+  }
+  if (!entry->second) refuseOperator("aten::" + name, " (in " + record + ")");
 }
 
 void SourceAudit::finish() const {
