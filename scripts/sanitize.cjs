@@ -1,7 +1,9 @@
 'use strict';
-// `npm run test:sanitize [-- asan-ubsan|tsan]`: the C++ tests, and with AddressSanitizer a generation in Node, in builds
-// of their own (CMakePresets.json, build/PRESET). libtorch itself is not instrumented: reads and writes of our code are
-// checked, leaks are not reported, and threads of OpenMP are left out of ThreadSanitizer's view.
+// `npm run test:sanitize [-- asan-ubsan|tsan]`: the C++ tests and a generation in Node with AddressSanitizer and
+// UndefinedBehaviorSanitizer, the threads of the binding with ThreadSanitizer, in builds of their own (CMakePresets.json,
+// build/PRESET). libtorch itself is not instrumented: reads and writes of our code are checked, leaks are not reported.
+// ThreadSanitizer takes what libtorch's threads agree on by atomics for races, so it gets what runs without libtorch:
+// all threads of ours, and whatever is passed between them (test/native/binding).
 
 const { spawnSync } = require('node:child_process');
 const path = require('node:path');
