@@ -69,10 +69,16 @@ function leaves(expression: Expression): Exclude<Expression, { join: unknown }>[
   return 'join' in expression ? expression.of.flatMap(leaves) : [expression];
 }
 
+/** Numbers of one latent: a gigabyte of float32, a hundred times what the largest models have. */
+const mostLatent = 2 ** 28;
+
 function checkLatent({ transformer, latent }: BundleManifest): void {
   const { shape } = transformer.inputs.find((input) => input.role === 'latent')!;
   const { channels, frames, height, width } = latent;
   const sizes = [channels, ...(frames === undefined ? [] : [frames]), height, width];
+  if (sizes.reduce((product, size) => product * size, 1) > mostLatent) {
+    throw disagrees('latent', `at most ${mostLatent} numbers in all`, sizes, { shown: sizes.join(' x ') });
+  }
   const fits = shape.slice(1).every((size, axis) => typeof size === 'string' || size === sizes[axis]);
   if (shape.length !== sizes.length + 1 || !fits) {
     const expected = `the latent's shape to be [batch, ${sizes.join(', ')}], as 'latent' says`;

@@ -95,6 +95,11 @@ describe('openBundle', () => {
       (manifest) => (manifest.transformer.block = []),
       /transformer\.block: expected 'blocks' \(known: file, .*\), received 'block'/,
     ],
+    [
+      'a latent that no memory holds',
+      ({ latent }) => (latent.height = latent.width = 2 ** 31),
+      /bundle\.json\.latent: expected at most 268435456 numbers in all, received \d x 2147483648 x 2147483648/,
+    ],
     ['an unknown scheduler', (manifest) => (manifest.scheduler.kind = 'euler'), /scheduler/],
     [
       'a file that is not listed',
