@@ -38,7 +38,7 @@ export async function generatePictures(
   await callbacks.onProgress?.({ phase: 'sampling', done: 0, total });
   during.check();
   const report = during.guard(async (progress: NativeProgress) => {
-    const event = await eventOf(progress, plan, model, signal);
+    const event = await eventOf(progress, plan, model, request);
     await onStep?.(event);
     await onProgress?.({ phase: 'sampling', done: Math.round(event.fraction * total), total });
   });
@@ -74,8 +74,10 @@ export async function eventOf(
   progress: NativeProgress,
   plan: Plan,
   { bundle, components }: LoadedModel,
-  signal: AbortSignal | undefined,
+  { preview, signal }: GenerateRequest,
 ): Promise<StepEvent> {
-  const { preview } = progress;
-  return stepEvent(progress, plan, preview && (await decodePictures(preview, bundle, components, { signal })));
+  const event = stepEvent(progress, plan);
+  const estimate = progress.preview;
+  if (!estimate || (typeof preview === 'function' && !preview(event))) return event;
+  return { ...event, preview: await decodePictures(estimate, bundle, components, { signal }) };
 }

@@ -57,7 +57,9 @@ export function recordRun(
         const { onStep } = generate;
         const report =
           onStep &&
-          during.guard(async (progress: NativeProgress) => onStep(await eventOf(progress, plan, model, signal)));
+          during.guard(async (progress: NativeProgress) =>
+            onStep(await eventOf(progress, plan, model, { ...generate, signal })),
+          );
         return during.sample({ ...prepared, recording }, report, onRecords);
       }, signal),
   });

@@ -110,7 +110,7 @@ function planAlike(request: GenerateRequest, model: PlannedModel): Plan {
     }),
     partialForward: request.partialForward,
     batchSize: request.batchSize,
-    preview: request.preview,
+    preview: request.preview !== false,
     layers: model.layers,
   };
 }

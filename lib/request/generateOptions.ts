@@ -71,8 +71,11 @@ export interface GenerateOptions {
   partialForward?: boolean;
   /** Decode in tiles what is larger than the VAE's `tileSize`. Default false: where memory runs out, told to `onWarning`. */
   vaeTiling?: boolean;
-  /** Give `onStep` the current estimate of the picture. Default false. */
-  preview?: boolean;
+  /**
+   * Give `onStep` the current estimate of the picture: after every step, or after those for which a function, called with
+   * what `onStep` is told, returns true. Default false.
+   */
+  preview?: boolean | ((event: StepEvent) => boolean);
   /**
    * Called after every step. The run waits for a promise that it returns, at most one step ahead; what it throws, or
    * what the promise rejects with, ends the run and rejects the call. Another call of the same pipeline that is awaited
@@ -114,6 +117,8 @@ function callback<Event>() {
   return z.custom<(event: Event) => unknown>((value) => typeof value === 'function', { error: 'a function' });
 }
 
+const wantsPreview = z.custom<(event: StepEvent) => boolean>((value) => typeof value === 'function');
+
 const oneGuidance = either(
   [guidanceSchema, choice(presetNames)],
   `an object of techniques, or one of ${presetNames.map((name) => `'${name}'`).join(', ')}`,
@@ -151,7 +156,7 @@ export const generateSchema = describedBy<GenerateOptions>()(
     batchSize: whole(1, 4096).default(1),
     partialForward: flag().default(true),
     vaeTiling: flag().default(false),
-    preview: flag().default(false),
+    preview: either([flag(), wantsPreview], 'true, false or a function').default(false),
     onStep: callback<StepEvent>().optional(),
     onProgress: callback<PhaseEvent>().optional(),
     onWarning: callback<Warning>().optional(),

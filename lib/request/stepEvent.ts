@@ -16,7 +16,7 @@ export interface StepEvent {
   timestep: number;
   /** How much of the call is done, in (0, 1]. */
   fraction: number;
-  /** The estimate of each picture of this batch, decoded, with `preview: true`. A VAE takes as long for it as at the end. */
+  /** The estimate of each picture of this batch, decoded, with `preview`. A VAE takes as long for it as at the end. */
   preview?: Raster[];
 }
 
@@ -34,8 +34,7 @@ export interface PhaseEvent {
 export function stepEvent(
   { step, steps, image, images, timestep }: NativeProgress,
   { images: all }: { images: number },
-  preview?: Raster[],
 ): StepEvent {
   const done = image * steps + step * images;
-  return { step, steps, image, images: all, timestep, fraction: done / (all * steps), ...(preview ? { preview } : {}) };
+  return { step, steps, image, images: all, timestep, fraction: done / (all * steps) };
 }

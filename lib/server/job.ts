@@ -52,6 +52,7 @@ export class Job {
   readonly #abort = new AbortController();
   readonly #events: JobEvent[] = [];
   readonly #listeners = new Set<() => void>();
+  #readers = 0;
   #next = 1;
 
   constructor(
@@ -68,6 +69,11 @@ export class Job {
 
   get hasEnded(): boolean {
     return this.ended !== null;
+  }
+
+  /** Whether somebody reads its events. */
+  get isFollowed(): boolean {
+    return this.#readers > 0;
   }
 
   /** Of its pictures. */
@@ -157,17 +163,22 @@ export class Job {
    */
   async *events(last = 0, signal?: AbortSignal): AsyncGenerator<JobEvent> {
     let cursor = last;
-    while (!signal?.aborted) {
-      const event = this.#events.find(({ id }) => id > cursor);
-      if (event) {
-        cursor = event.id;
-        yield event;
-        if (endings.has(event.name)) return;
-      } else if (this.hasEnded) {
-        return;
-      } else {
-        await this.#change(signal);
+    this.#readers++;
+    try {
+      while (!signal?.aborted) {
+        const event = this.#events.find(({ id }) => id > cursor);
+        if (event) {
+          cursor = event.id;
+          yield event;
+          if (endings.has(event.name)) return;
+        } else if (this.hasEnded) {
+          return;
+        } else {
+          await this.#change(signal);
+        }
       }
+    } finally {
+      this.#readers--;
     }
   }
 

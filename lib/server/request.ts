@@ -5,7 +5,7 @@ import { generateSchema, type GenerateOptions } from '../request/generateOptions
 import { dtypes, type Dtype, type Tensor } from '../tensor';
 import { describedBy } from '../validation/describedBy';
 import { invalid } from '../validation/invalid';
-import { choice, flag, list, strictObject, text, whole } from '../validation/vocabulary';
+import { choice, either, finite, flag, list, strictObject, text, whole } from '../validation/vocabulary';
 
 const base64 = (what: string) =>
   z
@@ -63,8 +63,11 @@ export interface ImageRequestInput extends Omit<GenerateOptions, keyof typeof ot
   negativeConditioning?: Record<string, JsonTensor>;
   /** Among the jobs that wait for other machines: 1 before 2 before none; up to 1 000 000. */
   priority?: number;
-  /** Send previews among the job's events. Default false. */
-  preview?: boolean;
+  /**
+   * Send previews among the job's events: of every step, where making them keeps up, or with a number from 0 to 1 as many
+   * as take at most that share of the time, and at most 20 a second. Default false.
+   */
+  preview?: boolean | number;
 }
 
 export const imageRequestSchema = describedBy<ImageRequestInput>()(
@@ -77,7 +80,7 @@ export const imageRequestSchema = describedBy<ImageRequestInput>()(
     conditioning: tensors.optional(),
     negativeConditioning: tensors.optional(),
     priority: whole(1, 1_000_000).optional(),
-    preview: flag().default(false),
+    preview: either([flag(), finite(0, 1)], 'true, false or a number from 0 to 1').default(false),
   }),
 );
 
@@ -92,6 +95,7 @@ export type ImageRequest = z.output<typeof imageRequestSchema>;
 export function generateOptionsOf({
   bundle: _bundle,
   priority: _priority,
+  preview: _preview,
   image,
   maskImage,
   latents,

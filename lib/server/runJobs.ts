@@ -12,6 +12,7 @@ import type { BundlePool } from './bundlePool';
 import type { Job, JobPicture } from './job';
 import type { Metrics } from './metrics';
 import { previewOf } from './preview';
+import { PreviewPace } from './previewPace';
 import { problemOf } from './problem';
 
 export interface Workshop {
@@ -51,7 +52,9 @@ function sample(jobs: readonly Job[], { bundles, metrics, log }: Workshop): Prom
     jobs,
     jobs.map(({ request }) => Number(request.seed ?? randomInt(2 ** 31))),
   );
-  const wantsPreview = jobs.length === 1 && jobs[0]!.request.preview;
+  // Jobs that share a call have asked for none.
+  const wanted = jobs.length === 1 ? jobs[0]!.request.preview : false;
+  const pace = new PreviewPace(Number(wanted));
   // A call that several jobs share ends when the last of them is given up.
   const abort = new AbortController();
   const giveUp = () => {
@@ -63,29 +66,26 @@ function sample(jobs: readonly Job[], { bundles, metrics, log }: Workshop): Prom
     for (const job of jobs) job.tell(name, data);
   };
   let latest = performance.now();
-  let isEncoding = false;
-  // Sampling does not wait for previews: a step whose turn comes too soon has none.
-  const sendPreview = (event: StepEvent) => {
-    if (isEncoding) return;
-    isEncoding = true;
+  // Sampling does not wait for previews.
+  const sendPreview = (event: StepEvent) =>
     void previewOf(event)
       .then(
         (preview) => preview && tell('preview', { step: event.step, image: event.image, ...preview }),
         (error: unknown) => log.warn({ err: error }, 'preview'),
       )
-      .finally(() => (isEncoding = false));
-  };
+      .finally(() => pace.end());
   return bundles.with(bundle, (pipeline) =>
     pipeline.generate({
       ...options,
-      preview: wantsPreview,
+      // Where nobody listens, one is made for who comes later.
+      preview: wanted !== false && (() => (pace.isNew || jobs.some(({ isFollowed }) => isFollowed)) && pace.begin()),
       signal: abort.signal,
       onStep: (event) => {
         const now = performance.now();
         metrics.step(bundle, (now - latest) / 1000);
         latest = now;
         tell('step', stepOf(event));
-        if (wantsPreview) sendPreview(event);
+        if (event.preview) sendPreview(event);
       },
       onProgress: (event) => tell('progress', { ...event }),
       onWarning: ({ code, message }) => tell('warning', { code, message }),

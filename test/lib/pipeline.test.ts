@@ -214,13 +214,31 @@ describe('onStep', () => {
     expect(events[0]!.preview).toMatchObject([{ width: 28, height: 28, channels: 1 }]);
   });
 
-  test('2. has no preview unless asked', async () => {
+  test('2. is given a preview of the steps that a function names', async () => {
+    const events: StepEvent[] = [];
+    const preview = ({ step, preview: given }: StepEvent) => step === 2 && given === undefined;
+    await pipeline.generate({ ...short, preview, onStep: (event) => events.push(event) });
+    expect(events.map(({ step, preview: pictures }) => [step, pictures?.length])).toEqual([
+      [1, undefined],
+      [2, 1],
+      [3, undefined],
+      [4, undefined],
+    ]);
+    const thrown = () => {
+      throw new Error('mine');
+    };
+    await expect(pipeline.generate({ ...short, preview: thrown, onStep: () => undefined })).rejects.toThrow('mine');
+    // @ts-expect-error: neither a boolean nor a function
+    await expect(pipeline.generate({ ...short, preview: 3 })).rejects.toThrow('true, false or a function');
+  });
+
+  test('3. has no preview unless asked', async () => {
     const events: StepEvent[] = [];
     await pipeline.generate({ ...short, onStep: (event) => events.push(event) });
     expect(events.every((event) => !('preview' in event))).toBe(true);
   });
 
-  test('3. an exception in it ends the run and rejects the call with it', async () => {
+  test('4. an exception in it ends the run and rejects the call with it', async () => {
     const error = new Error('mine');
     let calls = 0;
     const run = pipeline.generate({
