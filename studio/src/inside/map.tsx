@@ -17,6 +17,13 @@ function colourOf(share: number): [number, number, number, number] {
   return share < 0 ? [70, 140, 220, 255 * strength] : [235, 110, 60, 255 * strength];
 }
 
+/** The estimate of a step, or the nearest one before it, or else after it: where steps are quick some have none. */
+function frameAt(frames: readonly (string | undefined)[], step: number): string | undefined {
+  return (
+    frames.slice(0, step + 1).findLast((frame) => frame !== undefined) ?? frames.find((frame) => frame !== undefined)
+  );
+}
+
 interface MapProps {
   values: readonly number[];
   rows: number;
@@ -39,12 +46,12 @@ function MapCanvas({ values, rows, columns, most }: MapProps) {
 export function ChannelMap() {
   const measured = measurementOf('maps')?.answer;
   const tokens = measurementOf('high-norm-tokens')?.answer?.tokens ?? [];
-  const frames = runs.value['inside/picture']?.frames ?? [];
   if (!measured) return <p class="place-holder">The map of a channel is measured when you look inside.</p>;
   const [rows, columns] = measured.tokenGrid;
   const step = Math.min(timestepAt.value, measured.timesteps.length - 1);
   const { layer, channel } = look.value;
   const row = Math.max(0, measured.layers.indexOf(layer));
+  const frame = frameAt(runs.value['inside/picture']?.frames ?? [], step);
   const values = measured.maps[row]![step]!;
   const most = measured.maps.flat(2).reduce((largest, value) => Math.max(largest, Math.abs(value)), 1e-6);
   const { width, height } = pictureSize();
@@ -53,7 +60,7 @@ export function ChannelMap() {
   return (
     <div class="channel-map">
       <div class="map-large" style={aspect}>
-        {frames[step] !== undefined && <img src={frames[step]} alt="" class={width <= 128 ? 'pixels' : ''} />}
+        {frame !== undefined && <img src={frame} alt="" class={width <= 128 ? 'pixels' : ''} />}
         <div class="map-over" style={{ opacity: opacity.value }}>
           <MapCanvas values={values} rows={rows} columns={columns} most={most} />
         </div>

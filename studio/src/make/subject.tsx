@@ -7,6 +7,8 @@ import { TextField } from '../controls/text';
 import { limitsOf } from '../state/limits';
 import { bundle, bundles, takeDefaults } from '../state/bundles';
 import { problemAt } from '../state/problems';
+import { previews } from '../state/previews';
+import { previewShare } from '../state/previewShare';
 import { change, settings } from '../state/settings';
 
 const samplers = ['flow-match-euler', 'flow-match-heun', 'ddim', 'dpm-solver++', 'unipc', 'heun'] as const;
@@ -145,6 +147,17 @@ export function SamplingFields() {
           onChange={(kind) => change({ sampler: kind === scheduler.kind ? null : kind })}
         />
       </div>
+      <Choice
+        label="Previews"
+        hint="Pictures of what is being made. With a VAE, one takes as long as decoding the finished picture."
+        value={String(previews.value)}
+        options={[
+          { value: String(previewShare), label: `now and then, ${100 * previewShare} % of the time` },
+          { value: 'true', label: 'of every step' },
+          { value: 'false', label: 'none' },
+        ]}
+        onChange={(value) => (previews.value = value === 'true' || (value === 'false' ? false : previewShare))}
+      />
       {isFree && (
         <div class="pair">
           <NumberField

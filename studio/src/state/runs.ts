@@ -6,6 +6,8 @@ import { jobEvents } from '../api/events';
 import type { ImageRequest, Plan } from '../api/types';
 import { setProgress } from '../host';
 
+import { previews } from './previews';
+
 export type RunState = 'waiting' | 'queued' | 'running' | 'done' | 'failed' | 'stopped';
 
 export interface Run {
@@ -27,8 +29,8 @@ export interface Run {
   evaluations: number | null;
   seconds: number | null;
   warnings: string[];
-  /** Of every step, its estimate; kept where they are looked at again. */
-  frames: string[];
+  /** By step, its estimate, where there is one; kept where they are looked at again. */
+  frames: (string | undefined)[];
   /** What went wrong, as a sentence. */
   problem: { code: string; message: string } | null;
 }
@@ -48,6 +50,8 @@ const mostJobs = 5;
 const waiting: string[] = [];
 const aborts = new Map<string, AbortController>();
 let atServer = 0;
+
+const isWatchedByStep = (place: string) => place.startsWith('inside/');
 
 const fresh = (place: string, request: ImageRequest): Run => ({
   place,
@@ -128,7 +132,7 @@ async function follow(place: string, run: Run, signalOfRun: AbortSignal): Promis
     if (!signalOfRun.aborted) update(place, part);
   };
   try {
-    const job = run.job ?? (await submit(run.request, signalOfRun));
+    const job = run.job ?? (await submit(place, run.request, signalOfRun));
     if (signalOfRun.aborted) {
       if (job) await cancelJob(job).catch(() => undefined);
       return;
@@ -149,9 +153,10 @@ async function follow(place: string, run: Run, signalOfRun: AbortSignal): Promis
           });
           break;
         case 'preview': {
-          const { png, width, height } = event.data;
+          const { step, png, width, height } = event.data;
           const picture = `data:image/png;base64,${png}`;
-          const frames = place.startsWith('inside/') ? [...(runs.value[place]?.frames ?? []), picture] : [];
+          const frames = [...(runs.value[place]?.frames ?? [])];
+          if (isWatchedByStep(place)) frames[step - 1] = picture;
           tell({ picture, width, height, frames });
           break;
         }
@@ -175,10 +180,12 @@ async function follow(place: string, run: Run, signalOfRun: AbortSignal): Promis
   }
 }
 
-async function submit(request: ImageRequest, signalOfRun: AbortSignal): Promise<string | null> {
+async function submit(place: string, request: ImageRequest, signalOfRun: AbortSignal): Promise<string | null> {
+  // What is looked at step by step later has one of every step.
+  const preview = isWatchedByStep(place) || previews.value;
   while (!signalOfRun.aborted) {
     try {
-      return (await postJob({ ...request, preview: true })).id;
+      return (await postJob({ ...request, preview })).id;
     } catch (error) {
       // Others fill the queue: it is tried again, as the server says.
       if (!(error instanceof Refused) || error.status !== 429) throw error;
