@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 
-import { inChromium } from '../chromium';
+import { inChromium } from '../inBrowser';
 
 import { setSteps, Studio } from './studio';
 

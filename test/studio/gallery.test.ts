@@ -10,7 +10,7 @@ import type { Page } from 'playwright-core';
 
 import { loadPipeline } from '../../lib';
 import { decodePng, encodePng } from '../../lib/image/png';
-import { inChromium } from '../chromium';
+import { inChromium } from '../inBrowser';
 import { run } from '../lib/cli/run';
 
 import { isMade, pictureOf, Studio } from './studio';

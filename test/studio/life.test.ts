@@ -1,7 +1,7 @@
 /** What can happen to a page: it is loaded again, its server goes and comes back, two tabs, a token, a bundle that goes. */
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 
-import { inChromium } from '../chromium';
+import { inChromium } from '../inBrowser';
 
 import { card, isMade, setSteps, Studio } from './studio';
 

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
 
 import { loadPipeline } from '../../lib';
-import { inChromium } from '../chromium';
+import { inChromium } from '../inBrowser';
 
 import { card, isMade, pictureOf, setSteps, Studio } from './studio';
 

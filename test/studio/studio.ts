@@ -1,4 +1,4 @@
-/** The studio as its tests use it: the built page on a server of its own, in Chromium. */
+/** The studio as its tests use it: the built page on a server of its own, in a browser. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -6,7 +6,7 @@ import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 
 import { packageRoot } from '../../lib/files/packageRoot';
 import { createServer, type Server, type ServerOptions } from '../../lib/server';
-import { launchChromium } from '../chromium';
+import { launchChromium } from '../browsers';
 
 export const pageFolder = join(packageRoot(), 'dist', 'studio');
 
@@ -20,12 +20,12 @@ export class Studio {
     readonly url: string,
   ) {}
 
-  static async open(options: ServerOptions = {}): Promise<Studio> {
+  static async open(options: ServerOptions = {}, launch = launchChromium): Promise<Studio> {
     if (!existsSync(join(pageFolder, 'index.html')))
       throw new Error(`${pageFolder} is missing; npm run build makes it`);
     const server = Studio.serverWith(options);
     const url = await server.listen();
-    return new Studio(await launchChromium(), server, url);
+    return new Studio(await launch(), server, url);
   }
 
   static serverWith(options: ServerOptions): Server {

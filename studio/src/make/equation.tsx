@@ -50,25 +50,27 @@ export function Equation({ view }: { view: PresetName }) {
   const hasCfg = techniques.includes('cfg');
   const hasDetail = techniques.includes('detail');
   return (
-    <math class="equation" display="block" aria-label="The guided prediction">
-      <mrow>
-        <mover>
-          <mi>D</mi>
-          <mo>^</mo>
-        </mover>
-        <mo>=</mo>
-        {view === 'disrupted' ? (
-          <mrow class="term detail">
-            <Prediction of="c" sub="m" />
-          </mrow>
-        ) : (
-          <mrow class="term conditional">
-            <Prediction of="c" />
-          </mrow>
-        )}
-        {hasCfg && <Difference weight={number(s - 1)} symbol="λ = s − 1" name="cfg" of="∅" />}
-        {hasDetail && <Difference weight={number(w)} symbol="w" name="detail" of="c" sub="m" />}
-      </mrow>
-    </math>
+    <div class="equation">
+      <math display="block" aria-label="The guided prediction">
+        <mrow>
+          <mover>
+            <mi>D</mi>
+            <mo>^</mo>
+          </mover>
+          <mo>=</mo>
+          {view === 'disrupted' ? (
+            <mrow class="term detail">
+              <Prediction of="c" sub="m" />
+            </mrow>
+          ) : (
+            <mrow class="term conditional">
+              <Prediction of="c" />
+            </mrow>
+          )}
+          {hasCfg && <Difference weight={number(s - 1)} symbol="λ = s − 1" name="cfg" of="∅" />}
+          {hasDetail && <Difference weight={number(w)} symbol="w" name="detail" of="c" sub="m" />}
+        </mrow>
+      </math>
+    </div>
   );
 }
