@@ -73,14 +73,18 @@ const codecs: Plugin = {
   },
 };
 
-/** A sandboxed preload script can require nothing but Electron, so it is one file. */
+/** A sandboxed preload script can require nothing but Electron, so each is one file. */
 const preload: Plugin = {
-  name: 'the preload script of lib/electron',
+  name: 'the preload scripts of lib/electron',
   setup(build) {
     build.onEnd(() => {
       buildSync({
-        entryPoints: ['lib/electron/preloadScript.ts'],
-        outfile: 'dist/electronPreload.cjs',
+        entryPoints: {
+          electronPreload: 'lib/electron/preloadScript.ts',
+          electronStudioPreload: 'lib/electron/studioPreloadScript.ts',
+        },
+        outdir: 'dist',
+        outExtension: { '.js': '.cjs' },
         bundle: true,
         format: 'cjs',
         platform: 'node',

@@ -2,7 +2,7 @@
 import { app, BrowserWindow, dialog, Menu } from 'electron';
 import { preloadFile, startPipeline } from 'detail-guidance/electron';
 
-import { openStudio, registerStudio } from './studio.js';
+import { chooseGallery, openStudio, registerStudio } from './studio.js';
 
 /** @type {BrowserWindow | undefined} */
 let window;
@@ -44,9 +44,10 @@ if (app.requestSingleInstanceLock()) {
     .whenReady()
     .then(() => {
       const studio = { label: 'Studio', click: () => void openStudio().catch(fail) };
+      const gallery = { label: 'Folder of the gallery…', click: () => void chooseGallery().catch(fail) };
       Menu.setApplicationMenu(
         Menu.buildFromTemplate([
-          { role: 'fileMenu', submenu: [studio, { role: 'quit' }] },
+          { role: 'fileMenu', submenu: [studio, gallery, { role: 'quit' }] },
           { role: 'editMenu' },
           { role: 'viewMenu' },
         ]),

@@ -76,4 +76,9 @@ export const channels = {
   /** The native dialogs. */
   open: 'detail-guidance:open',
   save: 'detail-guidance:save',
+  /** The studio's gallery. */
+  galleryList: 'detail-guidance:gallery-list',
+  galleryRead: 'detail-guidance:gallery-read',
+  galleryWrite: 'detail-guidance:gallery-write',
+  galleryRemove: 'detail-guidance:gallery-remove',
 } as const;

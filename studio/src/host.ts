@@ -2,16 +2,15 @@
  * What the page needs of its surroundings. In a browser all of it is here; a desktop application gives its own parts as
  * `window.detailGuidanceHost` before the page's script runs (Electron: contextBridge in the preload script).
  */
-import { BrowserGallery } from './gallery/browserGallery';
-import type { GalleryStore } from './gallery/store';
+import type { GalleryBridge } from '../../lib/electron/galleryTypes';
 
 export interface StudioHost {
   /** Where the server is: an origin, perhaps with a path. Default: where the page came from. */
   apiBase?: string;
   /** Bearer token of the server. Default: `#token=…` of the page's address. */
   token?: string;
-  /** Where pictures are kept. Default: the browser's IndexedDB. */
-  gallery?: GalleryStore;
+  /** A folder where pictures are kept. Default: the browser's IndexedDB. */
+  gallery?: GalleryBridge;
   /** Offers bytes to the user as a file; false when it was called off. Default: a download. */
   saveFile?: (name: string, bytes: Uint8Array, type: string) => Promise<boolean>;
   /** How much of the work is done, 0 to 1, for the task bar; null: none is going on. */
@@ -26,7 +25,7 @@ declare global {
 
 const host: StudioHost = window.detailGuidanceHost ?? {};
 
-export const gallery: GalleryStore = host.gallery ?? new BrowserGallery();
+export const galleryFolder: GalleryBridge | null = host.gallery ?? null;
 export const apiBase = (host.apiBase ?? new URL('.', location.href).href).replace(/\/$/, '');
 export const setProgress = host.setProgress ?? (() => undefined);
 

@@ -271,6 +271,50 @@ suite('the example, packaged by electron-builder', () => {
     const sockets = run.processes.flatMap((pid) => listening(pid));
     expect(sockets).toHaveLength(1);
   }, 120_000);
+
+  test('the gallery of the studio is a folder of the user: what is made is in it, other files are left alone', async () => {
+    const [data, folder] = [join(home, 'data-gallery'), join(home, 'chosen')];
+    await mkdir(data);
+    await mkdir(folder);
+    await writeFile(join(data, 'gallery.json'), JSON.stringify({ folder }));
+    const options = { classLabel: 8, seed: 3, numInferenceSteps: 4, guidance: {} };
+    await writeFile(join(folder, 'from Node.png'), (await here(options)).toPng());
+    await writeFile(join(folder, 'holiday.png'), 'no picture');
+    const run = await start(['--studio'], {}, data);
+    const page = await run.page(/^studio:\/\/app\/$/);
+    await page.getByRole('button', { name: 'Make Conditional', exact: true }).click();
+    await run.until(async () => (await readdir(folder)).includes('conditional-t-shirt-top-7.png'));
+    const expected = await here({ classLabel: 0, seed: 7, guidance: {} });
+    const written = await readFile(join(folder, 'conditional-t-shirt-top-7.png'));
+    expect(written.equals(Buffer.from(expected.toPng()))).toBe(true);
+    await page.getByRole('link', { name: 'Gallery' }).click();
+    await page.getByText('2 pictures in this gallery.', { exact: false }).waitFor();
+    await page.getByText('holiday.png is damaged: it is no PNG. It is left out of the gallery.').waitFor();
+    await page.locator('.gallery img').nth(1).waitFor();
+    if (process.env.TEST_SCREENSHOTS)
+      await page.screenshot({ path: join(process.env.TEST_SCREENSHOTS, 'gallery.png') });
+    await page.getByRole('button', { name: /Conditional: Bag/ }).click();
+    await page.getByRole('button', { name: 'Take its settings' }).click();
+    expect(await page.getByLabel('Seed', { exact: true }).inputValue()).toBe('3');
+    await page.getByRole('link', { name: 'Gallery' }).click();
+    await page.getByRole('button', { name: 'Delete' }).click();
+    await page.getByText('1 picture in this gallery.', { exact: false }).waitFor();
+    expect((await readdir(folder)).sort()).toEqual(['conditional-t-shirt-top-7.png', 'holiday.png']);
+    const world = await page.evaluate(`(async () => ({
+      host: Object.keys(window.detailGuidanceHost),
+      node: [typeof require, typeof process],
+      outside: (await window.detailGuidanceHost.gallery.read('../data-gallery/gallery.json')).error.code,
+      foreign: (await window.detailGuidanceHost.gallery.remove('holiday.png')).error.code,
+      forged: (await window.detailGuidanceHost.gallery.write(new Uint8Array(9), 'x')).error.code,
+    }))()`);
+    expect(world).toEqual({
+      host: ['gallery'],
+      node: ['undefined', 'undefined'],
+      outside: 'BAD_OPTION',
+      foreign: 'BAD_OPTION',
+      forged: 'BAD_TENSOR',
+    });
+  }, 120_000);
 });
 
 /** The sockets that a process listens at. */

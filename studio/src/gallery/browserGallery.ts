@@ -13,6 +13,9 @@ const done = (transaction: IDBTransaction): Promise<void> =>
     transaction.onabort = transaction.onerror = () => reject(transaction.error ?? new Error('IndexedDB failed'));
   });
 
+/** A blob: the browser reads its bytes when they are drawn, and not into the page. */
+const blobOf = (png: Uint8Array) => new Blob([png as Uint8Array<ArrayBuffer>], { type: 'image/png' });
+
 export class BrowserGallery implements GalleryStore {
   #database: Promise<IDBDatabase> | null = null;
 
@@ -25,13 +28,15 @@ export class BrowserGallery implements GalleryStore {
   async add(picture: KeptPicture, png: Uint8Array): Promise<void> {
     const transaction = (await this.#open()).transaction(['pictures', 'bytes'], 'readwrite');
     transaction.objectStore('pictures').put(picture);
-    transaction.objectStore('bytes').put(png, picture.id);
+    transaction.objectStore('bytes').put(blobOf(png), picture.id);
     await done(transaction);
   }
 
-  async png(id: string): Promise<Uint8Array | null> {
+  async png(id: string): Promise<Blob | null> {
     const transaction = (await this.#open()).transaction('bytes');
-    return (await settle<Uint8Array | undefined>(transaction.objectStore('bytes').get(id))) ?? null;
+    const kept = await settle<Blob | Uint8Array | undefined>(transaction.objectStore('bytes').get(id));
+    // Earlier versions kept bytes.
+    return kept instanceof Uint8Array ? blobOf(kept) : (kept ?? null);
   }
 
   async remove(id: string): Promise<void> {

@@ -1,19 +1,23 @@
 /** Pictures that were made, each with the settings it was made by. */
 import { signal } from '@preact/signals';
-import { useEffect } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
 
 import { copyAs } from '../copy/copyDialog';
 import { takeFile } from '../drop';
-import { gallery, saveFile } from '../host';
+import { saveFile } from '../host';
 import { bundles } from '../state/bundles';
 import { say } from '../state/messages';
 import { takeSettings, type Remembered } from '../state/takeOver';
 
-import { loadPictures, pictures, remove } from './pictures';
+import { gallery, loadPictures, pictures, remove } from './pictures';
+import { whenInSight } from './sight';
 import type { KeptPicture } from './store';
 import { Thumbnail } from './thumbnail';
 
 const opened = signal<string | null>(null);
+/** Pictures that the list is made longer by: thousands at once would take seconds. */
+const atOnce = 60;
+const shown = signal(atOnce);
 
 function take(picture: KeptPicture): void {
   const of = bundles.value.find(({ id }) => id === picture.bundle);
@@ -32,7 +36,7 @@ async function download(picture: KeptPicture): Promise<void> {
     .toLowerCase()
     .replaceAll(/[^\p{L}\p{N}]+/gu, '-')
     .slice(0, 60)}-${picture.seed}.png`;
-  await saveFile(name, new Blob([png as Uint8Array<ArrayBuffer>], { type: 'image/png' }));
+  await saveFile(name, png);
 }
 
 function Details({ picture }: { picture: KeptPicture }) {
@@ -88,8 +92,18 @@ function Details({ picture }: { picture: KeptPicture }) {
   );
 }
 
+/** At the end of the list: when it comes into sight there is more of it. */
+function More() {
+  const end = useRef<HTMLDivElement>(null);
+  useEffect(() => whenInSight(end.current!, () => (shown.value += atOnce)), []);
+  return <div ref={end} class="more" />;
+}
+
 export function GalleryPage() {
-  useEffect(() => void loadPictures(), []);
+  useEffect(() => {
+    shown.value = atOnce;
+    void loadPictures();
+  }, []);
   const all = pictures.value;
   const current = all?.find(({ id }) => id === opened.value) ?? null;
   return (
@@ -119,7 +133,7 @@ export function GalleryPage() {
         </p>
       )}
       <ul class="gallery">
-        {all?.map((picture) => (
+        {all?.slice(0, shown.value).map((picture) => (
           <li key={picture.id}>
             <button
               type="button"
@@ -132,6 +146,7 @@ export function GalleryPage() {
           </li>
         ))}
       </ul>
+      {all !== null && all.length > shown.value && <More key={shown.value} />}
     </div>
   );
 }

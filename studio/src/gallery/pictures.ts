@@ -1,7 +1,7 @@
 /** The gallery as the page sees it; other tabs are told when it changes. */
 import { signal } from '@preact/signals';
 
-import { gallery } from '../host';
+import { galleryFolder } from '../host';
 import { bundle } from '../state/bundles';
 import { isLive } from '../state/live';
 import { say } from '../state/messages';
@@ -10,7 +10,11 @@ import { subjectInWords, titleOf } from '../state/request';
 import { onDone, type Run } from '../state/runs';
 import { viewOf } from '../state/takeOver';
 
-import type { KeptPicture } from './store';
+import { BrowserGallery } from './browserGallery';
+import { FolderGallery } from './folderGallery';
+import type { GalleryStore, KeptPicture } from './store';
+
+export const gallery: GalleryStore = galleryFolder ? new FolderGallery(galleryFolder) : new BrowserGallery();
 
 export const pictures = signal<readonly KeptPicture[] | null>(null);
 const channel = new BroadcastChannel('detail-guidance.gallery');

@@ -23,7 +23,7 @@ export interface GalleryStore {
   /** The newest first. */
   list(): Promise<KeptPicture[]>;
   add(picture: KeptPicture, png: Uint8Array): Promise<void>;
-  /** Null for one that is gone. */
-  png(id: string): Promise<Uint8Array | null>;
+  /** Its PNG; null for one that is gone. */
+  png(id: string): Promise<Blob | null>;
   remove(id: string): Promise<void>;
 }

@@ -2,8 +2,9 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 
 import { Picture } from '../controls/picture';
-import { gallery } from '../host';
 
+import { gallery } from './pictures';
+import { whenInSight } from './sight';
 import type { KeptPicture } from './store';
 
 export function Thumbnail({ picture }: { picture: KeptPicture }) {
@@ -12,19 +13,20 @@ export function Thumbnail({ picture }: { picture: KeptPicture }) {
   useEffect(() => {
     let address: string | null = null;
     let isHere = true;
-    const observer = new IntersectionObserver(([entry]) => {
-      if (!entry!.isIntersecting) return;
-      observer.disconnect();
-      void gallery.png(picture.id).then((png) => {
-        if (!png || !isHere) return;
-        address = URL.createObjectURL(new Blob([png as Uint8Array<ArrayBuffer>], { type: 'image/png' }));
-        setUrl(address);
-      });
+    const leave = whenInSight(place.current!, () => {
+      gallery.png(picture.id).then(
+        (png) => {
+          if (!png || !isHere) return;
+          address = URL.createObjectURL(png);
+          setUrl(address);
+        },
+        // Its frame stays empty; the list says what is wrong with the gallery.
+        () => undefined,
+      );
     });
-    observer.observe(place.current!);
     return () => {
       isHere = false;
-      observer.disconnect();
+      leave();
       if (address !== null) URL.revokeObjectURL(address);
     };
   }, [picture.id]);

@@ -47,7 +47,7 @@ function textOf(bytes: Uint8Array, name: string): string | null {
 }
 
 /** Infinities and large seeds are written as objects; tensors stay as they are. */
-function restored(value: unknown): unknown {
+export function restored(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.map(restored);
   if ('$number' in value) return Number(value.$number);
