@@ -1,8 +1,8 @@
 import { defineConfig } from 'tsup';
 
-/** The benchmark and the server's load test, each as one program; they are not shipped. */
+/** The benchmark, the server's load test and the studio's measurements, each as one program; they are not shipped. */
 export default defineConfig({
-  entry: { main: 'bench/main.ts', server: 'bench/server/main.ts' },
+  entry: { main: 'bench/main.ts', server: 'bench/server/main.ts', studio: 'bench/studio/main.ts' },
   outDir: 'build/bench',
   format: ['cjs'],
   target: 'node20',
@@ -10,6 +10,7 @@ export default defineConfig({
   splitting: false,
   silent: true,
   // ESM only, so it has to travel inside the CommonJS build.
+  external: ['playwright-core'],
   noExternal: ['fast-png', 'iobuffer', 'fflate'],
   esbuildPlugins: [
     {

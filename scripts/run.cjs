@@ -81,7 +81,7 @@ function requireOwnCheckout() {
   });
 }
 
-/** @param {'main' | 'server'} program @param {string[]} args */
+/** @param {'main' | 'server' | 'studio'} program @param {string[]} args */
 async function bench(program, args) {
   await setUp();
   await ensureTestPackages();
@@ -122,6 +122,7 @@ const COMMANDS = {
   },
   bench: (args) => bench('main', args),
   'bench:server': (args) => bench('server', args),
+  'bench:studio': (args) => bench('studio', args),
 };
 
 /**

@@ -24,6 +24,11 @@ const answers = {
     loop.disable();
     return loop.max / 1e6;
   },
+  /** Seconds of all threads so far. */
+  processor: () => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1e6;
+  },
   /** Bytes that stay after a collection. */
   resident: () => {
     globalThis.gc?.();

@@ -7,31 +7,10 @@ import { join } from 'node:path';
 
 import { packageRoot } from '../../lib/files/packageRoot';
 import type { ImageRequest } from '../../lib/server';
+import { ratioFigure, type Figure } from '../figure';
 import { median, quantile, ratioOf, slopeOf } from '../statistics';
 
 import { Subject } from './subject';
-
-export interface Figure {
-  name: string;
-  value: number;
-  unit: '' | 'ms' | 'bytes a request';
-  /** What it is worth: quartiles of the repetitions, or the standard error of a slope. */
-  quartiles?: [number, number];
-  standardError?: number;
-  goal: string;
-  met: boolean;
-  samples: number;
-}
-
-const ratioFigure = (name: string, values: ReturnType<typeof ratioOf>, goal: string, met: boolean): Figure => ({
-  name,
-  value: values.ratio,
-  unit: '',
-  quartiles: values.quartiles,
-  goal,
-  met,
-  samples: values.samples,
-});
 
 const seconds = async (action: () => Promise<unknown>): Promise<number> => {
   const started = performance.now();

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { packageRoot } from '../../lib/files/packageRoot';
 import type { ImageRequest, ServerOptions } from '../../lib/server';
 
-type Question = 'listen' | 'watchLoop' | 'loopMax' | 'resident' | 'native';
+type Question = 'listen' | 'watchLoop' | 'loopMax' | 'processor' | 'resident' | 'native';
 
 export class Subject {
   private constructor(
