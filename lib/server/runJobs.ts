@@ -53,8 +53,8 @@ function sample(jobs: readonly Job[], { bundles, metrics, log }: Workshop): Prom
     jobs.map(({ request }) => Number(request.seed ?? randomInt(2 ** 31))),
   );
   // Jobs that share a call have asked for none.
-  const wanted = jobs.length === 1 ? jobs[0]!.request.preview : false;
-  const pace = new PreviewPace(Number(wanted));
+  const preview = jobs.length === 1 ? jobs[0]!.request.preview : false;
+  const pace = new PreviewPace(Number(preview));
   // A call that several jobs share ends when the last of them is given up.
   const abort = new AbortController();
   const giveUp = () => {
@@ -70,7 +70,7 @@ function sample(jobs: readonly Job[], { bundles, metrics, log }: Workshop): Prom
   const sendPreview = (event: StepEvent) =>
     void previewOf(event)
       .then(
-        (preview) => preview && tell('preview', { step: event.step, image: event.image, ...preview }),
+        (picture) => picture && tell('preview', { step: event.step, image: event.image, ...picture }),
         (error: unknown) => log.warn({ err: error }, 'preview'),
       )
       .finally(() => pace.end());
@@ -78,7 +78,7 @@ function sample(jobs: readonly Job[], { bundles, metrics, log }: Workshop): Prom
     pipeline.generate({
       ...options,
       // Where nobody listens, one is made for who comes later.
-      preview: wanted !== false && (() => (pace.isNew || jobs.some(({ isFollowed }) => isFollowed)) && pace.begin()),
+      preview: preview !== false && (() => (pace.isNew || jobs.some(({ isFollowed }) => isFollowed)) && pace.begin()),
       signal: abort.signal,
       onStep: (event) => {
         const now = performance.now();

@@ -167,7 +167,7 @@ inChromium('remembering', () => {
     await page.close();
   });
 
-  test('a hundred pictures scroll without a task of over 50 ms', async () => {
+  test('a hundred pictures are listed as they come into sight', async () => {
     const page = await studio.page({ address: '#gallery' });
     const png = encodePng({ width: 28, height: 28, channels: 1, pixels: new Uint8Array(784).map((_, at) => at % 251) });
     await page.evaluate(`new Promise((resolve, reject) => {
@@ -185,17 +185,15 @@ inChromium('remembering', () => {
     })`);
     await page.reload();
     await page.getByText('100 pictures in this gallery.', { exact: false }).waitFor();
-    await page.evaluate(
-      `window.tasks = []; new PerformanceObserver((list) => window.tasks.push(...list.getEntries().map(({ duration }) => duration))).observe({ type: 'longtask' })`,
-    );
+    // Those that are far away are not even in the page.
+    expect(await page.locator('.gallery li').count()).toBe(60);
     await page.mouse.move(640, 500);
     for (let turn = 0; turn < 20; turn++) {
       await page.mouse.wheel(0, 200);
       await page.waitForTimeout(30);
     }
     await page.locator('.gallery li').last().locator('img').waitFor();
-    // How many is counted, not how long they were: the machine may be busy.
-    expect(await page.evaluate('window.tasks.length')).toBeLessThan(3);
+    expect(await page.locator('.gallery li').count()).toBe(100);
     await page.close();
   });
 

@@ -34,9 +34,9 @@ export class BrowserGallery implements GalleryStore {
 
   async png(id: string): Promise<Blob | null> {
     const transaction = (await this.#open()).transaction('bytes');
-    const kept = await settle<Blob | Uint8Array | undefined>(transaction.objectStore('bytes').get(id));
+    const entry = await settle<Blob | Uint8Array | undefined>(transaction.objectStore('bytes').get(id));
     // Earlier versions kept bytes.
-    return kept instanceof Uint8Array ? blobOf(kept) : (kept ?? null);
+    return entry instanceof Uint8Array ? blobOf(entry) : (entry ?? null);
   }
 
   async remove(id: string): Promise<void> {
