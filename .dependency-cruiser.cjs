@@ -7,6 +7,7 @@ const layers = [
   'native',
   'tensor',
   'image',
+  'aside',
   'schedule',
   'bundle',
   'guidance',

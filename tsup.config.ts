@@ -105,7 +105,7 @@ export default defineConfig({
     electron: 'lib/electron/index.ts',
     'electron-preload': 'lib/electron/preload.ts',
     electronProcess: 'lib/electron/process.ts',
-    pngWorker: 'lib/image/pngWorker.ts',
+    pictureWorker: 'lib/aside/worker.ts',
     check: 'lib/check/child.ts',
     mappedLibraries: 'lib/packaging/mapped.ts',
     cli: 'lib/cli/index.ts',

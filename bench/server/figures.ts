@@ -106,7 +106,8 @@ export async function memorySlope(requests: number): Promise<Figure[]> {
   const subject = await Subject.start({});
   try {
     const request: ImageRequest = { classLabel: 'Coat', numInferenceSteps: 4 };
-    const warmUp = 40;
+    // Its compiled code and its heap grow for so long, of pictures without a server as well; it stays as it is then.
+    const warmUp = 500;
     const resident: number[] = [];
     for (let at = 0; at < warmUp + requests; at++) {
       await subject.picture({ ...request, seed: at });

@@ -1,11 +1,13 @@
 /** Latents become pictures: by the bundle's VAE, or as they are where the latent is the picture. */
+import { aside } from '../aside/thread';
 import type { OpenBundle } from '../bundle';
 import type { Raster } from '../image/png';
 import type { Components } from '../model/components';
 import type { Tensor } from '../tensor';
 import { decodeLatents, type DecodingOptions, type PictureTiled } from '../vae';
 
-import { toPixelsInTurns } from './pixels';
+/** Values whose pixels are made sooner than they are sent to a thread. */
+const smallPicture = 2 ** 14;
 
 /** A picture, or a video, made of latents. */
 export interface DecodedPicture extends Raster {
@@ -41,7 +43,11 @@ export async function decodePictures(
   });
   const pictureOf = async (planes: Float32Array[]): Promise<DecodedPicture> => {
     const frames: Uint8Array[] = [];
-    for (const plane of planes) frames.push(await toPixelsInTurns(plane, { channels, height, width }, range));
+    for (const values of planes) {
+      const isSmall = values.length <= smallPicture;
+      const options = { isSmall, givenAway: [values] };
+      frames.push(await aside('toPixels', [values, { channels, height, width }, range], options));
+    }
     return { width, height, channels, pixels: frames[0]!, frames };
   };
   if (!vae) {

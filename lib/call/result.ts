@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { invalid } from '../validation/invalid';
 import { writeFileAtomic } from '../files/atomic';
 import { encodePng, type PngPicture } from '../image/png';
-import { encodePngAside } from '../image/pngEncoder';
+import { encodePngAside } from './png';
 import { encodeMetadata, metadataKeyword, type PictureMetadata } from './metadata';
 import type { DecodedPicture } from './decoding';
 import type { Execution } from '../native';
@@ -20,8 +20,19 @@ export interface PngOptions {
   metadata?: boolean;
 }
 
+let pictureOf: (image: GeneratedImage) => PngPicture;
+
+/** The PNG of a picture of which nothing else is used any more: its pixels are moved to the thread, not copied. */
+export function lastPng(image: GeneratedImage): Promise<Uint8Array> {
+  return encodePngAside(pictureOf(image), true);
+}
+
 /** One picture, as tensor, as pixels, as PNG, as file. */
 export class GeneratedImage {
+  static {
+    pictureOf = (image) => image.#picture({});
+  }
+
   /** Makes this picture again, alone, with the other options the same. */
   readonly seed: Seed;
   /** In pixels. */

@@ -4,7 +4,10 @@ import { join } from 'node:path';
 
 import { packageRoot } from './packageRoot';
 
+let known: string | undefined;
+
 /** A function, since a bundled copy has no package.json to read before it is asked for. */
 export function version(): string {
-  return (JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string }).version;
+  known ??= (JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string }).version;
+  return known;
 }

@@ -1,5 +1,5 @@
 export { editContext } from './context';
 export { planOfImage } from './perImage';
-export { plan } from './plan';
+export { countImages, plan } from './plan';
 export type { Plan, PlanBranch, PlannedModel, PlanStep } from './types';
 export { explain, type ExplainedBranch, type ExplainedSteps, type PlanExplanation } from './explain';

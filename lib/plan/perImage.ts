@@ -12,13 +12,14 @@ import type { Plan } from './types';
 export function joinPlans(plans: readonly [Plan, ...Plan[]]): Plan {
   const [first] = plans;
   const structure = structureOf(first);
-  plans.forEach((other, image) => {
-    if (structureOf(other) === structure) return;
+  const others = new Set(plans);
+  for (const other of others) {
+    if (structureOf(other) === structure) continue;
     throw invalid('options.guidancePerImage', 'guidances that differ in their scales alone', other.guidance, {
-      shown: `another structure for picture ${image}`,
+      shown: `another structure for picture ${plans.indexOf(other)}`,
     });
-  });
-  if (plans.every(({ steps }) => JSON.stringify(steps) === JSON.stringify(first.steps))) return first;
+  }
+  if ([...others].every((other) => hasWeightsOf(other, first))) return first;
   return {
     ...first,
     guidancePerImage: plans.map(({ guidance }) => guidance),
@@ -36,6 +37,9 @@ export function planOfImage({ guidancePerImage, ...plan }: Plan, image: number):
   return { ...own, images: 1, classes: plan.classes && [plan.classes[image]!], preview: false };
 }
 
+const hasWeightsOf = (plan: Plan, other: Plan): boolean =>
+  plan.steps.every(({ weights }, step) => weights.every((weight, at) => weight === other.steps[step]!.weights[at]));
+
 /** What is evaluated and how it is summed, without the weights. */
 function structureOf({ branches, edits, steps, guidance }: Plan): string {
   const parts = [
@@ -44,6 +48,10 @@ function structureOf({ branches, edits, steps, guidance }: Plan): string {
     steps.map(({ weights, reuse, adjustments }) => [weights.map((weight) => weight !== 0), reuse, adjustments]),
     guidance.embedded?.scale,
   ];
-  // JSON has no Infinity, which is a sigma that means something.
-  return JSON.stringify(parts, (_, value: unknown) => (value === Infinity ? 'Infinity' : value));
+  return textOf(parts);
+}
+
+/** As JSON, which has no Infinity; that is a sigma that means something. */
+export function textOf(parts: unknown): string {
+  return JSON.stringify(parts, (_, value: unknown) => (value === Infinity ? 'Infinity' : value)) ?? '';
 }

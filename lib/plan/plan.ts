@@ -22,7 +22,7 @@ import { chooseScheduler } from './scheduler';
 import { untouchedBlocks } from './depth';
 import { checkConflicts } from './conflict';
 import { editContext } from './context';
-import { joinPlans } from './perImage';
+import { joinPlans, textOf } from './perImage';
 import { startFromImage } from './start';
 import type { PlanAdjustment } from '../native';
 import type { Plan, PlannedModel } from './types';
@@ -42,7 +42,14 @@ export function plan(request: GenerateRequest, model: PlannedModel): Plan {
   const images = guidancePerImage.length;
   const numImages = countImages({ numImages: images, ...shared });
   if (numImages !== images) throw invalid('options.guidancePerImage', `${numImages} guidances, one a picture`, images);
-  const plans = guidancePerImage.map((guidance) => planAlike({ ...shared, numImages, guidance }, model));
+  // Each guidance once, however many pictures have it.
+  const planned = new Map<string, Plan>();
+  const plans = guidancePerImage.map((guidance) => {
+    const key = textOf(guidance);
+    const own = planned.get(key) ?? planAlike({ ...shared, numImages, guidance }, model);
+    planned.set(key, own);
+    return own;
+  });
   return joinPlans(plans as [Plan, ...Plan[]]);
 }
 
@@ -115,12 +122,16 @@ function planAlike(request: GenerateRequest, model: PlannedModel): Plan {
   };
 }
 
+interface CountedOptions extends Pick<GenerateRequest, 'numImages' | 'classLabel' | 'prompt' | 'seed'> {
+  latents?: { shape: number[] } | undefined;
+}
+
 /**
  * Images of a call: what is asked for, or as many as the first list has.
  *
  * @throws BAD_OPTION when a list of prompts does not go into them; BAD_TENSOR for latents without rows
  */
-function countImages({ numImages, classLabel, latents, prompt, seed }: GenerateRequest): number {
+export function countImages({ numImages, classLabel, latents, prompt, seed }: CountedOptions): number {
   const listed = [prompt, classLabel, seed].find((option) => Array.isArray(option));
   const images = numImages ?? listed?.length ?? rowsOf(latents) ?? 1;
   const prompts = Array.isArray(prompt) ? prompt.length : 1;
@@ -128,7 +139,7 @@ function countImages({ numImages, classLabel, latents, prompt, seed }: GenerateR
   throw invalid('options.numImages', `a multiple of ${prompts}`, images, { note: `for ${prompts} prompts` });
 }
 
-function rowsOf(latents: GenerateRequest['latents']): number | undefined {
+function rowsOf(latents: CountedOptions['latents']): number | undefined {
   if (!latents) return undefined;
   const rows = Array.isArray(latents.shape) ? latents.shape[0] : undefined;
   if (rows !== undefined && Number.isInteger(rows) && rows >= 1) return rows;

@@ -2,9 +2,14 @@
 import type { Context } from 'hono';
 import type { z } from 'zod';
 
+import { aside } from '../aside/thread';
 import { parse } from '../validation/parse';
 
 import { ServerError } from './problem';
+import { base64Fields } from './request';
+
+/** Bytes that are parsed sooner than sent to a thread. */
+const smallBody = 2 ** 16;
 
 /** @throws UNSUPPORTED_MEDIA_TYPE, BAD_REQUEST for what is no JSON, BAD_OPTION */
 export async function readBody<Schema extends z.ZodType>(
@@ -16,10 +21,11 @@ export async function readBody<Schema extends z.ZodType>(
   if (type !== 'application/json') {
     throw new ServerError('UNSUPPORTED_MEDIA_TYPE', `Content-Type: expected application/json, received '${type}'.`);
   }
-  const text = await req.text();
+  const bytes = new Uint8Array(await req.arrayBuffer());
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    const isSmall = bytes.length <= smallBody;
+    json = await aside('parseWithBytes', [bytes, base64Fields], { isSmall, givenAway: [bytes] });
   } catch (error) {
     throw new ServerError('BAD_REQUEST', `body: expected JSON, received ${(error as Error).message}.`);
   }

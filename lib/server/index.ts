@@ -90,7 +90,7 @@ export function createServer(options: ServerOptions = {}): Server {
     batch,
     keepSeconds,
     keepBytes,
-    run: (together) => runJobs(together, workshop),
+    run: (together, onSampled) => runJobs(together, workshop, onSampled),
   });
   const app = createApp({
     settings,

@@ -1,20 +1,29 @@
 /** What a request may ask of the machine, by the operator's word. */
+import { pictureDimensions } from '../image/decode';
+import { countImages } from '../plan';
 import { invalid } from '../validation/invalid';
 
 import type { ServerSettings } from './options';
 import type { ImageRequest } from './request';
 
-/** @throws BAD_OPTION with the limit */
+/** @throws BAD_OPTION with the limit; BAD_TENSOR for a picture that is none */
 export function checkLimits(
   request: ImageRequest,
-  { maxPixels, maxImages, maxSteps }: Pick<ServerSettings, 'maxPixels' | 'maxImages' | 'maxSteps'>,
+  {
+    maxPixels,
+    maxInputPixels,
+    maxImages,
+    maxSteps,
+  }: Pick<ServerSettings, 'maxPixels' | 'maxInputPixels' | 'maxImages' | 'maxSteps'>,
 ): void {
-  const { width = 1, height = 1, numFrames = 1, numImages = 1 } = request;
-  const lists = [request.prompt, request.classLabel, request.seed].map((value) =>
-    Array.isArray(value) ? value.length : 1,
-  );
+  const { width = 1, height = 1, numFrames = 1, image, maskImage } = request;
   refuse('width x height x numFrames', width * height * numFrames, maxPixels);
-  refuse('images', Math.max(numImages, request.latents?.shape[0] ?? 1, ...lists), maxImages);
+  refuse('images', countImages(request), maxImages);
+  for (const [name, bytes] of Object.entries({ image, maskImage })) {
+    if (!bytes) continue;
+    const sides = pictureDimensions(bytes, name);
+    refuse(`${name}, width x height`, sides.width * sides.height, maxInputPixels);
+  }
   refuse('numInferenceSteps', request.numInferenceSteps ?? 1, maxSteps);
 }
 

@@ -10,14 +10,20 @@ export interface LocalDispatcherOptions extends Keeping {
   maxQueue: number;
   /** Jobs that may be run as one. */
   batch: number;
-  /** Runs jobs that fit together and ends each of them; does not throw. */
-  run: (jobs: readonly Job[]) => Promise<void>;
+  /**
+   * Runs jobs that fit together and ends each of them; does not throw. Calls `onSampled` when the model is free, and
+   * waits for it before it hands out pictures.
+   */
+  run: (jobs: readonly Job[], onSampled: () => Promise<void>) => Promise<void>;
 }
 
 export class LocalDispatcher implements Dispatcher {
   readonly #jobs = new Map<string, Job>();
   readonly #waiting: Job[] = [];
   readonly #running = new Set<Job>();
+  #isSampling = false;
+  /** Ends when the pictures of the latest run are handed out. */
+  #delivery: Promise<void> = Promise.resolve();
   #isClosing = false;
   /** Of the latest jobs that ended, for the estimate of Retry-After. */
   #secondsOfJob = 2;
@@ -41,7 +47,7 @@ export class LocalDispatcher implements Dispatcher {
     this.#waiting.push(job);
     job.tell('queued', { position: this.#waiting.length });
     job.signal.addEventListener('abort', () => this.#giveUp(job), { once: true });
-    void this.#work();
+    this.#work();
     return Promise.resolve(job);
   }
 
@@ -86,8 +92,8 @@ export class LocalDispatcher implements Dispatcher {
     this.#tellPositions();
   }
 
-  async #work(): Promise<void> {
-    if (this.#running.size > 0) return;
+  #work(): void {
+    if (this.#isSampling) return;
     const first = this.#waiting.shift();
     if (!first) return;
     const jobs = [first];
@@ -97,16 +103,25 @@ export class LocalDispatcher implements Dispatcher {
       this.#waiting.splice(this.#waiting.indexOf(other), 1);
       jobs.push(other);
     }
+    this.#isSampling = true;
     for (const job of jobs) {
       this.#running.add(job);
       job.start();
     }
     this.#tellPositions();
     const started = performance.now();
-    await this.options.run(jobs);
-    for (const job of jobs) this.#running.delete(job);
-    this.#secondsOfJob = 0.7 * this.#secondsOfJob + 0.3 * ((performance.now() - started) / 1000);
-    void this.#work();
+    // The next jobs are sampled while the pictures of these are encoded; pictures come in the order of their jobs.
+    const earlier = this.#delivery;
+    this.#delivery = this.options
+      .run(jobs, async () => {
+        await earlier;
+        this.#secondsOfJob = 0.7 * this.#secondsOfJob + 0.3 * ((performance.now() - started) / 1000);
+        this.#isSampling = false;
+        this.#work();
+      })
+      .then(() => {
+        for (const job of jobs) this.#running.delete(job);
+      });
   }
 
   #tellPositions(): void {

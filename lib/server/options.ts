@@ -30,6 +30,8 @@ export interface ServerOptions {
   maxBody?: number;
   /** Most pixels of a picture, width times height times frames. Default 2048 x 2048. */
   maxPixels?: number;
+  /** Most pixels of a picture that is given, before it is resized: width times height. Default 8192 x 8192. */
+  maxInputPixels?: number;
   /** Most pictures of a request. Default 16. */
   maxImages?: number;
   /** Most steps of a request. Default 250. */
@@ -84,6 +86,7 @@ export const serverSchema = strictObject({
   memoryLimit: whole(1).optional(),
   maxBody: whole(1024, 2 ** 31).default(32 * 2 ** 20),
   maxPixels: whole(1, 2 ** 31).default(2048 * 2048),
+  maxInputPixels: whole(1, 2 ** 31).default(8192 * 8192),
   maxImages: whole(1, 4096).default(16),
   maxSteps: whole(1, 1000).default(250),
   keepSeconds: whole(1, 86_400).default(600),

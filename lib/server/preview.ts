@@ -1,5 +1,5 @@
 /** The picture of a step, small enough for an event. */
-import { encodeSizedAside } from '../image/pngEncoder';
+import { encodeSizedAside } from '../call/png';
 import type { StepEvent } from '../request/stepEvent';
 
 /** Pixels along the longer side. */

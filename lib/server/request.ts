@@ -1,16 +1,25 @@
 /** A request for pictures as JSON: the options of `generate`, with bytes and tensors as base64. */
 import { z } from 'zod';
 
+import { base64Pattern, bytesOfBase64 } from '../aside/json';
 import { generateSchema, type GenerateOptions } from '../request/generateOptions';
 import { dtypes, type Dtype, type Tensor } from '../tensor';
 import { describedBy } from '../validation/describedBy';
 import { invalid } from '../validation/invalid';
 import { choice, either, finite, flag, list, strictObject, text, whole } from '../validation/vocabulary';
 
+/** Its bytes; of a large body they have been taken out of it already (body.ts). */
 const base64 = (what: string) =>
   z
-    .string({ error: `${what} in base64` })
-    .regex(/^(data:[\w/+.-]+;base64,)?[A-Za-z0-9+/]*={0,2}$/, `${what} in base64`);
+    .custom<string>(
+      (value) => value instanceof Uint8Array || (typeof value === 'string' && base64Pattern.test(value)),
+      `${what} in base64`,
+    )
+    .meta({ type: 'string', contentEncoding: 'base64', pattern: base64Pattern.source })
+    .transform((value: string | Uint8Array) => (typeof value === 'string' ? bytesOfBase64(value) : value));
+
+/** The fields that hold it. */
+export const base64Fields = ['image', 'maskImage', 'data'] as const;
 
 /** A tensor in JSON. */
 export interface JsonTensor {
@@ -105,17 +114,13 @@ export function generateOptionsOf({
 }: ImageRequest): GenerateOptions {
   const complete = {
     ...options,
-    image: image === undefined ? undefined : bytesOf(image),
-    maskImage: maskImage === undefined ? undefined : bytesOf(maskImage),
+    image,
+    maskImage,
     latents: latents === undefined ? undefined : tensorOf('latents', latents),
     conditioning: conditioning && tensorsOf('conditioning', conditioning),
     negativeConditioning: negativeConditioning && tensorsOf('negativeConditioning', negativeConditioning),
   };
   return Object.fromEntries(Object.entries(complete).filter(([, value]) => value !== undefined));
-}
-
-function bytesOf(text: string): Uint8Array {
-  return Buffer.from(text.slice(text.indexOf(',') + 1), 'base64');
 }
 
 function tensorsOf(name: string, tensors: Record<string, z.output<typeof tensorSchema>>): Record<string, Tensor> {
@@ -126,14 +131,25 @@ function tensorsOf(name: string, tensors: Record<string, z.output<typeof tensorS
 
 function tensorOf(name: string, { dtype, shape, data }: z.output<typeof tensorSchema>): Tensor {
   const { array, bytes: bytesOfElement } = dtypes[dtype];
-  const bytes = bytesOf(data);
   const expected = shape.reduce((product, size) => product * size, 1) * bytesOfElement;
-  if (bytes.length !== expected) {
-    throw invalid(`body.${name}`, `${expected} bytes for ${dtype} [${shape.join(', ')}]`, bytes.length, {
+  if (data.length !== expected) {
+    throw invalid(`body.${name}`, `${expected} bytes for ${dtype} [${shape.join(', ')}]`, data.length, {
       code: 'BAD_TENSOR',
     });
   }
   // A copy of its own: a Buffer's memory need not begin where an element may.
-  const aligned = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length);
+  const aligned = data.buffer.slice(data.byteOffset, data.byteOffset + data.length);
   return { dtype, shape, data: new array(aligned as ArrayBuffer) } as Tensor;
+}
+
+/** A request as JSON has it, for other machines. */
+export function jsonOf(request: ImageRequest): ImageRequestInput {
+  return withBase64(request) as ImageRequestInput;
+}
+
+function withBase64(value: unknown): unknown {
+  if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.length).toString('base64');
+  if (Array.isArray(value)) return value.map(withBase64);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withBase64(inner)]));
 }

@@ -3,7 +3,7 @@ import { randomInt } from 'node:crypto';
 
 import type { Logger } from 'pino';
 
-import type { GeneratedImage, GenerateResult } from '../call/result';
+import { lastPng, type GeneratedImage, type GenerateResult } from '../call/result';
 import type { StepEvent } from '../request/stepEvent';
 import { DetailGuidanceError } from '../validation/errors';
 
@@ -22,12 +22,20 @@ export interface Workshop {
   logPrompts: boolean;
 }
 
-/** Ends every one of the jobs; does not throw. */
-export async function runJobs(jobs: readonly Job[], workshop: Workshop): Promise<void> {
+/**
+ * Ends every one of the jobs; does not throw.
+ *
+ * @param onSampled is called when the model is free for other jobs, and waited for before the pictures are handed out
+ */
+export async function runJobs(
+  jobs: readonly Job[],
+  workshop: Workshop,
+  onSampled: () => Promise<void> = () => Promise.resolve(),
+): Promise<void> {
   const { metrics, log, logPrompts } = workshop;
   const started = performance.now();
   try {
-    const result = await sample(jobs, workshop);
+    const result = await sample(jobs, workshop).finally(onSampled);
     const seconds = (performance.now() - started) / 1000;
     await deliver(jobs, result, seconds, workshop);
   } catch (error) {
@@ -125,5 +133,5 @@ async function deliver(
 async function pictureOf(image: GeneratedImage): Promise<JobPicture> {
   const { seed, width, height } = image;
   // JSON has no bigint; a request in JSON asked for none.
-  return { seed: Number(seed), width, height, png: await image.toPngAside() };
+  return { seed: Number(seed), width, height, png: await lastPng(image) };
 }

@@ -1,19 +1,23 @@
-/** Pictures that are given to `generate`: to start from, and as a mask. */
-import { invalid } from '../validation/invalid';
-import { decodePicture, pictureDimensions } from '../image/decode';
-import type { Raster } from '../image/png';
-import { resizeRaster } from '../image/resize';
+/** Pictures that are given to `generate`: to start from, and as a mask. Read on another thread. */
+import { aside } from '../aside/thread';
+import { pictureDimensions } from '../image/decode';
+import type { Picture } from '../image/input';
 import type { Tensor } from '../tensor';
+import { invalid } from '../validation/invalid';
 
-/** The bytes of a PNG, JPEG or WebP file, or its pixels. */
-export type Picture = Uint8Array | Raster;
+export type { Picture } from '../image/input';
+
+interface Sides {
+  width: number;
+  height: number;
+}
 
 /**
  * Width and height, without decoding.
  *
  * @throws BAD_TENSOR for bytes of another kind, or pixels that do not fill the size
  */
-export function pictureSides(picture: Picture, option: string): { width: number; height: number } {
+export function pictureSides(picture: Picture, option: string): Sides {
   if (picture instanceof Uint8Array) return pictureDimensions(picture, `options.${option}`);
   const { width, height, channels, pixels } = picture;
   const sized = [width, height].every((side) => Number.isInteger(side) && side >= 1);
@@ -25,65 +29,30 @@ export function pictureSides(picture: Picture, option: string): { width: number;
   });
 }
 
-/** @throws BAD_TENSOR */
-async function readRaster(picture: Picture, option: string): Promise<Raster> {
-  if (picture instanceof Uint8Array) return decodePicture(picture, `options.${option}`);
-  pictureSides(picture, option);
-  return picture;
+/** `pictureValues` of image/input.ts. @throws BAD_TENSOR */
+export async function readPicture(picture: Picture, size: Sides, range: readonly [number, number]): Promise<Tensor> {
+  const { own, isSmall } = copyOf(picture, 'image', size);
+  const data = await aside('pictureValues', [own, size, range, 'options.image'], { isSmall, givenAway: [own] });
+  return { data, shape: [1, 3, size.height, size.width], dtype: 'float32' };
 }
+
+/** `maskCells` of image/input.ts. @throws BAD_TENSOR */
+export async function readMask(picture: Picture, size: Sides, cells: readonly [number, number]): Promise<Float32Array> {
+  const { own, isSmall } = copyOf(picture, 'maskImage', size);
+  return aside('maskCells', [own, size, cells, 'options.maskImage'], { isSmall, givenAway: [own] });
+}
+
+/** Pixels that are read sooner than sent to a thread. */
+const smallPicture = 2 ** 14;
 
 /**
- * The picture as the VAE's encoder takes it, resized to the call's size. Grey becomes RGB; an alpha channel is left out,
- * as Pillow's `convert('RGB')` does.
- *
- * @returns float32 [1, 3, height, width] from `black` to `white`
- * @throws BAD_TENSOR
+ * A copy to give away, of the caller's bytes or pixels alone: a picture of `generate` has methods, which cannot be sent,
+ * and a Buffer may lie in memory that it shares.
  */
-export async function readPicture(
-  picture: Picture,
-  size: { width: number; height: number },
-  [black, white]: readonly [number, number],
-): Promise<Tensor> {
-  const { width, height, channels, pixels } = fitted(await readRaster(picture, 'image'), size);
-  const plane = width * height;
-  const data = new Float32Array(3 * plane);
-  for (let channel = 0; channel < 3; channel++) {
-    for (let at = 0; at < plane; at++) {
-      const level = pixels[at * channels + (channels === 1 ? 0 : channel)]!;
-      data[channel * plane + at] = Math.fround(level / 255) * (white - black) + black;
-    }
-  }
-  return { data, shape: [1, 3, height, width], dtype: 'float32' };
-}
-
-/**
- * The mask in latent cells, 1 where the picture is made anew: resized, grey, cut at one half, then the first pixel of each
- * cell, as diffusers does.
- *
- * @returns one number for each cell, row by row
- * @throws BAD_TENSOR
- */
-export async function readMask(
-  picture: Picture,
-  size: { width: number; height: number },
-  [rows, columns]: readonly [number, number],
-): Promise<Float32Array> {
-  const { width, height, channels, pixels } = fitted(await readRaster(picture, 'maskImage'), size);
-  const mask = new Float32Array(rows * columns);
-  for (let cell = 0; cell < mask.length; cell++) {
-    const y = Math.floor((Math.floor(cell / columns) * height) / rows);
-    const x = Math.floor(((cell % columns) * width) / columns);
-    mask[cell] = grey(pixels, (y * width + x) * channels, channels) >= 127.5 ? 1 : 0;
-  }
-  return mask;
-}
-
-/** Pillow's `convert('L')`: ITU-R 601-2 luma in 16 bits. */
-function grey(pixels: Uint8Array, at: number, channels: number): number {
-  if (channels === 1) return pixels[at]!;
-  return (pixels[at]! * 19_595 + pixels[at + 1]! * 38_470 + pixels[at + 2]! * 7_471 + 0x8000) >> 16;
-}
-
-function fitted(raster: Raster, size: { width: number; height: number }): Raster {
-  return raster.width === size.width && raster.height === size.height ? raster : resizeRaster(raster, size);
+function copyOf(picture: Picture, option: string, size: Sides): { own: Picture; isSmall: boolean } {
+  const sides = pictureSides(picture, option);
+  const isSmall = Math.max(sides.width * sides.height, size.width * size.height) <= smallPicture;
+  if (picture instanceof Uint8Array) return { own: new Uint8Array(picture), isSmall };
+  const { width, height, channels, pixels } = picture;
+  return { own: { width, height, channels, pixels: new Uint8Array(pixels) }, isSmall };
 }

@@ -4,13 +4,13 @@ import { createHash } from 'node:crypto';
 import type { BundleManifest } from '../../bundle';
 import type { Plan } from '../../plan';
 import type { JobEvents } from '../jobEvents';
-import type { ImageRequest } from '../request';
+import type { ImageRequestInput } from '../request';
 
 /** A job: a request that was validated, with its seed, and the bundle it is meant for. */
 export interface RemoteRequest {
   bundle: string;
   checksum: string;
-  request: ImageRequest;
+  request: ImageRequestInput;
 }
 
 /** What a worker tells while it runs a job. */

@@ -9,7 +9,7 @@ import { Job, type JobState, type JobSummary } from '../job';
 import type { JobEvents } from '../jobEvents';
 import { forgetOld, type Keeping } from '../keeping';
 import { ServerError, type Problem } from '../problem';
-import type { ImageRequest } from '../request';
+import { imageRequestSchema, jsonOf, type ImageRequest } from '../request';
 
 import { impatient, loadBullMq, patient, withoutWaitingForRedis } from './connection';
 import {
@@ -89,7 +89,7 @@ export class RedisDispatcher implements Dispatcher {
       this.#jobs.set(job.id, job);
       await queue.add(
         'images',
-        { bundle, checksum, request: seeded },
+        { bundle, checksum, request: jsonOf(seeded) },
         {
           jobId: job.id,
           priority: request.priority ?? lastPriority,
@@ -222,7 +222,8 @@ export class RedisDispatcher implements Dispatcher {
 
   /** A job of another server, or of this one before it was started anew. */
   async #adopt(bull: BullJob<RemoteRequest, RemoteResult>): Promise<Job> {
-    const job = new Job(bull.data.bundle, bull.data.request, bull.id);
+    // What it asks for is its worker's business.
+    const job = new Job(bull.data.bundle, imageRequestSchema.parse({}), bull.id);
     this.#jobs.set(job.id, job);
     const state = await bull.getState();
     if (state === 'completed') await this.#complete(job, bull.returnvalue);

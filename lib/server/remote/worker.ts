@@ -13,6 +13,7 @@ import { Job } from '../job';
 import { Metrics } from '../metrics';
 import { workerSchema, type WorkerOptions } from '../options';
 import { problemOf } from '../problem';
+import { imageRequestSchema } from '../request';
 import { runJobs, type Workshop } from '../runJobs';
 
 import { impatient, loadBullMq, patient, withoutWaitingForRedis } from './connection';
@@ -77,7 +78,7 @@ export function createWorker(options: WorkerOptions): Worker {
             // What is wrong with the request stays wrong; anything else is tried again, here or elsewhere.
             const { problem } = problemOf(error);
             const failure = error instanceof JobProblem ? error.message : JSON.stringify(problem);
-            const isFinal = error instanceof JobProblem && error.isFinal;
+            const isFinal = error instanceof JobProblem ? error.isFinal : problem.type === 'invalid_request_error';
             throw isFinal ? new bullmq.UnrecoverableError(failure) : new Error(failure);
           });
         const connection = patient(Redis, settings.redis);
@@ -158,7 +159,7 @@ async function runRemote(
   workshop: Workshop,
   running: Map<string, Job>,
 ): Promise<RemoteResult> {
-  const job = new Job(bundle, bull.data.request, bull.id);
+  const job = new Job(bundle, parse(imageRequestSchema, bull.data.request, 'request'), bull.id);
   running.set(job.id, job);
   try {
     job.start();

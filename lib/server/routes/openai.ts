@@ -2,6 +2,7 @@
 import type { Hono } from 'hono';
 import { z } from 'zod';
 
+import { parse } from '../../validation/parse';
 import { choice, text, whole } from '../../validation/vocabulary';
 import { accept, wait } from '../accept';
 import { readBody } from '../body';
@@ -41,12 +42,13 @@ export function openAiRoutes(app: Hono, services: Services): void {
     const bundle = model !== undefined && bundles.names.includes(model) ? model : bundles.preferred;
     const { conditioning } = await bundles.manifest(bundle);
     const [, width, height] = /^(\d+)x(\d+)$/.exec(sizeText ?? '') ?? [];
-    const request = imageRequestSchema.parse({
+    const options = {
       bundle,
       ...(conditioning.kind === 'class' ? { classLabel: prompt } : { prompt }),
       ...(width === undefined ? {} : { width: Number(width), height: Number(height) }),
       ...(n ? { numImages: n } : {}),
-    });
+    };
+    const request = parse(imageRequestSchema, options, 'body');
     const job = await accept(request, services);
     await wait(job, context, services);
     const data = resultOf(job).images.map(({ png }) => ({ b64_json: png }));

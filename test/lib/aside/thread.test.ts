@@ -2,7 +2,7 @@
 import { expect, test } from '@jest/globals';
 
 import { encodePng } from '../../../lib/image/png';
-import { encodePngAside } from '../../../lib/image/pngEncoder';
+import { encodePngAside } from '../../../lib/call/png';
 
 function noise(side: number) {
   const pixels = Uint8Array.from({ length: side * side * 3 }, (_, index) => (index * 2654435761) >>> 24);
@@ -11,7 +11,7 @@ function noise(side: number) {
 
 test.each([16, 300])('gives the bytes that this thread gives, at %i pixels a side', async (side) => {
   const pictures = [noise(side), { ...noise(side), text: { note: 'another' } }];
-  const aside = await Promise.all(pictures.map(encodePngAside));
+  const aside = await Promise.all(pictures.map((picture) => encodePngAside(picture)));
   aside.forEach((png, index) => expect(Buffer.from(png).equals(Buffer.from(encodePng(pictures[index]!)))).toBe(true));
 });
 
