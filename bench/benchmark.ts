@@ -81,17 +81,23 @@ export async function runBenchmark(
   });
   try {
     const there = await peer.describe();
-    const noInt8 = await withoutInt8(bundle, device);
-    const all = comparisons({
+    const circumstances = {
       blocks,
       size,
       precision,
       withoutBfloat16: there.withoutBfloat16,
-      withoutInt8: noInt8,
       device,
       fused: [...fused.map(({ kind }) => kind), ...(device === 'cpu' ? [] : ['update' as const])],
       resizable: description.latent.maxHeight !== undefined,
-    });
+    };
+    // The model is loaded once more to see.
+    const candidates = [
+      ...comparisons({ ...circumstances, withoutInt8: null }).chosen,
+      ...memoryNames.map((name) => ({ name })),
+    ];
+    const wantsInt8 = selectNames(candidates, only).some(({ name }) => name.includes('int8'));
+    const noInt8 = wantsInt8 ? await withoutInt8(bundle, device) : null;
+    const all = comparisons({ ...circumstances, withoutInt8: noInt8 });
     const selection = selectNames(all.chosen, only);
     const noMemory = withoutMemory(device);
     const memory = memoryNames.map((name) => ({ name, reason: noMemory ?? (name.startsWith('int8') ? noInt8 : null) }));
