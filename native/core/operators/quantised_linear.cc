@@ -2,8 +2,6 @@
 
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
-#include <ATen/core/dispatch/Dispatcher.h>
-#include <ATen/cpu/Utils.h>
 
 #include <algorithm>
 #include <bit>
@@ -11,20 +9,19 @@
 #include <limits>
 #include <utility>
 
-#include "native/core/operators/gelu.h"
+#include "native/core/operators/avx512.h"
+#include "native/core/operators/int8_product.h"
 #include "native/core/operators/rounding.h"
 #include "native/core/operators/vectorise.h"
 
 namespace dg {
 namespace {
 
-// Rows that a thread works on together: with 1536 outputs, 0.8 MB of products.
+// Rows that a thread works on together: their 8 bit numbers stay near the processor.
 constexpr int64_t kFewestRows = 16, kMostRows = 128;
 
-at::Tensor call(const char* name, torch::jit::Stack stack) {
-  c10::Dispatcher::singleton().findSchemaOrThrow(name, "").callBoxed(&stack);
-  return stack.at(0).toTensor();
-}
+// Inputs whose sums of products are sure to fit into 32 bits.
+constexpr int64_t kMostInputs = 65536;
 
 // float as a whole number in the same order, not-a-number beyond the infinities: a maximum of these vectorises.
 DG_INLINE int32_t ordered(float value) {
@@ -89,42 +86,6 @@ DG_VECTORISED void roundRow(uint8_t* out, const float* x, float inverse, int32_t
   }
 }
 
-// What a row of the product becomes.
-struct RowTerms {
-  float step, shift;  // step · (product − shift · sums)
-  const float *sums, *bias, *kept, *columns;
-  int64_t keptCount;
-};
-
-template <typename T>
-DG_INLINE void finishAs(T* out, float* row, const RowTerms& terms, int activation, int64_t count) {
-  const float step = terms.step, shift = terms.shift;
-  const float *sums = terms.sums, *bias = terms.bias;
-  if (bias == nullptr) {
-    for (int64_t i = 0; i < count; ++i) row[i] = step * (row[i] - shift * sums[i]);
-  } else {
-    for (int64_t i = 0; i < count; ++i) row[i] = step * (row[i] - shift * sums[i]) + bias[i];
-  }
-  for (int64_t k = 0; k < terms.keptCount; ++k) {
-    const float value = terms.kept[k];
-    const float* column = terms.columns + k * count;
-    for (int64_t i = 0; i < count; ++i) row[i] += value * column[i];
-  }
-  if (activation == 0) {
-    for (int64_t i = 0; i < count; ++i) out[i] = rounded<T>(row[i]);
-  } else if (activation == 1) {
-    for (int64_t i = 0; i < count; ++i) out[i] = rounded<T>(geluOf(widen(rounded<T>(row[i]))));
-  } else {
-    for (int64_t i = 0; i < count; ++i) out[i] = rounded<T>(siluOf(widen(rounded<T>(row[i]))));
-  }
-}
-DG_VECTORISED void finishRow(float* out, float* row, const RowTerms& terms, int activation, int64_t count) {
-  finishAs(out, row, terms, activation, count);
-}
-DG_VECTORISED void finishRow(at::BFloat16* out, float* row, const RowTerms& terms, int activation, int64_t count) {
-  finishAs(out, row, terms, activation, count);
-}
-
 // at::sum would hold all of it in 64 bits meanwhile.
 DG_VECTORISED int32_t sumOf(const int8_t* values, int64_t count) {
   int32_t sum = 0;
@@ -132,43 +93,57 @@ DG_VECTORISED int32_t sumOf(const int8_t* values, int64_t count) {
   return sum;
 }
 
-int activationNamed(const std::string& name) {
-  if (name == "none") return 0;
+Activation activationNamed(const std::string& name) {
+  if (name == "none") return Activation::none;
   TORCH_CHECK(name == "gelu_tanh" || name == "swish", "quantised_linear: no activation ", name);
-  return name == "gelu_tanh" ? 1 : 2;
+  return name == "gelu_tanh" ? Activation::geluTanh : Activation::swish;
 }
 
 // A layer's work on x [rows, inputs]. Every thread does rows of its own from beginning to end, a few at a time, so that
-// what is between rounding, product and last pass stays near the processor.
-template <typename T>
+// what is between rounding and product stays near the processor.
 class Layer {
  public:
-  Layer(const at::Tensor& x, const QuantisedWeight& weight, const float* bias, int activation)
-      : x_(x), weight_(weight), bias_(bias), activation_(activation), inputs_(x.size(1)) {
+  Layer(const at::Tensor& x, const QuantisedWeight& weight, const float* bias, Activation activation)
+      : x_(x), weight_(weight), bias_(bias), activation_(activation), rows_(x.size(0)), inputs_(x.size(1)) {
     const auto& inverse = weight.inverseSmoothing();
     inverse_ = inverse.defined() ? inverse.const_data_ptr<float>() : nullptr;
     channels_ = weight.parts().channels.const_data_ptr<int64_t>();
     keptCount_ = weight.parts().channels.numel();
+    scales_.resize(rows_);
+    rounded_ = at::empty({rows_, paddedInputs(inputs_)}, at::kByte);
+    kept_ = at::empty({rows_, keptCount_}, at::kFloat);
+    steps_ = at::empty({rows_}, at::kFloat);
+    zeroPoints_ = at::empty({rows_}, at::kInt);
   }
 
   // `rowsPerScale`: 1, or the tokens of a picture.
   at::Tensor run(int64_t rowsPerScale) {
-    const int64_t rows = x_.size(0), outputs = weight_.outputs();
     if (rowsPerScale > 1) findScales(rowsPerScale);
-    at::Tensor out = at::empty({rows, outputs}, x_.options().dtype(c10::CppTypeToScalarType<T>::value));
-    const int64_t share = (rows + at::get_num_threads() - 1) / at::get_num_threads();
-    const int64_t atOnce = std::clamp(share, kFewestRows, kMostRows);
-    at::parallel_for(0, (rows + atOnce - 1) / atOnce, 1, [&](int64_t begin, int64_t end) {
-      const at::NoGradGuard noGrad;
+    const auto dtype = weight_.dtype() == at::kBFloat16 ? at::kBFloat16 : at::kFloat;
+    at::Tensor out = at::empty({rows_, weight_.outputs()}, x_.options().dtype(dtype));
+    // As many for each thread.
+    const int64_t threads = at::get_num_threads();
+    const int64_t share = std::clamp((rows_ + threads - 1) / threads, kFewestRows, kMostRows);
+    const int64_t chunks = ((rows_ + share - 1) / share + threads - 1) / threads * threads;
+    const int64_t atOnce = std::max((rows_ + chunks - 1) / chunks, kFewestRows);
+    at::parallel_for(0, (rows_ + atOnce - 1) / atOnce, 1, [&](int64_t begin, int64_t end) {
+      std::vector<float> row(inputs_);
       for (int64_t each = begin; each < end; ++each) {
-        const int64_t first = each * atOnce;
-        runRows(first, std::min(atOnce, rows - first), out.data_ptr<T>() + first * outputs);
+        const int64_t first = each * atOnce, count = std::min(atOnce, rows_ - first);
+        for (int64_t i = first; i < first + count; ++i) roundRowAt(i, row.data(), rowsPerScale == 1);
+        if (dtype == at::kBFloat16) {
+          multiply(product(first, count), out.data_ptr<at::BFloat16>() + first * weight_.outputs());
+        } else {
+          multiply(product(first, count), out.data_ptr<float>() + first * weight_.outputs());
+        }
       }
     });
     return out;
   }
 
  private:
+  float* keptOf(int64_t row) const { return kept_.data_ptr<float>() + row * keptCount_; }
+
   // A row as float32, with the kept channels set aside.
   void read(int64_t row, float* out, float* kept) const {
     if (x_.scalar_type() == at::kFloat) {
@@ -183,13 +158,12 @@ class Layer {
   }
 
   void findScales(int64_t rowsPerScale) {
-    scales_.resize(x_.size(0));
-    at::parallel_for(0, x_.size(0) / rowsPerScale, 1, [&](int64_t begin, int64_t end) {
-      std::vector<float> row(inputs_), kept(keptCount_);
+    at::parallel_for(0, rows_ / rowsPerScale, 1, [&](int64_t begin, int64_t end) {
+      std::vector<float> row(inputs_);
       for (int64_t group = begin; group < end; ++group) {
         Range range;
         for (int64_t each = group * rowsPerScale; each < (group + 1) * rowsPerScale; ++each) {
-          read(each, row.data(), kept.data());
+          read(each, row.data(), keptOf(each));
           widenRange(&range, row.data(), inputs_);
         }
         std::fill_n(scales_.begin() + group * rowsPerScale, rowsPerScale, scaleOf(range));
@@ -197,47 +171,50 @@ class Layer {
     });
   }
 
-  void runRows(int64_t first, int64_t count, T* out) const {
-    const int64_t outputs = weight_.outputs();
-    std::vector<float> row(inputs_), kept(count * keptCount_);
-    std::vector<Scale> scales(count);
-    auto rounded = at::empty({count, inputs_}, at::kByte);
-    for (int64_t each = 0; each < count; ++each) {
-      read(first + each, row.data(), kept.data() + each * keptCount_);
-      if (scales_.empty()) {
-        Range range;
-        widenRange(&range, row.data(), inputs_);
-        scales[each] = scaleOf(range);
-      } else {
-        scales[each] = scales_[first + each];
-      }
-      roundRow(rounded.data_ptr<uint8_t>() + each * inputs_, row.data(), scales[each].inverse, scales[each].zeroPoint,
-               inputs_);
+  // `work`: room for a row.
+  void roundRowAt(int64_t row, float* work, bool hasOwnScale) {
+    read(row, work, keptOf(row));
+    if (hasOwnScale) {
+      Range range;
+      widenRange(&range, work, inputs_);
+      scales_[row] = scaleOf(range);
     }
-    const c10::List<std::optional<at::Scalar>> scalars;
-    const auto product = call("onednn::qlinear_pointwise",
-                              {rounded, 1.0, 0, weight_.packed(), weight_.parts().scales, weight_.zeroPoints(),
-                               c10::IValue(), 1.0, 0, at::kFloat, "none", scalars, ""});
-    for (int64_t each = 0; each < count; ++each) {
-      const RowTerms terms{scales[each].step,
-                           static_cast<float>(scales[each].zeroPoint),
-                           weight_.sums().const_data_ptr<float>(),
-                           bias_,
-                           kept.data() + each * keptCount_,
-                           weight_.parts().columns.const_data_ptr<float>(),
-                           keptCount_};
-      finishRow(out + each * outputs, product.data_ptr<float>() + each * outputs, terms, activation_, outputs);
-    }
+    const auto& [step, inverse, zeroPoint] = scales_[row];
+    steps_.data_ptr<float>()[row] = step;
+    zeroPoints_.data_ptr<int32_t>()[row] = zeroPoint;
+    const int64_t padded = paddedInputs(inputs_);
+    uint8_t* out = rounded_.data_ptr<uint8_t>() + row * padded;
+    roundRow(out, work, inverse, zeroPoint, inputs_);
+    std::fill(out + inputs_, out + padded, uint8_t{0});
+  }
+
+  Int8Product product(int64_t first, int64_t rows) const {
+    const auto& parts = weight_.parts();
+    return {.rows = rows,
+            .inputs = inputs_,
+            .outputs = weight_.outputs(),
+            .x = rounded_.const_data_ptr<uint8_t>() + first * paddedInputs(inputs_),
+            .panels = weight_.panels().const_data_ptr<int8_t>(),
+            .zeroPoints = zeroPoints_.const_data_ptr<int32_t>() + first,
+            .steps = steps_.const_data_ptr<float>() + first,
+            .sums = weight_.sums().const_data_ptr<int32_t>(),
+            .scales = parts.scales.const_data_ptr<float>(),
+            .bias = bias_,
+            .keptCount = keptCount_,
+            .kept = keptOf(first),
+            .columns = parts.columns.const_data_ptr<float>(),
+            .activation = activation_};
   }
 
   const at::Tensor& x_;
   const QuantisedWeight& weight_;
   const float* bias_;
-  int activation_;
-  int64_t inputs_, keptCount_;
+  Activation activation_;
+  int64_t rows_, inputs_, keptCount_;
   const float* inverse_;
   const int64_t* channels_;
-  std::vector<Scale> scales_;  // of each row, where rows share one
+  std::vector<Scale> scales_;                       // of each row
+  at::Tensor rounded_, kept_, steps_, zeroPoints_;  // of each row, as Int8Product takes them
 };
 
 }  // namespace
@@ -264,31 +241,31 @@ at::Tensor smoothingOf(const at::Tensor& plain, const at::Tensor& maxima) {
 }
 
 std::optional<std::string> withoutInt8() {
-  if (!c10::Dispatcher::singleton().findSchema({"onednn::qlinear_prepack", ""})) {
-    return "this libtorch has no oneDNN";
-  }
-  if (!at::cpu::is_avx512_vnni_supported()) return "this processor has no AVX-512 VNNI instructions";
-  return std::nullopt;
+  return hasVnni() ? std::nullopt : std::optional<std::string>("this processor has no AVX-512 VNNI instructions");
 }
 
 QuantisedWeight::QuantisedWeight(QuantisedParts parts, Scope scope, at::ScalarType dtype)
     : parts_(std::move(parts)), inputs_(parts_.values.size(1)), scope_(scope), dtype_(dtype) {
-  sums_ = at::empty({outputs()}, at::kFloat);
+  TORCH_CHECK(inputs_ <= kMostInputs, "quantised_linear: expected at most ", kMostInputs, " input channels, received ",
+              inputs_);
+  const auto values = parts_.values.contiguous();
+  const auto* first = values.const_data_ptr<int8_t>();
+  sums_ = at::empty({outputs()}, at::kInt);
   for (int64_t row = 0; row < outputs(); ++row) {
-    sums_.data_ptr<float>()[row] =
-        static_cast<float>(sumOf(parts_.values.const_data_ptr<int8_t>() + row * inputs_, inputs_));
+    sums_.data_ptr<int32_t>()[row] = sumOf(first + row * inputs_, inputs_);
   }
-  sums_.mul_(parts_.scales);
-  zeroPoints_ = at::zeros({outputs()}, at::kLong);
-  if (parts_.smoothing.defined()) inverse_ = parts_.smoothing.reciprocal();
-  packed_ = call("onednn::qlinear_prepack", {parts_.values, c10::IValue()});
+  parts_.scales = parts_.scales.contiguous();
+  parts_.columns = parts_.columns.contiguous();
+  if (parts_.smoothing.defined()) inverse_ = parts_.smoothing.reciprocal().contiguous();
+  panels_ = at::empty({panelBytes(outputs(), inputs_)}, at::kChar);
+  packPanels(panels_.data_ptr<int8_t>(), first, outputs(), inputs_);
   parts_.values = at::Tensor();
 }
 
 int64_t QuantisedWeight::bytes() const {
   const auto sizeOf = [](const at::Tensor& tensor) -> int64_t { return tensor.defined() ? tensor.nbytes() : 0; };
-  return outputs() * inputs_ + sizeOf(parts_.scales) + sizeOf(parts_.channels) + sizeOf(parts_.columns) +
-         sizeOf(parts_.smoothing) + sizeOf(sums_) + sizeOf(zeroPoints_) + sizeOf(inverse_);
+  return sizeOf(panels_) + sizeOf(parts_.scales) + sizeOf(parts_.channels) + sizeOf(parts_.columns) +
+         sizeOf(parts_.smoothing) + sizeOf(sums_) + sizeOf(inverse_);
 }
 
 at::Tensor quantisedLinear(const at::Tensor& given, const c10::intrusive_ptr<QuantisedWeight>& weight,
@@ -297,7 +274,7 @@ at::Tensor quantisedLinear(const at::Tensor& given, const c10::intrusive_ptr<Qua
               " channels, received ", given.sizes());
   auto sizes = given.sizes().vec();
   sizes.back() = weight->outputs();
-  const int activationKind = activationNamed(activation);
+  const auto kind = activationNamed(activation);
   if (given.numel() == 0) return at::empty(sizes, given.options().dtype(weight->dtype()));
   auto x = given.reshape({-1, weight->inputs()}).contiguous();
   if (x.scalar_type() != at::kFloat && x.scalar_type() != at::kBFloat16) x = x.to(at::kFloat);
@@ -305,10 +282,7 @@ at::Tensor quantisedLinear(const at::Tensor& given, const c10::intrusive_ptr<Qua
   const auto wide = bias ? bias->to(at::kFloat).contiguous() : at::Tensor();
   const float* biasValues = wide.defined() ? wide.const_data_ptr<float>() : nullptr;
   const int64_t rowsPerScale = ofPicture ? x.size(0) / given.size(0) : 1;
-  const auto out = weight->dtype() == at::kBFloat16
-                       ? Layer<at::BFloat16>(x, *weight, biasValues, activationKind).run(rowsPerScale)
-                       : Layer<float>(x, *weight, biasValues, activationKind).run(rowsPerScale);
-  return out.to(weight->dtype()).view(sizes);
+  return Layer(x, *weight, biasValues, kind).run(rowsPerScale).to(weight->dtype()).view(sizes);
 }
 
 }  // namespace dg

@@ -30,22 +30,22 @@ QuantisedParts quantiseWeight(const at::Tensor& plain, const std::vector<int64_t
 // float32 [inputs], max |x| by channel.
 at::Tensor smoothingOf(const at::Tensor& plain, const at::Tensor& maxima);
 
-// Whether this processor multiplies 8 bit numbers exactly and fast (VNNI); if not, why in words.
+// Whether this processor multiplies 8 bit numbers fast (VNNI); if not, why in words.
 std::optional<std::string> withoutInt8();
 
-// A quantised weight in the order in which oneDNN's product reads it.
+// A quantised weight in the order in which the product reads it (int8_product.h).
 class QuantisedWeight : public torch::CustomClassHolder {
  public:
   // What shares one scale and one zero point of the activations: the channels of a token, or the tokens of a picture.
   enum class Scope { token, picture };
 
-  // `dtype`: of the layer's results.
+  // `dtype`: of the layer's results. Throws c10::Error for layers
+  // of more than 65536 inputs, whose sums may not fit.
   QuantisedWeight(QuantisedParts parts, Scope scope, at::ScalarType dtype);
 
   const QuantisedParts& parts() const { return parts_; }  // its values are let go of
-  const at::Tensor& packed() const { return packed_; }
-  const at::Tensor& sums() const { return sums_; }              // float32 [outputs]: Σ_i scales[o] · values[o, i]
-  const at::Tensor& zeroPoints() const { return zeroPoints_; }  // of the weights: none
+  const at::Tensor& panels() const { return panels_; }
+  const at::Tensor& sums() const { return sums_; }  // int32 [outputs]: Σ_i values[o, i]
   int64_t outputs() const { return parts_.scales.size(0); }
   int64_t inputs() const { return inputs_; }
   Scope scope() const { return scope_; }
@@ -54,7 +54,7 @@ class QuantisedWeight : public torch::CustomClassHolder {
 
  private:
   QuantisedParts parts_;
-  at::Tensor packed_, sums_, zeroPoints_, inverse_;
+  at::Tensor panels_, sums_, inverse_;
   int64_t inputs_;
   Scope scope_;
   at::ScalarType dtype_;
