@@ -17,9 +17,9 @@ struct Heads {
   at::Tensor query, key, value;
 };
 
-Heads heads(int64_t queries, int64_t keys, at::ScalarType dtype) {
+Heads heads(int64_t queries, int64_t keys, at::ScalarType dtype, int64_t channels = 16) {
   at::manual_seed(9);
-  const auto made = [&](int64_t tokens) { return at::randn({3, tokens, 4, 16}).to(dtype).transpose(1, 2); };
+  const auto made = [&](int64_t tokens) { return at::randn({3, tokens, 4, channels}).to(dtype).transpose(1, 2); };
   return {made(queries), made(keys), made(keys)};
 }
 
@@ -43,6 +43,25 @@ TEST_CASE("in bfloat16 it is as near as libtorch's, nearly") {
       REQUIRE(error(found, wanted(given, scale)) < 0.02);
     }
   }
+}
+
+TEST_CASE("heads of any width, also of those that no tile fits") {
+  for (const int64_t channels : {1, 2, 15, 40, 64, 72}) {
+    CAPTURE(channels);
+    const auto given = heads(100, 37, at::kBFloat16, channels);
+    const auto found = attention(given.query, given.key, given.value, std::nullopt);
+    REQUIRE(error(found, wanted(given, std::nullopt)) < 0.02);
+    // A query does not depend on the others.
+    const auto one = attention(given.query.narrow(2, 93, 1), given.key, given.value, std::nullopt);
+    if (channels % 2 == 0) REQUIRE(one.equal(found.narrow(2, 93, 1)));
+  }
+}
+
+TEST_CASE("channels that do not lie side by side") {
+  auto given = heads(9, 20, at::kBFloat16);
+  const auto expected = attention(given.query, given.key, given.value, std::nullopt);
+  given.key = given.key.transpose(2, 3).contiguous().transpose(2, 3);
+  REQUIRE(error(attention(given.query, given.key, given.value, std::nullopt), expected.to(at::kDouble)) < 0.01);
 }
 
 TEST_CASE("in other dtypes, and beyond the caches, it is libtorch's") {

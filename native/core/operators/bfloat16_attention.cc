@@ -1,0 +1,185 @@
+#include "native/core/operators/bfloat16_attention.h"
+
+#include <ATen/Functions.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "native/core/operators/register_tile.h"
+
+namespace dg {
+
+#if DG_HAS_AVX512
+namespace {
+
+// Queries that share a task: the keys and values of their head are put in order once for each thread that has some.
+constexpr int64_t kQueries = 96;
+
+// Rounded up to whole panels.
+int64_t padded(int64_t count) { return (count + kPanel - 1) / kPanel * kPanel; }
+
+const uint8_t* bytes(const void* pointer) { return static_cast<const uint8_t*>(pointer); }
+
+// One head of one picture: rows of channels, `stride` numbers apart.
+struct Rows {
+  const at::BFloat16* first;
+  int64_t stride;
+  const at::BFloat16* at(int64_t row) const { return first + row * stride; }
+};
+
+// Keys as panels: a key an output, two channels a group. out: [⌈S / 16⌉, D / 2, 16] pairs.
+void packKeys(uint32_t* out, const Rows& keys, int64_t count, int64_t channels) {
+  const int64_t pairs = channels / 2;
+  std::fill_n(out, padded(count) * pairs, 0u);
+  for (int64_t key = 0; key < count; ++key) {
+    uint32_t* lane = out + key / kPanel * pairs * kPanel + key % kPanel;
+    const at::BFloat16* from = keys.at(key);
+    for (int64_t pair = 0; pair < pairs; ++pair) std::memcpy(lane + pair * kPanel, from + 2 * pair, sizeof(uint32_t));
+  }
+}
+
+// Values as panels: a channel an output, two tokens a group; tokens beyond the last are 0.
+// out: [⌈D / 16⌉, padded(S) / 2, 16] pairs.
+DG_AVX512 void packValues(uint32_t* out, const Rows& values, int64_t count, int64_t channels) {
+  const int64_t pairs = padded(count) / 2;
+  for (int64_t channel = 0; channel < channels; channel += kPanel) {
+    const __mmask16 mask = lanes(channels - channel);
+    for (int64_t pair = 0; pair < pairs; ++pair, out += kPanel) {
+      __m512i both = _mm512_setzero_si512();
+      if (2 * pair < count) {
+        both = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, values.at(2 * pair) + channel));
+      }
+      if (2 * pair + 1 < count) {
+        const __m512i second = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, values.at(2 * pair + 1) + channel));
+        both = _mm512_or_si512(both, _mm512_slli_epi32(second, 16));
+      }
+      _mm512_storeu_si512(out, both);
+    }
+  }
+}
+
+// e to the power of scale · (score − the largest), as bfloat16, 0 beyond the last; gives 1 over their sum. What is not
+// a number stays so.
+DG_AVX512 float weigh(at::BFloat16* weights, float* scores, float scale, int64_t count) {
+  // Of two operands of a maximum the second is kept where one is not a number: none gets into `largest`.
+  __m512 largest = _mm512_set1_ps(-INFINITY), sums = _mm512_setzero_ps();
+  for (int64_t i = 0; i < count; i += kPanel) {
+    const __mmask16 mask = lanes(count - i);
+    const __m512 value = _mm512_mul_ps(_mm512_set1_ps(scale), _mm512_loadu_ps(scores + i));
+    largest = _mm512_mask_max_ps(largest, mask, value, largest);
+    _mm512_storeu_ps(scores + i, value);
+  }
+  const __m512 most = _mm512_set1_ps(_mm512_reduce_max_ps(largest));
+  for (int64_t i = 0; i < count; i += kPanel) {
+    const __m512 power = exponentialOf(_mm512_sub_ps(_mm512_loadu_ps(scores + i), most));
+    const __m512 value = _mm512_maskz_mov_ps(lanes(count - i), power);
+    sums = _mm512_add_ps(sums, value);
+    storeLanes(weights + i, 0xffff, value);
+  }
+  return 1.0f / _mm512_reduce_add_ps(sums);
+}
+
+DG_AVX512 void storeScaled(at::BFloat16* out, const float* from, float factor, int64_t count) {
+  for (int64_t i = 0; i < count; i += kPanel) {
+    storeLanes(out + i, lanes(count - i), _mm512_mul_ps(_mm512_loadu_ps(from + i), _mm512_set1_ps(factor)));
+  }
+}
+
+// rows by all panels: out [rows, 16 · panels]
+void multiply(int64_t rows, const uint8_t* x, int64_t rowBytes, const uint32_t* panels, int64_t count, int64_t groups,
+              float* out) {
+  for (int64_t panel = 0; panel < count;) {
+    const int64_t each = panel + kTilePanels <= count ? kTilePanels : 1;
+    sumTile<Bfloat16Kind>(rows, x, rowBytes, each, bytes(panels + panel * groups * kPanel), groups,
+                          out + panel * kPanel, count * kPanel);
+    panel += each;
+  }
+}
+
+// The heads that one thread works on, one after the other.
+class Head {
+ public:
+  Head(int64_t keys, int64_t channels, float scale)
+      : keys_(keys),
+        channels_(channels),
+        scale_(scale),
+        keyPanels_(padded(keys) * channels / 2),
+        valuePanels_(padded(channels) * padded(keys) / 2),
+        scores_(kTileRows * padded(keys)),
+        sums_(kTileRows * padded(channels)),
+        weights_(kTileRows * padded(keys)) {}
+
+  void begin(const Rows& keys, const Rows& values) {
+    packKeys(keyPanels_.data(), keys, keys_, channels_);
+    packValues(valuePanels_.data(), values, keys_, channels_);
+  }
+
+  // At most kTileRows queries.
+  void attend(const Rows& queries, int64_t count, at::BFloat16* out, int64_t outStride) {
+    const int64_t width = padded(keys_), outWidth = padded(channels_);
+    multiply(count, bytes(queries.first), queries.stride * 2, keyPanels_.data(), width / kPanel, channels_ / 2,
+             scores_.data());
+    float shares[kTileRows];
+    for (int64_t row = 0; row < count; ++row) {
+      shares[row] = weigh(weights_.data() + row * width, scores_.data() + row * width, scale_, keys_);
+    }
+    multiply(count, bytes(weights_.data()), width * 2, valuePanels_.data(), outWidth / kPanel, width / 2, sums_.data());
+    for (int64_t row = 0; row < count; ++row) {
+      storeScaled(out + row * outStride, sums_.data() + row * outWidth, shares[row], channels_);
+    }
+  }
+
+ private:
+  int64_t keys_, channels_;
+  float scale_;
+  std::vector<uint32_t> keyPanels_, valuePanels_;
+  std::vector<float> scores_, sums_;
+  std::vector<at::BFloat16> weights_;
+};
+
+Rows rowsOf(const at::Tensor& tensor, int64_t picture, int64_t head, int64_t first = 0) {
+  return {tensor.const_data_ptr<at::BFloat16>() + picture * tensor.stride(0) + head * tensor.stride(1) +
+              first * tensor.stride(2),
+          tensor.stride(2)};
+}
+
+}  // namespace
+
+bool canBfloat16Attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value) {
+  if (!hasBfloat16() || query.size(3) % 2 != 0 || value.size(3) != query.size(3)) return false;
+  return query.stride(3) == 1 && key.stride(3) == 1 && value.stride(3) == 1;
+}
+
+at::Tensor bfloat16Attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, float scale) {
+  const int64_t pictures = query.size(0), heads = query.size(1), queries = query.size(2), channels = query.size(3);
+  auto result = at::empty({pictures, queries, heads, channels}, query.options());
+  auto* out = result.data_ptr<at::BFloat16>();
+  const int64_t tasks = (queries + kQueries - 1) / kQueries;
+  at::parallel_for(0, pictures * heads * tasks, 1, [&](int64_t begin, int64_t end) {
+    Head work(key.size(2), channels, scale);
+    int64_t ready = -1;
+    for (int64_t each = begin; each < end; ++each) {
+      const int64_t unit = each / tasks, picture = unit / heads, head = unit % heads;
+      if (unit != ready) work.begin(rowsOf(key, picture, head), rowsOf(value, picture, head));
+      ready = unit;
+      const int64_t first = each % tasks * kQueries, last = std::min(first + kQueries, queries);
+      for (int64_t row = first; row < last; row += kTileRows) {
+        work.attend(rowsOf(query, picture, head, row), std::min<int64_t>(kTileRows, last - row),
+                    out + ((picture * queries + row) * heads + head) * channels, heads * channels);
+      }
+    }
+  });
+  return result;
+}
+
+#else
+
+bool canBfloat16Attention(const at::Tensor&, const at::Tensor&, const at::Tensor&) { return false; }
+at::Tensor bfloat16Attention(const at::Tensor&, const at::Tensor&, const at::Tensor&, float) { return {}; }
+
+#endif
+
+}  // namespace dg
