@@ -31,16 +31,16 @@ Napi::Value confine(const Napi::CallbackInfo& call) {
   const auto env = call.Env();
   // With less the engine itself would end the process at its next allocation.
   constexpr double kLeast = 1 << 28, kMost = 9007199254740991.0;
-  const auto given = call[0].IsNumber() ? call[0].As<Napi::Number>().DoubleValue() : 0;
-  if (!(given >= kLeast && given <= kMost)) {
+  const auto memoryBytes = call[0].IsNumber() ? call[0].As<Napi::Number>().DoubleValue() : 0;
+  if (!(memoryBytes >= kLeast && memoryBytes <= kMost)) {
     throw error(env, "BAD_OPTION", "memoryBytes does not fit: expected a number from 2 ** 28.");
   }
-  const auto done = dg::confine(static_cast<int64_t>(given));
+  const auto confinement = dg::confine(static_cast<int64_t>(memoryBytes));
   auto object = Napi::Object::New(env);
-  object.Set("memory", done.memory);
-  object.Set("files", done.files);
-  object.Set("network", done.network);
-  object.Set("programs", done.programs);
+  object.Set("memory", confinement.memory);
+  object.Set("files", confinement.files);
+  object.Set("network", confinement.network);
+  object.Set("programs", confinement.programs);
   return object;
 }
 

@@ -8,23 +8,23 @@ Quantisation quantisation(const Napi::Object& from) {
   result.channels = integers(from.Get("channels"));
   result.stream = text(from, "stream");
   result.keep = texts(from, "keep");
-  const auto given = [](const Napi::Object& layer, const char* key) {
+  const auto optionalTensor = [](const Napi::Object& layer, const char* key) {
     return isAbsent(layer.Get(key)) ? at::Tensor() : tensor(layer.Get(key));
   };
   for (const auto& entry : mapList<Napi::Object>(
            list(from, "layers"), [](const Napi::Value& value) { return object(value, "quantise.layers[]"); })) {
-    result.layers[text(entry, "path")] = {integers(entry.Get("channels")), given(entry, "smoothing"),
-                                          given(entry, "maxima")};
+    result.layers[text(entry, "path")] = {integers(entry.Get("channels")), optionalTensor(entry, "smoothing"),
+                                          optionalTensor(entry, "maxima")};
   }
   for (const auto& entry : mapList<Napi::Object>(
            list(from, "stored"), [](const Napi::Value& value) { return object(value, "quantise.stored[]"); })) {
     const auto channels = integers(entry.Get("channels"));
-    const auto scales = tensor(entry.Get("scales")), columns = given(entry, "columns");
+    const auto scales = tensor(entry.Get("scales")), columns = optionalTensor(entry, "columns");
     result.stored[text(entry, "path")] = {{},
                                           scales,
                                           at::tensor(at::ArrayRef<int64_t>(channels), at::kLong),
                                           columns.defined() ? columns : at::empty({0, scales.numel()}),
-                                          given(entry, "smoothing")};
+                                          optionalTensor(entry, "smoothing")};
   }
   return result;
 }

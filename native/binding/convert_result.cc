@@ -73,11 +73,11 @@ Napi::Value quantisedObject(Napi::Env env, const std::optional<QuantisationRepor
   for (const auto& layer : report->layers) {
     layers.Set(layers.Length(), quantisedLayer(env, layer));
   }
-  auto kept = Napi::Array::New(env);
-  for (const auto& path : report->kept) kept.Set(kept.Length(), path);
+  auto paths = Napi::Array::New(env);
+  for (const auto& path : report->kept) paths.Set(paths.Length(), path);
   auto object = Napi::Object::New(env);
   object.Set("layers", layers);
-  object.Set("kept", kept);
+  object.Set("kept", paths);
   return object;
 }
 

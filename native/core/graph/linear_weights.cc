@@ -16,10 +16,10 @@ bool isMatchDtype(const Node* node) {
   return node->kind() == kind;
 }
 
-void collect(Block* block, c10::Symbol kind, std::vector<Node*>& found) {
+void collect(Block* block, c10::Symbol kind, std::vector<Node*>& nodes) {
   for (Node* node : block->nodes()) {
-    if (node->kind() == kind) found.push_back(node);
-    for (Block* inner : node->blocks()) collect(inner, kind, found);
+    if (node->kind() == kind) nodes.push_back(node);
+    for (Block* inner : node->blocks()) collect(inner, kind, nodes);
   }
 }
 
@@ -36,9 +36,9 @@ Value* beforeTaps(Value* value) {
 }
 
 std::vector<Node*> nodesOfKind(Graph& graph, c10::Symbol kind) {
-  std::vector<Node*> found;
-  collect(graph.block(), kind, found);
-  return found;
+  std::vector<Node*> nodes;
+  collect(graph.block(), kind, nodes);
+  return nodes;
 }
 
 std::vector<Value*> weightsOf(Graph& graph, c10::Symbol kind) {

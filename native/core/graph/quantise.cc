@@ -122,7 +122,7 @@ std::vector<Candidate> candidatesIn(Graph& graph, const std::vector<Site>& sites
     if (i < carriesTokens.size() && carriesTokens[i]) tokens.insert(graph.inputs()[i]);
   }
   follow(graph.block(), tokens);
-  std::vector<Candidate> found;
+  std::vector<Candidate> candidates;
   for (Value* weight : weightsOf(graph, c10::aten::linear)) {
     if (!isWeightOfLinearsAlone(weight)) continue;
     const auto name = names.find(torch::jit::toIValue(weight)->toTensor().const_data_ptr());
@@ -130,20 +130,20 @@ std::vector<Candidate> candidatesIn(Graph& graph, const std::vector<Site>& sites
     const auto& uses = weight->uses();
     const bool ofTokens = std::all_of(
         uses.begin(), uses.end(), [&](const torch::jit::Use& use) { return tokens.count(use.user->input(0)) != 0; });
-    if (ofTokens) found.push_back({weight, name->second, layerOf(name->second)});
+    if (ofTokens) candidates.push_back({weight, name->second, layerOf(name->second)});
   }
-  return found;
+  return candidates;
 }
 
-std::vector<int64_t> channelsOf(const Candidate& candidate, const std::vector<Site>& sites, const Quantisation& wanted,
-                                int64_t inputs) {
-  if (wanted.channels.empty()) return {};
+std::vector<int64_t> channelsOf(const Candidate& candidate, const std::vector<Site>& sites,
+                                const Quantisation& quantisation, int64_t inputs) {
+  if (quantisation.channels.empty()) return {};
   for (const auto& use : candidate.weight->uses()) {
     const auto source = SourceSearch(sites).of(use.user->input(0));
-    if (!source.isHiddenState || (source.stream == "text" && wanted.stream != "text")) return {};
+    if (!source.isHiddenState || (source.stream == "text" && quantisation.stream != "text")) return {};
   }
   std::vector<int64_t> channels;
-  for (const auto channel : wanted.channels) {
+  for (const auto channel : quantisation.channels) {
     if (channel >= 0 && channel < inputs) channels.push_back(channel);
   }
   return channels;
@@ -157,7 +157,7 @@ void requireChannels(const std::vector<int64_t>& channels, int64_t inputs, const
   }
 }
 
-void requireNamed(const Quantisation& wanted, const std::vector<Candidate>& candidates) {
+void requireNamed(const Quantisation& quantisation, const std::vector<Candidate>& candidates) {
   std::vector<std::string> names;
   for (const auto& candidate : candidates) names.push_back(candidate.path);
   const auto require = [&](const std::string& key, const std::string& pattern) {
@@ -168,13 +168,13 @@ void requireNamed(const Quantisation& wanted, const std::vector<Candidate>& cand
                                     listed(names) + ", received '" + pattern + "'.");
     }
   };
-  for (const auto& pattern : wanted.keep) require("options.quantize.keep", pattern);
-  for (const auto& [path, layer] : wanted.layers) require("options.quantize.layers", path);
-  for (const auto& [path, parts] : wanted.stored) require("The quantised layers of the bundle", path);
+  for (const auto& pattern : quantisation.keep) require("options.quantize.keep", pattern);
+  for (const auto& [path, layer] : quantisation.layers) require("options.quantize.layers", path);
+  for (const auto& [path, parts] : quantisation.stored) require("The quantised layers of the bundle", path);
 }
 
-bool isKept(const Quantisation& wanted, const std::string& path) {
-  return std::any_of(wanted.keep.begin(), wanted.keep.end(),
+bool isKept(const Quantisation& quantisation, const std::string& path) {
+  return std::any_of(quantisation.keep.begin(), quantisation.keep.end(),
                      [&](const std::string& pattern) { return matches(pattern, path); });
 }
 
@@ -188,10 +188,10 @@ QuantisedLayer describe(const Candidate& candidate, const QuantisedParts& parts)
   return {candidate.path, sizes[1], sizes[0], channelsIn(parts), parts.smoothing.defined()};
 }
 
-QuantisedParts partsOf(const Candidate& candidate, const std::vector<Site>& sites, const Quantisation& wanted) {
+QuantisedParts partsOf(const Candidate& candidate, const std::vector<Site>& sites, const Quantisation& quantisation) {
   const auto plain = torch::jit::toIValue(candidate.weight)->toTensor();
   const int64_t inputs = plain.size(1);
-  if (const auto stored = wanted.stored.find(candidate.path); stored != wanted.stored.end()) {
+  if (const auto stored = quantisation.stored.find(candidate.path); stored != quantisation.stored.end()) {
     auto parts = stored->second;
     parts.values = plain.contiguous();
     const bool fits = parts.values.scalar_type() == at::kChar &&
@@ -207,16 +207,17 @@ QuantisedParts partsOf(const Candidate& candidate, const std::vector<Site>& site
     throw Error("BUNDLE_INVALID",
                 "The weight of " + candidate.path + " is stored in 8 bits, and nothing says its scales.");
   }
-  const auto own = wanted.layers.find(candidate.path);
-  if (own == wanted.layers.end()) return quantiseWeight(plain, channelsOf(candidate, sites, wanted, inputs), {});
-  const auto& [channels, given, maxima] = own->second;
+  const auto own = quantisation.layers.find(candidate.path);
+  if (own == quantisation.layers.end())
+    return quantiseWeight(plain, channelsOf(candidate, sites, quantisation, inputs), {});
+  const auto& [channels, smoothing, maxima] = own->second;
   requireChannels(channels, inputs, candidate.path);
-  const auto& wide = maxima.defined() ? maxima : given;
+  const auto& wide = maxima.defined() ? maxima : smoothing;
   if (wide.defined() && (wide.scalar_type() != at::kFloat || wide.sizes() != at::IntArrayRef({inputs}))) {
     throw Error("BAD_OPTION", "options.quantize.layers: " + candidate.path + " reads " + std::to_string(inputs) +
                                   " channels, received " + std::to_string(wide.numel()) + " numbers.");
   }
-  return quantiseWeight(plain, channels, maxima.defined() ? smoothingOf(plain, maxima) : given);
+  return quantiseWeight(plain, channels, maxima.defined() ? smoothingOf(plain, maxima) : smoothing);
 }
 
 void fuseIn(Block* block) {
@@ -251,43 +252,43 @@ WeightNames weightNames(const torch::jit::Module& module) {
 }
 
 QuantisationReport quantiseLinears(Graph& graph, const std::vector<Site>& sites, const WeightNames& names,
-                                   const std::vector<bool>& carriesTokens, const Quantisation& wanted,
+                                   const std::vector<bool>& carriesTokens, const Quantisation& quantisation,
                                    at::ScalarType dtype) {
   const auto candidates = candidatesIn(graph, sites, names, carriesTokens);
-  requireNamed(wanted, candidates);
+  requireNamed(quantisation, candidates);
   QuantisationReport report;
   for (const auto& candidate : candidates) {
     requireNotCancelled();
-    if (isKept(wanted, candidate.path)) {
+    if (isKept(quantisation, candidate.path)) {
       report.kept.push_back(candidate.path);
       continue;
     }
-    auto parts = partsOf(candidate, sites, wanted);
+    auto parts = partsOf(candidate, sites, quantisation);
     report.layers.push_back(describe(candidate, parts));
     report.bytesBefore += static_cast<int64_t>(torch::jit::toIValue(candidate.weight)->toTensor().nbytes());
-    auto weight = c10::make_intrusive<QuantisedWeight>(std::move(parts), wanted.scope, dtype);
+    auto weight = c10::make_intrusive<QuantisedWeight>(std::move(parts), quantisation.scope, dtype);
     report.bytesAfter += weight->bytes();
     const auto layers = detachLayers(graph, candidate.weight);
     exchange(graph, candidate.weight, c10::IValue(std::move(weight)));
-    for (Node* each : layers) {
-      torch::jit::WithInsertPoint guard(each);
+    for (Node* layer : layers) {
+      torch::jit::WithInsertPoint guard(layer);
       Value* none = graph.insertConstant("none");
-      substitute(each, "quantised_linear", {each->input(0), each->input(1), each->input(2), none});
-      each->destroy();
+      substitute(layer, "quantised_linear", {layer->input(0), layer->input(1), layer->input(2), none});
+      layer->destroy();
     }
   }
   return report;
 }
 
 std::vector<StoredLayer> storeLinears(torch::jit::Module& module, Graph& graph, const std::vector<Site>& sites,
-                                      const std::vector<bool>& carriesTokens, const Quantisation& wanted) {
+                                      const std::vector<bool>& carriesTokens, const Quantisation& quantisation) {
   const auto candidates = candidatesIn(graph, sites, weightNames(module), carriesTokens);
-  requireNamed(wanted, candidates);
+  requireNamed(quantisation, candidates);
   std::vector<StoredLayer> stored;
   for (const auto& candidate : candidates) {
     requireNotCancelled();
-    if (isKept(wanted, candidate.path)) continue;
-    auto parts = partsOf(candidate, sites, wanted);
+    if (isKept(quantisation, candidate.path)) continue;
+    auto parts = partsOf(candidate, sites, quantisation);
     stored.push_back({describe(candidate, parts), parts});
     stored.back().parts.values = at::Tensor();
     torch::jit::Module owner = module;

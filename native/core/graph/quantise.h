@@ -59,7 +59,7 @@ WeightNames weightNames(const torch::jit::Module& module);
 // every input of the graph whether tokens come in by it (latent, text). `dtype`: of the model. Throws BAD_OPTION where
 // `keep` or `layers` names no layer, or a channel does not exist; PRECISION_UNAVAILABLE where there is no product.
 QuantisationReport quantiseLinears(torch::jit::Graph& graph, const std::vector<Site>& sites, const WeightNames& names,
-                                   const std::vector<bool>& carriesTokens, const Quantisation& wanted,
+                                   const std::vector<bool>& carriesTokens, const Quantisation& quantisation,
                                    at::ScalarType dtype);
 
 // A layer as it is stored: its parts without the values, which have taken the weight's place in the module.
@@ -71,7 +71,7 @@ struct StoredLayer {
 // The same to a module that is to be saved; `graph` is its flat graph, of no use afterwards. Throws BAD_OPTION.
 std::vector<StoredLayer> storeLinears(torch::jit::Module& module, torch::jit::Graph& graph,
                                       const std::vector<Site>& sites, const std::vector<bool>& carriesTokens,
-                                      const Quantisation& wanted);
+                                      const Quantisation& quantisation);
 
 // Puts the GELU (tanh) behind a quantised layer into its last pass, in a graph whose taps have been selected; where
 // taps stand between, the same function on its own, so that the bits are the same.

@@ -59,15 +59,15 @@ void add(std::string& text, const std::string& more) { text += (text.empty() ? "
 
 }  // namespace
 
-FusionChoice chooseFusions(FlatModel& model, const Fusions& wanted, const Values& example, at::ScalarType dtype,
+FusionChoice chooseFusions(FlatModel& model, const Fusions& requested, const Values& example, at::ScalarType dtype,
                            bool isQuantised) {
-  FusionChoice choice{wanted, ""};
+  FusionChoice choice{requested, ""};
   unpackLinears(*model.graph);
   const Comparison comparison(
       model, example, isQuantised ? std::max(fusionTolerance(dtype), kQuantisedTolerance) : fusionTolerance(dtype));
   const std::string beyond = "since the result differs from the plain model's by more than " +
                              std::to_string(comparison.tolerance()) + " (relative)";
-  if (wanted.pack) {
+  if (requested.pack) {
     std::string why;
     bool isPacked = pack(model, why);
     if (isPacked && comparison.differs(Fusions::named({"pack"}))) {
@@ -79,22 +79,22 @@ FusionChoice chooseFusions(FlatModel& model, const Fusions& wanted, const Values
     if (!isPacked) add(choice.finding, why);
   }
   bool isCompared = dtype != at::kFloat || !example.at(0).toTensor().is_cpu();
-  for (const auto& kind : wanted.names()) isCompared = isCompared || (kind != "pack" && !isExact(kind));
+  for (const auto& kind : requested.names()) isCompared = isCompared || (kind != "pack" && !isExact(kind));
   if (!isCompared || !comparison.differs(choice.fusions)) return choice;
-  std::vector<std::string> kept, dropped;
+  std::vector<std::string> accepted, dropped;
   const auto with = [&](std::vector<std::string> kinds) {
     if (choice.fusions.pack) kinds.emplace_back("pack");
     return Fusions::named(kinds);
   };
-  for (const auto& kind : wanted.names()) {
-    if (kind != "pack") (comparison.differs(with({kind})) ? dropped : kept).push_back(kind);
+  for (const auto& kind : requested.names()) {
+    if (kind != "pack") (comparison.differs(with({kind})) ? dropped : accepted).push_back(kind);
   }
   // None of them alone, but together: then none.
-  if (dropped.empty() || comparison.differs(with(kept))) {
-    dropped.insert(dropped.end(), kept.begin(), kept.end());
-    kept.clear();
+  if (dropped.empty() || comparison.differs(with(accepted))) {
+    dropped.insert(dropped.end(), accepted.begin(), accepted.end());
+    accepted.clear();
   }
-  choice.fusions = with(kept);
+  choice.fusions = with(accepted);
   std::string names;
   for (const auto& kind : dropped) names += (names.empty() ? "" : ", ") + kind;
   add(choice.finding, "not fused, " + beyond + ": " + names);

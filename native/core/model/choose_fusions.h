@@ -18,7 +18,7 @@ struct FusionChoice {
 // dropped. `dtype`: the model's. Where weights are packed, the model's graph is changed, weight by weight, and the
 // plain ones are gone. A run that is aborted in here may leave some packed; the next call puts them back first.
 // `isQuantised`: layers round their activations to 8 bits, where a last bit may become a step.
-FusionChoice chooseFusions(FlatModel& model, const Fusions& wanted, const Values& example, at::ScalarType dtype,
+FusionChoice chooseFusions(FlatModel& model, const Fusions& requested, const Values& example, at::ScalarType dtype,
                            bool isQuantised);
 
 }  // namespace dg
