@@ -58,6 +58,8 @@ async function sanitize(preset) {
     'dist/cli.js',
     'generate',
     'embedded',
+    '--class',
+    '1',
     '--steps',
     '3',
     '--out',
