@@ -137,6 +137,7 @@ class DiT(nn.Module):
 
 
 def dit() -> Subject:
+    torch.manual_seed(1)
     module = DiT()
     randomise(module, 1, module.m.pos_embed.proj)
     subject = Subject(
@@ -200,6 +201,7 @@ JOINT_STREAMS = {
 
 
 def sd3() -> Subject:
+    torch.manual_seed(2)
     module = StableDiffusion3()
     randomise(module, 2, module.m.pos_embed.proj)
     subject = Subject(
@@ -268,6 +270,7 @@ class Flux(nn.Module):
 
 
 def flux() -> Subject:
+    torch.manual_seed(3)
     module = Flux()
     randomise(module, 3, module.m.x_embedder)
     positions = torch.zeros(GRID[0] * GRID[1], 3)
