@@ -16,7 +16,7 @@ import { Thumbnail } from './thumbnail';
 
 const opened = signal<string | null>(null);
 /** Pictures that the list is made longer by: thousands at once would take seconds. */
-const atOnce = 60;
+const atOnce = 20;
 const shown = signal(atOnce);
 
 function take(picture: KeptPicture): void {
