@@ -9,31 +9,22 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <functional>
-#include <string>
 #include <vector>
 
+#include "test/native/allowance.h"
 #include "test/native/testing.h"
 #include "test/native/toy_model.h"
 
 namespace {
 
-// A gigabyte more than the process has: AddressSanitizer's map of the memory is writable and counts.
-int64_t allowance() {
-  std::ifstream status("/proc/self/status");
-  int64_t kilobytes = 0;
-  for (std::string word; status >> word;) {
-    if (word == "VmData:") status >> kilobytes;
-  }
-  return kilobytes * 1024 + (int64_t{1} << 30);
-}
+constexpr int64_t kGigabyte = int64_t{1} << 30;
 
 // Whether `attempt` succeeds in a process that gave its rights up, or keeps them.
 bool succeeds(bool confined, const std::function<bool()>& attempt) {
   const auto child = fork();
   if (child == 0) {
-    if (confined) dg::confine(allowance());
+    if (confined) dg::confine(test::allowance(kGigabyte));
     _exit(attempt() ? 0 : 1);
   }
   int status = 0;
@@ -64,7 +55,7 @@ TEST_CASE("a confined process can not write, connect, start programs or take mor
   };
   // Says what the system offers; a process of its own, too.
   const auto offers = [](bool dg::Confinement::* right) {
-    return succeeds(false, [&] { return dg::confine(allowance()).*right; });
+    return succeeds(false, [&] { return dg::confine(test::allowance(kGigabyte)).*right; });
   };
   REQUIRE(succeeds(false, write));
   REQUIRE(succeeds(false, connect));

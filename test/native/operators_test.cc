@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "native/core/archive/arithmetic.h"
+#include "test/native/allowance.h"
 #include "test/native/testing.h"
 
 #ifndef _WIN32
@@ -32,7 +33,7 @@ using c10::TypeKind;
 using torch::jit::Operator;
 
 constexpr unsigned kSeconds = 20;
-constexpr rlim_t kMemory = rlim_t{3} << 30;
+constexpr int64_t kMemory = int64_t{3} << 30;
 
 class Arguments {
  public:
@@ -187,7 +188,8 @@ void tryOperator(const Operator& found, int trials, unsigned seed) {
 std::string endOf(const Operator& found, int trials, unsigned seed) {
   const auto child = fork();
   if (child == 0) {
-    const rlimit memory{kMemory, kMemory}, core{0, 0};
+    const auto most = static_cast<rlim_t>(test::allowance(kMemory));
+    const rlimit memory{most, most}, core{0, 0};
     setrlimit(RLIMIT_DATA, &memory);
     setrlimit(RLIMIT_CORE, &core);
     std::freopen("/dev/null", "w", stderr);
