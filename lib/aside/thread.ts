@@ -90,13 +90,14 @@ class TaskThread {
   }
 
   run<Result>(task: TaskName, args: readonly unknown[], moved: ArrayBuffer[]): Promise<Result> {
-    clearTimeout(this.#idle);
-    // It keeps the process alive while it has work, and no longer.
-    this.#worker.ref();
     const id = this.#next++;
     return new Promise<Result>((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
+      // First, since what cannot be sent is refused here, and nobody would wait for it.
       this.#worker.postMessage({ id, task, args } satisfies Order, moved);
+      this.#waiting.set(id, { resolve, reject });
+      clearTimeout(this.#idle);
+      // It keeps the process alive while it has work, and no longer.
+      this.#worker.ref();
     });
   }
 

@@ -6,10 +6,10 @@ import { readOptions } from '../call/metadata';
 import { writeFileAtomic } from '../files/atomic';
 import { invalid } from '../validation/invalid';
 
-import { electronMain, type IpcLike, type WindowLike } from './electron';
-import { problemOf } from './problem';
+import { answerPage } from './answerPage';
+import { electronMain, type WindowLike } from './electron';
 import { channels } from './protocol';
-import type { Outcome, PlainOptions } from './types';
+import type { PlainOptions } from './types';
 
 /** A picture that was chosen in the dialog. */
 export interface OpenedPicture {
@@ -27,36 +27,26 @@ const png = [{ name: 'PNG', extensions: ['png'] }];
 /** Answers the page of a window: which files are read and written, the user says in the dialog, and nobody else. */
 export function offerDialogs(window: WindowLike): () => void {
   const { dialog } = electronMain();
-  const { ipc } = window.webContents;
-  const answer = <Value>(channel: string, ask: (...args: unknown[]) => Promise<Value>) =>
-    ipc.handle(channel, async ({ senderFrame }, ...args): Promise<Outcome<Value>> => {
-      try {
-        if (senderFrame !== window.webContents.mainFrame)
-          throw invalid('The frame', 'the page itself', 'a frame in it');
-        return { ok: true, value: await ask(...args) };
-      } catch (error) {
-        return { ok: false, error: problemOf(error) };
-      }
-    });
-  answer(channels.open, async (): Promise<OpenedPicture | null> => {
-    const { canceled, filePaths } = await dialog.showOpenDialog(window, {
-      properties: ['openFile'],
-      filters: pictures,
-    });
-    const [file] = filePaths;
-    if (canceled || file === undefined) return null;
-    const bytes = new Uint8Array(await readFile(file));
-    return { name: basename(file), bytes, options: optionsOf(bytes) };
+  return answerPage(window, {
+    [channels.open]: async (): Promise<OpenedPicture | null> => {
+      const { canceled, filePaths } = await dialog.showOpenDialog(window, {
+        properties: ['openFile'],
+        filters: pictures,
+      });
+      const [file] = filePaths;
+      if (canceled || file === undefined) return null;
+      const bytes = new Uint8Array(await readFile(file));
+      return { name: basename(file), bytes, options: optionsOf(bytes) };
+    },
+    [channels.save]: async (bytes, name): Promise<string | null> => {
+      if (!(bytes instanceof Uint8Array)) throw invalid('savePicture', 'the bytes of a PNG', bytes);
+      const defaultPath = basename(typeof name === 'string' && name !== '' ? name : 'picture.png');
+      const { canceled, filePath } = await dialog.showSaveDialog(window, { defaultPath, filters: png });
+      if (canceled || !filePath) return null;
+      await writeFileAtomic(filePath, bytes);
+      return filePath;
+    },
   });
-  answer(channels.save, async (bytes, name): Promise<string | null> => {
-    if (!(bytes instanceof Uint8Array)) throw invalid('savePicture', 'the bytes of a PNG', bytes);
-    const defaultPath = basename(typeof name === 'string' && name !== '' ? name : 'picture.png');
-    const { canceled, filePath } = await dialog.showSaveDialog(window, { defaultPath, filters: png });
-    if (canceled || !filePath) return null;
-    await writeFileAtomic(filePath, bytes);
-    return filePath;
-  });
-  return () => takeBack(ipc);
 }
 
 /** What a picture of this package was made with; null for any other. */
@@ -66,9 +56,4 @@ function optionsOf(bytes: Uint8Array): PlainOptions | null {
   } catch {
     return null;
   }
-}
-
-function takeBack(ipc: IpcLike): void {
-  ipc.removeHandler(channels.open);
-  ipc.removeHandler(channels.save);
 }

@@ -8,12 +8,11 @@ import { writeFileAtomic } from '../files/atomic';
 import { DetailGuidanceError } from '../validation/errors';
 import { invalid, reasonOf } from '../validation/invalid';
 
+import { answerPage } from './answerPage';
 import type { WindowLike } from './electron';
 import { readGalleryPicture } from './galleryFile';
 import type { GalleryList, GalleryPicture } from './galleryTypes';
-import { problemOf } from './problem';
 import { channels } from './protocol';
-import type { Outcome } from './types';
 
 /** Bytes of the largest picture that is written. */
 const mostBytes = 2 ** 28;
@@ -29,27 +28,12 @@ const mostBytes = 2 ** 28;
 export function offerGallery(window: WindowLike, folder: string): () => void {
   if (typeof folder !== 'string' || folder === '') throw invalid('offerGallery', 'the path of a folder', folder);
   const gallery = new GalleryFolder(resolve(folder));
-  const { ipc } = window.webContents;
-  const answer = <Value>(channel: string, ask: (...args: unknown[]) => Promise<Value>) =>
-    ipc.handle(channel, async ({ senderFrame }, ...args): Promise<Outcome<Value>> => {
-      try {
-        if (senderFrame !== window.webContents.mainFrame)
-          throw invalid('The frame', 'the page itself', 'a frame in it');
-        return { ok: true, value: await ask(...args) };
-      } catch (error) {
-        return { ok: false, error: problemOf(error) };
-      }
-    });
-  const handlers: [string, (...args: unknown[]) => Promise<unknown>][] = [
-    [channels.galleryList, () => gallery.list()],
-    [channels.galleryRead, (file) => gallery.read(file)],
-    [channels.galleryWrite, (png, name) => gallery.write(png, name)],
-    [channels.galleryRemove, (file) => gallery.remove(file)],
-  ];
-  for (const [channel, ask] of handlers) answer(channel, ask);
-  return () => {
-    for (const [channel] of handlers) ipc.removeHandler(channel);
-  };
+  return answerPage(window, {
+    [channels.galleryList]: () => gallery.list(),
+    [channels.galleryRead]: (file) => gallery.read(file),
+    [channels.galleryWrite]: (png, name) => gallery.write(png, name),
+    [channels.galleryRemove]: (file) => gallery.remove(file),
+  });
 }
 
 export class GalleryFolder {
