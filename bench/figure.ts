@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 
+import { selectNames } from './comparisons';
 import type { ratioOf } from './statistics';
 
 export interface Figure {
@@ -39,8 +40,28 @@ export function wholeNumbers<Name extends string>(
   return Object.fromEntries(entries) as Record<Name, number>;
 }
 
+/** Figures that are measured together, by a name to choose them by. */
+export interface Part {
+  name: string;
+  measure: () => Figure[] | Promise<Figure[]>;
+}
+
+/** Measures the parts that are chosen, one after the other, and reports their figures. */
+export async function measureParts(
+  parts: readonly Part[],
+  { only, json }: { only?: string | undefined; json?: string | undefined },
+  say: (line: string) => void,
+): Promise<void> {
+  const figures: Figure[] = [];
+  for (const { name, measure } of selectNames(parts, only)) {
+    say(`> ${name}`);
+    figures.push(...(await measure()));
+  }
+  report(figures, json);
+}
+
 /** Prints them as a table, and writes them to a file where there is to be one; a goal that is not met is a failure. */
-export function report(figures: readonly Figure[], json: string | undefined): void {
+function report(figures: readonly Figure[], json: string | undefined): void {
   if (json !== undefined) {
     const file = resolve(json);
     mkdirSync(dirname(file), { recursive: true });

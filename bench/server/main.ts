@@ -2,8 +2,7 @@
 import { parseArgs } from 'node:util';
 
 import { prepareBundle } from '../benchmark';
-import { selectNames } from '../comparisons';
-import { report, wholeNumbers, type Figure } from '../figure';
+import { measureParts, wholeNumbers } from '../figure';
 
 import { addedTime, loopDelay, manyClients, memorySlope } from './figures';
 
@@ -37,12 +36,7 @@ async function main(): Promise<void> {
     { name: 'memory', measure: () => memorySlope(requests) },
     { name: 'clients', measure: () => manyClients(clients, Math.max(2, Math.round(rounds / 4))) },
   ];
-  const figures: Figure[] = [];
-  for (const { name, measure } of selectNames(parts, values.only)) {
-    say(`> ${name}`);
-    figures.push(...(await measure()));
-  }
-  report(figures, values.json);
+  await measureParts(parts, values, say);
 }
 
 main().catch((error: unknown) => {

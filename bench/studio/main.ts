@@ -2,8 +2,7 @@
 import { parseArgs } from 'node:util';
 
 import { prepareBundle } from '../benchmark';
-import { selectNames } from '../comparisons';
-import { report, wholeNumbers, type Figure } from '../figure';
+import { measureParts, wholeNumbers } from '../figure';
 
 import { firstPaint } from './paint';
 import { previewCost } from './preview';
@@ -44,12 +43,7 @@ async function main(): Promise<void> {
     },
     { name: 'scroll', measure: () => scrolling(rounds) },
   ];
-  const figures: Figure[] = [];
-  for (const { name, measure } of selectNames(parts, values.only)) {
-    say(`> ${name}`);
-    figures.push(...(await measure()));
-  }
-  report(figures, values.json);
+  await measureParts(parts, values, say);
 }
 
 main().catch((error: unknown) => {

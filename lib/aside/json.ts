@@ -11,6 +11,20 @@ export function bytesOfBase64(text: string): Uint8Array {
   return Buffer.from(text.slice(text.indexOf(',') + 1), 'base64');
 }
 
+export const base64Of = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64');
+
+/**
+ * The value with a text in place of every byte array in it, for JSON.stringify. Its own replacer comes too late: a Buffer's
+ * toJSON, a list of numbers, is before it.
+ */
+export function replaceBytes(value: unknown, textOf: (bytes: Uint8Array) => string): unknown {
+  if (value instanceof Uint8Array) return textOf(value);
+  if (Array.isArray(value)) return value.map((item) => replaceBytes(item, textOf));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, replaceBytes(inner, textOf)]));
+}
+
 /** Lists and objects in each other; more cannot be sent from one thread to another. */
 const deepest = 100;
 

@@ -4,6 +4,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import type { Context } from 'hono';
 
+import { base64Of, replaceBytes } from '../aside/json';
+
 /** Bytes of a picture that go out at once; a multiple of 3, so that pieces of base64 join. */
 const piece = 3 * 2 ** 13;
 
@@ -11,14 +13,7 @@ const piece = 3 * 2 ** 13;
 export function jsonInPieces(context: Context, value: unknown): Response {
   const mark = randomUUID();
   const pictures: Uint8Array[] = [];
-  // Not by JSON.stringify's replacer: a Buffer's own toJSON, a list of numbers, comes before it.
-  const withMarks = (item: unknown): unknown => {
-    if (item instanceof Uint8Array) return `${mark}${pictures.push(item) - 1}${mark}`;
-    if (Array.isArray(item)) return item.map(withMarks);
-    if (typeof item !== 'object' || item === null) return item;
-    return Object.fromEntries(Object.entries(item).map(([key, inner]) => [key, withMarks(inner)]));
-  };
-  const json = JSON.stringify(withMarks(value));
+  const json = JSON.stringify(replaceBytes(value, (bytes) => `${mark}${pictures.push(bytes) - 1}${mark}`));
   const texts = json.split(new RegExp(`${mark}\\d+${mark}`)).map((text) => Buffer.from(text));
   const length =
     texts.reduce((sum, text) => sum + text.length, 0) +
@@ -26,7 +21,7 @@ export function jsonInPieces(context: Context, value: unknown): Response {
   function* parts() {
     for (const [at, text] of texts.entries()) {
       yield text;
-      for (const part of slices(pictures[at])) yield Buffer.from(base64(part), 'latin1');
+      for (const part of slices(pictures[at])) yield Buffer.from(base64Of(part), 'latin1');
     }
   }
   return answer(context, parts(), 'application/json', length);
@@ -36,8 +31,6 @@ export function jsonInPieces(context: Context, value: unknown): Response {
 export function bytesInPieces(context: Context, bytes: Uint8Array, type: string): Response {
   return answer(context, slices(bytes), type, bytes.length);
 }
-
-const base64 = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64');
 
 function* slices(bytes: Uint8Array = new Uint8Array()): Generator<Uint8Array> {
   for (let from = 0; from < bytes.length; from += piece) yield bytes.subarray(from, from + piece);

@@ -1,7 +1,7 @@
 /** A request for pictures as JSON: the options of `generate`, with bytes and tensors as base64. */
 import { z } from 'zod';
 
-import { base64Pattern, bytesOfBase64 } from '../aside/json';
+import { base64Of, base64Pattern, bytesOfBase64, replaceBytes } from '../aside/json';
 import { generateSchema, type GenerateOptions } from '../request/generateOptions';
 import { dtypes, type Dtype, type Tensor } from '../tensor';
 import { describedBy } from '../validation/describedBy';
@@ -144,12 +144,5 @@ function tensorOf(name: string, { dtype, shape, data }: z.output<typeof tensorSc
 
 /** A request as JSON has it, for other machines. */
 export function jsonOf(request: ImageRequest): ImageRequestInput {
-  return withBase64(request) as ImageRequestInput;
-}
-
-function withBase64(value: unknown): unknown {
-  if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.length).toString('base64');
-  if (Array.isArray(value)) return value.map(withBase64);
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withBase64(inner)]));
+  return replaceBytes(request, base64Of) as ImageRequestInput;
 }

@@ -7,7 +7,7 @@ import { loadPipeline } from '../../lib';
 import { launchFirefox } from '../browsers';
 import { inFirefox } from '../inBrowser';
 
-import { card, isMade, setSteps, Studio } from './studio';
+import { card, isMade, paintMask, setSteps, Studio } from './studio';
 
 /** The bytes of the one picture in the gallery; playwright does not see Firefox's downloads of what a page made itself. */
 async function keptPicture(page: Page): Promise<Buffer> {
@@ -56,22 +56,7 @@ inFirefox('the studio in Firefox', () => {
 
   test('a mask painted on the picture limits Detail Guidance to its tokens', async () => {
     const page = await studio.page();
-    await page.getByText('Local Detail Guidance').click();
-    const mask = page.getByRole('application', { name: /Tokens that are disrupted/ });
-    await mask.scrollIntoViewIfNeeded();
-    const box = (await mask.boundingBox())!;
-    await page.mouse.move(box.x + box.width * 0.1, box.y + box.height * 0.5);
-    await page.mouse.down();
-    await page.mouse.move(box.x + box.width * 0.9, box.y + box.height * 0.5, { steps: 12 });
-    await page.mouse.up();
-    await page.getByText('7 of 7 × 7 chosen').waitFor();
-    await page
-      .locator('.lane-names')
-      .getByText(/7 tokens/)
-      .waitFor();
-    await mask.focus();
-    await page.keyboard.press(' ');
-    await page.getByText('8 of 7 × 7 chosen').waitFor();
+    await paintMask(page);
     await page.close();
   });
 

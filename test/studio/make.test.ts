@@ -7,7 +7,7 @@ import type { Page } from 'playwright-core';
 import { loadPipeline } from '../../lib';
 import { inChromium } from '../inBrowser';
 
-import { card, isMade, pictureOf, setSteps, Studio } from './studio';
+import { card, isMade, paintMask, pictureOf, setSteps, Studio } from './studio';
 
 inChromium('the first page', () => {
   let studio: Studio;
@@ -107,23 +107,7 @@ inChromium('the first page', () => {
 
   test('a mask painted on the picture limits Detail Guidance to its tokens', async () => {
     const page = await studio.page({ bypassCSP: true });
-    await page.getByText('Local Detail Guidance').click();
-    const mask = page.getByRole('application', { name: /Tokens that are disrupted/ });
-    await mask.scrollIntoViewIfNeeded();
-    const box = (await mask.boundingBox())!;
-    await page.mouse.move(box.x + box.width * 0.1, box.y + box.height * 0.5);
-    await page.mouse.down();
-    await page.mouse.move(box.x + box.width * 0.9, box.y + box.height * 0.5, { steps: 12 });
-    await page.mouse.up();
-    await page.getByText('7 of 7 × 7 chosen').waitFor();
-    await page
-      .locator('.lane-names')
-      .getByText(/7 tokens/)
-      .waitFor();
-    // And by keyboard.
-    await mask.focus();
-    await page.keyboard.press(' ');
-    await page.getByText('8 of 7 × 7 chosen').waitFor();
+    await paintMask(page);
     await page.getByRole('button', { name: 'Make CFG + Detail', exact: true }).click();
     await isMade(page, 'CFG + Detail');
     const pipeline = await loadPipeline('embedded');

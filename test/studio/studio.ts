@@ -79,6 +79,26 @@ export async function setSteps(page: Page, steps: number): Promise<void> {
   await field.press('Tab');
 }
 
+/** Paints the middle row of tokens of the embedded model with the mouse, and the first token by the keyboard. */
+export async function paintMask(page: Page): Promise<void> {
+  await page.getByText('Local Detail Guidance').click();
+  const mask = page.getByRole('application', { name: /Tokens that are disrupted/ });
+  await mask.scrollIntoViewIfNeeded();
+  const box = (await mask.boundingBox())!;
+  await page.mouse.move(box.x + box.width * 0.1, box.y + box.height * 0.5);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.9, box.y + box.height * 0.5, { steps: 12 });
+  await page.mouse.up();
+  await page.getByText('7 of 7 × 7 chosen').waitFor();
+  await page
+    .locator('.lane-names')
+    .getByText(/7 tokens/)
+    .waitFor();
+  await mask.focus();
+  await page.keyboard.press(' ');
+  await page.getByText('8 of 7 × 7 chosen').waitFor();
+}
+
 /** The picture's bytes. The page's own policy lets nobody read them: the page needs `bypassCSP`. */
 export async function pictureOf(page: Page, title: string): Promise<Buffer> {
   const address = await card(page, title).locator('img').getAttribute('src');
