@@ -67,7 +67,7 @@ export interface BundleTransformer extends BundleComponent {
 export interface ClassConditioning extends OfKind<'class'> {
   /** Classes, from 0. */
   numClasses: number;
-  /** Index of the unconditional class. Without one, classifier-free guidance is refused. */
+  /** Index of the unconditional class, numClasses at most. Without one, classifier-free guidance is refused. */
   nullClass?: number;
   /** Names of the classes. */
   labels?: string[];

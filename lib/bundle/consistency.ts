@@ -34,7 +34,11 @@ function checkRoles({ transformer, conditioning }: BundleManifest): void {
 
 function checkConditioning({ transformer, conditioning, textEncoders = {} }: BundleManifest): void {
   if (conditioning.kind === 'class') {
-    const { labels, numClasses } = conditioning;
+    const { labels, nullClass = 0, numClasses } = conditioning;
+    if (nullClass > numClasses) {
+      const expected = `a class from 0 to ${numClasses}: one of the ${numClasses}, or the one behind them`;
+      throw disagrees('conditioning.nullClass', expected, nullClass);
+    }
     if (labels && labels.length !== numClasses) {
       throw disagrees('conditioning.labels', `${numClasses} labels, one for each class`, labels.length);
     }

@@ -112,6 +112,11 @@ describe('openBundle', () => {
       /transformer\.inputs: expected one input with the role 'latent', received 2/,
     ],
     [
+      'an unconditional class that the model cannot have',
+      (manifest) => (manifest.conditioning.nullClass = 11),
+      /conditioning\.nullClass: expected a class from 0 to 10: one of the 10, or the one behind them, received 11/,
+    ],
+    [
       'a label too few',
       (manifest) => manifest.conditioning.labels.pop(),
       /conditioning\.labels: expected 10 labels, one for each class, received 9/,

@@ -13,25 +13,12 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 Plan plan() {
-  Plan plan;
-  plan.latents = gaussian(1, {1, 8, 2, 2});
-  plan.conditionings = {{at::tensor({1}, at::kLong)}};
   Edit edit;
-  edit.path = "blocks.second";
   edit.operation = Operation::affine;
   edit.scale = {1};
   edit.shift = {0};
   edit.channels = std::vector<int64_t>{2};
-  plan.edits = {edit};
-  plan.branches = {{0, {}, -1, "conditional"}, {0, {0}, -1, "detail-deficient"}};
-  for (int i = 0; i < 4; ++i) {
-    Step step;
-    step.timestep = 1 - 0.25 * i;
-    step.weights = {1.5, -0.5};
-    step.outputs = {-0.2};
-    plan.steps.push_back(step);
-  }
-  return plan;
+  return test::toyPlan(1, 4, edit);
 }
 
 std::string failureOf(const Plan& plan, at::ScalarType dtype = at::kFloat) {

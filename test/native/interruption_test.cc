@@ -18,22 +18,9 @@ using namespace dg;
 namespace {
 
 Plan planFor(int64_t label) {
-  Plan plan;
-  plan.latents = gaussian(1, {1, 8, 2, 2});
-  plan.conditionings = {{at::tensor({label}, at::kLong)}};
-  plan.branches = {{0, {}}, {0, {0}}};
   Edit edit;
-  edit.path = "blocks.second";
   edit.channels = std::vector<int64_t>{0};
-  plan.edits = {edit};
-  for (int i = 0; i < 3; ++i) {
-    Step step;
-    step.timestep = 1 - 0.3 * i;
-    step.weights = {1.5, -0.5};
-    step.outputs = {-0.3};
-    plan.steps.push_back(step);
-  }
-  return plan;
+  return test::toyPlan(label, 3, edit);
 }
 
 // For class 3 it never ends.

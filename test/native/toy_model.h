@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "native/core/model/model.h"
+#include "native/core/sampling/noise.h"
+#include "native/core/sampling/plan.h"
 
 namespace dg::test {
 
@@ -64,6 +66,24 @@ inline std::unique_ptr<Model> loadToy(const std::string& file, at::ScalarType dt
       {"x", "latent", std::nullopt, true}, {"t", "timestep", std::nullopt, true}, {"y", "class", at::kLong, true}};
   options.blocks = {{"blocks.*", {"image"}}};
   return Model::load(options);
+}
+
+// A conditional and a detail-deficient branch of the toy; `edit` says what is done to the second one at blocks.second.
+inline Plan toyPlan(int64_t label, int steps, Edit edit) {
+  Plan plan;
+  plan.latents = gaussian(1, {1, 8, 2, 2});
+  plan.conditionings = {{at::tensor({label}, at::kLong)}};
+  edit.path = "blocks.second";
+  plan.edits = {std::move(edit)};
+  plan.branches = {{0, {}, -1, "conditional"}, {0, {0}, -1, "detail-deficient"}};
+  for (int i = 0; i < steps; ++i) {
+    Step step;
+    step.timestep = 1 - static_cast<double>(i) / steps;
+    step.weights = {1.5, -0.5};
+    step.outputs = {-0.2};
+    plan.steps.push_back(step);
+  }
+  return plan;
 }
 
 inline std::string temporaryFile(const std::string& name) {

@@ -63,6 +63,36 @@ describe.each([
   );
 });
 
+test('the TypeScript of the guide for desktop tools compiles', async () => {
+  await setUp({}, true);
+  const guide = await readFile(join(root, 'docs', 'guides', 'desktop.md'), 'utf8');
+  const blocks = [...guide.matchAll(/^```ts\n([\s\S]*?)^```/gm)];
+  expect(blocks.length).toBeGreaterThan(2);
+  for (const [index, [, program]] of blocks.entries()) await application.write(`guide/${index}.mts`, program!);
+  // The package has no need of Electron's own declarations; a window is what it asks of one.
+  await application.write(
+    'guide/electron.d.ts',
+    `declare module 'electron' {
+       import type { WindowLike } from 'detail-guidance/electron';
+       interface Window extends WindowLike { loadFile(file: string): Promise<void>; loadURL(url: string): Promise<void> }
+       export const BrowserWindow: new (options: { webPreferences: { preload: string } }) => Window;
+       export const app: {
+         on(event: 'window-all-closed', listener: () => void): void;
+         whenReady(): Promise<void>;
+         getPath(name: 'pictures'): string;
+         quit(): void;
+       };
+       export const protocol: {
+         registerSchemesAsPrivileged(schemes: { scheme: string; privileges: Record<string, boolean> }[]): void;
+         handle(scheme: string, handler: (request: Request) => Response | Promise<Response>): void;
+       };
+     }`,
+  );
+  const compilerOptions = { target: 'es2022', module: 'nodenext', lib: ['es2023', 'dom'], strict: true, noEmit: true };
+  await application.write('tsconfig.json', JSON.stringify({ compilerOptions, include: ['guide'] }));
+  expect(compile()).toBe('');
+}, 60_000);
+
 test('the declarations of the root import nothing that an application has to resolve', async () => {
   const folder = join(application.installed, 'dist');
   const seen = new Set<string>();
