@@ -120,6 +120,8 @@ def call(file: Path, source: str | None, dtype: torch.dtype) -> Adapter:
     module = importlib.util.module_from_spec(spec)
     # An adapter may import what lies beside it.
     sys.path.insert(0, str(file.resolve().parent))
+    # Dataclasses of a file with postponed annotations look their module up.
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     make = getattr(module, "adapter", None)
     made = make(source, dtype) if callable(make) else None

@@ -12,6 +12,29 @@ from models.export.errors import ExportError
 READABLE = re.compile(r"[A-Za-z0-9_]+")
 
 
+class ReadableKeys(nn.ModuleDict):
+    """A ModuleDict that finds its modules by keys of any letters, under names that TorchScript takes."""
+
+    def __getitem__(self, key: str) -> nn.Module:
+        return super().__getitem__(readable(key))
+
+    def __contains__(self, key: str) -> bool:
+        return super().__contains__(readable(key))
+
+
+def readable(key: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_]", "_", key)
+
+
+def make_keys_readable(module: nn.Module) -> None:
+    """Rename the entries of ModuleDicts, such as '2-1', where no two become one."""
+    for each in module.modules():
+        names = [readable(key) for key in each._modules]
+        if type(each) is nn.ModuleDict and len(set(names)) == len(names):
+            each._modules = dict(zip(names, each._modules.values(), strict=True))
+            each.__class__ = ReadableKeys
+
+
 def refuse_unreadable(module: nn.Module, file: str) -> None:
     """Raise EXPORT_FAILED that names an attribute, an argument of forward() or a class that has letters
     other than A to Z."""

@@ -11,14 +11,20 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 
 class StreamsUnknown(RuntimeError):
-    """A traced block returns a tensor that is none of those that the module's block returns."""
+    """A traced block returns a tensor, of that shape, that is none of those that the module's block returns."""
+
+    def __init__(self, message: str, shape: torch.Size) -> None:
+        super().__init__(message)
+        self.shape = shape
 
 
 def tensors_in(value: Any) -> list[Tensor]:
@@ -103,6 +109,33 @@ def matches_beginning(pattern: str, path: str) -> bool:
     return depth < len(parts) and matches(".".join(parts[:depth]), path)
 
 
+@contextmanager
+def copies_of_arguments(
+    module: nn.Module, blocks: Sequence[Mapping[str, Any]], shape: torch.Size
+) -> Iterator[None]:
+    """Every block gets copies of its own of the tensors of that shape."""
+
+    def copied(value: Any) -> Any:
+        return value.clone() if isinstance(value, Tensor) and value.shape == shape else value
+
+    def hook(
+        _block: nn.Module, args: tuple, kwargs: dict[str, Any]
+    ) -> tuple[tuple, dict[str, Any]]:
+        return tree_map(copied, args), tree_map(copied, kwargs)
+
+    patterns = [block["path"] for block in blocks]
+    handles = [
+        each.register_forward_pre_hook(hook, with_kwargs=True)
+        for path, each in module.named_modules()
+        if any(matches(pattern, path) for pattern in patterns)
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
 def eager_outputs(
     module: nn.Module, arguments: Sequence[Any], wanted: Sequence[str]
 ) -> dict[str, list[Tensor | None]]:
@@ -173,6 +206,7 @@ def stream_of(tensor: Tensor, named: Sequence[tuple[str, Tensor | None]], path: 
     if name is None or not distances[name] < 1e-3:
         raise StreamsUnknown(
             f"the traced block {path} returns a tensor of shape {list(tensor.shape)} that none of "
-            f"the block's own outputs ({', '.join(each for each, _ in named)}) equals"
+            f"the block's own outputs ({', '.join(each for each, _ in named)}) equals",
+            tensor.shape,
         )
     return name

@@ -27,9 +27,10 @@ from torch import Tensor, nn
 from models.export.bundle import copy_archive
 from models.export.errors import ExportError
 from models.export.in_float32 import InFloat32
+from models.export.portable import PortableOperators
 from models.export.read_back import checksum, read_back, refuse_not_finite, values_of
-from models.export.readable_names import refuse_unreadable
-from models.export.streams import traced_streams
+from models.export.readable_names import make_keys_readable, refuse_unreadable
+from models.export.streams import StreamsUnknown, copies_of_arguments, traced_streams
 from models.export.weights import owner, weights_of
 
 # Rows of a stand-in begin this far from each other in the shared numbers: odd, and no divisor of a
@@ -130,6 +131,7 @@ def write_trace(
     module = subject.module.eval()
     name = path.name.removeprefix(".").removesuffix(".partial")
     path.parent.mkdir(parents=True, exist_ok=True)
+    make_keys_readable(module)
     refuse_unreadable(module, name)
     refuse_not_finite(dict(module.named_parameters()), name)
     real = weights_of(module)
@@ -138,17 +140,10 @@ def write_trace(
         write_values(module, subject.example, values, name)
     stand_ins = put_stand_ins(module)
     report("tracing")
-    with warnings.catch_warnings():
-        # About sizes that become constants: whether they did is checked below by value.
-        warnings.simplefilter("ignore")
-        with plain_attention():
-            traced = torch.jit.trace(module, tuple(subject.example), check_trace=False)
+    traced, blocks = trace_with_streams(module, subject)
     report("checking")
     for inputs in subject.others:
         compare(module, traced, inputs, name)
-    blocks = [dict(block) for block in subject.blocks]
-    if blocks:
-        blocks = traced_streams(module, traced, subject.example, blocks)
     refuse_baked_weights(traced, stand_ins, name)
     replaced = weights_of(module)
     put_weights(traced, real, name)
@@ -173,6 +168,31 @@ def write_trace(
 
     read_back(path, name, checksums=checksums, run_on_stand_ins=run_on_stand_ins)
     return blocks
+
+
+def trace(module: nn.Module, example: Sequence[Tensor]) -> torch.jit.ScriptModule:
+    with warnings.catch_warnings():
+        # About sizes that become constants: whether they did is checked by value.
+        warnings.simplefilter("ignore")
+        with plain_attention(), PortableOperators():
+            return torch.jit.trace(module, tuple(example), check_trace=False)
+
+
+def trace_with_streams(
+    module: nn.Module, subject: Traceable
+) -> tuple[torch.jit.ScriptModule, list[dict[str, Any]]]:
+    """The trace, and `subject.blocks` with the streams in its order."""
+    traced = trace(module, subject.example)
+    if not subject.blocks:
+        return traced, []
+    try:
+        return traced, traced_streams(module, traced, subject.example, subject.blocks)
+    except StreamsUnknown as unknown:
+        # What several blocks take, and make nothing of but itself (`.float()` of a float32 tensor), a trace
+        # has the first one return to the others.
+        with copies_of_arguments(module, subject.blocks, unknown.shape):
+            traced = trace(module, subject.example)
+        return traced, traced_streams(module, traced, subject.example, subject.blocks)
 
 
 def write_values(module: nn.Module, inputs: Sequence[Tensor], path: Path, name: str) -> None:

@@ -13,6 +13,8 @@
     {"id": 5, "op": "export", "family": "sd3", "variant": "sd35", "out": "<folder>"}
     {"id": 6, "op": "generate", "family": "sd3", "variant": "sd35", "options": {...}, "detail": {...}}
         exports a pipeline of diffusers as a bundle, and runs it (families.py)
+    {"id": 7, "op": "adapter", "name": "flux2", "out": "<folder>"}
+        exports a transformer of diffusers by an adapter; answers with its inputs and outputs (others.py)
 
 Tensors go through safetensors files named by "input" and "output". A tensor in an edit is given by
 its name in the input file. A request that fails is answered with {"id", "error"}.
@@ -104,6 +106,11 @@ def answer(request: dict[str, Any]) -> dict[str, Tensor]:
             return families.generate(request, tensors)
         families.export(request["family"], request["variant"], Path(request["out"]))
         return {}
+    if operation == "adapter":
+        import others
+
+        others.export(request["name"], Path(request["out"]))
+        return others.answers(request["name"])
     raise ValueError(f"unknown op {operation!r}")
 
 
