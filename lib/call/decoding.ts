@@ -3,8 +3,9 @@ import { aside } from '../aside/thread';
 import type { OpenBundle } from '../bundle';
 import type { Raster } from '../image/png';
 import type { Components } from '../model/components';
+import { picturesOf } from '../model/torchScript';
 import type { Tensor } from '../tensor';
-import { decodeLatents, type DecodingOptions, type PictureTiled } from '../vae';
+import { decodeLatents, type Decoder, type DecodingOptions, type PictureTiled } from '../vae';
 
 /** Values whose pixels are made sooner than they are sent to a thread. */
 const smallPicture = 2 ** 14;
@@ -41,21 +42,22 @@ export async function decodePictures(
     const data = (latents.data as Float32Array).slice(index * size, (index + 1) * size);
     return { data, shape: [1, ...shape], dtype: 'float32' };
   });
-  const pictureOf = async (planes: Float32Array[]): Promise<DecodedPicture> => {
-    const frames: Uint8Array[] = [];
-    for (const values of planes) {
-      const isSmall = values.length <= smallPicture;
-      const options = { isSmall, givenAway: [values] };
-      frames.push(await aside('toPixels', [values, { channels, height, width }, range], options));
-    }
-    return { width, height, channels, pixels: frames[0]!, frames };
-  };
+  const pictureOf = (frames: Uint8Array[]): DecodedPicture => ({ width, height, channels, pixels: frames[0]!, frames });
   if (!vae) {
     const pictures: DecodedPicture[] = [];
-    for (const { data } of parts) pictures.push(await pictureOf([data as Float32Array]));
+    for (const { data } of parts) {
+      const options = { isSmall: data.length <= smallPicture, givenAway: [data] };
+      const form = { channels, height, width };
+      pictures.push(pictureOf([await aside('toPixels', [data as Float32Array, form, range], options)]));
+    }
     return pictures;
   }
-  return components.with('vae.decoder', async (decoder) => {
+  return components.with('vae.decoder', async (program) => {
+    const decoder: Decoder = {
+      run: (inputs, signal) => program.run(inputs, signal),
+      pictures: (input, { range: [black, white], ...sides }, signal) =>
+        picturesOf(program, [input], { ...sides, black, white }, signal),
+    };
     const pictures: DecodedPicture[] = [];
     // What did not fit once is not tried again.
     const warn = (warning: PictureTiled) => {
@@ -63,7 +65,7 @@ export async function decodePictures(
       return onWarning?.(warning);
     };
     for (const part of parts) {
-      pictures.push(await pictureOf(await decodeLatents(part, vae, decoder, { ...options, onWarning: warn })));
+      pictures.push(pictureOf(await decodeLatents(part, vae, decoder, range, { ...options, onWarning: warn })));
       await onDecoded?.(pictures.length);
     }
     return pictures;

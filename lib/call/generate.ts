@@ -8,6 +8,7 @@ import { stepEvent, type StepEvent } from '../request/stepEvent';
 
 import { decodePictures } from './decoding';
 import { finishGeneration, nativePlan, type LoadedBundle } from './generation';
+import { givenChecksums } from './given';
 import { startingPictures } from './imageToImage';
 import { encodeRequest } from './prompts';
 import type { GenerateResult } from './result';
@@ -54,7 +55,8 @@ export async function generatePictures(
     signal,
     onDecoded: tell,
   });
-  return finishGeneration(sampled, decoded, plan, encoded, seeds, model);
+  const checksums = await givenChecksums(encoded, plan.images);
+  return finishGeneration(sampled, decoded, plan, encoded, seeds, checksums, model);
 }
 
 /** Prompts and pictures become tensors; the transformer is not needed for it. */

@@ -1,7 +1,8 @@
 /** One call of `generate`, from its plan to its pictures; what the pipeline does apart from waiting its turn. */
 import type { OpenBundle } from '../bundle';
 import { conditioningTensors } from '../request/conditioning';
-import { tensorHash, type PictureMetadata } from './metadata';
+import type { Checksums } from './given';
+import type { PictureMetadata } from './metadata';
 import type { Quantize } from '../model/quantizeOptions';
 import type { NativeAddon, NativeModel, NativePlan } from '../native';
 import type { GenerateOptions, GenerateRequest } from '../request/generateOptions';
@@ -41,10 +42,9 @@ export function nativePlan(
 ): NativePlan {
   const shape = [plan.images, ...plan.size.latent];
   const names = [...new Set(plan.branches.map(({ conditioning }) => conditioning))];
-  const noise = pictures?.noise ?? initialNoise(plan, request, seeds, addon);
   const context = { size: plan.size, embeddedScale: plan.guidance.embedded?.scale };
   return {
-    latents: { data: firstState(plan, noise, pictures), shape, dtype: 'float32' },
+    ...firstState(plan, request, seeds, addon, pictures),
     ...(plan.steps.some((step) => step.noise !== 0) ? { seeds: seeds.map(lowBits) } : {}),
     conditionings: names.map((which) =>
       conditioningTensors(which, request, plan.images, plan.classes, bundle, context),
@@ -80,7 +80,7 @@ export function nativePlan(
           inpainting: {
             mask: pictures.mask,
             image: { data: pictures.image, shape, dtype: 'float32' },
-            noise: { data: noise, shape, dtype: 'float32' },
+            noise: { data: pictures.noise, shape, dtype: 'float32' },
           },
         }
       : {}),
@@ -115,16 +115,27 @@ function gaussians(seeds: Seed[], shape: number[], addon: NativeAddon): Float32A
   return noise;
 }
 
-function firstState(plan: Plan, noise: Float32Array, pictures: StartingPictures | null): Float32Array {
-  const { start, initialScale } = plan;
-  const state = new Float32Array(noise.length);
-  if (!start || !pictures) {
-    for (let at = 0; at < state.length; at++) state[at] = noise[at]! * initialScale;
-    return state;
+/** What the sampler begins with. Of the seeds' noise alone it is drawn where the plan runs. */
+function firstState(
+  plan: Plan,
+  request: GenerateRequest,
+  seeds: Seed[],
+  addon: NativeAddon,
+  pictures: StartingPictures | null,
+): Pick<NativePlan, 'latents' | 'noise'> {
+  const { start, initialScale, size, images } = plan;
+  if (!pictures && !request.latents) {
+    return { noise: { seeds: seeds.map(BigInt), shape: size.latent, scale: initialScale } };
   }
-  const [image, share] = start;
-  for (let at = 0; at < state.length; at++) state[at] = pictures.image[at]! * image + noise[at]! * share;
-  return state;
+  const noise = pictures?.noise ?? initialNoise(plan, request, seeds, addon);
+  const state = new Float32Array(noise.length);
+  if (start && pictures) {
+    const [image, share] = start;
+    for (let at = 0; at < state.length; at++) state[at] = pictures.image[at]! * image + noise[at]! * share;
+  } else {
+    for (let at = 0; at < state.length; at++) state[at] = noise[at]! * initialScale;
+  }
+  return { latents: { data: state, shape: [images, ...size.latent], dtype: 'float32' } };
 }
 
 /** The sampler's final state of one image, float32 with a batch of 1. */
@@ -134,18 +145,19 @@ function latentsOf(sampled: Sampled, image: number, { size }: Plan): Tensor {
   return { data, shape: [1, ...size.latent], dtype: 'float32' };
 }
 
-/** The pictures with what they were made by. */
+/** The pictures with what they were made by; `checksums` of what each was given. */
 export function finishGeneration(
   sampled: Sampled,
   decoded: readonly DecodedPicture[],
   plan: Plan,
   request: GenerateRequest,
   seeds: Seed[],
+  checksums: readonly Checksums[],
   loaded: LoadedBundle,
 ): GenerateResult {
   const images = decoded.map((picture, index) => {
     const latents = latentsOf(sampled, index, plan);
-    const metadata = metadataOf(index, plan, request, seeds, loaded);
+    const metadata = metadataOf(index, plan, request, seeds, checksums[index]!, loaded);
     return new GeneratedImage(picture, latents, metadata);
   });
   const { latents, execution, evaluations } = sampled;
@@ -157,9 +169,9 @@ function metadataOf(
   plan: Plan,
   request: GenerateRequest,
   seeds: Seed[],
+  conditioning: Checksums,
   { bundle, device, dtype, quantize, addon }: LoadedBundle,
 ): PictureMetadata {
-  const hashes = given(request).map(([name, tensor]) => [name, tensorHash(row(tensor, index))] as const);
   return {
     format: 1,
     version: version(),
@@ -171,24 +183,10 @@ function metadataOf(
     seed: seeds[index]!,
     class: plan.classes?.[index] ?? null,
     options: optionsOf(index, plan, request, seeds[index]!),
-    ...(hashes.length > 0 ? { conditioning: Object.fromEntries(hashes) } : {}),
+    ...(Object.keys(conditioning).length > 0 ? { conditioning } : {}),
     // Alone, as the options make it: the plan of a picture does not tell how many others there were.
     plan: planOfImage(plan, index),
   };
-}
-
-/** Tensors and pictures of the caller's that are too large for the metadata. */
-function given({ prompt, conditioning, negativeConditioning, image, maskImage }: GenerateRequest): [string, Tensor][] {
-  const pictures = Object.entries({ image, maskImage }).flatMap(([name, picture]): [string, Tensor][] => {
-    if (picture === undefined) return [];
-    const bytes = picture instanceof Uint8Array ? picture : picture.pixels;
-    return [[name, { data: bytes, shape: [1, bytes.length], dtype: 'uint8' }]];
-  });
-  // What a prompt became is said by the prompt.
-  if (prompt !== undefined) return pictures;
-  const named = (prefix: string, tensors: Record<string, Tensor> = {}) =>
-    Object.entries(tensors).map(([name, tensor]): [string, Tensor] => [`${prefix}.${name}`, tensor]);
-  return [...named('conditioning', conditioning), ...named('negativeConditioning', negativeConditioning), ...pictures];
 }
 
 function optionsOf(index: number, plan: Plan, request: GenerateRequest, seed: Seed): GenerateOptions {

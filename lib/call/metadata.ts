@@ -1,5 +1,4 @@
 /** What a picture's PNG says about how it was made, and the way back from it to the options that make it again. */
-import { createHash } from 'node:crypto';
 
 import { invalid, reasonOf } from '../validation/invalid';
 import { asciiJson, decodePng } from '../image/png';
@@ -79,13 +78,6 @@ export function readMetadata(png: Uint8Array): PictureMetadata {
  */
 export function readOptions(png: Uint8Array): GenerateOptions {
   return readMetadata(png).options;
-}
-
-/** SHA-256 of a tensor's data, hexadecimal. */
-export function tensorHash({ data }: Tensor): string {
-  return createHash('sha256')
-    .update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
-    .digest('hex');
 }
 
 function toJson(value: unknown): unknown {

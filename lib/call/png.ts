@@ -1,4 +1,5 @@
 /** Pictures as PNG, made on another thread where they are large. */
+import { copyInPieces } from '../aside/pieces';
 import { aside } from '../aside/thread';
 import type { PngPicture } from '../image/png';
 import type { Size } from '../image/sizedPng';
@@ -23,7 +24,7 @@ export async function encodeSizedAside(
   isGivenAway = false,
 ): Promise<Uint8Array> {
   const isSmall = pixels.length < smallPicture;
-  const own = isSmall || isGivenAway ? pixels : new Uint8Array(pixels);
+  const own = isSmall || isGivenAway ? pixels : await copyInPieces(pixels);
   const picture = { width, height, channels, pixels: own, ...(text ? { text } : {}) };
   return aside('encodePng', [picture, { width: size.width, height: size.height }], { isSmall, givenAway: [own] });
 }

@@ -33,7 +33,8 @@ export function toPixels(
   return pixels;
 }
 
-function overflow(): DetailGuidanceError {
+/** A value of a picture is no number. */
+export function overflow(): DetailGuidanceError {
   return invalid('The picture', 'finite values', NaN, {
     code: 'MODEL_FAILED',
     note: 'the activations overflowed, or the guidance is too strong: try float32 or bfloat16, or smaller scales',

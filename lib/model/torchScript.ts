@@ -5,7 +5,7 @@ import { deviceName, type LoadOptions } from './loadOptions';
 import { describedBy } from '../validation/describedBy';
 import { AbortError, type DetailGuidanceError, wrapNative } from '../validation/errors';
 import { invalid } from '../validation/invalid';
-import { native, type NativeComponent } from '../native';
+import { native, type NativeComponent, type NativePictures, type NativeRun } from '../native';
 import { parse } from '../validation/parse';
 import { abortSignal, choice, flag, strictObject } from '../validation/vocabulary';
 import { finished } from './abort';
@@ -77,10 +77,18 @@ export interface WeightSize {
 /** Makes one of what the addon loaded; users do so with `loadTorchScript`. */
 let create: (component: NativeComponent) => TorchScript;
 
+/** What `pictures` of the addon gives, of a loaded file whose turn has come. @throws what `run` throws */
+export let picturesOf: (
+  program: TorchScript,
+  ...call: [...Parameters<NativeComponent['pictures']>, signal?: AbortSignal]
+) => Promise<NativePictures>;
+
 /** A loaded TorchScript file, as a function of tensors; `loadTorchScript` loads one. Calls run one after the other. */
 export class TorchScript {
   static {
     create = (component) => new TorchScript(component);
+    picturesOf = (program, inputs, form, signal) =>
+      program.#enter((component) => component.pictures(inputs, form), signal);
   }
 
   readonly #component: NativeComponent;
@@ -119,17 +127,7 @@ export class TorchScript {
    * @throws BAD_TENSOR, MODEL_FAILED, OUT_OF_MEMORY, ABORT_ERR, DISPOSED
    */
   run(inputs: Tensor[], signal?: AbortSignal): Promise<Tensor[]> {
-    return this.#queue.enter(async () => {
-      if (this.#disposing) throw disposed();
-      try {
-        const outputs = await finished(this.#component.run(inputs), signal);
-        if (!signal?.aborted) return outputs;
-      } catch (error) {
-        if (this.#disposing) throw disposed();
-        if (!signal?.aborted) throw wrapNative(error);
-      }
-      throw new AbortError(signal.reason);
-    }, signal);
+    return this.#enter((component) => component.run(inputs), signal);
   }
 
   /** Waits for what runs and frees the weights. Calls that were waiting reject with DISPOSED. */
@@ -144,6 +142,20 @@ export class TorchScript {
   /** For `await using program = await loadTorchScript(…)`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
+  }
+
+  #enter<Result>(start: (component: NativeComponent) => NativeRun<Result>, signal?: AbortSignal): Promise<Result> {
+    return this.#queue.enter(async () => {
+      if (this.#disposing) throw disposed();
+      try {
+        const result = await finished(start(this.#component), signal);
+        if (!signal?.aborted) return result;
+      } catch (error) {
+        if (this.#disposing) throw disposed();
+        if (!signal?.aborted) throw wrapNative(error);
+      }
+      throw new AbortError(signal.reason);
+    }, signal);
   }
 }
 

@@ -119,10 +119,28 @@ export interface NativeModel extends Loaded<ModelDescription> {
   };
 }
 
+/** Pictures as bytes, channels interleaved. */
+export interface NativePictures {
+  /** Of the tensor that they were made of. */
+  shape: number[];
+  /** Of a picture one; none where the tensor does not have the form that was asked for. */
+  frames: Uint8Array[];
+  /** One of the values is no number. */
+  hasNaN: boolean;
+}
+
 /** Any other TorchScript file, as a function of tensors. */
 export interface NativeComponent extends Loaded {
   /** Inputs in the order of forward(); the tensors of its result, flattened in order. */
   run(inputs: Tensor[]): NativeRun<Tensor[]>;
+  /**
+   * The same for one whose first result is pictures, [1, 3, height, width] or [1, 3, frames, height, width]: pixels, as
+   * `toPixels` makes them. The first frame is written where JavaScript finds it; nothing of it is copied on its thread.
+   */
+  pictures(
+    inputs: Tensor[],
+    form: { height: number; width: number; black: number; white: number },
+  ): NativeRun<NativePictures>;
 }
 
 export interface NativeAddon {

@@ -8,6 +8,7 @@ export type {
   NativeInput,
   NativeLoadOptions,
   NativeModel,
+  NativePictures,
   NativeQuantisation,
   NativeRun,
   StoredLayer,

@@ -109,8 +109,10 @@ export interface NativeRecords {
 }
 
 export interface NativePlan {
-  /** float32 [images, C, H, W]: the sampler's first state. */
-  latents: Tensor;
+  /** float32 [images, C, H, W]: the sampler's first state, unless it is `noise`. */
+  latents?: Tensor;
+  /** The first state is scale · gaussian(seed), one seed and one [C, H, W] an image; drawn where the plan runs. */
+  noise?: { seeds: bigint[]; shape: number[]; scale: number };
   /** One an image, for steps with noise: its generator's first draw is the image's initial noise, the next are ε. */
   seeds?: number[];
   /** [conditioning][k], k over the inputs that are neither latent nor timestep; batched ones with images rows or 1. */

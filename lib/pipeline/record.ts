@@ -4,6 +4,7 @@ import type { ActivationRequest } from '../activations/options';
 import { decodePictures } from '../call/decoding';
 import { eventOf, prepareSampling, type LoadedModel } from '../call/generate';
 import { finishGeneration, nativePlan } from '../call/generation';
+import { givenChecksums } from '../call/given';
 import type { RunningCall } from '../call/runningCall';
 import type { Queue } from '../model/queue';
 import type { NativeModel, NativeProgress, Site } from '../native';
@@ -49,7 +50,8 @@ export function recordRun(
     pictures: (sampled) =>
       enter(async () => {
         const decoded = await decodePictures(sampled.latents, model.bundle, model.components);
-        return finishGeneration(sampled, decoded, plan, generate, seeds, model).images;
+        const checksums = await givenChecksums(generate, plan.images);
+        return finishGeneration(sampled, decoded, plan, generate, seeds, checksums, model).images;
       }, undefined),
     run: (recording, onRecords, signal) =>
       enter(async (during) => {

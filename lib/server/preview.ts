@@ -16,6 +16,7 @@ export async function previewOf({
     number,
     number,
   ];
-  const png = await encodeSizedAside(picture, { width, height });
+  // Nobody else has the step's picture.
+  const png = await encodeSizedAside(picture, { width, height }, true);
   return { width, height, png: Buffer.from(png).toString('base64') };
 }

@@ -1,5 +1,8 @@
 /** Latents to pixels by the VAE's decoder. */
+import { aside } from '../aside/thread';
 import type { VaeManifest } from '../bundle';
+import { overflow } from '../image/levels';
+import type { NativePictures } from '../native';
 import { DetailGuidanceError } from '../validation/errors';
 import { invalid } from '../validation/invalid';
 import { toFloat32, type Tensor, type TensorProgram } from '../tensor';
@@ -19,39 +22,76 @@ export interface DecodingOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** A VAE's decoder. */
+export interface Decoder extends TensorProgram {
+  /** The pixels of what it gives; see `NativeComponent.pictures`. */
+  pictures(latents: Tensor, form: PictureForm, signal?: AbortSignal): Promise<NativePictures>;
+}
+
+/** What the pictures of a call look like. */
+export interface PictureForm {
+  height: number;
+  width: number;
+  /** The values that are black and white. */
+  range: readonly [number, number];
+}
+
 /**
  * The pictures of one image's latents: one, or the frames of a video.
  *
  * @param latents float32 [1, channels, height, width], or [1, channels, frames, height, width], as sampled
- * @returns for each frame float32 [3, height, width], in the range of the bundle's image
+ * @param range the values that are black and white
+ * @returns for each frame width * height * 3 bytes, channels interleaved
  * @throws MODEL_FAILED, OUT_OF_MEMORY, ABORT_ERR, BUNDLE_INVALID for a decoder that gives another size than described
  */
 export async function decodeLatents(
   latents: Tensor,
   vae: VaeManifest,
-  decoder: TensorProgram,
+  decoder: Decoder,
+  range: readonly [number, number],
   { tiling = false, onWarning, signal }: DecodingOptions = {},
-): Promise<Float32Array[]> {
+): Promise<Uint8Array[]> {
   const channels = latents.shape[1]!;
+  const [rows, columns] = latents.shape.slice(-2) as [number, number];
+  const form = { height: rows * vae.scale, width: columns * vae.scale, range };
   const data = toVae(latents.data as Float32Array, channels, vae);
-  if (latents.shape.length === 5) return decodeVideo({ ...latents, data }, decoder, signal);
-  const decode = async (part: Planes): Promise<Planes> => {
-    const shape = [1, part.channels, part.height, part.width];
-    const [output] = await decoder.run([{ data: part.data, shape, dtype: 'float32' }], signal);
-    const [height, width] = [part.height * vae.scale, part.width * vae.scale];
-    return { data: checked(output, [1, 3, height, width]).data as Float32Array, channels: 3, height, width };
+  const decodeWhole = async () => {
+    const { shape, frames, hasNaN } = await decoder.pictures({ ...latents, data }, form, signal);
+    const expected = [1, 3, ...(latents.shape.length === 5 ? [null] : []), form.height, form.width];
+    requireShape(frames.length === 0 ? [] : shape, expected, shape);
+    if (hasNaN) throw overflow();
+    return frames;
   };
-  const whole: Planes = { data, channels, height: latents.shape[2]!, width: latents.shape[3]! };
+  if (latents.shape.length === 5) return decodeWhole();
+  const whole: Planes = { data, channels, height: rows, width: columns };
   const tile = Math.floor(vae.tileSize / vae.scale);
-  const large = whole.height > tile || whole.width > tile;
-  if (large && tiling) return [(await decodeTiles(whole, tile, vae.scale, decode)).data];
+  const large = rows > tile || columns > tile;
+  const decodeInTiles = async () => {
+    const { data: values } = await decodeTiles(whole, tile, vae.scale, (part) =>
+      decodeTile(part, vae, decoder, signal),
+    );
+    return [await aside('toPixels', [values, { channels: 3, ...form }, range], { givenAway: [values] })];
+  };
+  if (large && tiling) return decodeInTiles();
   try {
-    return [(await decode(whole)).data];
+    return await decodeWhole();
   } catch (error) {
     if (!large || !(error instanceof DetailGuidanceError) || error.code !== 'OUT_OF_MEMORY') throw error;
     await onWarning?.(tiled(whole, vae));
-    return [(await decodeTiles(whole, tile, vae.scale, decode)).data];
+    return decodeInTiles();
   }
+}
+
+async function decodeTile(
+  { data, channels, height, width }: Planes,
+  { scale }: VaeManifest,
+  decoder: TensorProgram,
+  signal?: AbortSignal,
+): Promise<Planes> {
+  const [output] = await decoder.run([{ data, shape: [1, channels, height, width], dtype: 'float32' }], signal);
+  const size = { height: height * scale, width: width * scale };
+  requireShape(output?.shape ?? [], [1, 3, size.height, size.width]);
+  return { data: toFloat32(output!), channels: 3, ...size };
 }
 
 function tiled({ width, height }: Planes, { scale, tileSize }: VaeManifest): PictureTiled {
@@ -61,30 +101,12 @@ function tiled({ width, height }: Planes, { scale, tileSize }: VaeManifest): Pic
   return { code: 'PICTURE_TILED', message };
 }
 
-async function decodeVideo(latents: Tensor, decoder: TensorProgram, signal?: AbortSignal): Promise<Float32Array[]> {
-  const [output] = await decoder.run([latents], signal);
-  const { data, shape } = checked(output, [1, 3, null, null, null]);
-  const [frames, height, width] = shape.slice(2) as [number, number, number];
-  const plane = height * width;
-  return Array.from({ length: frames }, (_, frame) => {
-    const picture = new Float32Array(3 * plane);
-    for (let channel = 0; channel < 3; channel++) {
-      const start = (channel * frames + frame) * plane;
-      picture.set((data as Float32Array).subarray(start, start + plane), channel * plane);
-    }
-    return picture;
-  });
-}
-
-/** The tensor in float32, of the expected shape. */
-function checked(tensor: Tensor | undefined, expected: (number | null)[]): Tensor {
-  const shape = tensor?.shape ?? [];
-  const fits =
-    shape.length === expected.length && expected.every((size, axis) => size === null || size === shape[axis]);
-  if (tensor && fits) return { ...tensor, data: toFloat32(tensor), dtype: 'float32' };
+/** @throws BUNDLE_INVALID */
+function requireShape(shape: readonly number[], expected: readonly (number | null)[], shown = shape): void {
+  if (shape.length === expected.length && expected.every((size, axis) => size === null || size === shape[axis])) return;
   const form = `[${expected.map((size) => size ?? 'any').join(', ')}]`;
-  throw invalid("The output of the VAE's decoder", form, shape, {
+  throw invalid("The output of the VAE's decoder", form, shown, {
     code: 'BUNDLE_INVALID',
-    shown: `[${shape.join(', ')}]`,
+    shown: `[${shown.join(', ')}]`,
   });
 }

@@ -1,3 +1,3 @@
-export { decodeLatents, type DecodingOptions, type PictureTiled } from './decode';
+export { decodeLatents, type Decoder, type DecodingOptions, type PictureTiled } from './decode';
 export { encodePicture } from './encode';
 export { pictureSides, readMask, readPicture, type Picture } from './inputPicture';

@@ -1,4 +1,5 @@
 /** Pictures that are given to `generate`: to start from, and as a mask. Read on another thread. */
+import { copyInPieces } from '../aside/pieces';
 import { aside } from '../aside/thread';
 import { pictureDimensions } from '../image/decode';
 import type { Picture } from '../image/input';
@@ -31,14 +32,14 @@ export function pictureSides(picture: Picture, option: string): Sides {
 
 /** `pictureValues` of image/input.ts. @throws BAD_TENSOR */
 export async function readPicture(picture: Picture, size: Sides, range: readonly [number, number]): Promise<Tensor> {
-  const { own, isSmall } = copyOf(picture, 'image', size);
+  const { own, isSmall } = await copyOf(picture, 'image', size);
   const data = await aside('pictureValues', [own, size, range, 'options.image'], { isSmall, givenAway: [own] });
   return { data, shape: [1, 3, size.height, size.width], dtype: 'float32' };
 }
 
 /** `maskCells` of image/input.ts. @throws BAD_TENSOR */
 export async function readMask(picture: Picture, size: Sides, cells: readonly [number, number]): Promise<Float32Array> {
-  const { own, isSmall } = copyOf(picture, 'maskImage', size);
+  const { own, isSmall } = await copyOf(picture, 'maskImage', size);
   return aside('maskCells', [own, size, cells, 'options.maskImage'], { isSmall, givenAway: [own] });
 }
 
@@ -49,10 +50,10 @@ const smallPicture = 2 ** 14;
  * A copy to give away, of the caller's bytes or pixels alone: a picture of `generate` has methods, which cannot be sent,
  * and a Buffer may lie in memory that it shares.
  */
-function copyOf(picture: Picture, option: string, size: Sides): { own: Picture; isSmall: boolean } {
+async function copyOf(picture: Picture, option: string, size: Sides): Promise<{ own: Picture; isSmall: boolean }> {
   const sides = pictureSides(picture, option);
   const isSmall = Math.max(sides.width * sides.height, size.width * size.height) <= smallPicture;
-  if (picture instanceof Uint8Array) return { own: new Uint8Array(picture), isSmall };
+  if (picture instanceof Uint8Array) return { own: await copyInPieces(picture), isSmall };
   const { width, height, channels, pixels } = picture;
-  return { own: { width, height, channels, pixels: new Uint8Array(pixels) }, isSmall };
+  return { own: { width, height, channels, pixels: await copyInPieces(pixels) }, isSmall };
 }

@@ -2,6 +2,8 @@
  * Decoding in tiles, for pictures whose activations would not fit: neighbouring tiles overlap by a quarter and are
  * blended linearly, as diffusers' `AutoencoderKL.tiled_decode` does.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
 import { crop, paste, type Planes } from './planes';
 
 const overlap = 0.25;
@@ -34,13 +36,14 @@ export async function decodeTiles(
   }
   const channels = rows[0]![0]!.channels;
   const picture: Planes = { data: new Float32Array(channels * height * width), channels, height, width };
-  rows.forEach((row, y) =>
-    row.forEach((piece, x) => {
+  for (const [y, row] of rows.entries()) {
+    for (const [x, piece] of row.entries()) {
       if (y > 0) fade(rows[y - 1]![x]!, piece, blend, 'down');
       if (x > 0) fade(row[x - 1]!, piece, blend, 'right');
       paste(crop(piece, 0, 0, span, span), picture, y * span, x * span);
-    }),
-  );
+      await nextTurn();
+    }
+  }
   return picture;
 }
 

@@ -6,6 +6,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "native/binding/environment.h"
@@ -22,8 +23,9 @@ inline Napi::Object callHandle(Napi::Env env, const Napi::Promise& promise, cons
   return handle;
 }
 
-// Runs work(id) on the worker and answers the call with convert(env, result), which runs on the JavaScript thread. The
-// promise settles after the worker has unwound; ABORT_ERR when `cancelled` was set. JavaScript thread.
+// Runs work() on the worker and answers the call with convert(env, result), or convert(env, call, result), which runs
+// on the JavaScript thread. The promise settles after the worker has unwound; ABORT_ERR when `cancelled` was set.
+// JavaScript thread.
 template <typename Work, typename Convert>
 void runCall(const std::shared_ptr<Environment>& environment, CallId id, Worker& worker, Worker::CancelFlag cancelled,
              Work work, Convert convert) {
@@ -42,9 +44,13 @@ void runCall(const std::shared_ptr<Environment>& environment, CallId id, Worker&
     } catch (...) {
       outcome->failure = std::current_exception();
     }
-    environment->answer(id, [outcome, convert](Napi::Env env) -> Napi::Value {
+    environment->answer(id, [outcome, convert](Napi::Env env, [[maybe_unused]] Call& call) -> Napi::Value {
       if (outcome->failure) std::rethrow_exception(outcome->failure);
-      return convert(env, *outcome->result);
+      if constexpr (std::is_invocable_v<Convert, Napi::Env, Call&, Result&>) {
+        return convert(env, call, *outcome->result);
+      } else {
+        return convert(env, *outcome->result);
+      }
     });
   });
 }

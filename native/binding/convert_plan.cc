@@ -1,3 +1,5 @@
+#include <ATen/Functions.h>
+
 #include "native/binding/convert.h"
 #include "native/binding/plan_check.h"
 
@@ -67,6 +69,14 @@ Branch branch(const Napi::Object& from) {
   return result;
 }
 
+// Seeds of 64 bits.
+uint64_t seed(const Napi::Value& value) {
+  bool lossless = false;
+  const auto bits = value.IsBigInt() ? value.As<Napi::BigInt>().Uint64Value(&lossless) : 0;
+  if (!lossless) throw error(value.Env(), "BAD_OPTION", "A seed of the noise is no bigint from 0n to 2n ** 64n - 1n.");
+  return bits;
+}
+
 Recording recording(const Napi::Object& from) {
   Recording result;
   result.sites = integers(from.Get("sites"));
@@ -87,7 +97,17 @@ Recording recording(const Napi::Object& from) {
 Plan plan(const Napi::Value& value) {
   const auto from = object(value, "plan");
   Plan result;
-  result.latents = tensor(from.Get("latents"));
+  if (const auto noise = from.Get("noise"); isAbsent(noise)) {
+    result.latents = tensor(from.Get("latents"));
+  } else {
+    // The memory alone; it is drawn where the plan runs.
+    const auto fields = object(noise, "noise");
+    result.noise = {mapList<uint64_t>(list(fields, "seeds"), seed), number(fields, "scale", 1)};
+    auto shape = integers(fields.Get("shape"));
+    shape.insert(shape.begin(), static_cast<int64_t>(result.noise->seeds.size()));
+    countOf(from.Env(), shape);
+    result.latents = at::empty(shape, at::TensorOptions(at::kFloat));
+  }
   result.conditionings = mapList<std::vector<at::Tensor>>(list(from, "conditionings"), tensors);
   for (const auto seed : optionalIntegers(from, "seeds").value_or(std::vector<int64_t>{})) {
     result.seeds.push_back(static_cast<uint64_t>(seed));

@@ -103,14 +103,14 @@ void Environment::tell(CallId id, std::function<void(Napi::Env, Call&)> message)
   });
 }
 
-void Environment::answer(CallId id, std::function<Napi::Value(Napi::Env)> value) {
+void Environment::answer(CallId id, std::function<Napi::Value(Napi::Env, Call&)> value) {
   registerExitHandler(stopAll);
   tell(id, [this, id, value = std::move(value)](Napi::Env env, Call& call) {
     calls_.erase(id);
     if (calls_.empty()) napi_unref_threadsafe_function(env, bell_);
     try {
       if (!call.thrown.IsEmpty()) throw call.thrown;
-      call.promise.Resolve(value(env));
+      call.promise.Resolve(value(env, call));
     } catch (const Napi::Error& failure) {
       call.promise.Reject(failure.Value());
     } catch (const std::exception& cause) {

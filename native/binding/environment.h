@@ -22,7 +22,8 @@ struct Call {
   Napi::Promise::Deferred promise;
   Napi::ObjectReference owner;  // stays alive until the call is answered; may be empty
   std::vector<Napi::FunctionReference> callbacks;
-  Napi::Error thrown;  // by a callback: what the promise rejects with
+  Napi::ObjectReference memory;  // an ArrayBuffer that a native thread writes into; may be empty
+  Napi::Error thrown;            // by a callback: what the promise rejects with
 };
 
 using CallId = uint64_t;
@@ -49,7 +50,7 @@ class Environment : public std::enable_shared_from_this<Environment> {
   void tell(CallId id, std::function<void(Napi::Env, Call&)> message);
 
   // Any thread. Answers a call, on the JavaScript thread: with the value, or what `value` throws.
-  void answer(CallId id, std::function<Napi::Value(Napi::Env)> value);
+  void answer(CallId id, std::function<Napi::Value(Napi::Env, Call&)> value);
 
   // JavaScript thread.
   void close();

@@ -82,13 +82,22 @@ class Loaded : public Napi::ObjectWrap<Self> {
         std::move(convert));
   }
 
+  // The same for work that writes into `memory`, which stays where it is until the call is answered.
+  template <typename Work, typename Convert>
+  Napi::Object start(Napi::Env env, const Napi::ArrayBuffer& memory, Work work, Convert convert) {
+    return start(
+        env, std::make_shared<std::atomic<bool>>(false), {}, [&](CallId) { return std::move(work); },
+        std::move(convert), memory);
+  }
+
   // The same for work that calls functions of JavaScript: makeWork(id) is given the number of the call.
   template <typename MakeWork, typename Convert>
   Napi::Object start(Napi::Env env, const Worker::CancelFlag& cancelled, std::vector<Napi::FunctionReference> callbacks,
-                     MakeWork makeWork, Convert convert) {
+                     MakeWork makeWork, Convert convert, const Napi::ArrayBuffer& memory = {}) {
     auto [id, call] = environment_->open(env);
     call.owner = Napi::Persistent(this->Value());
     call.callbacks = std::move(callbacks);
+    if (!memory.IsEmpty()) call.memory = Napi::Persistent(memory.template As<Napi::Object>());
     auto handle = callHandle(env, call.promise.Promise(), cancelled);
     runCall(environment_, id, *worker_, cancelled, makeWork(id), std::move(convert));
     return handle;
@@ -108,7 +117,7 @@ class Loaded : public Napi::ObjectWrap<Self> {
     worker_->post(std::make_shared<std::atomic<bool>>(false),
                   [worker = worker_.get(), environment = environment_.get(), id, bytes = reportedBytes_] {
                     worker->keep(nullptr);
-                    environment->answer(id, [bytes](Napi::Env settled) -> Napi::Value {
+                    environment->answer(id, [bytes](Napi::Env settled, Call&) -> Napi::Value {
                       Napi::MemoryManagement::AdjustExternalMemory(settled, -bytes);
                       return settled.Undefined();
                     });

@@ -32,6 +32,11 @@ class NativeComponent : public Loaded<NativeComponent, Component> {
   // [async] run(inputs): { promise, cancel() }, the promise of a list of tensors. Throws BAD_TENSOR, DISPOSED; rejects
   // with BAD_TENSOR, MODEL_FAILED, OUT_OF_MEMORY, ABORT_ERR.
   Napi::Value run(const Napi::CallbackInfo& info);
+
+  // [async] pictures(inputs, { height, width, black, white }): { promise, cancel() }, the promise of { shape, frames,
+  // hasNaN }: its first result, [1, 3, height, width] or [1, 3, frames, height, width], as bytes. No frames where that
+  // has another shape. Throws BAD_OPTION, BAD_TENSOR, DISPOSED; rejects as run() does.
+  Napi::Value pictures(const Napi::CallbackInfo& info);
 };
 
 }  // namespace dg::binding

@@ -6,6 +6,7 @@
 #include "native/binding/convert.h"
 #include "native/binding/sampling.h"
 #include "native/core/model/forward.h"
+#include "native/core/sampling/noise.h"
 
 namespace dg::binding {
 namespace {
@@ -115,7 +116,7 @@ Napi::Value NativeModel::forward(const Napi::CallbackInfo& info) {
 Napi::Value NativeModel::sample(const Napi::CallbackInfo& info) {
   const auto env = info.Env();
   auto& model = core(env);
-  const auto plan = std::make_shared<const Plan>(binding::plan(info[0]));
+  const auto plan = std::make_shared<Plan>(binding::plan(info[0]));
   if (plan->recording) {
     if (!info[2].IsFunction()) throw error(env, "BAD_OPTION", "A recorded run needs a function that takes records.");
     for (const auto site : plan->recording->sites) {
@@ -135,6 +136,7 @@ Napi::Value NativeModel::sample(const Napi::CallbackInfo& info) {
       env, cancelled, std::move(callbacks),
       [&](CallId call) {
         return [&model, plan, cancelled, listener, call] {
+          drawInitialNoise(*plan);
           return dg::sample(model, *plan, listener->onStep(call), *cancelled, listener->onRecords(call));
         };
       },

@@ -42,7 +42,7 @@ const functions = [
     'storeQuantised',
   ],
   ...['describe', 'find', 'shapes', 'forward', 'sample', 'dispose'].map((name) => `model.${name}`),
-  ...['describe', 'run', 'dispose'].map((name) => `component.${name}`),
+  ...['describe', 'run', 'pictures', 'dispose'].map((name) => `component.${name}`),
   ...['cancel', 'stepRead', 'recordsRead'].map((name) => `run.${name}`),
 ];
 

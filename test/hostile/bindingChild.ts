@@ -89,6 +89,11 @@ function plan() {
   };
 }
 
+function drawnPlan() {
+  const noise = { seeds: [7n], shape: [1, 28, 28], scale: 0.5 };
+  return { ...plan(), latents: undefined, recording: undefined, inpainting: undefined, noise };
+}
+
 const loadOptions = () => ({
   file: file('transformer.pt'),
   identity: '',
@@ -133,6 +138,8 @@ const componentOptions = () => ({
   allowAllOperators: false,
   firstEvaluationLimit: 600,
 });
+
+const form = () => ({ height: 28, width: 28, black: -1, white: 1 });
 
 type Anything = (...values: unknown[]) => unknown;
 type Run = { promise: Promise<unknown>; cancel: Anything; stepRead?: Anything; recordsRead?: Anything };
@@ -188,9 +195,14 @@ async function targetNamed(name: string): Promise<Target> {
     ],
     'model.sample': [
       ...variantsOf(plan).map((given) => [given, read, read]),
+      ...variantsOf(drawnPlan, 'small').map((given) => [given, read, read]),
       ...nonsense().map((callback) => [plan(), callback, callback]),
     ],
     'component.run': variantsOf(() => inputs().slice(0, 1)).map((given) => [given]),
+    'component.pictures': [
+      ...variantsOf(() => inputs().slice(0, 1)).map((given) => [given, form()]),
+      ...variantsOf(form).map((given) => [inputs().slice(0, 1), given]),
+    ],
   };
   return { call: self[method]!.bind(self), self, arguments: nearly[name] ?? [[]] };
 }

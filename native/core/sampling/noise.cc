@@ -12,6 +12,17 @@ at::Tensor gaussian(uint64_t seed, at::IntArrayRef shape) {
   return at::randn(shape, generator, at::TensorOptions(at::kFloat));
 }
 
+void drawInitialNoise(Plan& plan) {
+  if (!plan.noise) return;
+  const auto& [seeds, scale] = *plan.noise;
+  for (size_t image = 0; image < seeds.size(); ++image) {
+    auto state = plan.latents[static_cast<int64_t>(image)];
+    const auto drawn = gaussian(seeds[image], state.sizes());
+    // In float64, as the facade scales noise that is given to it.
+    state.copy_(scale == 1 ? drawn : drawn.to(at::kDouble).mul_(scale));
+  }
+}
+
 FreshNoise::FreshNoise(const Plan& plan, int64_t first, int64_t images) {
   if (plan.seeds.empty()) return;
   for (int64_t image = first; image < first + images; ++image) {

@@ -63,8 +63,15 @@ struct AdaptiveReuse {
   double threshold = 0;
 };
 
+// The sampler's first state where it is noise alone: scale · gaussian(seed), one seed an image.
+struct InitialNoise {
+  std::vector<uint64_t> seeds;
+  double scale = 1;
+};
+
 struct Plan {
   at::Tensor latents;                                  // float32 [images, C, H, W], the sampler's first state
+  std::optional<InitialNoise> noise;                   // drawn into `latents` before the first step
   std::vector<uint64_t> seeds;                         // per image; needed where a step has noise
   std::vector<std::vector<at::Tensor>> conditionings;  // [conditioning][input that is neither latent nor timestep]
   std::vector<Edit> edits;

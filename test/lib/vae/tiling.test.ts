@@ -2,7 +2,8 @@
 import { expect, test } from '@jest/globals';
 
 import { vaeSchema } from '../../../lib/bundle/vae';
-import { decodeLatents, type PictureTiled } from '../../../lib/vae';
+import { toPixels } from '../../../lib/image/levels';
+import { decodeLatents, type Decoder, type PictureTiled } from '../../../lib/vae';
 import { DetailGuidanceError } from '../../../lib/validation/errors';
 import { readMask, readPicture } from '../../../lib/vae/inputPicture';
 import { decodeTiles } from '../../../lib/vae/tiling';
@@ -20,6 +21,18 @@ const enlarge =
     });
     return { data: large, channels, height: rows, width: columns };
   };
+
+/** A decoder whose pictures are those of what it gives. */
+const decoderOf = (run: Decoder['run']): Decoder => ({
+  run,
+  async pictures(latents, { height, width, range }) {
+    const [{ data, shape }] = (await run([latents])) as [Tensor];
+    const fits = shape[2] === height && shape[3] === width;
+    const frames = fits ? [toPixels(data as Float32Array, { channels: 3, height, width }, range)] : [];
+    return { shape, frames, hasNaN: false };
+  },
+});
+const range = [-1, 1] as const;
 
 test('tiles of a decoder that looks at single cells give the whole picture', async () => {
   const latents = { data: Float32Array.from({ length: 11 * 13 }, (_, at) => at), channels: 1, height: 11, width: 13 };
@@ -48,17 +61,15 @@ test('a large picture is decoded whole; in tiles when asked, or when memory runs
   const vae = vaeSchema.parse({ decoder: { file: 'x', dtype: 'float32' }, scale: 2, tileSize: 8 });
   const run = async (tiling: boolean, most: number) => {
     const [sizes, warnings]: [number[], PictureTiled[]] = [[], []];
-    const decoder = {
-      run: ([input]: Tensor[]) => {
-        const [height, width] = input!.shape.slice(2) as [number, number];
-        sizes.push(height * width);
-        if (height * width > most) return Promise.reject(new DetailGuidanceError('OUT_OF_MEMORY', 'full'));
-        const shape = [1, 3, 2 * height, 2 * width];
-        return Promise.resolve([{ data: new Float32Array(12 * height * width), shape, dtype: 'float32' as const }]);
-      },
-    };
-    const [picture] = await decodeLatents(latents, vae, decoder, { tiling, onWarning: (w) => warnings.push(w) });
-    expect(picture).toHaveLength(3 * 16 * 16);
+    const decoder = decoderOf(([input]) => {
+      const [height, width] = input!.shape.slice(2) as [number, number];
+      sizes.push(height * width);
+      if (height * width > most) return Promise.reject(new DetailGuidanceError('OUT_OF_MEMORY', 'full'));
+      const shape = [1, 3, 2 * height, 2 * width];
+      return Promise.resolve([{ data: new Float32Array(12 * height * width), shape, dtype: 'float32' as const }]);
+    });
+    const [picture] = await decodeLatents(latents, vae, decoder, range, { tiling, onWarning: (w) => warnings.push(w) });
+    expect(picture).toEqual(new Uint8Array(3 * 16 * 16).fill(128));
     return { sizes, codes: warnings.map(({ code }) => code) };
   };
   expect(await run(false, 64)).toEqual({ sizes: [64], codes: [] });
@@ -71,20 +82,23 @@ test('a large picture is decoded whole; in tiles when asked, or when memory runs
 test('latents are scaled and shifted, or by channel, before they are decoded', async () => {
   const latents: Tensor = { data: Float32Array.of(1, 2), shape: [1, 2, 1, 1], dtype: 'float32' };
   const seen: number[][] = [];
-  const decoder = {
-    run: ([input]: Tensor[]) => {
-      seen.push([...(input!.data as Float32Array)]);
-      return Promise.resolve([{ data: new Float32Array(3 * 4), shape: [1, 3, 2, 2], dtype: 'float32' as const }]);
-    },
-  };
+  const decoder = decoderOf(([input]) => {
+    seen.push([...(input!.data as Float32Array)]);
+    return Promise.resolve([{ data: new Float32Array(3 * 4), shape: [1, 3, 2, 2], dtype: 'float32' as const }]);
+  });
   const described = { decoder: { file: 'x', dtype: 'float32' }, scale: 2 };
-  await decodeLatents(latents, vaeSchema.parse({ ...described, scalingFactor: 0.5, shiftFactor: 0.25 }), decoder);
-  await decodeLatents(latents, vaeSchema.parse({ ...described, mean: [1, 10], std: [2, 3] }), decoder);
+  await decodeLatents(
+    latents,
+    vaeSchema.parse({ ...described, scalingFactor: 0.5, shiftFactor: 0.25 }),
+    decoder,
+    range,
+  );
+  await decodeLatents(latents, vaeSchema.parse({ ...described, mean: [1, 10], std: [2, 3] }), decoder, range);
   expect(seen).toEqual([
     [2.25, 4.25],
     [3, 16],
   ]);
-  const wrong = decodeLatents(latents, vaeSchema.parse({ ...described, scale: 4 }), decoder);
+  const wrong = decodeLatents(latents, vaeSchema.parse({ ...described, scale: 4 }), decoder, range);
   await expect(wrong).rejects.toMatchObject({ code: 'BUNDLE_INVALID' });
 });
 
