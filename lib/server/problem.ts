@@ -8,7 +8,6 @@ export type ServerErrorCode =
   | 'BAD_REQUEST'
   | 'UNAUTHORIZED'
   | 'NOT_FOUND'
-  | 'METHOD_NOT_ALLOWED'
   | 'BODY_TOO_LARGE'
   | 'UNSUPPORTED_MEDIA_TYPE'
   | 'UNKNOWN_BUNDLE'
@@ -16,13 +15,13 @@ export type ServerErrorCode =
   | 'QUEUE_FULL'
   | 'SHUTTING_DOWN'
   | 'QUEUE_UNAVAILABLE'
+  | 'RESULT_UNAVAILABLE'
   | 'INTERNAL';
 
 const ownStatus: Record<ServerErrorCode, ContentfulStatusCode> = {
   BAD_REQUEST: 400,
   UNAUTHORIZED: 401,
   NOT_FOUND: 404,
-  METHOD_NOT_ALLOWED: 405,
   BODY_TOO_LARGE: 413,
   UNSUPPORTED_MEDIA_TYPE: 415,
   UNKNOWN_BUNDLE: 404,
@@ -30,6 +29,7 @@ const ownStatus: Record<ServerErrorCode, ContentfulStatusCode> = {
   QUEUE_FULL: 429,
   SHUTTING_DOWN: 503,
   QUEUE_UNAVAILABLE: 503,
+  RESULT_UNAVAILABLE: 503,
   INTERNAL: 500,
 };
 
@@ -63,6 +63,12 @@ const libraryStatus: Partial<Record<ErrorCode, ContentfulStatusCode>> = {
   OUTPUT_UNWRITABLE: 507,
   ABORT_ERR: 499 as ContentfulStatusCode,
 };
+
+/** The status of a job's problem, which has lost its class. */
+export function statusOf({ code, type }: Problem): ContentfulStatusCode {
+  const status = ownStatus[code as ServerErrorCode] ?? libraryStatus[code as ErrorCode];
+  return status ?? (type === 'invalid_request_error' ? 400 : 500);
+}
 
 /** An error as a client reads it: a stable code, a sentence, and for a bad option what was expected. */
 export interface Problem {

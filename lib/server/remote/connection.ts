@@ -1,6 +1,4 @@
 /** BullMQ and its Redis client: installed by those who use more than one machine. */
-import { setTimeout as sleep } from 'node:timers/promises';
-
 import type * as BullMq from 'bullmq';
 import type { Redis } from 'ioredis';
 
@@ -25,7 +23,10 @@ export const retryDelay = (tries: number) => Math.min(100 * 2 ** Math.min(tries,
 
 /** Leaves in order where Redis is there, and after a moment where it is away: BullMQ would wait for it to come back. */
 export async function withoutWaitingForRedis(leaving: Promise<unknown>): Promise<void> {
-  await Promise.race([leaving.catch(() => undefined), sleep(2000)]);
+  let timer: NodeJS.Timeout | undefined;
+  const moment = new Promise((resolve) => (timer = setTimeout(resolve, 2000)));
+  await Promise.race([leaving.catch(() => undefined), moment]);
+  clearTimeout(timer);
 }
 
 /** For commands whose caller waits: fails at once while Redis is away. */

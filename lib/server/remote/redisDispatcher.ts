@@ -4,6 +4,7 @@ import { randomInt, randomUUID } from 'node:crypto';
 import type { Job as BullJob, JobType, Queue, QueueEvents } from 'bullmq';
 import type { Redis } from 'ioredis';
 
+import { reasonOf } from '../../validation/invalid';
 import type { Dispatcher } from '../dispatcher';
 import { Job, type JobState, type JobSummary } from '../job';
 import type { JobEvents } from '../jobEvents';
@@ -194,15 +195,19 @@ export class RedisDispatcher implements Dispatcher {
 
   async #complete(job: Job, { images, ...rest }: RemoteResult): Promise<void> {
     const pictures = [];
-    for (const { key, ...image } of images) {
-      const png = await this.options.store.get(key);
-      if (!png) {
-        job.fail({ code: 'INTERNAL', message: 'The result store has lost the picture.', type: 'server_error' });
-        return;
+    try {
+      for (const { key, ...image } of images) {
+        const png = await this.options.store.get(key);
+        if (!png) throw new Error('it has lost the picture');
+        pictures.push({ ...image, png });
       }
-      pictures.push({ ...image, png });
+      job.finish({ images: pictures, ...rest });
+    } catch (error) {
+      // The queue still has the job: who asks again has it looked up again.
+      this.#jobs.delete(job.id);
+      const message = `The result store does not give the picture: ${reasonOf(error)}.`;
+      job.fail({ code: 'RESULT_UNAVAILABLE', message, type: 'server_error' });
     }
-    job.finish({ images: pictures, ...rest });
   }
 
   #mind(job: Job): void {
@@ -231,6 +236,7 @@ export class RedisDispatcher implements Dispatcher {
     else if (state === 'active') job.start();
     else job.tell('queued', { position: 1 });
     this.#mind(job);
+    forgetOld(this.#jobs, this.options);
     return job;
   }
 }

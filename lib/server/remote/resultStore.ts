@@ -1,6 +1,7 @@
 /** Where workers put pictures and servers find them: a folder that all of them reach, or an S3-compatible store. */
 import { randomUUID } from 'node:crypto';
-import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { lstat, open, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
 import { checkWritable, writeFileAtomic } from '../../files/atomic';
@@ -11,15 +12,18 @@ export interface ResultStore {
   check(): Promise<void>;
   /** Whole or not at all. @throws OUTPUT_UNWRITABLE */
   put(key: string, bytes: Uint8Array): Promise<void>;
-  /** Null for what is not there. */
+  /** Null for what is not there. @throws what the store says where it does not answer */
   get(key: string): Promise<Uint8Array | null>;
   /** Removes what is older, where the store does not do that by rules of its own. */
   removeOlderThan(seconds: number): Promise<void>;
 }
 
-/** @param location a folder, or `s3://bucket/prefix` (region, endpoint and credentials as the AWS client finds them) */
-export async function openResultStore(location: string): Promise<ResultStore> {
-  return location.startsWith('s3://') ? openS3Store(location) : new FolderStore(resolve(location));
+/**
+ * @param location a folder, or `s3://bucket/prefix` (region, endpoint and credentials as the AWS client finds them)
+ * @param patience milliseconds in which a store takes or gives a picture: the AWS client itself would wait for good
+ */
+export async function openResultStore(location: string, patience = 60_000): Promise<ResultStore> {
+  return location.startsWith('s3://') ? openS3Store(location, patience) : new FolderStore(resolve(location));
 }
 
 const keyPattern = /^[0-9a-f-]{36}-\d+\.png$/;
@@ -37,7 +41,19 @@ class FolderStore implements ResultStore {
 
   async get(key: string): Promise<Uint8Array | null> {
     if (!keyPattern.test(key)) return null;
-    return readFile(join(this.folder, key)).catch(() => null);
+    // No link and no pipe: who may write here could point to any file of this machine, or hold it up.
+    const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
+    const file = await open(join(this.folder, key), O_RDONLY | O_NOFOLLOW | O_NONBLOCK).catch(
+      ({ code, message }: NodeJS.ErrnoException) => {
+        if (code === 'ENOENT' || code === 'ELOOP') return null;
+        throw new Error(message);
+      },
+    );
+    try {
+      return (await file?.stat())?.isFile() ? await file!.readFile() : null;
+    } finally {
+      await file?.close();
+    }
   }
 
   /** Milliseconds by the clock that stamps the files: on a shared folder not this machine's. */
@@ -56,13 +72,13 @@ class FolderStore implements ResultStore {
     for (const name of await readdir(this.folder).catch(() => [])) {
       if (!keyPattern.test(name)) continue;
       const path = join(this.folder, name);
-      const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Infinity }));
+      const { mtimeMs } = await lstat(path).catch(() => ({ mtimeMs: Infinity }));
       if (mtimeMs < oldest) await rm(path, { force: true });
     }
   }
 }
 
-async function openS3Store(location: string): Promise<ResultStore> {
+async function openS3Store(location: string, patience: number): Promise<ResultStore> {
   const { hostname: bucket, pathname } = new URL(location);
   const prefix = pathname.replace(/^\/+|\/+$/g, '');
   const keyOf = (key: string) => (prefix === '' ? key : `${prefix}/${key}`);
@@ -78,6 +94,7 @@ async function openS3Store(location: string): Promise<ResultStore> {
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
   });
+  const patiently = () => ({ abortSignal: AbortSignal.timeout(patience) });
   const refused = (cause: unknown) =>
     invalid('results', `a store that takes pictures at ${location}`, undefined, {
       code: 'OUTPUT_UNWRITABLE',
@@ -86,19 +103,23 @@ async function openS3Store(location: string): Promise<ResultStore> {
     });
   return {
     async check() {
-      await client.send(new aws.HeadBucketCommand({ Bucket: bucket })).catch((cause: unknown) => {
+      await client.send(new aws.HeadBucketCommand({ Bucket: bucket }), patiently()).catch((cause: unknown) => {
         throw refused(cause);
       });
     },
     async put(key, bytes) {
       const object = { Bucket: bucket, Key: keyOf(key), Body: bytes, ContentType: 'image/png' };
-      await client.send(new aws.PutObjectCommand(object)).catch((cause: unknown) => {
+      await client.send(new aws.PutObjectCommand(object), patiently()).catch((cause: unknown) => {
         throw refused(cause);
       });
     },
     async get(key) {
       if (!keyPattern.test(key)) return null;
-      const object = await client.send(new aws.GetObjectCommand({ Bucket: bucket, Key: keyOf(key) })).catch(() => null);
+      const question = new aws.GetObjectCommand({ Bucket: bucket, Key: keyOf(key) });
+      const object = await client.send(question, patiently()).catch((cause: unknown) => {
+        if (cause instanceof aws.NoSuchKey) return null;
+        throw cause;
+      });
       return (await object?.Body?.transformToByteArray()) ?? null;
     },
     // A store of this kind has rules of its own for that.

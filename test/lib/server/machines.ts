@@ -28,7 +28,8 @@ export async function until(holds: () => Promise<boolean> | boolean): Promise<vo
 
 export class Machines {
   readonly #folder = mkdtempSync(join(tmpdir(), 'detail-guidance-redis-'));
-  readonly results = join(this.#folder, 'results');
+  /** A folder; a test may name another place. */
+  results = join(this.#folder, 'results');
   readonly #children = new Set<ChildProcess>();
   #server: Server | null = null;
 
@@ -65,6 +66,11 @@ export class Machines {
     const settings = { port: 0, redis: this.redisUrl, results: this.results, logLevel: 'silent' as const };
     this.#server = createServer({ ...settings, ...options });
     this.place = await this.#server.listen();
+  }
+
+  async stopServer(): Promise<void> {
+    await this.#server?.close();
+    this.#server = null;
   }
 
   /** @param args of Node, before the program */
@@ -114,13 +120,14 @@ export class Machines {
   }
 
   async close(): Promise<void> {
-    await this.#server?.close();
+    await this.stopServer();
     for (const child of this.#children) child.kill('SIGKILL');
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
   #start(program: string, args: string[]): ChildProcess {
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    // Jest's own process.env is a copy, which spawn does not know.
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'], env: process.env });
     this.#children.add(child);
     child.once('exit', () => this.#children.delete(child));
     return child;

@@ -41,6 +41,17 @@ withRedis('workers', () => {
     expect([state, error.code]).toEqual(['failed', 'CLASS_OUT_OF_RANGE']);
   }, 60_000);
 
+  test.each(['meta', 'events', 'id', 'prioritized', 'completed', 'stalled-check', 'x:lock', '1'])(
+    'a key of the queue, %s, is no job',
+    async (key) => {
+      for (const method of ['GET', 'DELETE']) {
+        const response = await fetch(`${machines.place}/v1/jobs/${key}`, { method });
+        expect([response.status, ((await response.json()) as Wire).error.code]).toEqual([404, 'UNKNOWN_JOB']);
+      }
+      expect((await fetch(`${machines.place}/v1/jobs/${key}/events`)).status).toBe(404);
+    },
+  );
+
   test('a job is cancelled while it runs and while it waits', async () => {
     const running = await machines.submit(long);
     await machines.running(running);

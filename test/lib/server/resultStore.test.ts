@@ -1,14 +1,26 @@
 /** Where workers put pictures: a folder, and an S3-compatible store that runs here. */
+import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import type { AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer as createSocket, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { afterAll, expect, test } from '@jest/globals';
 
 import { openResultStore } from '../../../lib/server/remote/resultStore';
+
+import { S3, s3Environment } from './s3';
 
 const folder = mkdtempSync(join(tmpdir(), 'detail-guidance-store-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -37,25 +49,36 @@ test('a folder that is not there is said before any work', async () => {
   await expect(store.check()).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
 });
 
+test('neither a link nor a pipe in the folder leads out of it, or holds the server up', async () => {
+  const place = join(folder, 'linked');
+  mkdirSync(place);
+  const secret = join(folder, 'secret');
+  writeFileSync(secret, 'of this machine');
+  const [link, pipe, inside] = [newKey(), newKey(), newKey()];
+  symlinkSync(secret, join(place, link));
+  execFileSync('mkfifo', [join(place, pipe)]);
+  mkdirSync(join(place, inside));
+  const store = await openResultStore(place);
+  expect(await Promise.all([link, pipe, inside].map((key) => store.get(key)))).toEqual([null, null, null]);
+  // What is written in their place is a file of its own.
+  await store.put(link, png);
+  expect([...(await store.get(link))!]).toEqual([...png]);
+  expect(readFileSync(secret, 'utf8')).toBe('of this machine');
+});
+
+test('a store that does not answer is given up, and says so; what is not there is null', async () => {
+  const silent = createSocket(() => undefined).listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  Object.assign(process.env, s3Environment((silent.address() as AddressInfo).port));
+  const store = await openResultStore('s3://pictures', 200);
+  await expect(store.put(newKey(), png)).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
+  await expect(store.get(newKey())).rejects.toThrow();
+  silent.close();
+});
+
 test('an S3-compatible store gives back what was put there; one that refuses is said', async () => {
-  // CommonJS without types; only this test needs it.
-  const S3rver = createRequire(__filename)('s3rver') as new (options: object) => {
-    run(): Promise<AddressInfo>;
-    close(): Promise<void>;
-  };
-  const server = new S3rver({
-    port: 0,
-    silent: true,
-    directory: join(folder, 's3'),
-    configureBuckets: [{ name: 'pictures', configs: [] }],
-  });
-  const { port } = await server.run();
-  Object.assign(process.env, {
-    AWS_ENDPOINT_URL_S3: `http://127.0.0.1:${port}`,
-    AWS_REGION: 'us-east-1',
-    AWS_ACCESS_KEY_ID: 'S3RVER',
-    AWS_SECRET_ACCESS_KEY: 'S3RVER',
-  });
+  const server = new S3(join(folder, 's3'));
+  Object.assign(process.env, s3Environment(await server.start()));
   try {
     const store = await openResultStore('s3://pictures/made/here');
     await store.check();
@@ -66,6 +89,6 @@ test('an S3-compatible store gives back what was put there; one that refuses is 
     const other = await openResultStore('s3://another');
     await expect(other.check()).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
   } finally {
-    await server.close();
+    await server.stop();
   }
 });
