@@ -123,5 +123,6 @@ class TaskThread {
 
 function errorOf({ name, message, code, expected }: NonNullable<Answer['failure']>): Error {
   if (code) return new DetailGuidanceError(code, message, expected === undefined ? {} : { expected });
-  return name === 'SyntaxError' ? new SyntaxError(message) : new Error(message);
+  if (name === 'SyntaxError') return new SyntaxError(message);
+  return name === 'RangeError' ? new RangeError(message) : new Error(message);
 }

@@ -11,7 +11,7 @@ import { base64Fields } from './request';
 /** Bytes that are parsed sooner than sent to a thread. */
 const smallBody = 2 ** 16;
 
-/** @throws UNSUPPORTED_MEDIA_TYPE, BAD_REQUEST for what is no JSON, BAD_OPTION */
+/** @throws UNSUPPORTED_MEDIA_TYPE, BODY_TOO_LARGE, BAD_REQUEST for what is no JSON, BAD_OPTION */
 export async function readBody<Schema extends z.ZodType>(
   { req }: Context,
   schema: Schema,
@@ -21,12 +21,24 @@ export async function readBody<Schema extends z.ZodType>(
   if (type !== 'application/json') {
     throw new ServerError('UNSUPPORTED_MEDIA_TYPE', `Content-Type: expected application/json, received '${type}'.`);
   }
-  const bytes = new Uint8Array(await req.arrayBuffer());
+  const coding = req.header('content-encoding') ?? 'identity';
+  if (coding !== 'identity') {
+    throw new ServerError('UNSUPPORTED_MEDIA_TYPE', `Content-Encoding: expected none, received '${coding}'.`);
+  }
+  const bytes = new Uint8Array(
+    await req.arrayBuffer().catch((error: unknown) => {
+      const { code } = error as NodeJS.ErrnoException;
+      throw code === 'ECONNRESET'
+        ? new ServerError('BAD_REQUEST', 'body: expected all of it, received a part.')
+        : error;
+    }),
+  );
   let json: unknown;
   try {
     const isSmall = bytes.length <= smallBody;
     json = await aside('parseWithBytes', [bytes, base64Fields], { isSmall, givenAway: [bytes] });
   } catch (error) {
+    if (error instanceof RangeError) throw new ServerError('BODY_TOO_LARGE', `body: ${error.message}.`);
     throw new ServerError('BAD_REQUEST', `body: expected JSON, received ${(error as Error).message}.`);
   }
   return parse(schema, json, name);

@@ -1,8 +1,8 @@
 /** `detail-guidance/server`: pictures over HTTP. */
-import type { Server as HttpServer } from 'node:http';
+import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-import { serve } from '@hono/node-server';
+import { getRequestListener } from '@hono/node-server';
 import pino from 'pino';
 
 import { invalid, reasonOf } from '../validation/invalid';
@@ -13,6 +13,7 @@ import { BundlePool } from './bundlePool';
 import type { Dispatcher } from './dispatcher';
 import { isLoopback } from './guard';
 import { LocalDispatcher } from './localDispatcher';
+import { answerMalformed, refuseMalformed } from './malformed';
 import { Metrics } from './metrics';
 import { serverSchema, type ServerOptions } from './options';
 import { openRemote } from './remote';
@@ -34,6 +35,12 @@ export type {
   WarningEvent,
 } from './jobEvents';
 export type { Problem } from './problem';
+
+/**
+ * Milliseconds for which a connection may wait for its next request. Longer than proxies keep theirs (a minute), which
+ * would send a request into one that is being closed.
+ */
+const keepAliveTimeout = 75_000;
 
 /** A server that can be started and stopped. */
 export interface Server {
@@ -144,13 +151,17 @@ export function createServer(options: ServerOptions = {}): Server {
           requestTimeout: patience,
           headersTimeout: Math.min(patience, 20_000),
           connectionsCheckingInterval: Math.min(patience / 2, 10_000),
+          keepAliveTimeout,
         };
-        http = serve(
-          { fetch: app.fetch, hostname, port, serverOptions },
-          ({ address, family, port: boundPort }: AddressInfo) =>
-            resolve(`http://${family === 'IPv6' ? `[${address}]` : address}:${boundPort}`),
-        ) as HttpServer;
-        closeStalled(http, patience);
+        const answer = getRequestListener(app.fetch, { hostname, errorHandler: answerMalformed });
+        const listening = createHttpServer(serverOptions, (incoming, outgoing) => void answer(incoming, outgoing));
+        http = listening;
+        closeStalled(listening, patience);
+        refuseMalformed(listening);
+        listening.listen(port, hostname, () => {
+          const { address, family, port: boundPort } = listening.address() as AddressInfo;
+          resolve(`http://${family === 'IPv6' ? `[${address}]` : address}:${boundPort}`);
+        });
         http.once('error', (error: NodeJS.ErrnoException) => {
           reject(
             invalid('host, port', 'an address to listen at', `${hostname}:${port}`, {

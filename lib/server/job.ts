@@ -5,7 +5,7 @@ import type { Plan } from '../plan';
 
 import type { JobEvent, JobEvents } from './jobEvents';
 import type { Problem } from './problem';
-import type { ImageRequest } from './request';
+import { imageRequestSchema, type ImageRequest } from './request';
 
 /** What has become of a job. */
 export type JobState = 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
@@ -37,6 +37,11 @@ export interface JobResult {
   /** From its turn to its pictures. */
   seconds: number;
 }
+
+const nothing: ImageRequest = imageRequestSchema.parse({});
+
+/** Of a job that has ended: its plan, and what it told. */
+const bytesBesidePictures = 2 ** 16;
 
 const endings: ReadonlySet<string> = new Set(['done', 'failed', 'cancelled']);
 /** Of which only the latest is worth telling to who comes late, or reads slowly. */
@@ -76,9 +81,9 @@ export class Job {
     return this.#readers > 0;
   }
 
-  /** Of its pictures. */
+  /** Of memory, when it has ended: its pictures, and the rest by estimate. */
   get bytes(): number {
-    return this.result?.images.reduce((sum, { png }) => sum + png.length, 0) ?? 0;
+    return (this.result?.images ?? []).reduce((sum, { png }) => sum + png.length, bytesBesidePictures);
   }
 
   get summary(): JobSummary {
@@ -106,7 +111,8 @@ export class Job {
     this.#events.push({ id: this.#next++, name, data } as JobEvent);
     if (endings.has(name)) {
       this.ended = Date.now();
-      this.request = withoutBytes(this.request);
+      // It can be megabytes, and nobody needs it any more.
+      this.request = nothing;
     }
     for (const listener of this.#listeners) listener();
   }
@@ -193,13 +199,4 @@ export class Job {
       signal?.addEventListener('abort', done, { once: true });
     });
   }
-}
-
-const bulky = ['image', 'maskImage', 'latents', 'conditioning', 'negativeConditioning'] as const;
-
-/** What a request was given to start from can be megabytes; nobody needs it when the job has ended. */
-function withoutBytes(request: ImageRequest): ImageRequest {
-  const rest = { ...request };
-  for (const name of bulky) delete rest[name];
-  return rest;
 }

@@ -4,7 +4,7 @@ import type { Job } from './job';
 export interface Keeping {
   /** Seconds after its end for which a job can be asked for. */
   keepSeconds: number;
-  /** Bytes of pictures of jobs that have ended: beyond them the oldest go first. The latest job stays. */
+  /** Bytes of jobs that have ended, pictures above all: beyond them the oldest go first. The latest job stays. */
   keepBytes: number;
 }
 

@@ -25,6 +25,28 @@ export function checkLimits(
     refuse(`${name}, width x height`, sides.width * sides.height, maxInputPixels);
   }
   refuse('numInferenceSteps', request.numInferenceSteps ?? 1, maxSteps);
+  checkSeed(request);
+  checkGuidance(request);
+}
+
+/** Branches, or edits of one, that a plan may have: it is made on the event loop. */
+const mostTerms = 64;
+
+function checkGuidance({ guidance }: ImageRequest): void {
+  if (typeof guidance !== 'object') return;
+  const { detail, branches = [] } = guidance;
+  if (Array.isArray(detail)) refuse('guidance.detail, entries', detail.length, mostTerms);
+  refuse('guidance.branches, entries', branches.length, mostTerms);
+  for (const { edits } of branches) refuse('guidance.branches, edits', edits.length, mostTerms);
+}
+
+/** The images of one seed have the following ones, and the answer names them. */
+function checkSeed(request: ImageRequest): void {
+  if (request.seed === undefined || Array.isArray(request.seed)) return;
+  const images = countImages(request);
+  const most = Number.MAX_SAFE_INTEGER - images + 1;
+  if (Number(request.seed) <= most) return;
+  throw invalid('seed', `at most ${most} for ${images} images, as JSON has no larger whole numbers`, request.seed);
 }
 
 function refuse(name: string, value: number, most: number): void {

@@ -197,6 +197,10 @@ export function openApiDocument(): Json {
         },
       },
       '/v1/models': { get: { summary: "Bundles, as OpenAI's models", responses: { '200': answer('The bundles.') } } },
+      '/v1/models/{id}': {
+        parameters: [{ name: 'id', in: 'path', required: true, schema: { type: 'string' } }],
+        get: { summary: 'One of them', responses: { '200': answer('The bundle.'), ...problems } },
+      },
       '/healthz': { get: { summary: 'Alive', responses: { '200': answer('It is.') } } },
       '/readyz': {
         get: { summary: 'Ready', responses: { '200': answer('It is.'), '503': answer('It loads, or stops.') } },

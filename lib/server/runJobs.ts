@@ -34,6 +34,7 @@ export async function runJobs(
 ): Promise<void> {
   const { metrics, log, logPrompts } = workshop;
   const started = performance.now();
+  const words = jobs.map(({ request: { prompt, negativePrompt } }) => (logPrompts ? { prompt, negativePrompt } : {}));
   try {
     const result = await sample(jobs, workshop).finally(onSampled);
     const seconds = (performance.now() - started) / 1000;
@@ -46,11 +47,9 @@ export async function runJobs(
       else job.fail(problem);
     }
   }
-  for (const job of jobs) {
-    metrics.ended(job.state);
-    const { id, bundle, state, request } = job;
-    const words = logPrompts ? { prompt: request.prompt, negativePrompt: request.negativePrompt } : {};
-    log.info({ job: id, bundle, state, ms: Math.round(performance.now() - started), ...words }, 'job');
+  for (const [at, { id, bundle, state }] of jobs.entries()) {
+    metrics.ended(state);
+    log.info({ job: id, bundle, state, ms: Math.round(performance.now() - started), ...words[at] }, 'job');
   }
 }
 

@@ -37,7 +37,7 @@ export function unknownName(path: string, name: string, known: readonly string[]
 /** A value as it reads in a sentence: short, and never throwing. Lists in lists are shown two deep, as they may hold themselves. */
 export function show(value: unknown, depth = 0): string {
   if (value === undefined) return 'nothing';
-  if (typeof value === 'string') return value.length > 60 ? `'${value.slice(0, 57)}…'` : `'${value}'`;
+  if (typeof value === 'string') return `'${shortened(value)}'`;
   if (typeof value === 'bigint') return `${value}n`;
   if (typeof value === 'function') return 'a function';
   if (ArrayBuffer.isView(value)) return `a ${value.constructor.name}`;
@@ -45,10 +45,15 @@ export function show(value: unknown, depth = 0): string {
     return value.length > 8 || depth > 2
       ? `a list of ${value.length}`
       : `[${value.map((item) => show(item, depth + 1)).join(', ')}]`;
-  if (typeof value === 'object' && value !== null)
-    return `an object with ${Object.keys(value).join(', ') || 'no keys'}`;
+  if (typeof value === 'object' && value !== null) {
+    const keys = Object.keys(value);
+    return `an object with ${keys.length > 8 ? `${keys.length} keys` : keys.map(shortened).join(', ') || 'no keys'}`;
+  }
   return String(value);
 }
+
+/** A text as it fits into a sentence. */
+export const shortened = (text: string): string => (text.length > 60 ? `${text.slice(0, 57)}…` : text);
 
 /** What an error says, for a note. */
 export function reasonOf(cause: unknown): string {

@@ -2,7 +2,7 @@
 import type { z } from 'zod';
 
 import type { ErrorCode } from './errors';
-import { invalid } from './invalid';
+import { invalid, shortened } from './invalid';
 
 /**
  * Validates `value` and fills in defaults.
@@ -19,10 +19,12 @@ export function parse<Schema extends z.ZodType>(
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const issue = deepest(result.error.issues[0]!);
-  const path = [name, ...issue.path.map(String)].join('.').replaceAll(/\.(\d+)(?=\.|$)/g, '[$1]');
+  const path = [name, ...issue.path.map((key) => shortened(String(key)))]
+    .join('.')
+    .replaceAll(/\.(\d+)(?=\.|$)/g, '[$1]');
   if (issue.code === 'unrecognized_keys') {
     const name = issue.keys[0]!;
-    throw invalid(`${path}.${name}`, issue.message, name, { code });
+    throw invalid(`${path}.${shortened(name)}`, issue.message, name, { code });
   }
   throw invalid(path, expectation(issue.message), lookUp(value, issue.path), { code });
 }

@@ -47,6 +47,8 @@ export function jobRoutes(app: Hono, services: Services): void {
 
   app.get('/v1/jobs/:id/events', async (context) => {
     const job = await find(context.req.param('id'), services);
+    // Nobody reads what follows a HEAD, nor says that it has gone.
+    if (context.req.raw.method === 'HEAD') return context.body(null, 200, { 'Content-Type': 'text/event-stream' });
     const last = Number(context.req.header('last-event-id') ?? 0) || 0;
     return streamSSE(context, async (stream) => {
       const gone = new AbortController();
@@ -75,8 +77,11 @@ export function jobRoutes(app: Hono, services: Services): void {
   });
 }
 
+/** As jobs are called; Redis has keys of other names beside them. */
+const idPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
 async function find(id: string, services: Services): Promise<Job> {
-  const job = await services.jobs.find(id);
+  const job = idPattern.test(id) ? await services.jobs.find(id) : null;
   if (job) return job;
   throw new ServerError('UNKNOWN_JOB', 'There is no such job: it was never there, or ended too long ago.');
 }

@@ -7,7 +7,6 @@ import { choice, text, whole } from '../../validation/vocabulary';
 import { accept, wait } from '../accept';
 import { readBody } from '../body';
 import { jsonInPieces } from '../pieces';
-import { ServerError } from '../problem';
 import { imageRequestSchema } from '../request';
 import type { Services } from '../services';
 
@@ -23,22 +22,26 @@ export const openAiImageSchema = z.looseObject({
   model: z.string().optional(),
   n: whole(1).nullish(),
   size: size.nullish(),
-  response_format: choice(['b64_json', 'url']).nullish(),
+  response_format: choice(['b64_json']).nullish(),
+  output_format: choice(['png']).nullish(),
+  stream: z.literal(false, { error: 'false' }).nullish(),
 });
 
 export function openAiRoutes(app: Hono, services: Services): void {
   const { bundles } = services;
 
-  app.get('/v1/models', (context) => {
-    const data = bundles.names.map((id) => ({ id, object: 'model', created: 0, owned_by: 'detail-guidance' }));
-    return context.json({ object: 'list', data });
+  const modelOf = (id: string) => ({ id, object: 'model', created: 0, owned_by: 'detail-guidance' });
+
+  app.get('/v1/models', (context) => context.json({ object: 'list', data: bundles.names.map(modelOf) }));
+
+  app.get('/v1/models/:id', (context) => {
+    const id = context.req.param('id');
+    bundles.check(id);
+    return context.json(modelOf(id));
   });
 
   app.post('/v1/images/generations', async (context) => {
-    const { prompt, model, n, size: sizeText, response_format: format } = await readBody(context, openAiImageSchema);
-    if (format === 'url') {
-      throw new ServerError('BAD_REQUEST', "response_format: expected 'b64_json', received 'url'.");
-    }
+    const { prompt, model, n, size: sizeText } = await readBody(context, openAiImageSchema);
     const bundle = model !== undefined && bundles.names.includes(model) ? model : bundles.preferred;
     const { conditioning } = await bundles.manifest(bundle);
     const [, width, height] = /^(\d+)x(\d+)$/.exec(sizeText ?? '') ?? [];

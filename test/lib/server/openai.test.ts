@@ -18,6 +18,8 @@ test('lists the bundles as models', async () => {
   const names: string[] = [];
   for await (const { id } of client.models.list()) names.push(id);
   expect(names).toEqual(['embedded']);
+  expect(await client.models.retrieve('embedded')).toMatchObject({ id: 'embedded', object: 'model' });
+  await expect(client.models.retrieve('../embedded')).rejects.toMatchObject({ status: 404, code: 'UNKNOWN_BUNDLE' });
 });
 
 test('makes pictures', async () => {
