@@ -51,9 +51,15 @@ export function createApp(services: Services): Hono {
     return context.json({ error: problem }, status);
   });
   app.onError((error, context) => {
-    const { problem, status, headers } = error instanceof JobFailed ? error.answer : problemOf(error);
+    const { problem, status, headers } = error instanceof JobFailed ? error.answer : problemOf(saidBy(error));
     if (problem.code === 'INTERNAL') log.error({ err: error }, 'a request failed');
     return context.json({ error: problem }, status, headers);
   });
   return app;
+}
+
+/** A client that leaves in the middle of its body is no failure of ours. */
+function saidBy(error: NodeJS.ErrnoException): Error {
+  if (error.code !== 'ECONNRESET') return error;
+  return new ServerError('BAD_REQUEST', 'body: expected all of it, received a part.');
 }

@@ -25,14 +25,7 @@ export async function readBody<Schema extends z.ZodType>(
   if (coding !== 'identity') {
     throw new ServerError('UNSUPPORTED_MEDIA_TYPE', `Content-Encoding: expected none, received '${coding}'.`);
   }
-  const bytes = new Uint8Array(
-    await req.arrayBuffer().catch((error: unknown) => {
-      const { code } = error as NodeJS.ErrnoException;
-      throw code === 'ECONNRESET'
-        ? new ServerError('BAD_REQUEST', 'body: expected all of it, received a part.')
-        : error;
-    }),
-  );
+  const bytes = new Uint8Array(await req.arrayBuffer());
   let json: unknown;
   try {
     const isSmall = bytes.length <= smallBody;
