@@ -141,6 +141,11 @@ else:
   pass
 return x`,
     }),
+    ...Object.entries({ doubles: 'torch.add(a, a)', 'is repeated': 'torch.mul(a, 1000)' }).map(([name, longer]) =>
+      of(`a list that ${name}`, failed, {
+        forward: `a = [torch.size(x, 0)]\n${`a = ${longer}\n`.repeat(45)}return torch.mul(x, torch.len(a))`,
+      }),
+    ),
     of('a dtype that is computed', refused, { forward: 'return torch.to(x, torch.size(x, 0))' }),
     of('a dtype that is none', refused, { forward: 'return torch.to(x, 113)' }),
     of('a layout', refused, { forward: 'return torch.zeros([4], layout=1)' }),
@@ -202,6 +207,67 @@ function arithmetic(): HostileCase[] {
     }),
     of('a complex result', [...failed, 'ok'], { forward: 'return torch.complex(x, x)' }),
     of('an error of its own', failed, { forward: 'ops.prim.RaiseException("no")\nreturn x' }),
+  ];
+}
+
+/** What would make a call depend on those before it, or on chance. */
+function states(): HostileCase[] {
+  const numbers = (...values: number[]) => p.call('torch.jit._pickle', 'build_intlist', p.list(...values.map(p.int)));
+  const norm = (name: string, weight: string) =>
+    `y = torch.reshape(x, [1, 4, 1])\ny = torch.${name}(torch.cat([y, y], 2), None, None, ${weight}, ${weight}, True, 0.5, 0.1, False)\nreturn torch.flatten(y)`;
+  return [
+    of('a weight that is added to', ['ok', ...unreadable], {
+      forward: '_0 = torch.add_(self.weight, x)\nreturn self.weight',
+    }),
+    of('a weight that is written through a view', unreadable, {
+      forward: 'v = torch.select(self.weight, 0, 0)\n_0 = torch.mul_(v, 2.)\nreturn torch.add(x, self.weight)',
+    }),
+    of('a weight that is written after it was used', ['ok', ...unreadable], {
+      forward: 'y = torch.add(x, self.weight)\n_0 = torch.zero_(self.weight)\nreturn y',
+    }),
+    of('a weight that is written in a branch', unreadable, {
+      forward:
+        'if torch.gt(torch.size(x, 0), 2):\n  _0 = torch.copy_(self.weight, x)\nelse:\n  pass\nreturn torch.add(x, self.weight)',
+    }),
+    of('a weight that is written through a list', unreadable, {
+      forward: '_0 = torch.add_([self.weight, x][0], 1)\nreturn torch.add(x, self.weight)',
+    }),
+    of('a list that grows', unreadable, {
+      members: '  n : List[int]\n',
+      attributes: { n: numbers(1) },
+      forward: 'n = self.n\n_0 = torch.append(n, 1)\nreturn torch.mul(x, torch.len(n))',
+    }),
+    of('a list whose tensors change', unreadable, {
+      members: '  n : List[Tensor]\n',
+      attributes: {
+        n: p.call('torch.jit._pickle', 'restore_type_tag', p.list(p.tensor()), p.text('List[Tensor]')),
+      },
+      forward: 'n = self.n\n_0 = torch.add_(n[0], 1)\nreturn torch.add(x, n[0])',
+    }),
+    of('a list whose numbers change', unreadable, {
+      members: '  n : List[int]\n',
+      attributes: { n: numbers(1) },
+      forward: 'n = self.n\n_0 = torch._set_item(n, 0, torch.add(n[0], 1))\nreturn torch.mul(x, n[0])',
+    }),
+    of('a dictionary that changes', unreadable, {
+      members: '  n : Dict[str, int]\n',
+      attributes: {
+        n: p.call('torch.jit._pickle', 'restore_type_tag', p.dict(p.text('a'), p.int(1)), p.text('Dict[str, int]')),
+      },
+      forward: 'n = self.n\n_0 = torch._set_item(n, "a", torch.add(n["a"], 1))\nreturn torch.mul(x, n["a"])',
+    }),
+    of('statistics of a batch norm', refused, { forward: norm('batch_norm', 'self.weight') }),
+    of('statistics of an instance norm', refused, { forward: norm('instance_norm', 'self.weight') }),
+    ...['dropout', 'dropout_', 'alpha_dropout', 'feature_dropout'].map((name) =>
+      of(`${name} in training`, refused, { forward: `return torch.${name}(torch.add(x, 0), 0.5, True)` }),
+    ),
+    of('dropout by a computed switch', refused, {
+      forward: 'return torch.dropout(x, 0.5, torch.gt(torch.size(x, 0), 2))',
+    }),
+    of('dropout in an attention', refused, {
+      forward:
+        'y = torch.reshape(x, [1, 1, 2, 2])\nreturn torch.flatten(torch.scaled_dot_product_attention(y, y, y, None, 0.5))',
+    }),
   ];
 }
 
@@ -438,7 +504,7 @@ function sources(): HostileCase[] {
 
 /** The archives of every kind; more than a hundred. */
 export function hostileCases(): HostileCase[] {
-  return [...operators(), ...arithmetic(), ...records(), ...pickles(), ...sources()];
+  return [...operators(), ...arithmetic(), ...states(), ...records(), ...pickles(), ...sources()];
 }
 
 /** Archives like those that are harmless: a test that refuses everything would pass too. */
@@ -468,6 +534,20 @@ export function harmlessCases(): HostileCase[] {
     }),
     of('division of whole numbers by a positive one, cut', ['ok'], {
       forward: 'return torch.div(torch.to(x, 4), 2, rounding_mode="trunc")',
+    }),
+    of('a sum in place, of its own', ['ok'], {
+      forward: 'y = torch.mul(x, 2)\n_0 = torch.add_(torch.select(y, 0, 0), 1)\nreturn torch.add(y, self.weight)',
+    }),
+    of('its input, written in place', ['ok'], {
+      forward: '_0 = torch.mul_(torch.select(x, 0, 0), 2)\n_1 = torch.add_(x, 1)\nreturn torch.add(x, self.weight)',
+    }),
+    of('dropout that is off, by its training mode and by a branch', ['ok'], {
+      forward:
+        'p = 0.5\nif self.training:\n  q = p\nelse:\n  q = 0.\ny = torch.reshape(torch.dropout(x, p, self.training), [1, 1, 2, 2])\nreturn torch.flatten(torch.scaled_dot_product_attention(y, y, y, None, q))',
+    }),
+    of('norms without statistics', ['ok'], {
+      forward:
+        'y = torch.reshape(x, [1, 2, 2])\ny = torch.batch_norm(y, None, None, None, None, True, 0.5, 0.1, False)\nreturn torch.flatten(torch.instance_norm(y, None, None, None, None, True, 0.5, 0.1, False))',
     }),
     of('an assertion', ['ok'], {
       forward:

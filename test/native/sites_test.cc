@@ -33,6 +33,18 @@ TEST_CASE("a pattern matches components of a path") {
   REQUIRE(matches("**.linear", "blocks.3.norm1.linear"));
   REQUIRE(matches("blocks.*.norm1.linear", "blocks.11.norm1.linear"));
   REQUIRE(!matches("blocks.1", "blocks.11"));
+  REQUIRE(!matches("blocks.**", "blocks"));
+  REQUIRE(matches("blocks.**.linear", "blocks.linear"));
+  REQUIRE(matches("**", "blocks.3"));
+  REQUIRE(!matches("*.*", "blocks"));
+  // Trying out what every ** stands for would not end.
+  std::string pattern, path;
+  for (int i = 0; i < 100; ++i) {
+    pattern += "**.a.";
+    path += "a.";
+  }
+  REQUIRE(matches(pattern + "a", path + "a"));
+  REQUIRE(!matches(pattern + "b", path + "a"));
 }
 
 TEST_CASE("blocks are numbered in order of evaluation") {
@@ -46,6 +58,29 @@ TEST_CASE("blocks are numbered in order of evaluation") {
   // What stands in for a skipped block is what it was given.
   REQUIRE(sites[*sites[outputs[2]].bypass].path == "blocks.third");
   REQUIRE(sites[*sites[outputs[2]].bypass].tap == TapSide::input);
+}
+
+TEST_CASE("an input that the model does not use") {
+  const Toy toy;
+  auto module = torch::jit::load(toy.file);
+  const auto file = test::temporaryFile("unused.pt");
+  torch::jit::Module root("Unused");
+  root.register_module("blocks", module.attr("blocks").toModule());
+  root.define(R"JIT(
+    def forward(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
+        h = x.flatten(2).transpose(1, 2)
+        h = self.blocks.first.forward(h, torch.zeros([x.size(0), 8]))
+        return h.transpose(1, 2).reshape([x.size(0), 8, 2, 2])
+  )JIT");
+  root.save(file);
+  auto options = toy.options();
+  options.file = file;
+  const auto model = Model::load(options);
+  const auto x = at::arange(8 * 4, at::kFloat).reshape({1, 8, 2, 2});
+  const Values inputs{x, at::zeros({1}), at::zeros({1}, at::kLong)};
+  // Its gate is zero, so that the block gives what it was given.
+  REQUIRE(model->forward(inputs, {}, {}).equal(x));
+  std::filesystem::remove(file);
 }
 
 TEST_CASE("a site that does not exist") {

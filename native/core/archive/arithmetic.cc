@@ -2,6 +2,7 @@
 
 #include <torch/csrc/jit/runtime/operator.h>
 
+#include <algorithm>
 #include <limits>
 #include <memory>
 #include <mutex>
@@ -18,6 +19,7 @@ using torch::jit::Operator;
 using torch::jit::Stack;
 
 constexpr size_t kMostText = 1 << 20;
+constexpr int64_t kMostItems = 1 << 24;  // of a list that is joined or repeated
 
 bool isDivision(const c10::FunctionSchema& schema) {
   const auto& name = schema.name();
@@ -28,6 +30,12 @@ bool isDivision(const c10::FunctionSchema& schema) {
 
 bool givesText(const c10::FunctionSchema& schema) {
   return schema.returns().size() == 1 && schema.returns()[0].type()->kind() == c10::TypeKind::StringType;
+}
+
+// t[] + t[], t[] * int, int * t[]
+bool givesList(const c10::FunctionSchema& schema) {
+  return (schema.name() == "aten::add" || schema.name() == "aten::mul") && schema.returns().size() == 1 &&
+         schema.returns()[0].type()->kind() == c10::TypeKind::ListType;
 }
 
 Operation checkedDivision(Operation divide) {
@@ -77,6 +85,23 @@ Operation boundedText(Operation write) {
   };
 }
 
+// A list that doubles forty times fills any memory in one operator, which nobody can end.
+Operation boundedList(Operation join) {
+  return [join = std::move(join)](Stack& stack) mutable {
+    const auto &left = stack[stack.size() - 2], &right = stack[stack.size() - 1];
+    const auto lengthOf = [](const IValue& list) { return static_cast<int64_t>(list.toListRef().size()); };
+    int64_t items = 0;
+    if (left.isList() && right.isList()) {
+      items = lengthOf(left) + lengthOf(right);
+    } else {
+      const auto times = std::clamp<int64_t>((left.isList() ? right : left).toInt(), 0, kMostItems + 1);
+      items = std::min(lengthOf(left.isList() ? left : right), kMostItems + 1) * times;
+    }
+    TORCH_CHECK(items <= kMostItems, "a list is longer than ", kMostItems, " items");
+    join(stack);
+  };
+}
+
 }  // namespace
 
 void guardArithmetic() {
@@ -84,18 +109,20 @@ void guardArithmetic() {
   std::call_once(once, [] {
     // Kept: nothing may point to them, but nobody says so.
     static auto* replaced = new std::vector<std::shared_ptr<Operator>>;
-    for (const char* name : {"aten::floordiv", "aten::remainder", "aten::divmod", "aten::div", "aten::div_",
-                             "aten::divide", "aten::divide_", "aten::add", "aten::format", "aten::percentFormat"}) {
+    for (const char* name :
+         {"aten::floordiv", "aten::remainder", "aten::divmod", "aten::div", "aten::div_", "aten::divide",
+          "aten::divide_", "aten::add", "aten::mul", "aten::format", "aten::percentFormat"}) {
       const auto operators = torch::jit::getAllOperatorsFor(c10::Symbol::fromQualString(name));
       for (const auto& definition : operators) torch::jit::deregisterOperator(definition->schema());
       // All of them in their order, since the first that fits is taken.
       for (const auto& definition : operators) {
         replaced->push_back(definition);
         const auto& schema = definition->schema();
-        if (isDivision(schema) || cuts(schema) || givesText(schema)) {
-          auto operation = isDivision(schema) ? checkedDivision(definition->getOperation())
-                           : cuts(schema)     ? checkedCut(definition->getOperation())
-                                              : boundedText(definition->getOperation());
+        if (isDivision(schema) || cuts(schema) || givesText(schema) || givesList(schema)) {
+          auto operation = isDivision(schema)  ? checkedDivision(definition->getOperation())
+                           : cuts(schema)      ? checkedCut(definition->getOperation())
+                           : givesList(schema) ? boundedList(definition->getOperation())
+                                               : boundedText(definition->getOperation());
           torch::jit::registerOperator(
               Operator(c10::toString(schema), std::move(operation), definition->aliasAnalysisKind()));
         } else {

@@ -70,7 +70,9 @@ int64_t nameBlocks(std::vector<Site>& sites, const std::vector<std::string>& cal
   }
   if (count > 0) return count;
   std::string expected, called;
-  for (const auto& pattern : patterns) expected += (expected.empty() ? "'" : ", '") + pattern.path + "'";
+  for (size_t i = 0; i < std::min<size_t>(patterns.size(), 8); ++i) {
+    expected += (expected.empty() ? "'" : ", '") + patterns[i].path.substr(0, 200) + "'";
+  }
   for (size_t i = 0; i < std::min<size_t>(calledPaths.size(), 8); ++i) called += (i ? ", " : "") + calledPaths[i];
   throw Error("NOT_A_TRANSFORMER",
               "No submodule that the model calls matches its transformer blocks (" +

@@ -13,6 +13,7 @@
 #include "native/core/graph/describe_sites.h"
 #include "native/core/graph/inline_calls.h"
 #include "native/core/graph/place_constants.h"
+#include "native/core/graph/repeatable.h"
 
 namespace dg {
 namespace {
@@ -33,7 +34,10 @@ FlatModel flattenCalls(const torch::jit::Module& module, bool allowAllOperators,
   if (!method) throw Error("NOT_A_TRANSFORMER", "The TorchScript module has no forward method.");
   flat.graph = torch::jit::toGraphFunction(method->function()).graph()->copy();
   calledPaths = inlineCalls(module, flat.graph, flat.sites);
-  if (!allowAllOperators) auditGraph(*flat.graph);
+  if (allowAllOperators) return flat;
+  auditGraph(*flat.graph);
+  torch::jit::ConstantPropagationImmutableTypes(flat.graph);
+  requireNoTraining(*flat.graph);
   return flat;
 }
 
@@ -41,11 +45,13 @@ void simplify(FlatModel& flat, at::Device device) {
   placeConstants(*flat.graph, device);
   torch::jit::InlineForkWait(flat.graph);
   torch::jit::LowerSimpleTuples(flat.graph);
+  copyWrittenInputs(flat.graph);
   torch::jit::RemoveTensorMutation(flat.graph);
   torch::jit::ConstantPropagation(flat.graph);
   torch::jit::ConstantPooling(flat.graph);
   torch::jit::EliminateCommonSubexpression(flat.graph);
   torch::jit::EliminateDeadCode(flat.graph);
+  requireConstantsUnwritten(flat.graph);
 }
 
 }  // namespace

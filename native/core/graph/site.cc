@@ -23,15 +23,35 @@ std::pair<std::string_view, std::string_view> splitFirst(std::string_view path) 
   return {path.substr(0, dot), path.substr(dot + 1)};
 }
 
-bool matchComponents(std::string_view pattern, std::string_view path) {
-  if (pattern.empty() || path.empty()) return pattern.empty() && path.empty();
-  const auto [head, rest] = splitFirst(pattern);
-  const auto [component, remaining] = splitFirst(path);
-  if (head == "**") {
-    if (rest.empty() || matchComponents(rest, path)) return true;
-    return matchComponents(pattern, remaining);
+std::vector<std::string_view> componentsOf(std::string_view path) {
+  std::vector<std::string_view> components;
+  while (!path.empty()) {
+    const auto [head, rest] = splitFirst(path);
+    components.push_back(head);
+    path = rest;
   }
-  return (head == "*" || head == component) && matchComponents(rest, remaining);
+  return components;
+}
+
+// Which beginnings of the path fit what was read of the pattern, one component after the other: to try out what each **
+// stands for would take for ever.
+bool matchComponents(const std::vector<std::string_view>& pattern, const std::vector<std::string_view>& path) {
+  std::vector<bool> fits(path.size() + 1, false);
+  fits[0] = true;
+  for (size_t i = 0; i < pattern.size(); ++i) {
+    const auto head = pattern[i];
+    const bool isAny = head == "**", isLast = i + 1 == pattern.size();
+    bool reached = false, before = false;
+    for (size_t end = 0; end < fits.size(); ++end) {
+      const bool fitted = fits[end];
+      const bool fitsOne = end > 0 && before && (head == "*" || head == path[end - 1]);
+      // At its end a pattern's ** stands for one component at least.
+      fits[end] = isAny ? reached || (fitted && !isLast) : fitsOne;
+      reached = reached || fitted;
+      before = fitted;
+    }
+  }
+  return fits.back() && !pattern.empty();
 }
 
 size_t editDistance(const std::string& a, const std::string& b) {
@@ -47,6 +67,9 @@ size_t editDistance(const std::string& a, const std::string& b) {
   }
   return row.back();
 }
+
+// As much of a pattern as a message and a comparison take.
+std::string shown(const std::string& pattern) { return pattern.substr(0, 200); }
 
 std::string nearest(const std::vector<Site>& sites, const std::string& pattern, TapSide tap) {
   std::set<std::pair<size_t, std::string>> ranked;
@@ -77,7 +100,9 @@ TapSide tapSideNamed(const std::string& name) {
   throw Error("BAD_OPTION", "tap is '" + name + "': expected one of 'input', 'output', 'query', 'value', 'attention'.");
 }
 
-bool matches(const std::string& pattern, const std::string& path) { return matchComponents(pattern, path); }
+bool matches(const std::string& pattern, const std::string& path) {
+  return matchComponents(componentsOf(pattern), componentsOf(path));
+}
 
 std::vector<int64_t> findSites(const std::vector<Site>& sites, const std::string& pattern, TapSide tap,
                                const std::optional<std::string>& stream) {
@@ -93,12 +118,13 @@ std::vector<int64_t> findSites(const std::vector<Site>& sites, const std::string
   }
   if (!indices.empty()) return indices;
   if (!pathFound) {
-    throw Error("SITE_NOT_FOUND", "No submodule with an " + std::string(name(tap)) + " matches '" + pattern + "': " +
-                                      nearest(sites, pattern, tap) + ". `*` stands for one component of the path.");
+    throw Error("SITE_NOT_FOUND", "No submodule with an " + std::string(name(tap)) + " matches '" + shown(pattern) +
+                                      "': " + nearest(sites, shown(pattern), tap) +
+                                      ". `*` stands for one component of the path.");
   }
   std::string known;
   for (const auto& stream : streams) known += (known.empty() ? "'" : ", '") + stream + "'";
-  throw Error("SITE_NOT_FOUND", "'" + pattern + "' has no stream '" + *stream + "': " +
+  throw Error("SITE_NOT_FOUND", "'" + shown(pattern) + "' has no stream '" + shown(*stream) + "': " +
                                     (known.empty() ? "its outputs carry no stream names" : "it has " + known) + ".");
 }
 

@@ -13,6 +13,7 @@
 #include "native/core/model/choose_fusions.h"
 #include "native/core/model/operator_library.h"
 #include "native/core/model/prediction.h"
+#include "native/core/model/run_chain.h"
 #include "native/core/model/weights.h"
 
 namespace dg {
@@ -121,7 +122,7 @@ at::Tensor Model::adapt(const at::Tensor& tensor, int64_t input) const {
 at::Tensor Model::forward(const Values& inputs, const HookSet& hooks, const std::vector<int64_t>& bypassed) {
   const auto deadline = firstEvaluation();
   const auto whole = chain({hooks.sites(), bypassed, {}}, {}, inputs);
-  auto prediction = predictionIn(runWithHooks(whole->segments[0].program, inputs, hooks).at(0));
+  auto prediction = predictionIn(runChain(*whole, inputs, {}, {hooks}).at(0));
   evaluated();
   return prediction;
 }

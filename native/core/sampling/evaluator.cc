@@ -174,6 +174,10 @@ at::Tensor BranchEvaluator::predict(Arrangement& arrangement, const Values& inpu
     throw Error("MODEL_FAILED", "The model gave " + std::to_string(prediction.dim() ? prediction.size(0) : 0) +
                                     " rows for " + std::to_string(rows) + ": its batch is not its first axis.");
   }
+  if (!prediction.is_floating_point()) {
+    throw Error("MODEL_FAILED", std::string("The model gave numbers of the type ") +
+                                    c10::toString(prediction.scalar_type()) + ": expected floating-point ones.");
+  }
   if (model_.outputChannels() > 0 && prediction.dim() == 4 && prediction.size(1) > model_.outputChannels()) {
     prediction = prediction.narrow(1, 0, model_.outputChannels());
   }
@@ -305,7 +309,7 @@ std::optional<int64_t> BranchEvaluator::firstNonFiniteSite(int64_t branch, const
   for (const auto edit : plan_.branches[branch].edits) {
     for (const auto site : sitesOfEdit_[edit]) hooks.at(site).edits.push_back({&graphs_->edits()[edit], 0, images_});
   }
-  runWithHooks(whole->segments[0].program, values, hooks);
+  runChain(*whole, values, {}, {hooks});
   return first;
 }
 
