@@ -2,11 +2,13 @@
 import { Tokenizer } from '@huggingface/tokenizers';
 
 import type { TextEncoderManifest } from '../bundle';
+import { DetailGuidanceError } from '../validation/errors';
 import { invalid, reasonOf } from '../validation/invalid';
 
 import { useCharacterMaps } from './charsmap';
 import { cleanPrompt } from './cleaning';
 import { surround, type TokenIds } from './surround';
+import { withinTime } from './timeLimit';
 
 /** Tokens of a prompt, and the part of it that did not fit. */
 export interface TokenizedPrompt extends Omit<TokenIds, 'removed'> {
@@ -18,18 +20,40 @@ export class PromptTokenizer {
   /** Use {@link loadTokenizer}. */
   constructor(
     private readonly tokenizer: Tokenizer,
-    private readonly manifest: TextEncoderManifest['tokenizer'],
+    private readonly encoder: TextEncoderManifest,
   ) {}
 
   /** @param maxSequenceLength length of the result where the tokenizer has none of its own */
   tokenize(text: string, maxSequenceLength: number): TokenizedPrompt {
-    const { maxLength, cleaning, kind } = this.manifest;
+    const { file, maxLength, cleaning, kind } = this.encoder.tokenizer;
     const cleaned = cleanPrompt(text, cleaning);
     // CLIP's tokenizer lower-cases letter by letter: a capital sigma that ends a word becomes σ, where JavaScript writes ς.
     const spelt = kind === 'clip' ? cleaned.replaceAll('Σ', 'σ') : cleaned;
-    const { ids: content } = this.tokenizer.encode(spelt, { add_special_tokens: false });
-    const { ids, mask, removed } = surround(content, maxLength ?? maxSequenceLength, this.manifest);
-    return { ids, mask, removed: removed.length > 0 ? this.tokenizer.decode(removed).trim() : null };
+    return follow(file, () => {
+      const { ids: content } = this.tokenizer.encode(spelt, { add_special_tokens: false });
+      requireTokens(content, this.encoder, `The tokenizer ${file}`);
+      const { ids, mask, removed } = surround(content, maxLength ?? maxSequenceLength, this.encoder.tokenizer);
+      return { ids, mask, removed: removed.length > 0 ? this.tokenizer.decode(removed).trim() : null };
+    });
+  }
+}
+
+/** For a prompt, and to read the file: some milliseconds, and a second for the largest vocabularies. */
+const patience = 10_000;
+
+/** What a tokenizer.json says how to do, regular expressions among it. @throws BUNDLE_INVALID when it fails, or goes on */
+function follow<Result>(file: string, work: () => Result): Result {
+  const refused = (shown: string, cause?: unknown) =>
+    invalid(`The tokenizer ${file}`, 'a tokenizer.json of the tokenizers library', file, {
+      code: 'BUNDLE_INVALID',
+      shown,
+      cause,
+    });
+  const tooLong = () => refused(`one that takes longer than ${patience / 1000} seconds`);
+  try {
+    return withinTime(patience, work, tooLong);
+  } catch (error) {
+    throw error instanceof DetailGuidanceError ? error : refused(`another: ${reasonOf(error)}`, error);
   }
 }
 
@@ -42,30 +66,26 @@ export class PromptTokenizer {
  * @throws BUNDLE_INVALID when the file is not such a tokenizer, or one with more tokens than the encoder has embeddings
  */
 export function loadTokenizer(bytes: Uint8Array, encoder: TextEncoderManifest, name: string): PromptTokenizer {
-  const tokenizer = read(bytes, encoder, name);
-  const { padId, startId, endId } = encoder.tokenizer;
-  const ids = [padId, startId ?? 0, endId];
-  for (const id of tokenizer.get_vocab(true).values()) ids.push(id);
-  const largest = ids.reduce((most, id) => Math.max(most, id), 0);
-  if (largest >= encoder.vocabularySize) {
-    throw invalid(`The tokenizer of ${name}`, `token numbers below ${encoder.vocabularySize}`, largest, {
-      code: 'BUNDLE_INVALID',
-      note: `the encoder has as many embeddings, so ${encoder.tokenizer.file} belongs to another`,
-    });
-  }
-  return new PromptTokenizer(tokenizer, encoder.tokenizer);
-}
-
-function read(bytes: Uint8Array, encoder: TextEncoderManifest, name: string): Tokenizer {
-  try {
+  const { file, padId, startId, endId } = encoder.tokenizer;
+  const { tokenizer, ids } = follow(file, () => {
     const tokenizer = new Tokenizer(JSON.parse(new TextDecoder().decode(bytes)) as object, {});
     useCharacterMaps(tokenizer);
-    return tokenizer;
-  } catch (cause) {
-    throw invalid(`The tokenizer of ${name}`, 'a tokenizer.json of the tokenizers library', encoder.tokenizer.file, {
-      code: 'BUNDLE_INVALID',
-      note: reasonOf(cause),
-      cause,
-    });
-  }
+    return { tokenizer, ids: [padId, startId ?? 0, endId, ...tokenizer.get_vocab(true).values()] };
+  });
+  requireTokens(ids, encoder, `The tokenizer of ${name}`);
+  return new PromptTokenizer(tokenizer, encoder);
+}
+
+/** @throws BUNDLE_INVALID unless all of them have a row in the encoder's embedding */
+function requireTokens(
+  ids: readonly number[],
+  { vocabularySize, tokenizer: { file } }: TextEncoderManifest,
+  name: string,
+): void {
+  const at = ids.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocabularySize);
+  if (at < 0) return;
+  throw invalid(name, `token numbers below ${vocabularySize}`, ids[at], {
+    code: 'BUNDLE_INVALID',
+    note: `the encoder has as many embeddings, so ${file} belongs to another`,
+  });
 }

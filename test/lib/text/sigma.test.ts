@@ -15,7 +15,8 @@ test.each([
       return { ids: [] };
     },
   } as unknown as Tokenizer;
-  const manifest = { file: 'x', kind, padId: 0, startId: 1, endId: 2, cleaning: 'none' } as const;
-  new PromptTokenizer(lowering, manifest).tokenize('ΑΣ', 8);
+  const tokenizer = { file: 'x', kind, padId: 0, startId: 1, endId: 2, cleaning: 'none' } as const;
+  const encoder = { file: 'x', dtype: 'float32', inputs: [], outputs: [], vocabularySize: 3, tokenizer } as never;
+  new PromptTokenizer(lowering, encoder).tokenize('ΑΣ', 8);
   expect(seen).toEqual([spelt]);
 });
