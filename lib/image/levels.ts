@@ -25,7 +25,7 @@ export function toPixels(
   for (let channel = 0; channel < channels; channel++) {
     for (let position = 0; position < plane; position++) {
       const value = values[channel * plane + position]!;
-      if (Number.isNaN(value)) throw overflow();
+      if (!Number.isFinite(value)) throw overflow(value);
       const level = ((value - black) / (white - black)) * 255;
       pixels[position * channels + channel] = Math.floor(Math.min(Math.max(level, 0), 255) + 0.5);
     }
@@ -33,9 +33,9 @@ export function toPixels(
   return pixels;
 }
 
-/** A value of a picture is no number. */
-export function overflow(): DetailGuidanceError {
-  return invalid('The picture', 'finite values', NaN, {
+/** A value of a picture is no number, or infinite. */
+export function overflow(value = NaN): DetailGuidanceError {
+  return invalid('The picture', 'finite values', value, {
     code: 'MODEL_FAILED',
     note: 'the activations overflowed, or the guidance is too strong: try float32 or bfloat16, or smaller scales',
   });

@@ -125,8 +125,8 @@ export interface NativePictures {
   shape: number[];
   /** Of a picture one; none where the tensor does not have the form that was asked for. */
   frames: Uint8Array[];
-  /** One of the values is no number. */
-  hasNaN: boolean;
+  /** One of the values is no number, or infinite. */
+  overflowed: boolean;
 }
 
 /** Any other TorchScript file, as a function of tensors. */

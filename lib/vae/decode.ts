@@ -56,15 +56,17 @@ export async function decodeLatents(
   const form = { height: rows * vae.scale, width: columns * vae.scale, range };
   const data = toVae(latents.data as Float32Array, channels, vae);
   const decodeWhole = async () => {
-    const { shape, frames, hasNaN } = await decoder.pictures({ ...latents, data }, form, signal);
-    const expected = [1, 3, ...(latents.shape.length === 5 ? [null] : []), form.height, form.width];
+    const { shape, frames, overflowed } = await decoder.pictures({ ...latents, data }, form, signal);
+    const length = latents.shape.length === 5 ? [1 + (latents.shape[2]! - 1) * (vae.frameScale ?? 1)] : [];
+    const expected = [1, 3, ...length, form.height, form.width];
     requireShape(frames.length === 0 ? [] : shape, expected, shape);
-    if (hasNaN) throw overflow();
+    if (overflowed) throw overflow();
     return frames;
   };
   if (latents.shape.length === 5) return decodeWhole();
   const whole: Planes = { data, channels, height: rows, width: columns };
-  const tile = Math.floor(vae.tileSize / vae.scale);
+  // Neighbours overlap by a quarter, in whole cells.
+  const tile = 4 * Math.max(1, Math.floor(vae.tileSize / vae.scale / 4));
   const large = rows > tile || columns > tile;
   const decodeInTiles = async () => {
     const { data: values } = await decodeTiles(whole, tile, vae.scale, (part) =>
@@ -77,7 +79,7 @@ export async function decodeLatents(
     return await decodeWhole();
   } catch (error) {
     if (!large || !(error instanceof DetailGuidanceError) || error.code !== 'OUT_OF_MEMORY') throw error;
-    await onWarning?.(tiled(whole, vae));
+    await onWarning?.(tiled(whole, tile, vae));
     return decodeInTiles();
   }
 }
@@ -94,18 +96,17 @@ async function decodeTile(
   return { data: toFloat32(output!), channels: 3, ...size };
 }
 
-function tiled({ width, height }: Planes, { scale, tileSize }: VaeManifest): PictureTiled {
+function tiled({ width, height }: Planes, tile: number, { scale }: VaeManifest): PictureTiled {
   const message =
     `There is not enough memory to decode ${width * scale} x ${height * scale} pixels at once: they are decoded in tiles ` +
-    `of ${tileSize}, which changes them a little. vaeTiling: true does so from the start.`;
+    `of ${tile * scale}, which changes them a little. vaeTiling: true does so from the start.`;
   return { code: 'PICTURE_TILED', message };
 }
 
 /** @throws BUNDLE_INVALID */
-function requireShape(shape: readonly number[], expected: readonly (number | null)[], shown = shape): void {
-  if (shape.length === expected.length && expected.every((size, axis) => size === null || size === shape[axis])) return;
-  const form = `[${expected.map((size) => size ?? 'any').join(', ')}]`;
-  throw invalid("The output of the VAE's decoder", form, shown, {
+function requireShape(shape: readonly number[], expected: readonly number[], shown = shape): void {
+  if (shape.length === expected.length && expected.every((size, axis) => size === shape[axis])) return;
+  throw invalid("The output of the VAE's decoder", `[${expected.join(', ')}]`, shown, {
     code: 'BUNDLE_INVALID',
     shown: `[${shown.join(', ')}]`,
   });

@@ -72,7 +72,7 @@ Napi::Value NativeComponent::pictures(const Napi::CallbackInfo& info) {
         auto object = Napi::Object::New(settled);
         object.Set("shape", numberList(settled, made.shape));
         object.Set("frames", frames);
-        object.Set("hasNaN", made.hasNan);
+        object.Set("overflowed", made.overflowed);
         return object;
       });
 }

@@ -55,12 +55,16 @@ TEST_CASE("frames of a video follow the first") {
   REQUIRE(at::equal(found.others[1].flatten(), at::tensor(at::ArrayRef<uint8_t>(third), at::kByte)));
 }
 
-TEST_CASE("what is no number is told, and what has another form is left alone") {
+TEST_CASE("what is not finite is told, and what has another form is left alone") {
   uint8_t pixels[12] = {7};
   auto values = at::zeros({1, 3, 2, 2});
-  REQUIRE(!toPictures(values, {2, 2, -1, 1}, pixels).hasNan);
+  REQUIRE(!toPictures(values, {2, 2, -1, 1}, pixels).overflowed);
+  for (const float value : {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity()}) {
+    values.view(-1)[11] = value;
+    REQUIRE(toPictures(values, {2, 2, -1, 1}, pixels).overflowed);
+  }
   values.view(-1)[11] = std::nan("");
-  REQUIRE(toPictures(values, {2, 2, -1, 1}, pixels).hasNan);
+  REQUIRE(toPictures(values, {2, 2, -1, 1}, pixels).overflowed);
   pixels[0] = 7;
   for (const auto& other : {at::zeros({2, 3, 2, 2}), at::zeros({1, 4, 2, 2}), at::zeros({1, 3, 2, 3}),
                             at::zeros({3, 2, 2}), at::zeros({1, 3, 0, 2, 2}), at::zeros({})}) {

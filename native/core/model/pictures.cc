@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
+#include <limits>
 #include <string>
 
 #include "native/core/error.h"
@@ -15,27 +17,28 @@ namespace {
 
 constexpr int64_t kChannels = 3;
 
-// `planes` float32 [3, height, width], contiguous, on the CPU. Whether one of its values is no number.
+// `planes` float32 [3, height, width], contiguous, on the CPU. Whether one of its values is not finite.
 bool fill(const at::Tensor& planes, const PictureForm& form, uint8_t* pixels) {
   const auto* values = planes.const_data_ptr<float>();
   const int64_t plane = form.height * form.width;
   const double black = form.black, span = form.white - form.black;
-  std::atomic<bool> hasNan = false;
+  constexpr double most = std::numeric_limits<float>::max();
+  std::atomic<bool> overflowed = false;
   at::parallel_for(0, plane, int64_t{1} << 14, [&](int64_t begin, int64_t end) {
     bool seen = false;
     for (int64_t channel = 0; channel < kChannels; ++channel) {
       const auto* from = values + channel * plane;
       for (int64_t at = begin; at < end; ++at) {
         const double value = from[at];
-        seen |= value != value;
+        seen |= !(std::abs(value) <= most);
         const double level = (value - black) / span * 255;
         // Halves away from zero; the order makes NaN 0.
         pixels[at * kChannels + channel] = static_cast<uint8_t>(std::min(255.0, std::max(0.0, level)) + 0.5);
       }
     }
-    if (seen) hasNan = true;
+    if (seen) overflowed = true;
   });
-  return hasNan;
+  return overflowed;
 }
 
 }  // namespace
@@ -60,7 +63,7 @@ Pictures toPictures(const at::Tensor& values, const PictureForm& form, uint8_t* 
       made.others.push_back(at::empty({form.height, form.width, kChannels}, at::kByte));
       pixels = made.others.back().data_ptr<uint8_t>();
     }
-    made.hasNan = fill(planes, form, pixels) || made.hasNan;
+    made.overflowed = fill(planes, form, pixels) || made.overflowed;
   }
   return made;
 }

@@ -20,7 +20,7 @@ struct Pictures {
   std::vector<int64_t> shape;      // of the tensor that they were made of
   int64_t frames = 0;              // 1 for a picture; 0 where the tensor has no pictures of that form
   std::vector<at::Tensor> others;  // uint8 [height, width, 3]: the frames after the first
-  bool hasNan = false;
+  bool overflowed = false;         // one of the values is no number, or infinite
 };
 
 // The pixels of a tensor [1, 3, height, width], or [1, 3, frames, height, width]; the first frame's are written to

@@ -29,7 +29,7 @@ const decoderOf = (run: Decoder['run']): Decoder => ({
     const [{ data, shape }] = (await run([latents])) as [Tensor];
     const fits = shape[2] === height && shape[3] === width;
     const frames = fits ? [toPixels(data as Float32Array, { channels: 3, height, width }, range)] : [];
-    return { shape, frames, hasNaN: false };
+    return { shape, frames, overflowed: false };
   },
 });
 const range = [-1, 1] as const;
@@ -77,6 +77,40 @@ test('a large picture is decoded whole; in tiles when asked, or when memory runs
   expect(tiled.codes).toEqual([]);
   expect(Math.max(...tiled.sizes)).toBe(16);
   expect(await run(false, 63)).toEqual({ sizes: [64, ...tiled.sizes], codes: ['PICTURE_TILED'] });
+});
+
+test.each([1, 3, 8, 10, 12, 26])('tiles of %d pixels are whole, overlapping ones', async (tileSize) => {
+  const data = Float32Array.from({ length: 11 * 13 }, (_, at) => at);
+  const latents: Tensor = { data, shape: [1, 1, 11, 13], dtype: 'float32' };
+  const vae = vaeSchema.parse({ decoder: { file: 'x', dtype: 'float32' }, scale: 2, tileSize });
+  const decoder = decoderOf(([input]) => {
+    const [height, width] = input!.shape.slice(2) as [number, number];
+    const one = enlarge(2)({ data: input!.data as Float32Array, channels: 1, height, width }).data;
+    const three = new Float32Array(3 * one.length);
+    for (const channel of [0, 1, 2]) three.set(one, channel * one.length);
+    return Promise.resolve([{ data: three, shape: [1, 3, 2 * height, 2 * width], dtype: 'float32' as const }]);
+  });
+  const whole = await decodeLatents(latents, vae, decoder, [0, 255]);
+  const tiled = await decodeLatents(latents, vae, decoder, [0, 255], { tiling: true });
+  expect(tiled).toEqual(whole);
+});
+
+test('a video has the frames and the size that the bundle says', async () => {
+  const latents: Tensor = { data: new Float32Array(8), shape: [1, 1, 2, 2, 2], dtype: 'float32' };
+  const vae = vaeSchema.parse({ decoder: { file: 'x', dtype: 'float32' }, scale: 2, frameScale: 4 });
+  const given = (shape: number[], overflowed = false) => {
+    const frames = Array.from({ length: shape[2]! }, () => new Uint8Array(48));
+    const pictures = () => Promise.resolve({ shape, frames, overflowed });
+    return decodeLatents(latents, vae, { ...decoderOf(() => Promise.reject(new Error('no'))), pictures }, [0, 1]);
+  };
+  expect(await given([1, 3, 5, 4, 4])).toHaveLength(5);
+  await expect(given([1, 3, 5, 4, 4], true)).rejects.toMatchObject({ code: 'MODEL_FAILED' });
+  for (const shape of [
+    [1, 3, 4, 4, 4],
+    [1, 3, 5, 4, 8],
+    [1, 3, 5, 8, 4],
+  ])
+    await expect(given(shape)).rejects.toMatchObject({ code: 'BUNDLE_INVALID' });
 });
 
 test('latents are scaled and shifted, or by channel, before they are decoded', async () => {
