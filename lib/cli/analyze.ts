@@ -9,6 +9,7 @@ import { loadPipeline } from '../pipeline';
 import { printJson } from './failure';
 import { interruptible } from './interrupt';
 import { addLoadOptions, type LoadFlags } from './load';
+import { print } from './print';
 import { startProgress } from './progressBar';
 import { addPromptOptions, readPrompts, type PromptFlags } from './prompts';
 import { parseClass, parseWhole } from './values';
@@ -64,7 +65,7 @@ async function runAnalyze(location: string, flags: AnalyzeFlags, signal: AbortSi
       const channels = layers.map((layer) => ({ layer: layer.layer, channels: layer.channels }));
       printJson({ page, data, bundle: written?.folder ?? null, found, suggested, stable, remarks, layers: channels });
     } else {
-      process.stdout.write([page, ...(written ? [written.folder] : []), ...massive.remarks, ''].join('\n'));
+      print([page, ...(written ? [written.folder] : []), ...massive.remarks, ''].join('\n'));
     }
   } finally {
     progress.stop();

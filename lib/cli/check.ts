@@ -5,6 +5,7 @@ import { checkBundle, type CheckResult } from '../check';
 
 import { printJson } from './failure';
 import { interruptible } from './interrupt';
+import { print } from './print';
 import { parseWhole } from './values';
 
 interface CheckFlags {
@@ -30,7 +31,7 @@ async function runCheck(bundle: string, { memory, seconds, json }: CheckFlags, s
     signal,
   });
   if (json) printJson(result);
-  else process.stdout.write(inWords(result));
+  else print(inWords(result));
   if (!result.ok) process.exitCode = 1;
 }
 

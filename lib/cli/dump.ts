@@ -10,6 +10,7 @@ import { loadPipeline, type Pipeline } from '../pipeline';
 import { printJson } from './failure';
 import { guidanceFromFlags } from './guidance';
 import { interruptible } from './interrupt';
+import { print } from './print';
 import { startProgress } from './progressBar';
 import { addRunOptions, type RunFlags } from './runOptions';
 import { parseNumbers, parseSite, parseWhole, parseWholes } from './values';
@@ -77,7 +78,7 @@ async function runDump(location: string, flags: DumpFlags, signal: AbortSignal):
       await writeFileAtomic(quantisation, new TextEncoder().encode(text), signal);
     }
     if (flags.json) printJson({ ...summary, ...(quantisation === undefined ? {} : { quantisation }) });
-    else process.stdout.write(`${[summary ? inWords(summary) : [], quantisation ?? []].flat().join('\n')}\n`);
+    else print(`${[summary ? inWords(summary) : [], quantisation ?? []].flat().join('\n')}\n`);
   } finally {
     await pipeline.dispose();
   }

@@ -21,6 +21,7 @@ import { addGuidanceOptions, guidanceFromFlags, type GuidanceFlags } from './gui
 import { interruptible } from './interrupt';
 import { addSampleOptions, type SampleFlags } from './load';
 import { addNetworkOptions, networkFromFlags } from './network';
+import { print } from './print';
 import { startProgress, type Progress } from './progressBar';
 import { addPromptOptions, promptsInTurn, readPrompts, type PromptFlags } from './prompts';
 import { table } from './table';
@@ -114,7 +115,7 @@ async function runEvaluate(location: string, flags: EvaluateFlags, signal: Abort
     });
     bar.progress?.stop();
     if (flags.json) printJson(result);
-    else process.stdout.write(inWords(result));
+    else print(inWords(result));
   } finally {
     bar.progress?.stop();
     await pipeline.dispose();

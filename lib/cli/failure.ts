@@ -4,6 +4,7 @@ import { CommanderError } from 'commander';
 import { DetailGuidanceError, errorCodes } from '../validation/errors';
 
 import { Interrupted } from './interrupt';
+import { print } from './print';
 
 /**
  * Prints an error for people (stderr) and, where asked, for programs (stdout).
@@ -13,7 +14,7 @@ import { Interrupted } from './interrupt';
 export function reportError(error: unknown, json: boolean): number {
   if (error instanceof CommanderError && error.exitCode === 0) return 0;
   const { code, message, exitCode, received, expected } = describe(error);
-  process.stderr.write(`${code}: ${message}\n`);
+  print(`${code}: ${message}\n`, process.stderr);
   if (process.env['DEBUG'] && error instanceof Error) process.stderr.write(`${error.stack}\n`);
   if (json) printJson({ error: { code, message, received, expected } });
   return exitCode;
@@ -26,7 +27,7 @@ export function printJson(value: unknown): void {
     if (ArrayBuffer.isView(item) && !(item instanceof DataView)) return Array.from(item as Uint8Array);
     return item;
   };
-  process.stdout.write(`${JSON.stringify(value, replace, 2)}\n`);
+  print(`${JSON.stringify(value, replace, 2)}\n`);
 }
 
 interface Failure {

@@ -7,6 +7,7 @@ import { loadPipeline } from '../pipeline';
 import { printJson } from './failure';
 import { interruptible } from './interrupt';
 import { addLoadOptions, type LoadFlags } from './load';
+import { print } from './print';
 import { startProgress } from './progressBar';
 import { table } from './table';
 import { parseNumber, parseWhole } from './values';
@@ -55,7 +56,7 @@ async function runFeatures(location: string, flags: FeatureFlags, signal: AbortS
       { right: true },
     );
     const about = `layer ${layer}, t = ${time}, ${comparison.images} pictures (class by chance ${percent(comparison.chance)}), ${comparison.tokens} tokens`;
-    process.stdout.write([...lines, about, ''].join('\n'));
+    print([...lines, about, ''].join('\n'));
   } finally {
     progress.stop();
     await pipeline.dispose();

@@ -15,6 +15,7 @@ import { printJson } from './failure';
 import { guidanceFromFlags } from './guidance';
 import { interruptible } from './interrupt';
 import { pictureOutput } from './pictureOutput';
+import { print } from './print';
 import { startProgress } from './progressBar';
 import { say } from './quiet';
 import { addRunOptions, type RunFlags } from './runOptions';
@@ -82,7 +83,7 @@ async function runGenerate(location: string, flags: GenerateFlags, signal: Abort
     if (flags.explain) {
       const explanation = pipeline.plan(options).explain();
       if (flags.json) printJson(explanation);
-      else process.stdout.write(`${explanation.text}\n`);
+      else print(`${explanation.text}\n`);
       return;
     }
     const result = await sample(pipeline, options, count, signal);

@@ -9,6 +9,7 @@ import { pictureSize } from '../request/pictureSize';
 import { printJson } from './failure';
 import { interruptible } from './interrupt';
 import { addLoadOptions, type LoadFlags } from './load';
+import { print } from './print';
 import { parseWhole } from './values';
 import { table } from './table';
 
@@ -34,7 +35,7 @@ async function runInspect(location: string, flags: InspectFlags, signal: AbortSi
   try {
     const report = await describe(pipeline, flags, signal);
     if (flags.json) printJson(report);
-    else process.stdout.write(inWords(report));
+    else print(inWords(report));
   } finally {
     await pipeline.dispose();
   }

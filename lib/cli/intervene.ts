@@ -15,6 +15,7 @@ import { printJson } from './failure';
 import { interruptible } from './interrupt';
 import { addSampleOptions, type SampleFlags } from './load';
 import { addNetworkOptions, networkFromFlags } from './network';
+import { print } from './print';
 import { startProgress, type Progress } from './progressBar';
 import { addPromptOptions, promptsInTurn, readPrompts, type PromptFlags } from './prompts';
 import { table } from './table';
@@ -98,7 +99,7 @@ async function runIntervene(location: string, flags: InterveneFlags, signal: Abo
       await writeFileAtomic(resolve(flags.out), bytes, signal);
     }
     if (flags.json) printJson(document);
-    else process.stdout.write(inWords(result));
+    else print(inWords(result));
   } finally {
     bar.progress?.stop();
     await pipeline.dispose();

@@ -12,6 +12,7 @@ import { invalid } from '../validation/invalid';
 
 import { printJson } from './failure';
 import { interruptible } from './interrupt';
+import { print } from './print';
 import { startProgress } from './progressBar';
 import { addPromptOptions, readPrompts, type PromptFlags } from './prompts';
 import { table } from './table';
@@ -102,7 +103,7 @@ async function report(bundle: string, flags: QuantizeFlags, out: string, signal:
     });
     progress?.stop();
     if (flags.json) printJson(comparison);
-    else process.stdout.write(lines);
+    else print(lines);
   } finally {
     progress?.stop();
   }

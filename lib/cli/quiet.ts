@@ -1,4 +1,6 @@
 /** `--quiet`: no progress, no warnings, no names of files that were written. */
+import { print } from './print';
+
 let quiet = false;
 
 export function beQuiet(): void {
@@ -11,5 +13,5 @@ export function isQuiet(): boolean {
 
 /** A line for people, unless they want none. */
 export function say(line: string, stream: NodeJS.WriteStream = process.stderr): void {
-  if (!quiet) stream.write(`${line}\n`);
+  if (!quiet) print(`${line}\n`, stream);
 }

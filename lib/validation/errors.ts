@@ -49,6 +49,17 @@ export interface ErrorDetails {
   cause?: unknown;
 }
 
+/**
+ * What stands in a message may come from a file: what a terminal takes for an order, or what turns the direction of
+ * writing, is spelt out. Line ends and tabs stay.
+ */
+// eslint-disable-next-line no-control-regex
+const orders = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+export function printable(text: string): string {
+  return text.replace(orders, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
 /** Every error of this package. `message` is a whole sentence; `code` is what a program should look at. */
 export class DetailGuidanceError extends Error {
   /** The class's name. */
@@ -61,7 +72,7 @@ export class DetailGuidanceError extends Error {
   readonly expected?: string;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
-    super(message, 'cause' in details ? { cause: details.cause } : undefined);
+    super(printable(message), 'cause' in details ? { cause: details.cause } : undefined);
     this.code = code;
     if ('received' in details) this.received = details.received;
     if (details.expected !== undefined) this.expected = details.expected;
