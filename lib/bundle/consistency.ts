@@ -1,5 +1,7 @@
 /** What a schema cannot say about `bundle.json`: that its parts agree with each other. */
 import { invalid } from '../validation/invalid';
+import { isBounded, mostNumbers } from './bounds';
+import type { BundleInput, InputRole } from './bundle';
 import type { BundleManifest } from './manifest';
 import type { Expression } from './manifest';
 
@@ -30,7 +32,27 @@ function checkRoles({ transformer, conditioning }: BundleManifest): void {
     const count = transformer.inputs.filter((input) => input.role === role).length;
     if (count !== 1) throw disagrees('transformer.inputs', `one input with the role '${role}'`, count);
   }
+  for (const [at, { name, role, dtype }] of transformer.inputs.entries()) {
+    const path = `transformer.inputs[${at}]`;
+    const isTaken = transformer.inputs.findIndex((other) => other.name === name) < at;
+    if (isTaken) throw disagrees(`${path}.name`, 'a name of its own', name);
+    const holding = dtypesOf[role];
+    if (holding && !holding.includes(dtype)) {
+      throw disagrees(`${path}.dtype`, `one of ${holding.join(', ')}`, dtype, { note: `its role is '${role}'` });
+    }
+  }
 }
+
+const floats: readonly BundleInput['dtype'][] = ['float', 'float32', 'float16', 'bfloat16', 'float64'];
+const integers: readonly BundleInput['dtype'][] = ['int64', 'int32'];
+
+/** Dtypes that hold what an input is given; others would cut it without a word. */
+const dtypesOf: Partial<Record<InputRole, readonly BundleInput['dtype'][]>> = {
+  latent: floats,
+  guidance: floats,
+  class: integers,
+  timestep: [...floats, ...integers],
+};
 
 function checkConditioning({ transformer, conditioning, textEncoders = {} }: BundleManifest): void {
   if (conditioning.kind === 'class') {
@@ -44,6 +66,10 @@ function checkConditioning({ transformer, conditioning, textEncoders = {} }: Bun
     }
   }
   if (conditioning.kind !== 'text') return;
+  const { maxSequenceLength: length } = conditioning;
+  if (length && length.default > length.maximum) {
+    throw disagrees('conditioning.maxSequenceLength.default', `at most the maximum, ${length.maximum}`, length.default);
+  }
   for (const { name, role } of transformer.inputs) {
     if (['latent', 'timestep', 'guidance'].includes(role) || Object.hasOwn(conditioning.inputs, name)) continue;
     throw disagrees('conditioning.inputs', `what the transformer's input '${name}' is made of`, undefined);
@@ -54,6 +80,10 @@ function checkConditioning({ transformer, conditioning, textEncoders = {} }: Bun
       throw disagrees(path, 'the name of an input of the transformer', name);
     }
     for (const leaf of leaves(expression)) {
+      if ('zeros' in leaf) {
+        const { tokens, channels } = leaf.zeros;
+        requireBounded(path, [typeof tokens === 'number' ? tokens : (length?.maximum ?? 1), channels]);
+      }
       if ('from' in leaf) {
         const encoder = Object.hasOwn(textEncoders, leaf.from) ? textEncoders[leaf.from] : undefined;
         if (!encoder) throw disagrees(path, "the output of one of 'textEncoders'", leaf.from);
@@ -73,16 +103,25 @@ function leaves(expression: Expression): Exclude<Expression, { join: unknown }>[
   return 'join' in expression ? expression.of.flatMap(leaves) : [expression];
 }
 
-/** Numbers of one latent: a gigabyte of float32, a hundred times what the largest models have. */
-const mostLatent = 2 ** 28;
+/** @throws BUNDLE_INVALID */
+function requireBounded(path: string, sizes: readonly number[]): void {
+  if (isBounded(sizes)) return;
+  throw disagrees(path, `at most ${mostNumbers} numbers in all`, sizes, { shown: sizes.join(' x ') });
+}
 
-function checkLatent({ transformer, latent }: BundleManifest): void {
+function checkLatent({ transformer, latent, vae }: BundleManifest): void {
   const { shape } = transformer.inputs.find((input) => input.role === 'latent')!;
   const { channels, frames, height, width } = latent;
   const sizes = [channels, ...(frames === undefined ? [] : [frames]), height, width];
-  if (sizes.reduce((product, size) => product * size, 1) > mostLatent) {
-    throw disagrees('latent', `at most ${mostLatent} numbers in all`, sizes, { shown: sizes.join(' x ') });
+  requireBounded('latent', sizes);
+  for (const [at, input] of transformer.inputs.entries()) {
+    requireBounded(
+      `transformer.inputs[${at}].shape`,
+      input.shape.filter((size) => typeof size === 'number'),
+    );
   }
+  const { scale = 1, frameScale = 1 } = vae ?? {};
+  requireBounded('vae.scale', [height * scale, width * scale, (frames ?? 1) * frameScale]);
   const fits = shape.slice(1).every((size, axis) => typeof size === 'string' || size === sizes[axis]);
   if (shape.length !== sizes.length + 1 || !fits) {
     const expected = `the latent's shape to be [batch, ${sizes.join(', ')}], as 'latent' says`;
@@ -93,6 +132,10 @@ function checkLatent({ transformer, latent }: BundleManifest): void {
     throw disagrees('transformer.outputChannels', expected, transformer.outputChannels);
   }
   const [rows, columns] = transformer.tokenGrid;
+  if (rows > height || columns > width) {
+    const expected = `at most the latent's ${height} x ${width} cells`;
+    throw disagrees('transformer.tokenGrid', expected, transformer.tokenGrid, { shown: `${rows} x ${columns}` });
+  }
   if (shape.some((size, axis) => axis > 1 && typeof size === 'string') && (height % rows || width % columns)) {
     const expected = `divisors of the latent's ${height} x ${width} cells`;
     throw disagrees('transformer.tokenGrid', expected, transformer.tokenGrid, { shown: `${rows} x ${columns}` });
@@ -143,7 +186,13 @@ function checkImage({ image, latent, vae }: BundleManifest): void {
 }
 
 function checkMassiveActivations({ massiveActivations, transformer }: BundleManifest): void {
-  const channel = massiveActivations?.channels.find((index) => index >= transformer.hiddenChannels);
+  if (!massiveActivations) return;
+  const { stream, channels } = massiveActivations;
+  const streams = [...new Set(transformer.blocks.flatMap((blocks) => blocks.streams))];
+  if (!streams.includes(stream)) {
+    throw disagrees('massiveActivations.stream', `a stream of the blocks: ${streams.join(', ')}`, stream);
+  }
+  const channel = channels.find((index) => index >= transformer.hiddenChannels);
   if (channel === undefined) return;
   throw disagrees('massiveActivations.channels', `channels from 0 to ${transformer.hiddenChannels - 1}`, channel);
 }

@@ -40,6 +40,7 @@ export type {
   ZerosExpression,
   ZerosSize,
 } from './manifest';
+export { isBounded, mostNumbers } from './bounds';
 export { openBundle, opened, type OpenBundle } from './open';
 export { bundleSchema, inputRoles } from './schema';
 export { fingerprintFile, type SealedFile } from './sealed';

@@ -9,11 +9,14 @@ import { z } from 'zod';
 import { schedulerSchema, type SchedulerOptions } from '../schedule/schema';
 import { gives } from '../validation/describedBy';
 
-import { closed, count, fileName, index, weightDtype } from './schemaWords';
+import { blackAndWhite, closed, count, fileName, index, label, line, prose, weightDtype } from './schemaWords';
 import type { InputRole } from './bundle';
 import type { BundleManifest } from './manifest';
 import { textConditioningSchema, textEncoderSchema } from './text';
 import { vaeSchema } from './vae';
+
+/** Pixels along a side of a picture. */
+const side = count.max(65_536);
 
 const bundleFileSchema = closed({
   sha256: z.string().regex(/^[0-9a-f]{64}$/, '64 lower-case hexadecimal digits'),
@@ -34,7 +37,7 @@ export const inputRoles = [
 ] as const satisfies readonly InputRole[];
 
 const inputSchema = closed({
-  name: z.string().min(1),
+  name: line,
   role: z.enum(inputRoles),
   dtype: z.enum(['float', 'float32', 'float16', 'bfloat16', 'float64', 'int64', 'int32', 'uint8', 'bool']),
   shape: z.array(z.union([count, z.string()])),
@@ -44,7 +47,10 @@ const transformerSchema = closed({
   file: fileName,
   dtype: weightDtype,
   inputs: z.array(inputSchema).min(1),
-  blocks: z.array(closed({ path: z.string().min(1), streams: z.array(z.string().min(1)).min(1) })).min(1),
+  blocks: z
+    .array(closed({ path: line, streams: z.array(line).min(1).max(64) }))
+    .min(1)
+    .max(64),
   outputChannels: count,
   psnr: closed({ bfloat16: z.number().optional(), float16: z.number().optional() }).optional(),
   prediction: z.enum(['flow', 'epsilon', 'v', 'sample']),
@@ -55,9 +61,7 @@ const transformerSchema = closed({
     file: fileName,
     weights: z.literal('int8'),
     activations: z.enum(['per-token', 'per-tensor']),
-    layers: z
-      .array(closed({ path: z.string().min(1), inputs: count, outputs: count, channels: z.array(index) }))
-      .min(1),
+    layers: z.array(closed({ path: line, inputs: count, outputs: count, channels: z.array(index) })).min(1),
   }).optional(),
 });
 
@@ -66,18 +70,18 @@ const conditioningSchema = z.discriminatedUnion('kind', [
     kind: z.literal('class'),
     numClasses: count,
     nullClass: index.optional(),
-    labels: z.array(z.string()).optional(),
+    labels: z.array(label).optional(),
   }),
   closed({ kind: z.literal('tensors') }),
   textConditioningSchema,
 ]);
 
 const massiveActivationsSchema = closed({
-  stream: z.string().default('image'),
+  stream: line.default('image'),
   layer: index,
   channels: z.array(index).min(1),
-  rule: z.string().optional(),
-  source: z.string().optional(),
+  rule: prose.optional(),
+  source: prose.optional(),
   statistics: fileName.optional(),
 });
 
@@ -85,11 +89,11 @@ const massiveActivationsSchema = closed({
 export const bundleSchema = gives<BundleManifest>()(
   closed({
     format: z.literal(1),
-    name: z.string().min(1),
-    family: z.string().min(1),
-    licence: z.string().min(1),
-    description: z.string().optional(),
-    files: z.record(z.string(), bundleFileSchema),
+    name: line,
+    family: line,
+    licence: line,
+    description: prose.optional(),
+    files: z.record(line, bundleFileSchema),
     transformer: transformerSchema,
     latent: closed({
       channels: count,
@@ -99,19 +103,19 @@ export const bundleSchema = gives<BundleManifest>()(
       maxHeight: count.optional(),
       maxWidth: count.optional(),
     }),
-    textEncoders: z.record(z.string(), textEncoderSchema).optional(),
+    textEncoders: z.record(line, textEncoderSchema).optional(),
     conditioning: conditioningSchema,
     // What a caller may write too, with all of it filled in.
     scheduler: schedulerSchema as z.ZodType<SchedulerOptions>,
     image: z.discriminatedUnion('kind', [
       closed({
         kind: z.literal('pixels'),
-        range: z.tuple([z.number(), z.number()]),
+        range: blackAndWhite,
         channels: z.union([z.literal(1), z.literal(3)]),
       }),
       closed({
         kind: z.literal('vae'),
-        range: z.tuple([z.number(), z.number()]),
+        range: blackAndWhite,
         channels: z.literal(3),
       }),
     ]),
@@ -120,13 +124,14 @@ export const bundleSchema = gives<BundleManifest>()(
       .looseObject({
         file: fileName,
         features: fileName.optional(),
-        range: z.tuple([z.number(), z.number()]).optional(),
-        size: z.tuple([count, count]).optional(),
+        range: blackAndWhite.optional(),
+        size: z.tuple([side, side]).optional(),
       })
       .optional(),
     massiveActivations: massiveActivationsSchema.optional(),
     defaults: closed({
-      numInferenceSteps: count.optional(),
+      // As `generate` takes them.
+      numInferenceSteps: count.max(1000).optional(),
       guidance: z.record(z.string(), z.unknown()).optional(),
       frameRate: z.number().positive().optional(),
     }).optional(),

@@ -1,6 +1,7 @@
 /** The words of `bundle.json`'s schema. */
 import { z } from 'zod';
 
+import { printable } from '../validation/errors';
 import { nearest } from '../validation/vocabulary';
 
 /** An object that refuses unknown keys, except those that begin with `x-`: notes, which are kept and have no type. */
@@ -22,7 +23,30 @@ export function closed<Shape extends z.ZodRawShape>(shape: Shape): z.ZodObject<S
 
 export const count = z.int().min(1);
 export const index = z.int().min(0);
-export const fileName = z.string().min(1);
+
+/** Tokens of a text, and what else is as long as it. */
+export const tokenCount = z.int().min(1).max(65_536);
+
+/** What people read of a bundle: nothing in it that a terminal takes for an order. */
+export const prose = z
+  .string()
+  .max(100_000)
+  .refine((text) => printable(text) === text, 'a text without control characters');
+
+/** A label, which may be empty. */
+export const label = z
+  .string()
+  .max(1000)
+  .refine((text) => printable(text) === text && !/[\n\t]/.test(text), 'a line without control characters');
+
+/** A name. */
+export const line = label.min(1);
+export const fileName = line;
+
+/** What black and white are. */
+export const blackAndWhite = z
+  .tuple([z.number().min(-1e6).max(1e6), z.number().min(-1e6).max(1e6)])
+  .refine(([black, white]) => Math.abs(white - black) >= 1e-6, 'two different numbers');
 
 /** Dtypes of weights on disk. */
 export const weightDtype = z.enum(['float32', 'float16', 'bfloat16', 'float64']);

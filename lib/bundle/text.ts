@@ -3,13 +3,13 @@ import { z } from 'zod';
 
 import { gives } from '../validation/describedBy';
 
-import { closed, count, fileName, index, weightDtype } from './schemaWords';
+import { closed, count, fileName, index, line, tokenCount, weightDtype } from './schemaWords';
 import type { Expression, TextConditioningManifest, TextEncoderManifest } from './manifest';
 
 const tokenizerSchema = closed({
   file: fileName,
   kind: z.enum(['clip', 't5']),
-  maxLength: count.optional(),
+  maxLength: tokenCount.optional(),
   padId: index,
   startId: index.optional(),
   endId: index,
@@ -32,18 +32,18 @@ export const textEncoderSchema = gives<TextEncoderManifest>()(
 const expressionSchema: z.ZodType<Expression> = z.lazy(() =>
   z.union([
     closed({
-      from: z.string().min(1),
+      from: line,
       output: z.enum(['sequence', 'pooled', 'mask']),
       zeroPadding: z.boolean().optional(),
     }),
     closed({
       join: z.enum(['tokens', 'channels']),
       of: z.array(expressionSchema).min(1),
-      padTo: count.optional(),
+      padTo: tokenCount.optional(),
     }),
-    closed({ zeros: closed({ tokens: z.union([count, z.literal('maxSequenceLength')]), channels: count }) }),
-    closed({ positions: z.literal('grid'), axes: z.int().min(2) }),
-    closed({ positions: z.literal('zeros'), axes: count, like: z.string().min(1) }),
+    closed({ zeros: closed({ tokens: z.union([tokenCount, z.literal('maxSequenceLength')]), channels: tokenCount }) }),
+    closed({ positions: z.literal('grid'), axes: z.int().min(2).max(64) }),
+    closed({ positions: z.literal('zeros'), axes: count.max(64), like: line }),
     closed({ size: z.enum(['resolution', 'aspect-ratio']) }),
   ]),
 );
@@ -51,7 +51,7 @@ const expressionSchema: z.ZodType<Expression> = z.lazy(() =>
 export const textConditioningSchema = gives<TextConditioningManifest>()(
   closed({
     kind: z.literal('text'),
-    maxSequenceLength: closed({ default: count, maximum: count }).optional(),
-    inputs: z.record(z.string(), expressionSchema),
+    maxSequenceLength: closed({ default: tokenCount, maximum: tokenCount }).optional(),
+    inputs: z.record(line, expressionSchema),
   }),
 );

@@ -1,5 +1,5 @@
 /** The size of a picture, in pixels, latent cells and tokens. */
-import type { BundleManifest } from '../bundle';
+import { isBounded, mostNumbers, type BundleManifest } from '../bundle';
 import { invalid } from '../validation/invalid';
 import type { GenerateRequest } from './generateOptions';
 import { pictureSides } from '../vae';
@@ -51,8 +51,14 @@ export function pictureSize(request: Asked, manifest: BundleManifest): PictureSi
   if (frames === null && request.numFrames !== undefined) {
     throw invalid('options.numFrames', 'nothing', request.numFrames, { note: 'this model makes single pictures' });
   }
+  const shape = [latent.channels, ...(frames === null ? [] : [frames]), height, width];
+  if (!isBounded(shape) || !isBounded([height * scale, width * scale])) {
+    throw invalid('options.width and height', `latents and pictures of at most ${mostNumbers} numbers`, shape, {
+      shown: `${width * scale} x ${height * scale} pixels`,
+    });
+  }
   return {
-    latent: [latent.channels, ...(frames === null ? [] : [frames]), height, width],
+    latent: shape,
     tokenGrid: [height / (latent.height / rows), width / (latent.width / columns)],
     width: width * scale,
     height: height * scale,

@@ -26,6 +26,10 @@ export function parse<Schema extends z.ZodType>(
     const name = issue.keys[0]!;
     throw invalid(`${path}.${shortened(name)}`, issue.message, name, { code });
   }
+  if (issue.code === 'invalid_key') {
+    const expected = `a name that is ${expectation(issue.issues[0]!.message)}`;
+    throw invalid(path, expected, issue.path.at(-1), { code });
+  }
   throw invalid(path, expectation(issue.message), lookUp(value, issue.path), { code });
 }
 

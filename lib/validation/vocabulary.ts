@@ -53,6 +53,11 @@ export function abortSignal() {
   );
 }
 
+/** A function of the caller's. */
+export function callback<Event, Result = unknown>() {
+  return z.custom<(event: Event) => Result>((value) => typeof value === 'function', { error: 'a function' });
+}
+
 /** An object with these keys and no others; an unknown key is answered with the nearest known ones. */
 export function strictObject<Shape extends z.ZodRawShape>(shape: Shape) {
   const known = Object.keys(shape);
@@ -73,6 +78,7 @@ export function nearest(unknown: string, known: readonly string[]): string {
 
 /** `'seed'` for `sed`: the known names nearest to a misspelt one; undefined where none is near. */
 export function nearestName(unknown: string, known: readonly string[]): string | undefined {
+  if (unknown.length > 200) return undefined;
   const near = known
     .map((name) => ({ name, edits: distance(unknown.toLowerCase(), name.toLowerCase()) }))
     .filter(({ name, edits }) => edits <= Math.max(2, Math.floor(name.length / 3)))

@@ -100,6 +100,57 @@ describe('openBundle', () => {
       ({ latent }) => (latent.height = latent.width = 2 ** 31),
       /bundle\.json\.latent: expected at most 268435456 numbers in all, received \d x 2147483648 x 2147483648/,
     ],
+    [
+      'an input that no memory holds',
+      (manifest) => (manifest.transformer.inputs[2].shape = ['batch', 2 ** 20, 2 ** 20]),
+      /transformer\.inputs\[2\]\.shape: expected at most 268435456 numbers in all, received 1048576 x 1048576/,
+    ],
+    [
+      'more tokens than cells',
+      (manifest) => (manifest.transformer.tokenGrid = [29, 28]),
+      /tokenGrid: expected at most the latent's 28 x 28 cells, received 29 x 28/,
+    ],
+    [
+      'pixels that no memory holds',
+      (manifest) => (manifest.vae = { decoder: { file: 'transformer.pt', dtype: 'float16' }, scale: 1e6 }),
+      /vae\.scale: expected at most 268435456 numbers in all/,
+    ],
+    [
+      'black that is white',
+      (manifest) => (manifest.image.range = [1, 1]),
+      /image\.range: expected two different numbers/,
+    ],
+    [
+      'steps without end',
+      (manifest) => (manifest.defaults.numInferenceSteps = 1e9),
+      /numInferenceSteps: expected number to be <=1000, received 1000000000/,
+    ],
+    [
+      'a name that colours the terminal',
+      (manifest) => (manifest.name = '\u001b[31mred'),
+      /name: expected a line without control characters, received '\\u001b\[31mred'/,
+    ],
+    [
+      'a file whose name breaks the line',
+      (manifest) => (manifest.files['a\nb'] = manifest.files['transformer.pt']),
+      /files[^]*: expected a name that is a line without control characters/,
+    ],
+    ['a path without end', (manifest) => (manifest.transformer.blocks[0].path = 'x'.repeat(1e6)), /blocks\[0\]\.path/],
+    [
+      'two inputs of a name',
+      (manifest) => (manifest.transformer.inputs[2].name = 'sample'),
+      /transformer\.inputs\[2\]\.name: expected a name of its own, received 'sample'/,
+    ],
+    [
+      'latents in whole numbers',
+      (manifest) => (manifest.transformer.inputs[0].dtype = 'int64'),
+      /inputs\[0\]\.dtype: expected one of float, float32, .*, received 'int64' \(its role is 'latent'\)/,
+    ],
+    [
+      'massive activations of a stream that is none',
+      (manifest) => (manifest.massiveActivations.stream = 'text'),
+      /massiveActivations\.stream: expected a stream of the blocks: image, received 'text'/,
+    ],
     ['an unknown scheduler', (manifest) => (manifest.scheduler.kind = 'euler'), /scheduler/],
     [
       'a file that is not listed',
@@ -150,6 +201,19 @@ describe('openBundle', () => {
   test("4. keys that begin with x- are anybody's own", async () => {
     await edit((manifest) => (manifest['x-notes'] = 'mine'));
     await expect(openBundle(folder)).resolves.toMatchObject({ 'x-notes': 'mine' });
+  });
+
+  test.each([
+    ['zeros', { zeros: { tokens: 65_536, channels: 65_536 } }, /at most 268435456 numbers in all/],
+    ['zeros of any length', { zeros: { tokens: 'maxSequenceLength', channels: 65_536 } }, /at most 268435456 numbers/],
+    ['axes', { positions: 'grid', axes: 1e9 }, /axes/],
+    ['channels', { join: 'channels', of: [{ zeros: { tokens: 1, channels: 1 } }], padTo: 1e9 }, /padTo/],
+  ])('4a. %s of a prompt that no memory holds', async (_name, expression, message) => {
+    await edit((manifest) => {
+      const maxSequenceLength = { default: 1, maximum: 65_536 };
+      manifest.conditioning = { kind: 'text', maxSequenceLength, inputs: { class: expression } };
+    });
+    await expect(openBundle(folder)).rejects.toEqual(fails('BUNDLE_INVALID', message));
   });
 
   test("5. a link out of the folder, a folder in a file's place", async () => {

@@ -46,8 +46,8 @@ test.each([
 ])('from %p to %p', async (black, white) => {
   const data = values(black, white);
   const input: Tensor = { data, shape: [1, 3, height, width], dtype: 'float32' };
-  const { shape, frames, hasNaN } = await picturesOf(same, [input], { height, width, black, white });
-  expect([shape, hasNaN, frames.length]).toEqual([[1, 3, height, width], false, 1]);
+  const { shape, frames, overflowed } = await picturesOf(same, [input], { height, width, black, white });
+  expect([shape, overflowed, frames.length]).toEqual([[1, 3, height, width], false, 1]);
   expect(Buffer.from(frames[0]!).equals(Buffer.from(toPixels(data, size, [black, white])))).toBe(true);
 });
 
@@ -69,7 +69,7 @@ test('frames of a video; what is no number, and what has another size', async ()
   const second = Float32Array.from({ length: 90 }, (_, at) => data[(Math.floor(at / 30) * 4 + 1) * 30 + (at % 30)]!);
   expect([...frames[1]!]).toEqual([...toPixels(second, { channels: 3, height: 5, width: 6 }, [-1, 1])]);
   data[100] = NaN;
-  expect(await picturesOf(same, [video], form)).toMatchObject({ hasNaN: true });
+  expect(await picturesOf(same, [video], form)).toMatchObject({ overflowed: true });
   expect(await picturesOf(same, [video], { ...form, width: 5 })).toMatchObject({ frames: [], shape: video.shape });
   await expect(picturesOf(same, [video], { ...form, width: 2 ** 40 })).rejects.toMatchObject({ code: 'BAD_OPTION' });
   const aborted = picturesOf(same, [video], form, AbortSignal.abort());
