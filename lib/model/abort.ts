@@ -1,5 +1,12 @@
 /** Listening to an AbortSignal that many calls may share. */
 import type { NativeRun } from '../native';
+import { parse } from '../validation/parse';
+import { abortSignal } from '../validation/vocabulary';
+
+/** An argument that is a signal, or nothing. @throws BAD_OPTION */
+export function checkSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
+  return parse(abortSignal().optional(), signal, 'signal');
+}
 
 /** Who listens to each signal; itself it has one listener, so that a thousand calls that wait warn of no leak. */
 const listeners = new WeakMap<AbortSignal, Set<() => void>>();

@@ -9,9 +9,11 @@ import { openBundle, type OpenBundle, type BundleFile, type BundleManifest, type
 import { checkNewFolder } from '../files/newFolder';
 import { native } from '../native';
 import { encodeSafetensors } from '../tensor';
+import { describedBy } from '../validation/describedBy';
 import { AbortError, wrapNative } from '../validation/errors';
 import { invalid } from '../validation/invalid';
 import { parse } from '../validation/parse';
+import { abortSignal, callback, strictObject, text } from '../validation/vocabulary';
 
 import { finished } from './abort';
 import { nativeQuantisation, quantizeSchema, type Quantize } from './quantizeOptions';
@@ -41,6 +43,15 @@ export interface QuantizeProgress {
   kept: boolean;
 }
 
+const optionsSchema = describedBy<QuantizeBundleOptions>()(
+  strictObject({
+    out: text('the path of a folder that does not exist yet'),
+    quantize: quantizeSchema.default('int8'),
+    onProgress: callback<QuantizeProgress, void>().optional(),
+    signal: abortSignal().optional(),
+  }),
+);
+
 const tensorFile = 'transformer.quantized.safetensors';
 
 /**
@@ -54,8 +65,7 @@ const tensorFile = 'transformer.quantized.safetensors';
  *   OPERATOR_REFUSED, OUTPUT_UNWRITABLE, PRECISION_UNAVAILABLE, ABORT_ERR
  */
 export async function quantizeBundle(location: string, options: QuantizeBundleOptions): Promise<string> {
-  const { out, quantize = 'int8', onProgress, signal } = options;
-  const request = parse(quantizeSchema, quantize, 'options.quantize');
+  const { out, quantize: request, onProgress, signal } = parse(optionsSchema, options, 'options');
   await checkNewFolder(out);
   const bundle = await openBundle(location, signal);
   const quantise = nativeQuantisation(request, bundle);

@@ -8,7 +8,7 @@ import { invalid } from '../validation/invalid';
 import { native, type NativeComponent, type NativePictures, type NativeRun } from '../native';
 import { parse } from '../validation/parse';
 import { abortSignal, choice, flag, strictObject } from '../validation/vocabulary';
-import { finished } from './abort';
+import { checkSignal, finished } from './abort';
 import { Queue } from './queue';
 import type { Tensor } from '../tensor';
 
@@ -126,7 +126,8 @@ export class TorchScript {
    * @returns the tensors of the result: tuples, lists and dictionaries flattened in order
    * @throws BAD_TENSOR, MODEL_FAILED, OUT_OF_MEMORY, ABORT_ERR, DISPOSED
    */
-  run(inputs: Tensor[], signal?: AbortSignal): Promise<Tensor[]> {
+  async run(inputs: Tensor[], signal?: AbortSignal): Promise<Tensor[]> {
+    checkSignal(signal);
     return this.#enter((component) => component.run(inputs), signal);
   }
 

@@ -23,7 +23,7 @@ import { checkPrompts, encodeRequest } from '../call/prompts';
 import type { GenerateResult } from '../call/result';
 import { RunningCall } from '../call/runningCall';
 import { streamSteps } from '../call/steps';
-import { abortsWith } from '../model/abort';
+import { abortsWith, checkSignal } from '../model/abort';
 import type { Components } from '../model/components';
 import { memoryStatistics } from '../model/device';
 import { Queue } from '../model/queue';
@@ -161,10 +161,11 @@ export class Pipeline {
    * @throws while it is read what `generate` throws
    */
   stream(options: GenerateOptions = {}): AsyncGenerator<StepEvent, GenerateResult, undefined> {
-    return streamSteps((onStep, left) => {
-      const { controller, stop } = abortsWith([options.signal, left]);
+    return streamSteps(async (onStep, left) => {
+      const { onStep: theirs, signal } = parse(generateSchema, options, 'options');
+      const { controller, stop } = abortsWith([signal, left]);
       const told = async (event: StepEvent) => {
-        await options.onStep?.(event);
+        await theirs?.(event);
         await onStep(event);
       };
       return this.generate({ ...options, onStep: told, signal: controller.signal }).finally(stop);
@@ -181,6 +182,7 @@ export class Pipeline {
    */
   async decode(latents: Tensor, signal?: AbortSignal): Promise<DecodedPicture[]> {
     this.#refuseDisposed();
+    checkSignal(signal);
     const { channels, frames } = this.#bundle.latent;
     const free = frames === undefined ? [null, null] : [null, null, null];
     checkTensor(latents, { name: 'latents', dtype: ['float32'], shape: [null, channels, ...free] });
@@ -271,6 +273,7 @@ export class Pipeline {
   /** Shape of the hidden state at each of `sites`, by one run on zeros, a batch of 1; null for one that is not reached. */
   async shapes(signal?: AbortSignal): Promise<(number[] | null)[]> {
     this.#refuseDisposed();
+    checkSignal(signal);
     return this.#enter((during) => during.run((model) => model.shapes(zeroInputs(this.#bundle))), signal);
   }
 

@@ -11,6 +11,8 @@ import { checkTensor, dtypes, elementCount, type Tensor } from '../tensor';
  */
 export function forwardInputs(inputs: Record<string, Tensor>, { transformer }: Bundle): Tensor[] {
   const names = transformer.inputs.map(({ name }) => name);
+  if (typeof inputs !== 'object' || inputs === null)
+    throw invalid('inputs', `an object with ${names.join(', ')}`, inputs);
   const unknown = Object.keys(inputs).find((name) => !names.includes(name));
   if (unknown !== undefined) {
     throw invalid(`inputs.${unknown}`, nearest(unknown, names), unknown);

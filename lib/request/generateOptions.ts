@@ -5,7 +5,18 @@ import { guidanceSchema, presetNames, type GuidanceOptions, type PresetName } fr
 import type { SchedulerChanges } from '../schedule';
 import type { Tensor } from '../tensor';
 import { describedBy } from '../validation/describedBy';
-import { abortSignal, choice, either, finite, flag, list, strictObject, text, whole } from '../validation/vocabulary';
+import {
+  abortSignal,
+  callback,
+  choice,
+  either,
+  finite,
+  flag,
+  list,
+  strictObject,
+  text,
+  whole,
+} from '../validation/vocabulary';
 import type { Picture } from '../vae';
 
 import { seedsSchema, type Seed } from './seeds';
@@ -113,12 +124,6 @@ const picture = z.custom<Picture>(
 
 const tensorsByName = z.record(z.string(), tensorLike, { error: 'an object of tensors by input name' });
 
-function callback<Event>() {
-  return z.custom<(event: Event) => unknown>((value) => typeof value === 'function', { error: 'a function' });
-}
-
-const wantsPreview = z.custom<(event: StepEvent) => boolean>((value) => typeof value === 'function');
-
 const oneGuidance = either(
   [guidanceSchema, choice(presetNames)],
   `an object of techniques, or one of ${presetNames.map((name) => `'${name}'`).join(', ')}`,
@@ -156,7 +161,7 @@ export const generateSchema = describedBy<GenerateOptions>()(
     batchSize: whole(1, 4096).default(1),
     partialForward: flag().default(true),
     vaeTiling: flag().default(false),
-    preview: either([flag(), wantsPreview], 'true, false or a function').default(false),
+    preview: either([flag(), callback<StepEvent, boolean>()], 'true, false or a function').default(false),
     onStep: callback<StepEvent>().optional(),
     onProgress: callback<PhaseEvent>().optional(),
     onWarning: callback<Warning>().optional(),

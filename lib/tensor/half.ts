@@ -1,5 +1,5 @@
 /** Conversions between float32 and the two 16-bit floats, which cross as their bits in a Uint16Array. */
-import { invalid } from '../validation/invalid';
+import { invalid, show } from '../validation/invalid';
 
 import { elementCount, type Tensor } from './dtype';
 
@@ -48,24 +48,18 @@ export function fromFloat16Bits(bits: number): number {
 
 /** Elements as float32: a float32 tensor's own array, float64 rounded. @throws BAD_TENSOR for integers, and what is no tensor */
 export function toFloat32(tensor: Tensor): Float32Array {
-  // Not checkTensor, which needs this; and a tensor that is one is looked at by whoever was given it.
-  if (!ArrayBuffer.isView((tensor as Tensor | null)?.data)) {
-    throw invalid('The tensor', 'a tensor { data, shape, dtype }', tensor, { code: 'BAD_TENSOR' });
-  }
-  switch (tensor.dtype) {
-    case 'float32':
-      return tensor.data as Float32Array;
-    case 'float64':
-      return Float32Array.from(tensor.data as Float64Array);
-    case 'float16':
-      return Float32Array.from(tensor.data as Uint16Array, fromFloat16Bits);
-    case 'bfloat16':
-      return Float32Array.from(tensor.data as Uint16Array, fromBfloat16Bits);
-    default:
-      throw invalid('The tensor', 'the dtype float32, float64, float16 or bfloat16', tensor.dtype, {
-        code: 'BAD_TENSOR',
-      });
-  }
+  const { data, dtype } = (tensor ?? {}) as Partial<Tensor>;
+  // Not checkTensor, which needs this. By name: `instanceof` fails for arrays of another realm.
+  const holds = (name: string) => ArrayBuffer.isView(data) && data[Symbol.toStringTag] === name;
+  if (dtype === 'float32' && holds('Float32Array')) return data as Float32Array;
+  if (dtype === 'float64' && holds('Float64Array')) return Float32Array.from(data as Float64Array);
+  if (dtype === 'float16' && holds('Uint16Array')) return Float32Array.from(data as Uint16Array, fromFloat16Bits);
+  if (dtype === 'bfloat16' && holds('Uint16Array')) return Float32Array.from(data as Uint16Array, fromBfloat16Bits);
+  const expected = 'the dtype float32, float64, float16 or bfloat16, and the typed array that holds it';
+  throw invalid('The tensor', expected, tensor, {
+    code: 'BAD_TENSOR',
+    shown: `${show(dtype)} in ${show(data)}`,
+  });
 }
 
 /** A float32 array as a floating tensor, rounded to nearest, ties to even. @throws BAD_TENSOR for another dtype, or length */

@@ -35,9 +35,16 @@ const maximumHeader = 100_000_000;
 /**
  * Writes tensors, widest dtype first and then by name, as the reference implementation does, so that all are aligned.
  *
- * @throws BAD_TENSOR for what is no tensor, BAD_OPTION for one that is called `__metadata__`, as the format's own entry is
+ * @throws BAD_TENSOR for what is no tensor, BAD_OPTION for one that is called `__metadata__`, as the format's own entry is, and
+ *   for metadata that is no text
  */
 export function encodeSafetensors(tensors: Record<string, Tensor>, metadata: Record<string, string> = {}): Uint8Array {
+  if (typeof tensors !== 'object' || tensors === null)
+    throw invalid('tensors', 'an object of tensors by name', tensors);
+  const isText = typeof metadata === 'object' && metadata !== null;
+  if (!isText || !Object.values(metadata).every((value) => typeof value === 'string')) {
+    throw invalid('metadata', 'an object of texts by name', metadata);
+  }
   for (const name of Object.keys(tensors)) {
     checkTensor(tensors[name], { name });
     if (name === '__metadata__') throw invalid('A tensor', "another name than the format's own", name);
@@ -65,7 +72,8 @@ export function encodeSafetensors(tensors: Record<string, Tensor>, metadata: Rec
   let position = 8 + text.length;
   for (const name of order) {
     const { data } = tensors[name]!;
-    file.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), position);
+    // Of an empty one the buffer may have been given away.
+    if (data.byteLength > 0) file.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), position);
     position += data.byteLength;
   }
   return file;
@@ -95,6 +103,7 @@ export function decodeSafetensors(bytes: Uint8Array): Safetensors {
 }
 
 function split(bytes: Uint8Array): { header: Record<string, unknown>; data: Uint8Array } {
+  if (!ArrayBuffer.isView(bytes) || bytes[Symbol.toStringTag] !== 'Uint8Array') throw bad('a Uint8Array', show(bytes));
   if (bytes.length < 8) throw bad('at least the 8 bytes of the header length', `${bytes.length} bytes`);
   const length = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);
   if (length > BigInt(maximumHeader)) {

@@ -34,8 +34,8 @@ class NativeComponent : public Loaded<NativeComponent, Component> {
   Napi::Value run(const Napi::CallbackInfo& info);
 
   // [async] pictures(inputs, { height, width, black, white }): { promise, cancel() }, the promise of { shape, frames,
-  // overflowed }: its first result, [1, 3, height, width] or [1, 3, frames, height, width], as bytes. No frames where that
-  // has another shape. Throws BAD_OPTION, BAD_TENSOR, DISPOSED; rejects as run() does.
+  // overflowed }: its first result, [1, 3, height, width] or [1, 3, frames, height, width], as bytes. No frames where
+  // that has another shape. Throws BAD_OPTION, BAD_TENSOR, DISPOSED; rejects as run() does.
   Napi::Value pictures(const Napi::CallbackInfo& info);
 };
 

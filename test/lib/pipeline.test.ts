@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
 import {
   loadPipeline,
+  quantizeBundle,
   readMetadata,
   readOptions,
   type ForwardOptions,
@@ -552,6 +553,20 @@ describe('bad input', () => {
       name: 'DetailGuidanceError',
       code,
     });
+  });
+
+  test.each<[string, () => unknown]>([
+    ['no options at all', () => pipeline.generate(null as never)],
+    ['inputs that are none', () => pipeline.forward(null as never)],
+    ['a signal that is none', () => pipeline.shapes({} as never)],
+    ['the same, of latents', () => pipeline.decode({} as never, 1 as never)],
+    ['options that are none, of a stream', () => pipeline.stream(5 as never).next()],
+    ['a callback that is none, of a stream', () => pipeline.stream({ ...short, onStep: 5 as never }).next()],
+    ['a signal that is none, of a stream', () => pipeline.stream({ ...short, signal: {} as never }).next()],
+    ['nowhere to write to', () => quantizeBundle('embedded', undefined as never)],
+    ['a folder that is none', () => quantizeBundle('embedded', { out: 5 } as never)],
+  ])('BAD_OPTION for %s', async (_name, call) => {
+    await expect(call()).rejects.toMatchObject({ name: 'DetailGuidanceError', code: 'BAD_OPTION' });
   });
 
   /** A copy of the embedded bundle with another transformer, its checksum right. */

@@ -115,6 +115,8 @@ describe('safetensors', () => {
 
   test.each([
     ['an empty file', new Uint8Array(0)],
+    ['nothing', undefined as never],
+    ['bytes of another kind', new Float32Array(16) as never],
     ['a file cut in its header', whole.slice(0, 40)],
     ['a file cut in its data', whole.slice(0, -1)],
     ['bytes after the last tensor', Uint8Array.from([...whole, 0])],
@@ -137,6 +139,15 @@ describe('safetensors', () => {
     const { tensors } = decodeSafetensors(file);
     expect(Object.keys(tensors)).toEqual(['__proto__']);
     expect(decodeSafetensors(encodeSafetensors(tensors)).tensors).toEqual(tensors);
+  });
+
+  test('what is no tensor, no text, or in the wrong array is refused by code', () => {
+    expect(thrown(() => encodeSafetensors(null as never))).toMatchObject({ code: 'BAD_OPTION' });
+    expect(thrown(() => encodeSafetensors({}, { a: 1n } as never))).toMatchObject({ code: 'BAD_OPTION' });
+    for (const dtype of ['float32', 'float64', 'float16', 'bfloat16', 'int64'] as const) {
+      expect(thrown(() => toFloat32({ data: new BigInt64Array(2), shape: [2], dtype }))).toEqual(badTensor);
+    }
+    expect(thrown(() => toFloat32(null as never))).toEqual(badTensor);
   });
 
   test("a tensor has another name than the format's own", () => {
