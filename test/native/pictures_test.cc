@@ -59,7 +59,7 @@ TEST_CASE("what is not finite is told, and what has another form is left alone")
   uint8_t pixels[12] = {7};
   auto values = at::zeros({1, 3, 2, 2});
   REQUIRE(!toPictures(values, {2, 2, -1, 1}, pixels).overflowed);
-  for (const float value : {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity()}) {
+  for (const double value : {kInfinity, -kInfinity}) {
     values.view(-1)[11] = value;
     REQUIRE(toPictures(values, {2, 2, -1, 1}, pixels).overflowed);
   }

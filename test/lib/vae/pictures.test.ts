@@ -28,7 +28,7 @@ const size = { channels: 3, height, width };
 
 /** Of every kind: inside the range, at its ends, between two levels and just beside that, far outside. */
 function values(black: number, white: number): Float32Array {
-  const special = [black, white, -0, 0, Infinity, -Infinity, 3e38, -3e38, 1e-45, Math.PI];
+  const special = [black, white, -0, 0, 3e38, -3e38, 1e-45, Math.PI];
   return Float32Array.from({ length: 3 * height * width }, (_, at) => {
     if (at < special.length) return special[at]!;
     const between = black + ((white - black) * ((at % 256) + 0.5)) / 255;
@@ -68,8 +68,11 @@ test('frames of a video; what is no number, and what has another size', async ()
   expect(frames).toHaveLength(4);
   const second = Float32Array.from({ length: 90 }, (_, at) => data[(Math.floor(at / 30) * 4 + 1) * 30 + (at % 30)]!);
   expect([...frames[1]!]).toEqual([...toPixels(second, { channels: 3, height: 5, width: 6 }, [-1, 1])]);
-  data[100] = NaN;
-  expect(await picturesOf(same, [video], form)).toMatchObject({ overflowed: true });
+  expect(await picturesOf(same, [video], form)).toMatchObject({ overflowed: false });
+  for (const value of [NaN, Infinity, -Infinity]) {
+    data[100] = value;
+    expect(await picturesOf(same, [video], form)).toMatchObject({ overflowed: true });
+  }
   expect(await picturesOf(same, [video], { ...form, width: 5 })).toMatchObject({ frames: [], shape: video.shape });
   await expect(picturesOf(same, [video], { ...form, width: 2 ** 40 })).rejects.toMatchObject({ code: 'BAD_OPTION' });
   const aborted = picturesOf(same, [video], form, AbortSignal.abort());
