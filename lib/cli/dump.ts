@@ -119,6 +119,7 @@ function requestOf(flags: DumpFlags, { bundle }: Pipeline, signal: AbortSignal):
       seed: flags.seed,
       numImages: flags.numImages,
       numInferenceSteps: flags.steps,
+      scheduler: flags.scheduler,
       guidance: guidanceFromFlags(flags, bundle),
       batchSize: flags.batchSize,
     },

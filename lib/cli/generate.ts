@@ -142,6 +142,7 @@ async function requestOf(
     latents,
     numImages: flags.numImages,
     numInferenceSteps: flags.steps,
+    scheduler: flags.scheduler,
     guidance: embeddedScale === undefined ? guidance : { ...guidance, embedded: { scale: embeddedScale } },
     batchSize: flags.batchSize,
     vaeTiling: flags.vaeTiling,

@@ -1,7 +1,12 @@
 /** What stands after an option on the command line, read into the types that the facade takes; ranges are its to check. */
+import { readFileSync } from 'node:fs';
+
 import { InvalidArgumentError } from 'commander';
 
+import type { Retention, Tokens } from '../guidance';
+import { decodePng } from '../image/png';
 import type { Seed } from '../request/seeds';
+import { reasonOf } from '../validation/invalid';
 
 export function parseNumber(text: string): number {
   const value = Number(text);
@@ -33,6 +38,49 @@ export function parseChannels(text: string): number[] | 'auto' {
       throw new InvalidArgumentError("expected 'auto' or channel numbers such as 12,49,32.");
     return Number(part);
   });
+}
+
+/** `4` or `auto`. */
+export const parseLayer = (text: string): number | 'auto' => (text === 'auto' ? text : parseWhole(text));
+
+/** JSON as it stands there, or the name of a file with it. The facade checks what is in it. */
+export function parseJson(text: string): unknown {
+  const isInline = /^\s*[[{]/.test(text);
+  try {
+    return JSON.parse(isInline ? text : readFileSync(text, 'utf8'));
+  } catch (error) {
+    throw new InvalidArgumentError(`expected JSON, or the name of a file with it: ${reasonOf(error)}.`);
+  }
+}
+
+/** An object as JSON, or in a file. */
+export function parseObject(text: string): object {
+  const value = parseJson(text);
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+  throw new InvalidArgumentError('expected an object of options as JSON.');
+}
+
+/** A number, or a schedule over the time as JSON. */
+export function parseRetention(text: string): Retention {
+  return Number.isFinite(Number(text)) && text.trim() !== '' ? Number(text) : (parseJson(text) as Retention);
+}
+
+/** `0,7,8`; a mask as JSON rows; a mask as a PNG, white where it is. */
+export function parseTokens(text: string): Tokens {
+  if (/^\d+(,\d+)*$/.test(text)) return parseWholes(text);
+  if (!/\.png$/i.test(text)) return parseJson(text) as Tokens;
+  try {
+    const { width, height, channels, pixels } = decodePng(readFileSync(text));
+    const white = (at: number) => pixels[at * channels]! / 255;
+    return Array.from({ length: height }, (_, row) => Array.from({ length: width }, (_, x) => white(row * width + x)));
+  } catch (error) {
+    throw new InvalidArgumentError(`expected a PNG, white where the mask is: ${reasonOf(error)}.`);
+  }
+}
+
+/** A sampler by its name, or with options as JSON. */
+export function parseScheduler(text: string): object {
+  return /^\s*\{/.test(text) ? parseObject(text) : { kind: text };
 }
 
 /** `0,5,29`. */

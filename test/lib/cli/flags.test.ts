@@ -1,8 +1,24 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
 import { describe, expect, test } from '@jest/globals';
 
 import type { Bundle } from '../../../lib/bundle';
 import { guidanceFromFlags } from '../../../lib/cli/guidance';
-import { parseChannels, parseClass, parseNumber, parseSeed, parseWhole } from '../../../lib/cli/values';
+import { encodePng } from '../../../lib/image/png';
+import {
+  parseChannels,
+  parseClass,
+  parseLayer,
+  parseNumber,
+  parseObject,
+  parseRetention,
+  parseScheduler,
+  parseSeed,
+  parseTokens,
+  parseWhole,
+} from '../../../lib/cli/values';
 import { demoVariants } from '../../../lib/cli/variants';
 
 const bundle = {
@@ -28,6 +44,28 @@ describe('guidance flags', () => {
     expect(guidanceFromFlags({ guidance: true, cfgScale: 1 }, bundle)).not.toHaveProperty('classifierFree');
     expect(guidanceFromFlags({ guidance: true, detailScale: 0 }, bundle)).not.toHaveProperty('detail');
     expect(guidanceFromFlags({ guidance: false, cfgScale: 3 }, bundle)).toEqual({});
+  });
+});
+
+describe('guidance as JSON', () => {
+  const guidance = { classifierFree: { scale: 1 }, detail: [{ layer: 1 }, { layer: 2, reuse: 2 }], pag: {} };
+
+  test('is taken as it is, in place of the bundle’s', () => {
+    expect(guidanceFromFlags({ guidance }, bundle)).toEqual(guidance);
+  });
+
+  test('is changed by the flags beside it', () => {
+    expect(guidanceFromFlags({ guidance: { pag: {} }, cfgScale: 3 }, bundle)).toEqual({
+      classifierFree: { scale: 3 },
+      pag: {},
+    });
+  });
+});
+
+test('where the disrupted model itself is sampled, the flags of Detail Guidance say what is disrupted', () => {
+  const flags = { preset: 'disrupted', detailLayer: 3, detailTokens: [0, 7], retention: 0.5 } as const;
+  expect(guidanceFromFlags({ ...flags, detailTokens: [0, 7] }, bundle)).toEqual({
+    disrupt: { layer: 3, tokens: [0, 7], retention: 0.5 },
   });
 });
 
@@ -62,6 +100,22 @@ describe('values on the command line', () => {
     [parseSeed, '18446744073709551615', 2n ** 64n - 1n],
     [parseChannels, 'auto', 'auto'],
     [parseChannels, '12, 49,32', [12, 49, 32]],
+    [parseLayer, 'auto', 'auto'],
+    [parseLayer, '4', 4],
+    [parseRetention, '0.5', 0.5],
+    [parseRetention, '{"kind":"linear","data":0,"noise":1}', { kind: 'linear', data: 0, noise: 1 }],
+    [parseTokens, '0,7,8', [0, 7, 8]],
+    [
+      parseTokens,
+      '[[0,1],[1,0]]',
+      [
+        [0, 1],
+        [1, 0],
+      ],
+    ],
+    [parseScheduler, 'ddim', { kind: 'ddim' }],
+    [parseScheduler, '{"shift":2}', { shift: 2 }],
+    [parseObject, '{"pag":{}}', { pag: {} }],
     [parseClass, '3', 3],
     [parseClass, 'Ankle boot', 'Ankle boot'],
   ])('%p reads %p', (parse, text, value) => {
@@ -81,9 +135,31 @@ describe('values on the command line', () => {
     [parseWhole, '99999999999999999999'],
     [parseChannels, '12,,49'],
     [parseChannels, '12,-1'],
+    [parseLayer, 'last'],
+    [parseRetention, ''],
+    [parseRetention, '{"kind":'],
+    [parseTokens, '1;2'],
+    [parseTokens, 'nowhere.png'],
+    [parseScheduler, '{'],
+    [parseObject, '[1]'],
+    [parseObject, 'nowhere.json'],
   ])('%p refuses %p', (parse, text) => {
     expect(() => parse(text)).toThrow(/^expected /);
   });
+});
+
+test('a mask in a PNG is white where it is, JSON may be in a file', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'flags-'));
+  try {
+    const mask = join(folder, 'mask.png');
+    writeFileSync(mask, encodePng({ width: 2, height: 1, channels: 3, pixels: Uint8Array.of(255, 255, 255, 0, 0, 0) }));
+    expect(parseTokens(mask)).toEqual([[1, 0]]);
+    const file = join(folder, 'guidance.json');
+    writeFileSync(file, '{"detail":{"scale":0.2}}');
+    expect(parseObject(file)).toEqual({ detail: { scale: 0.2 } });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 describe('the columns of the demo', () => {
