@@ -7,6 +7,7 @@ import {
   spatialMap,
   traceGates,
   traceMagnitude,
+  type ActivationSource,
   type Conditions,
 } from '../analysis';
 import { blockOutputs } from '../analysis/blocks';
@@ -14,7 +15,6 @@ import { gatesSchema } from '../analysis/gates';
 import { highNormSchema } from '../analysis/highNormTokens';
 import { magnitudeSchema } from '../analysis/magnitude';
 import { massiveActivationsSchema } from '../analysis/massiveActivations';
-import type { Pipeline } from '../pipeline';
 import { list, strictObject, text, whole } from '../validation/vocabulary';
 
 import { generateOptionsOf, imageRequestSchema } from './request';
@@ -48,7 +48,7 @@ const mapSchema = strictObject({
 
 /** One channel over the image tokens, after every layer in every evaluation, [layer][timestep][token], row by row. */
 async function mapChannel(
-  pipeline: Pipeline,
+  pipeline: ActivationSource,
   { channel, conditions: subject, layers, seed, numInferenceSteps, stream }: z.output<typeof mapSchema>,
   signal: AbortSignal,
 ) {
@@ -81,7 +81,7 @@ interface Analysis<Schema extends z.ZodType = z.ZodType> {
   /** Name of the request's schema in /openapi.json. */
   schemaName: string;
   schema: Schema;
-  run(pipeline: Pipeline, request: z.output<Schema>, signal: AbortSignal): Promise<unknown>;
+  run(pipeline: ActivationSource, request: z.output<Schema>, signal: AbortSignal): Promise<unknown>;
 }
 
 const analysis = <Schema extends z.ZodType>(parts: Analysis<Schema>): Analysis => parts as unknown as Analysis;

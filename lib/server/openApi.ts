@@ -176,7 +176,10 @@ export function openApiDocument(): Json {
               summary,
               requestBody: body(schemaName),
               responses: {
-                '200': answer('As the function of the package gives it.', json({ type: 'object' })),
+                '200': answer(
+                  'As the function of the package gives it; as server-sent events step, and done or failed, where they are asked for.',
+                  { ...json({ type: 'object' }), 'text/event-stream': { schema: { type: 'string' } } },
+                ),
                 ...problems,
               },
             },

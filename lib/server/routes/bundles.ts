@@ -26,22 +26,42 @@ export function bundleRoutes(app: Hono, services: Services): void {
   });
 }
 
+/** Roles of inputs that are made of the call's other options. */
+const ownRoles: ReadonlySet<string> = new Set(['latent', 'timestep', 'guidance']);
+
 /** What of `bundle.json` a client needs to ask for pictures. */
 export function describeBundle(manifest: BundleManifest) {
   const { name, family, licence, description, conditioning, latent, vae, transformer } = manifest;
   const cell = vae?.scale ?? 1;
+  const [rows, columns] = transformer.tokenGrid;
+  const latentShape = transformer.inputs.find(({ role }) => role === 'latent')!.shape;
+  const isFree = (axis: number) => typeof latentShape.at(axis) === 'string';
   return {
     name,
     family,
     licence,
     description: description ?? null,
     conditioning: conditioning.kind,
+    /** Whether classifier-free guidance has something to be unconditional on. */
+    unconditional:
+      conditioning.kind === 'text' || (conditioning.kind === 'class' && conditioning.nullClass !== undefined),
+    /** Whether the model takes the scale of its guidance as an input. */
+    embeddedGuidance: transformer.inputs.some(({ role }) => role === 'guidance'),
+    /** Inputs whose tensors a caller has to give. */
+    tensors:
+      conditioning.kind === 'tensors'
+        ? transformer.inputs.filter(({ role }) => !ownRoles.has(role)).map(({ name }) => name)
+        : [],
     classes: conditioning.kind === 'class' ? (conditioning.labels ?? conditioning.numClasses) : null,
     size: {
       width: latent.width * cell,
       height: latent.height * cell,
-      maxWidth: (latent.maxWidth ?? latent.width) * cell,
-      maxHeight: (latent.maxHeight ?? latent.height) * cell,
+      /** Null: as much as the server allows. */
+      maxWidth: isFree(-1) ? (latent.maxWidth ? latent.maxWidth * cell : null) : latent.width * cell,
+      maxHeight: isFree(-2) ? (latent.maxHeight ? latent.maxHeight * cell : null) : latent.height * cell,
+      /** Of a token: what widths and heights are multiples of. Null: there is one size. */
+      widthStep: isFree(-1) ? (latent.width / columns) * cell : null,
+      heightStep: isFree(-2) ? (latent.height / rows) * cell : null,
       frames: latent.frames ?? 1,
     },
     imageChannels: manifest.image.channels,

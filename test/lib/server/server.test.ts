@@ -279,6 +279,30 @@ test('an analysis over HTTP gives what its function gives, to six digits', async
   expect(received.layers.map(({ layer }: { layer: number }) => layer)).toEqual(direct.layers.map(({ layer }) => layer));
 });
 
+test('an analysis tells its steps to who asks for events, and its failure', async () => {
+  const ask = async (body: object): Promise<{ event: string; data: Wire }[]> => {
+    const response = await fetch(`${url}/v1/analysis/maps`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', Accept: 'text/event-stream' },
+      body: JSON.stringify(body),
+    });
+    const blocks = (await response.text()).split('\n\n').filter(Boolean);
+    return blocks.map((block) => {
+      const [, event, data] = /^event: (.*)\ndata: (.*)$/m.exec(block)!;
+      return { event: event!, data: JSON.parse(data!) as Wire };
+    });
+  };
+  const request = { channel: 28, conditions: { classLabel: 7 }, numInferenceSteps: 3, layers: [4] };
+  const told = await ask(request);
+  expect(told.slice(0, -1)).toEqual(
+    [1, 2, 3].map((step) => ({ event: 'step', data: { trajectory: 1, step, steps: 3 } })),
+  );
+  const plain: unknown = await (await post('/v1/analysis/maps', request)).json();
+  expect(told.at(-1)).toEqual({ event: 'done', data: plain });
+  const failed = await ask({ ...request, channel: 28_000 });
+  expect(failed.at(-1)).toMatchObject({ event: 'failed', data: { code: 'CHANNEL_OUT_OF_RANGE' } });
+});
+
 test('a channel over the picture comes by layer, timestep and token', async () => {
   const request = { channel: 28, conditions: { classLabel: 7 }, numInferenceSteps: 3, layers: [4, 5] };
   const { maps, tokenGrid, layers, timesteps } = (await (await post('/v1/analysis/maps', request)).json()) as Wire;
