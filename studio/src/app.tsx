@@ -1,6 +1,7 @@
 /** The page's frame: its parts, and what the server is doing. */
 import { signal } from '@preact/signals';
 import type { FunctionComponent } from 'preact';
+import { useErrorBoundary } from 'preact/hooks';
 
 import { ComparePage } from './compare/comparePage';
 import { CopyDialog } from './copy/copyDialog';
@@ -9,9 +10,19 @@ import { GalleryPage } from './gallery/galleryPage';
 import { InsidePage } from './inside/insidePage';
 import { setToken } from './host';
 import { MakePage } from './make/makePage';
-import { bundle, bundles, connect, missingBundle, otherVersion, serverState } from './state/bundles';
+import {
+  allBroken,
+  bundle,
+  bundles,
+  connect,
+  isReady,
+  missingBundle,
+  otherVersion,
+  serverState,
+  takeBundle,
+} from './state/bundles';
 import { dismiss, messages } from './state/messages';
-import { change } from './state/settings';
+import { forget } from './storage';
 import { ThemeButton } from './theme';
 
 const pages: { name: string; title: string; page: FunctionComponent }[] = [
@@ -40,13 +51,25 @@ function Notices() {
           </button>
         </p>
       )}
+      {bundle.value && !isReady.value && (
+        <p class="notice">
+          The bundle {bundle.value.id} has no text encoders: it takes tensors ({bundle.value.tensors.join(', ')}), which
+          this page cannot give. A program can, by the option conditioning.
+        </p>
+      )}
+      {!missing && allBroken.value.length > 0 && (
+        <p class="notice">
+          No bundle of this server can be read:{' '}
+          {allBroken.value.map(({ id, error }) => `${id} (${error.code})`).join(', ')}. The server’s log says more.
+        </p>
+      )}
       {missing && (
         <p class="notice">
           {missing.code === null
             ? `The server does not offer the bundle ${missing.name} any more.`
             : `The bundle ${missing.name} cannot be read (${missing.code}).`}{' '}
           {bundles.value.map(({ id }) => (
-            <button key={id} type="button" class="text-button" onClick={() => change({ bundle: id })}>
+            <button key={id} type="button" class="text-button" onClick={() => takeBundle(id)}>
               Use {id}
             </button>
           ))}
@@ -84,6 +107,34 @@ function Unlock() {
   );
 }
 
+/** What the browser may have kept of a page that cannot be drawn; pictures are not among it. */
+const keptNames = ['settings', 'views', 'presets', 'runs', 'previews'];
+
+/** A page whose drawing fails says so; the others stay. */
+function Guarded({ page: Page }: { page: FunctionComponent }) {
+  const [failure] = useErrorBoundary() as [unknown, () => void];
+  if (failure === undefined) return <Page />;
+  return (
+    <div class="unlock" role="alert">
+      <h2>This page cannot be drawn</h2>
+      <p>
+        {failure instanceof Error ? failure.message : String(failure)}. Your pictures are in the gallery. It may be the
+        settings that are kept in the browser:
+      </p>
+      <button
+        type="button"
+        class="primary"
+        onClick={() => {
+          keptNames.forEach(forget);
+          location.reload();
+        }}
+      >
+        Begin with fresh settings
+      </button>
+    </div>
+  );
+}
+
 export function App() {
   const { name, page: Page } = pages.find((entry) => entry.name === current.value) ?? pages[0]!;
   const facts = bundle.value;
@@ -108,7 +159,7 @@ export function App() {
       <Notices />
       <DropTarget />
       <CopyDialog />
-      <main>{serverState.value === 'locked' ? <Unlock /> : <Page />}</main>
+      <main>{serverState.value === 'locked' ? <Unlock /> : <Guarded key={name} page={Page} />}</main>
     </>
   );
 }

@@ -7,14 +7,18 @@ import { takeMetadata } from './state/takeOver';
 
 const isOver = signal(false);
 
+/** Larger files are no pictures of this package: they are not read. */
+const mostBytes = 2 ** 28;
+
 export async function takeFile(file: File): Promise<void> {
   try {
+    if (file.size > mostBytes) throw new NotOurs(`${file.name} is too large: files of up to 256 MB are read.`);
     const metadata = readMetadata(new Uint8Array(await file.arrayBuffer()), file.name);
     for (const remark of takeMetadata(metadata)) say(`${file.name}: ${remark}`);
     location.hash = 'make';
   } catch (error) {
-    if (!(error instanceof NotOurs)) throw error;
-    say(error.message);
+    // What cannot be read is a folder, or is gone.
+    say(error instanceof NotOurs ? error.message : `${file.name} cannot be read.`);
   }
 }
 

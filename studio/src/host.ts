@@ -4,6 +4,8 @@
  */
 import type { GalleryBridge } from '../../lib/electron/galleryTypes';
 
+import { recall, remember } from './storage';
+
 export interface StudioHost {
   /** Where the server is: an origin, perhaps with a path. Default: where the page came from. */
   apiBase?: string;
@@ -29,13 +31,11 @@ export const galleryFolder: GalleryBridge | null = host.gallery ?? null;
 export const apiBase = (host.apiBase ?? new URL('.', location.href).href).replace(/\/$/, '');
 export const setProgress = host.setProgress ?? (() => undefined);
 
-const tokenKey = 'detail-guidance.token';
-
 /** Kept for the tab, and taken out of the address so that it is not copied along. */
 function tokenOfAddress(): string | null {
   const fromAddress = new URLSearchParams(location.hash.slice(1)).get('token');
-  if (fromAddress === null) return sessionStorage.getItem(tokenKey);
-  sessionStorage.setItem(tokenKey, fromAddress);
+  if (fromAddress === null) return recall('tab', 'token');
+  remember('tab', 'token', fromAddress);
   history.replaceState(null, '', location.pathname + location.search);
   return fromAddress;
 }
@@ -46,7 +46,7 @@ export const token = (): string | null => currentToken;
 
 export function setToken(value: string): void {
   currentToken = value;
-  sessionStorage.setItem(tokenKey, value);
+  remember('tab', 'token', value);
 }
 
 export async function saveFile(name: string, bytes: Blob): Promise<void> {

@@ -2,16 +2,16 @@
 import { signal } from '@preact/signals';
 
 import { SunIcon } from './controls/icons';
+import { recall, remember } from './storage';
 
-const key = 'detail-guidance.theme';
-const stored = localStorage.getItem(key);
+const stored = recall('browser', 'theme');
 const theme = signal<'light' | 'dark' | null>(stored === 'light' || stored === 'dark' ? stored : null);
 const system = matchMedia('(prefers-color-scheme: dark)');
 
 theme.subscribe((value) => {
   if (value === null) return;
   document.documentElement.dataset['theme'] = value;
-  localStorage.setItem(key, value);
+  remember('browser', 'theme', value);
 });
 
 export function ThemeButton() {

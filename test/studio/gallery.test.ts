@@ -13,19 +13,11 @@ import { decodePng, encodePng } from '../../lib/image/png';
 import { inChromium } from '../inBrowser';
 import { run } from '../lib/cli/run';
 
-import { isMade, pictureOf, Studio } from './studio';
+import { drop, pngSaying } from './drop';
+import { fillGallery } from './fillGallery';
+import { isMade, paintMask, pictureOf, setSteps, Studio } from './studio';
 
 const shell = promisify(execFile);
-
-/** As the system gives it: a file that is dragged from elsewhere. */
-async function drop(page: Page, name: string, bytes: Uint8Array): Promise<void> {
-  await page.evaluate(`{
-    const bytes = Uint8Array.from(atob(${JSON.stringify(Buffer.from(bytes).toString('base64'))}), (letter) => letter.charCodeAt(0));
-    const dataTransfer = new DataTransfer();
-    dataTransfer.items.add(new File([bytes], ${JSON.stringify(name)}, { type: 'image/png' }));
-    for (const type of ['dragover', 'drop']) document.body.dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
-  }`);
-}
 
 inChromium('remembering', () => {
   let studio: Studio;
@@ -81,14 +73,7 @@ inChromium('remembering', () => {
     await page.getByLabel('Seed', { exact: true }).blur();
     const plain = encodePng({ width: 2, height: 2, channels: 1, pixels: new Uint8Array(4) });
     const metadata = { format: 1, version: '0.0.1', bundle: { name: 'sd35' }, options: {}, seed: 1 };
-    const withText = (text: unknown) =>
-      encodePng({
-        width: 2,
-        height: 2,
-        channels: 1,
-        pixels: new Uint8Array(4),
-        text: { 'detail-guidance': JSON.stringify(text) },
-      });
+    const withText = (text: unknown) => pngSaying(JSON.stringify(text));
     const cases: [string, Uint8Array, RegExp][] = [
       ['photo.png', plain, /photo\.png was not made by detail-guidance/],
       ['text.png', new TextEncoder().encode('hello'), /text\.png is no PNG/],
@@ -137,65 +122,96 @@ inChromium('remembering', () => {
     await other.close();
   });
 
+  const copied = async (page: Page, form: string): Promise<string> => {
+    await page.getByRole('button', { name: form }).click();
+    return (await page.locator('dialog pre').textContent())!;
+  };
+
+  /** Runs a copied command, as a shell reads it. @returns the PNG that it makes */
+  async function madeBy(command: string): Promise<Buffer> {
+    const [program, ...words] = command.match(/'[^']*'|\S+/g)!.map((word) => word.replaceAll("'", ''));
+    expect(program).toBe('detail-guidance');
+    const { code, stderr } = await run(words, { cwd: folder });
+    expect([code, code === 0 ? '' : stderr]).toEqual([0, '']);
+    return readFile(join(folder, 'picture.png'));
+  }
+
   test('copied as command line, as curl and as TypeScript, it is the same picture', async () => {
     const page = await studio.page({ bypassCSP: true });
     await page.getByLabel('Class', { exact: true }).selectOption('Ankle boot');
     await page.getByLabel('Detail scale w', { exact: true }).fill('0.5');
     await page.getByRole('button', { name: 'Make CFG + Detail', exact: true }).click();
     await isMade(page, 'CFG + Detail');
-    const { pixels } = decodePng(await pictureOf(page, 'CFG + Detail'));
+    const png = await pictureOf(page, 'CFG + Detail');
     await page.getByRole('button', { name: 'Copy as…' }).click();
-    const text = async (form: string): Promise<string> => {
-      await page.getByRole('button', { name: form }).click();
-      return (await page.locator('dialog pre').textContent())!;
-    };
-    const [program, ...words] = (await text('Command line'))
-      .match(/'[^']*'|\S+/g)!
-      .map((word) => word.replaceAll("'", ''));
-    expect(program).toBe('detail-guidance');
-    const { code, stderr } = await run(words, { cwd: folder });
-    expect([code, code === 0 ? '' : stderr]).toEqual([0, '']);
-    expect(decodePng(await readFile(join(folder, 'picture.png'))).pixels).toEqual(pixels);
-    await shell('sh', ['-c', await text('curl')], { cwd: folder });
-    expect(decodePng(await readFile(join(folder, 'picture.png'))).pixels).toEqual(pixels);
-    const typeScript = await text('TypeScript');
+    expect((await madeBy(await copied(page, 'Command line'))).equals(png)).toBe(true);
+    await shell('sh', ['-c', await copied(page, 'curl')], { cwd: folder });
+    expect((await readFile(join(folder, 'picture.png'))).equals(png)).toBe(true);
+    const typeScript = await copied(page, 'TypeScript');
     const [, options] = /pipeline\.generate\((.*)\);\nawait images/s.exec(typeScript)!;
     const pipeline = await loadPipeline('embedded');
     const { images } = await pipeline.generate(new Function(`return ${options}`)() as object);
     await pipeline.dispose();
-    expect(images[0]!.pixels).toEqual(pixels);
-    await page.close();
+    expect(Buffer.from(images[0]!.toPng()).equals(png)).toBe(true);
+    await page.context().close();
   });
 
-  test('a hundred pictures are listed as they come into sight', async () => {
-    const page = await studio.page({ address: '#gallery' });
-    const png = encodePng({ width: 28, height: 28, channels: 1, pixels: new Uint8Array(784).map((_, at) => at % 251) });
-    await page.evaluate(`new Promise((resolve, reject) => {
-      const request = indexedDB.open('detail-guidance', 1);
-      request.onerror = () => reject(request.error);
-      request.onsuccess = () => {
-        const transaction = request.result.transaction(['pictures', 'bytes'], 'readwrite');
-        const bytes = Uint8Array.from(atob('${Buffer.from(png).toString('base64')}'), (letter) => letter.charCodeAt(0));
-        for (let at = 0; at < 100; at++) {
-          transaction.objectStore('pictures').put({ id: String(at), created: at, bundle: 'embedded', title: 'Picture ' + at, request: {}, seed: at, width: 28, height: 28, evaluations: 1, cost: 1, seconds: 1 });
-          transaction.objectStore('bytes').put(bytes, String(at));
-        }
-        transaction.oncomplete = () => resolve(null);
-      };
-    })`);
-    await page.reload();
-    await page.getByText('100 pictures in this gallery.', { exact: false }).waitFor();
-    // Those that are far away are not even in the page.
-    expect(await page.locator('.gallery li').count()).toBe(60);
-    await page.mouse.move(640, 500);
-    for (let turn = 0; turn < 20; turn++) {
-      await page.mouse.wheel(0, 200);
-      await page.waitForTimeout(30);
+  test('the command line says what no single flag can: a mask, a curve, a sampler, any technique', async () => {
+    const page = await studio.page({ bypassCSP: true });
+    await page.locator('.time-line').waitFor();
+    await paintMask(page);
+    await setSteps(page, 6);
+    await page.getByLabel('Sampler').selectOption('unipc');
+    await page.getByLabel('Retention ρ over time').selectOption('table');
+    await page.getByLabel('Add a view').selectOption('pag+cfg');
+    await page.getByLabel('Add a view').selectOption('detail+cfg-fast');
+    for (const [view, flag] of [
+      ['CFG + Detail', '--detail-tokens'],
+      ['MA-disrupted', '--preset disrupted'],
+      ['CFG + PAG', '--guidance'],
+      ['CFG + Detail, reused', '--guidance'],
+    ] as const) {
+      await page.getByRole('button', { name: view, exact: true }).click();
+      await page.getByRole('button', { name: `Make ${view}`, exact: true }).click();
+      await isMade(page, view);
+      await page.getByRole('button', { name: 'Copy as…' }).click();
+      const command = await copied(page, 'Command line');
+      expect(command).toContain(flag);
+      expect(command).toContain('--scheduler unipc');
+      expect([view, (await madeBy(command)).equals(await pictureOf(page, view))]).toEqual([view, true]);
+      await page.keyboard.press('Escape');
     }
-    await page.locator('.gallery li').last().locator('img').waitFor();
-    expect(await page.locator('.gallery li').count()).toBe(100);
-    await page.close();
-  });
+    await page.context().close();
+  }, 60_000);
+
+  test('of thousands of pictures those in sight are in the page, and all can be reached', async () => {
+    const page = await studio.page({ address: '#gallery' });
+    await page.getByText('0 pictures in this gallery.', { exact: false }).waitFor();
+    const png = encodePng({ width: 28, height: 28, channels: 1, pixels: new Uint8Array(784).map((_, at) => at % 251) });
+    await page.evaluate(fillGallery(2000, png));
+    await page.reload();
+    await page.getByText('2000 pictures in this gallery.', { exact: false }).waitFor();
+    const cards = page.locator('.gallery li');
+    await cards.first().locator('img').waitFor();
+    expect(await cards.count()).toBeLessThan(150);
+    // With the keyboard, one after the other, through rows that were not there.
+    await page.setViewportSize({ width: 400, height: 500 });
+    await page.getByRole('button', { name: 'Picture 1999' }).focus();
+    for (let presses = 0; presses < 20; presses++) await page.keyboard.press('Tab');
+    expect(await page.evaluate('document.activeElement.textContent')).toBe('Picture 1979');
+    expect(await page.evaluate('document.activeElement.parentElement.ariaPosInSet')).toBe('21');
+    await page.setViewportSize({ width: 1280, height: 900 });
+    await page.mouse.move(640, 500);
+    await page.mouse.wheel(0, 1e6);
+    const last = cards.filter({ hasText: /^Picture 0$/ }).getByRole('button');
+    await last.locator('img').waitFor();
+    expect(await cards.count()).toBeLessThan(150);
+    await last.click();
+    await page.getByRole('heading', { name: 'Picture 0' }).waitFor();
+    await page.setViewportSize({ width: 400, height: 800 });
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(400);
+    await page.context().close();
+  }, 60_000);
 
   test('the browser had nothing to complain about', () => {
     expect(studio.complaints).toEqual([]);

@@ -1,8 +1,11 @@
 /** What can happen to a page: it is loaded again, its server goes and comes back, two tabs, a token, a bundle that goes. */
+import { rmSync } from 'node:fs';
+
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 
 import { inChromium } from '../inBrowser';
 
+import { bundleFolder, embeddedAs } from './bundles';
 import { card, isMade, setSteps, Studio } from './studio';
 
 inChromium('a page’s life', () => {
@@ -68,6 +71,32 @@ inChromium('a page’s life', () => {
     await page.getByRole('button', { name: 'Make Conditional', exact: true }).click();
     await isMade(page, 'Conditional');
     await page.close();
+  });
+
+  test('another server with another bundle at the same address: said in an old tab, and not missed in a new one', async () => {
+    const folder = bundleFolder();
+    const other = embeddedAs(folder, 'other', () => ({ name: 'other', defaults: { numInferenceSteps: 9 } }));
+    try {
+      const page = await studio.page();
+      await page.locator('.time-line').waitFor();
+      await setSteps(page, 17);
+      await studio.server.close(0);
+      studio.server = Studio.serverWith({ port: studio.port, bundles: [other] });
+      await studio.server.listen();
+      // It was too quick to be noticed: the next change tells.
+      await page.getByLabel('Class', { exact: true }).selectOption('Bag');
+      await page.getByText('The server does not offer the bundle embedded any more.').waitFor();
+      const next = await studio.visit(await page.context().newPage());
+      await next.locator('.time-line').waitFor();
+      expect(await next.locator('.notice').count()).toBe(0);
+      expect(await next.getByLabel('Steps', { exact: true }).inputValue()).toBe('9');
+      await page.getByRole('button', { name: 'Use other' }).click();
+      await page.getByRole('button', { name: 'Make Conditional', exact: true }).click();
+      await isMade(page, 'Conditional');
+      await page.context().close();
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 
   test('a mask of another size is scaled, and that is said', async () => {

@@ -1,6 +1,6 @@
 /** The server-sent events of a job. Read by fetch, which unlike EventSource can carry a token. */
-import { call, Unreachable } from './client';
-import type { JobEvents } from './types';
+import { call, Refused, Unreachable } from './client';
+import type { AnalysisStep, JobEvents, Problem } from './types';
 
 export type JobEvent = {
   [Name in keyof JobEvents]: { id: number; name: Name; data: JobEvents[Name] };
@@ -19,7 +19,8 @@ export async function* jobEvents(job: string, signal: AbortSignal): AsyncGenerat
   while (!signal.aborted) {
     try {
       const response = await call(`/v1/jobs/${job}/events`, { signal, headers: { 'Last-Event-ID': String(last) } });
-      for await (const event of parse(response.body!)) {
+      for await (const told of parse(response.body!)) {
+        const event = told as JobEvent;
         last = event.id;
         yield event;
         if (endings.has(event.name)) return;
@@ -33,7 +34,33 @@ export async function* jobEvents(job: string, signal: AbortSignal): AsyncGenerat
   }
 }
 
-async function* parse(body: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGenerator<JobEvent> {
+/** Asks for an analysis, and tells how far it is. @throws Refused; Unreachable, also when the server goes in between */
+export async function analyse(
+  name: string,
+  request: object,
+  signal: AbortSignal,
+  onStep: (step: AnalysisStep) => void,
+): Promise<unknown> {
+  const headers = { 'Content-Type': 'application/json', Accept: 'text/event-stream' };
+  const body = JSON.stringify(request);
+  const response = await call(`/v1/analysis/${name}`, { method: 'POST', headers, body, signal });
+  try {
+    for await (const event of parse(response.body!)) {
+      if (event.name === 'done') return event.data;
+      if (event.name === 'failed') throw new Refused(response.status, event.data as Problem);
+      onStep(event.data as AnalysisStep);
+    }
+  } catch (error) {
+    // What breaks while it is read is a TypeError of the browser's.
+    if (!(error instanceof TypeError)) throw error;
+  }
+  throw new Unreachable();
+}
+
+/** What a stream of server-sent events says; its signs of life say nothing. */
+async function* parse(
+  body: ReadableStream<Uint8Array<ArrayBuffer>>,
+): AsyncGenerator<{ id: number; name: string; data: unknown }> {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let text = '';
   for (;;) {
@@ -44,9 +71,8 @@ async function* parse(body: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGener
     for (const block of blocks) {
       const field = (name: string) => new RegExp(`^${name}: (.*)$`, 'm').exec(block)?.[1];
       const data = field('data');
-      // Signs of life have no data.
       if (data === undefined) continue;
-      yield { id: Number(field('id')), name: field('event'), data: JSON.parse(data) as unknown } as JobEvent;
+      yield { id: Number(field('id')), name: field('event') ?? '', data: JSON.parse(data) as unknown };
     }
   }
 }

@@ -3,8 +3,9 @@ import type { ImageRequest, JobEvents, JobState, Problem } from '../../../lib/se
 import type { describeBundle } from '../../../lib/server/routes/bundles';
 import type { Plan, PlanExplanation } from '../../../lib/plan';
 import type { PresetName } from '../../../lib/guidance';
+import type { AnalysisStep } from '../../../lib/server/followed';
 
-export type { ImageRequest, JobEvents, JobState, Plan, PlanExplanation, PresetName, Problem };
+export type { AnalysisStep, ImageRequest, JobEvents, JobState, Plan, PlanExplanation, PresetName, Problem };
 export type { DetailOptions, GuidanceOptions, Retention } from '../../../lib/guidance';
 
 export type BundleInfo = ReturnType<typeof describeBundle> & {

@@ -47,6 +47,12 @@ export const sweptOptions: readonly SweptOption[] = [
     suggested: () => [1, 2, 3, 4, 6],
   },
   {
+    name: 'embedded',
+    label: 'Embedded guidance',
+    apply: (to, embedded) => ({ ...to, embedded }),
+    suggested: () => [1, 2, 3.5, 5, 7],
+  },
+  {
     name: 'detail.retention',
     label: 'ρ',
     apply: (to, retention) => detailWith(to, { retention }),
@@ -117,8 +123,14 @@ export const optionsHere = (): readonly SweptOption[] =>
   sweptOptions.filter(
     ({ name }) =>
       (name !== 'classLabel' || bundle.value?.conditioning === 'class') &&
-      (name !== 'strength' || settings.value.image !== null),
+      (name !== 'strength' || settings.value.image !== null) &&
+      (name !== 'embedded' || bundle.value?.embeddedGuidance) &&
+      (!name.startsWith('cfg.') || bundle.value?.unconditional),
   );
+
+/** Null for one that the bundle has no use for. */
+export const optionHere = (name: string): SweptOption | null =>
+  optionsHere().find((option) => option.name === name) ?? null;
 
 export const optionNamed = (name: string): SweptOption | null =>
   sweptOptions.find((option) => option.name === name) ?? null;

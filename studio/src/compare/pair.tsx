@@ -9,10 +9,11 @@ import { Picture } from '../controls/picture';
 import { exportHtml } from '../copy/html';
 import { saveFile } from '../host';
 import { pictureSize } from '../make/viewCard';
-import { bundle, presets } from '../state/bundles';
+import { bundle, isReady } from '../state/bundles';
 import { requestOf, titleOf } from '../state/request';
-import { activeIn, runs, start, stopAll } from '../state/runs';
+import { activeIn, runAt, start, stopAll } from '../state/runs';
 import { settings } from '../state/settings';
+import { hereOf, techniques } from '../state/views';
 
 import { differenceOf, type Difference } from './difference';
 import { optionNamed, optionsHere } from './options';
@@ -37,19 +38,27 @@ const most = signal(128);
 
 const placeOf = (name: SideName) => `pair/${name}`;
 
-function titleOfSide({ view, option, value }: Side): string {
+/** As far as the bundle has it. */
+function sideHere({ view, option, value }: Side): Side {
+  const isHere = optionsHere().some(({ name }) => name === option);
+  return { view: hereOf(view), option: isHere ? option : '', value };
+}
+
+function titleOfSide(side: Side): string {
+  const { view, option, value } = sideHere(side);
   const changed = optionNamed(option);
   return changed ? `${titleOf(view)}, ${changed.label} ${changed.nameOf?.(value) ?? value}` : titleOf(view);
 }
 
-function requestOfSide({ view, option, value }: Side) {
+function requestOfSide(side: Side) {
+  const { view, option, value } = sideHere(side);
   const changed = optionNamed(option);
   return requestOf(changed ? changed.apply(settings.value, value) : settings.value, view, bundle.value!);
 }
 
 function SideFields({ name }: { name: SideName }) {
   const side = sides[name];
-  const { view, option, value } = side.value;
+  const { view, option, value } = sideHere(side.value);
   const change = (part: Partial<Side>) => (side.value = { ...side.value, ...part });
   return (
     <fieldset class="side">
@@ -57,7 +66,7 @@ function SideFields({ name }: { name: SideName }) {
       <Choice
         label="Technique"
         value={view}
-        options={presets.value.map((preset) => ({ value: preset, label: titleOf(preset) }))}
+        options={techniques.value.map((preset) => ({ value: preset, label: titleOf(preset) }))}
         onChange={(preset) => change({ view: preset })}
       />
       <div class="pair">
@@ -176,7 +185,7 @@ function makeBoth(): void {
 }
 
 export function Pair() {
-  const [runA, runB] = [runs.value[placeOf('a')], runs.value[placeOf('b')]];
+  const [runA, runB] = [runAt(placeOf('a')), runAt(placeOf('b'))];
   const [a, b] = [runA?.picture ?? null, runB?.picture ?? null];
   const isActive = activeIn('pair/').length > 0;
   const size = pictureSize();
@@ -188,7 +197,7 @@ export function Pair() {
         <SideFields name="b" />
       </div>
       <div class="row">
-        <button type="button" class="primary" disabled={!bundle.value} onClick={makeBoth}>
+        <button type="button" class="primary" disabled={!isReady.value} onClick={makeBoth}>
           Make both
         </button>
         <button type="button" class="secondary" disabled={!isActive} onClick={() => stopAll('pair/')}>

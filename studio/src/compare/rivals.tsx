@@ -3,16 +3,18 @@ import { signal } from '@preact/signals';
 
 import { postPlan } from '../api/client';
 import type { PresetName } from '../api/types';
-import { bundle, presets } from '../state/bundles';
+import { bundle, isReady } from '../state/bundles';
 import { stepsOf } from '../state/inside';
 import { requestOf, titleOf } from '../state/request';
 import { settings } from '../state/settings';
+import { hereOf, techniques } from '../state/views';
 
 import { ContactSheet, makeSheet, type Sheet, type SheetCell } from './contactSheet';
 import { takeCell } from './takeCell';
 
-const reference: PresetName = 'detail+cfg';
-const rivals = [
+const reference = () => hereOf('detail+cfg');
+const rivals = () => [...new Set(names.map(hereOf))].filter((name) => techniques.value.includes(name));
+const names = [
   'detail+cfg',
   'detail+cfg-fast',
   'cfg',
@@ -41,9 +43,9 @@ async function plan(): Promise<Sheet | null> {
   const chosen = bundle.value;
   if (!chosen) return null;
   const steps = stepsOf(settings.value, chosen);
-  const budget = await blocksOf(reference, steps);
+  const budget = await blocksOf(reference(), steps);
   const cells: SheetCell[] = [];
-  for (const view of rivals.filter((name) => presets.value.includes(name))) {
+  for (const view of rivals()) {
     let own = steps;
     let blocks = await blocksOf(view, own);
     // Windows are shares of the steps: the cost is not quite proportional, and a second look is enough.
@@ -64,7 +66,7 @@ async function plan(): Promise<Sheet | null> {
     cells: cells.slice(row * inRow, (row + 1) * inRow),
   }));
   return {
-    title: `Techniques at the cost of ${titleOf(reference)}, seed ${settings.value.seed}`,
+    title: `Techniques at the cost of ${titleOf(reference())}, seed ${settings.value.seed}`,
     prefix: 'rivals/',
     columns: [],
     rows,
@@ -75,15 +77,15 @@ export function Rivals() {
   return (
     <section class="block" aria-label="Rivals at equal cost">
       <p class="note">
-        {titleOf(reference)} with the settings of the first page, and the other techniques with the defaults of their
-        publications, the same CFG scale and seed. Each takes as many steps as {titleOf(reference)}’s number of blocks
+        {titleOf(reference())} with the settings of the first page, and the other techniques with the defaults of their
+        publications, the same CFG scale and seed. Each takes as many steps as {titleOf(reference())}’s number of blocks
         allows.
       </p>
       <div class="row">
         <button
           type="button"
           class="primary"
-          disabled={!bundle.value || isPlanning.value}
+          disabled={!isReady.value || isPlanning.value}
           onClick={() => {
             problem.value = null;
             isPlanning.value = true;

@@ -1,16 +1,16 @@
 /** A sweep of one or two options as a contact sheet. */
-import { signal } from '@preact/signals';
+import { computed, signal } from '@preact/signals';
 
 import type { PresetName } from '../api/types';
 import { Choice } from '../controls/choice';
 import { Field } from '../controls/help';
-import { bundle, presets } from '../state/bundles';
+import { bundle, isReady } from '../state/bundles';
 import { requestOf, titleOf } from '../state/request';
 import { settings } from '../state/settings';
-import { selected } from '../state/views';
+import { hereOf, selected, techniques } from '../state/views';
 
 import { ContactSheet, makeSheet, type Sheet, type SheetCell } from './contactSheet';
-import { optionNamed, optionsHere, parseValues, type SweptOption } from './options';
+import { optionHere, optionsHere, parseValues, type SweptOption } from './options';
 import { takeCell } from './takeCell';
 
 interface Axis {
@@ -20,13 +20,14 @@ interface Axis {
 
 const across = signal<Axis>({ option: 'detail.scale', text: '' });
 const down = signal<Axis>({ option: 'detail.layer', text: '' });
-const view = signal<PresetName>(selected.value);
+const chosen = signal<PresetName>(selected.value);
+const view = computed(() => hereOf(chosen.value));
 /** Of the last time that it was made. */
 const sheet = signal<Sheet | null>(null);
 const most = 100;
 
 const valuesOf = ({ option, text }: Axis): number[] | null => {
-  const swept = optionNamed(option);
+  const swept = optionHere(option);
   if (!swept) return null;
   return text.trim() === '' ? swept.suggested() : parseValues(text, swept);
 };
@@ -34,12 +35,12 @@ const valuesOf = ({ option, text }: Axis): number[] | null => {
 const nameOf = (option: SweptOption, value: number) => option.nameOf?.(value) ?? String(value);
 
 function sheetOf(): Sheet | null {
-  const chosen = bundle.value;
-  const x = optionNamed(across.value.option);
-  const y = optionNamed(down.value.option);
+  const of = bundle.value;
+  const x = optionHere(across.value.option);
+  const y = optionHere(down.value.option);
   const columns = valuesOf(across.value);
   const rows = y ? valuesOf(down.value) : [null];
-  if (!chosen || !x || !columns || !rows) return null;
+  if (!of || !x || !columns || !rows) return null;
   return {
     title: `${titleOf(view.value)}: ${x.label}${y ? ` and ${y.label}` : ''}, seed ${settings.value.seed}`,
     prefix: 'sweep/',
@@ -51,7 +52,7 @@ function sheetOf(): Sheet | null {
         return {
           place: `sweep/${row}/${column}`,
           title: `${x.label} ${nameOf(x, value)}${y && rowValue !== null ? `, ${y.label} ${nameOf(y, rowValue)}` : ''}`,
-          request: requestOf(x.apply(withRow, value), view.value, chosen),
+          request: requestOf(x.apply(withRow, value), view.value, of),
         };
       }),
     })),
@@ -59,8 +60,9 @@ function sheetOf(): Sheet | null {
 }
 
 function AxisFields({ label, axis, optional }: { label: string; axis: typeof across; optional?: boolean }) {
-  const { option, text } = axis.value;
-  const swept = optionNamed(option);
+  const { text } = axis.value;
+  const swept = optionHere(axis.value.option);
+  const option = swept?.name ?? '';
   const values = valuesOf(axis.value);
   const choices = optionsHere().map(({ name, label: of }) => ({ value: name, label: of }));
   return (
@@ -98,8 +100,8 @@ export function Sweep() {
         <Choice
           label="Technique"
           value={view.value}
-          options={presets.value.map((name) => ({ value: name, label: titleOf(name) }))}
-          onChange={(name) => (view.value = name)}
+          options={techniques.value.map((name) => ({ value: name, label: titleOf(name) }))}
+          onChange={(name) => (chosen.value = name)}
         />
         <AxisFields label="Across" axis={across} />
         <AxisFields label="Down" axis={down} optional />
@@ -108,7 +110,7 @@ export function Sweep() {
         <button
           type="button"
           class="primary"
-          disabled={!next || count > most}
+          disabled={!next || !isReady.value || count > most}
           onClick={() => {
             sheet.value = next;
             if (next) makeSheet(next);

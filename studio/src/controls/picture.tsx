@@ -6,12 +6,14 @@ interface PictureProps {
   alt: string;
   width: number;
   height: number;
+  /** With room around a picture that is not. */
+  square?: boolean;
 }
 
-export function Picture({ src, alt, width, height }: PictureProps) {
+export function Picture({ src, alt, width, height, square }: PictureProps) {
   const [isSmall, setSmall] = useState(width <= 128);
   return (
-    <div class="picture" style={{ aspectRatio: `${width} / ${height}` }}>
+    <div class="picture" style={{ aspectRatio: square ? '1' : `${width} / ${height}` }}>
       {src !== null && (
         <img
           src={src}

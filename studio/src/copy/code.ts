@@ -1,6 +1,12 @@
 /** A request as a program: for Node, for the command line, for curl. */
-import type { BundleInfo, DetailOptions, ImageRequest } from '../api/types';
+import { preset } from '../../../lib/guidance/presets';
+import type { BundleInfo, ImageRequest } from '../api/types';
+import { linkedViews } from '../state/request';
+import { entriesOf, type Unknowns } from '../state/sound';
 import { viewOf } from '../state/takeOver';
+
+/** What the server computes in, where that is known and not the default. */
+export type Precision = string | null;
 
 /** A JavaScript literal; names without quotes where they need none. */
 export function literal(value: unknown, indent = ''): string {
@@ -20,16 +26,27 @@ export function literal(value: unknown, indent = ''): string {
 
 const quoted = (text: string) => `'${JSON.stringify(text).slice(1, -1).replaceAll("'", "\\'").replaceAll('\\"', '"')}'`;
 
-export function asTypeScript({ bundle, image, maskImage, preview: _preview, ...options }: ImageRequest): string {
-  const files = Object.entries({ image, maskImage }).filter(([, data]) => data !== undefined);
-  const all = { ...options, ...Object.fromEntries(files.map(([name]) => [name, name])) };
+/** Pictures that the program reads: those of the request, and the one that a kept request was started from. */
+export function filesOf({ image, maskImage, strength }: ImageRequest): ('image' | 'maskImage')[] {
+  return [
+    ...(image !== undefined || strength !== undefined ? (['image'] as const) : []),
+    ...(maskImage !== undefined ? (['maskImage'] as const) : []),
+  ];
+}
+
+export function asTypeScript(request: ImageRequest, dtype: Precision): string {
+  const { bundle, ...options } = request;
+  const files = filesOf(request);
+  const pictures = { image: undefined, maskImage: undefined, ...Object.fromEntries(files.map((name) => [name, name])) };
+  const all = { ...options, preview: undefined, ...pictures };
   const body = literal(all).replace(/\b(image|maskImage): '\1'/g, '$1');
+  const load = dtype === null ? '' : `, { dtype: ${quoted(dtype)} }`;
   return [
     ...(files.length > 0 ? ["import { readFile } from 'node:fs/promises';", ''] : []),
     "import { loadPipeline } from 'detail-guidance';",
     '',
-    ...files.map(([name]) => `const ${name} = await readFile('${name}.png');`),
-    `const pipeline = await loadPipeline(${quoted(bundle ?? 'embedded')});`,
+    ...files.map((name) => `const ${name} = await readFile('${name}.png');`),
+    `const pipeline = await loadPipeline(${quoted(bundle ?? 'embedded')}${load});`,
     `const { images } = await pipeline.generate(${body});`,
     "await images[0].save('picture.png');",
     'await pipeline.dispose();',
@@ -49,54 +66,87 @@ export function asCurl({ preview: _preview, ...request }: ImageRequest, apiBase:
   ].join(' \\\n  ');
 }
 
-/** The command line, and what it has no option for. */
-export function asCli(request: ImageRequest, of: BundleInfo | null): { text: string; missing: string[] } {
-  const { bundle, classLabel, prompt, negativePrompt, width, height, seed, numInferenceSteps, scheduler, strength } =
-    request;
-  const guidance = typeof request.guidance === 'object' ? request.guidance : {};
-  const missing: string[] = [];
-  const words: string[] = [];
-  const add = (flag: string, value: unknown) => {
-    if (value !== undefined) words.push(`--${flag} ${shell(String(value))}`);
-  };
-  const label = typeof classLabel === 'number' && Array.isArray(of?.classes) ? of.classes[classLabel] : classLabel;
-  add('class', label);
-  add('prompt', prompt);
-  add('negative-prompt', negativePrompt);
-  add('width', width);
-  add('height', height);
-  add('seed', seed);
-  add('steps', numInferenceSteps);
-  if (request.image !== undefined) add('image', 'image.png');
-  add('strength', request.image === undefined ? undefined : strength);
-  if (request.maskImage !== undefined) add('mask', 'maskImage.png');
-  if (scheduler) missing.push('the sampler');
-  if (Object.keys(guidance).length === 0) words.push('--no-guidance');
-  else add('preset', viewOf(guidance));
-  const { classifierFree, disrupt } = guidance;
-  const detail = guidance.detail as DetailOptions | undefined;
-  if (classifierFree) {
-    add('cfg-scale', classifierFree.scale);
-    add('cfg-start', classifierFree.start ?? 0);
-    add('cfg-stop', classifierFree.stop ?? 1);
-  }
-  if (detail) {
-    add('detail-scale', detail.scale);
-    const layer = detail.layer === 'auto' ? of?.massiveActivations?.layer : detail.layer;
-    add('detail-layer', layer);
-    add('detail-channels', Array.isArray(detail.channels) ? detail.channels.join(',') : detail.channels);
-    add('detail-start', detail.start ?? 0);
-    add('detail-stop', detail.stop ?? 1);
-    if (typeof detail.retention === 'object') missing.push('a curve of ρ');
-    else add('retention', detail.retention ?? 0);
-    if (detail.tokens) missing.push('tokens');
-  }
-  if (disrupt) {
-    if (disrupt.layer !== 'auto' || disrupt.channels !== 'auto') missing.push('the layer and channels of disrupt');
-    if (disrupt.tokens || disrupt.retention !== undefined) missing.push('tokens and ρ of disrupt');
-  }
-  return {
-    text: `detail-guidance generate ${shell(bundle ?? 'embedded')} ${words.join(' ')} --out picture.png`,
-    missing,
-  };
+/** A command that makes the same bytes on the same machine. */
+export function asCli(request: ImageRequest, of: BundleInfo | null, dtype: Precision): string {
+  const { bundle = 'embedded', classLabel, prompt, negativePrompt, width, height, seed, numInferenceSteps } = request;
+  const [image, mask] = [filesOf(request).includes('image'), request.maskImage !== undefined];
+  const words = [
+    // A name that begins like an option is one to the shell's reader.
+    `detail-guidance generate ${shell(bundle.startsWith('-') ? `./${bundle}` : bundle)}`,
+    ...flags({
+      class: classWord(classLabel, of),
+      prompt,
+      'negative-prompt': negativePrompt,
+      width,
+      height,
+      seed,
+      steps: numInferenceSteps,
+      scheduler: schedulerWord(request.scheduler),
+      image: image ? 'image.png' : undefined,
+      strength: image ? request.strength : undefined,
+      mask: mask ? 'maskImage.png' : undefined,
+    }),
+    ...guidanceWords(entriesOf(request.guidance), of),
+    ...flags({ dtype: dtype ?? undefined, out: 'picture.png' }),
+  ];
+  return words.join(' ');
+}
+
+/** The name of a class where it names it alone: numbers are read as numbers, and names without regard to case. */
+function classWord(label: ImageRequest['classLabel'], of: BundleInfo | null): unknown {
+  const names = Array.isArray(of?.classes) ? of.classes.map((name) => name.toLowerCase()) : [];
+  const name = typeof label === 'number' ? names[label] : undefined;
+  if (name === undefined || /^\d*$/.test(name) || names.indexOf(name) !== label) return label;
+  return (of!.classes as string[])[label];
+}
+
+const flags = (values: Record<string, unknown>): string[] =>
+  Object.entries(values)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => `--${name} ${shell(typeof value === 'object' ? JSON.stringify(value) : String(value))}`);
+
+function schedulerWord(scheduler: ImageRequest['scheduler']): unknown {
+  const { kind, ...others } = entriesOf(scheduler);
+  return kind !== undefined && Object.keys(others).length === 0 ? kind : scheduler;
+}
+
+/** Options of a technique that have a flag. */
+const cfgFlags = ['scale', 'start', 'stop'];
+const detailFlags = ['scale', 'layer', 'channels', 'retention', 'tokens', 'start', 'stop'];
+const has = (names: readonly string[], options: unknown) =>
+  Object.keys(entriesOf(options)).every((name) => names.includes(name));
+
+/** Flags where they say it all, and otherwise the option as JSON. */
+function guidanceWords({ embedded, ...guidance }: Unknowns, of: BundleInfo | null): string[] {
+  const scale = flags({ 'embedded-scale': entriesOf(embedded)['scale'] });
+  const { classifierFree, detail, disrupt } = guidance;
+  const view = viewOf(guidance);
+  const own = entriesOf(entriesOf(of?.defaults)['guidance']);
+  const isPlain =
+    (linkedViews as readonly string[]).includes(view) &&
+    Object.keys(guidance).sort().join() === Object.keys(preset(view)).sort().join() &&
+    // A preset takes the bundle's own options, and the neutral scales leave a technique out.
+    [classifierFree, own['classifierFree']].every((options) => has(cfgFlags, options)) &&
+    [detail, disrupt, own['detail'], own['disrupt']].every(
+      (options) => !Array.isArray(options) && has(detailFlags, options),
+    ) &&
+    entriesOf(classifierFree)['scale'] !== 1 &&
+    entriesOf(detail)['scale'] !== 0;
+  if (!isPlain) return [...flags({ guidance }), ...scale];
+  if (view === 'conditional') return ['--no-guidance', ...scale];
+  const cfg: Unknowns = { start: 0, stop: 1, ...entriesOf(classifierFree) };
+  const { start = 0, stop = 1, retention = 0, scale: w, layer, channels, tokens } = entriesOf(detail ?? disrupt);
+  return [
+    `--preset ${view}`,
+    ...(classifierFree ? flags({ 'cfg-scale': cfg['scale'], 'cfg-start': cfg['start'], 'cfg-stop': cfg['stop'] }) : []),
+    ...flags({
+      'detail-scale': w,
+      'detail-layer': layer,
+      'detail-channels': Array.isArray(channels) ? channels.join() : channels,
+      'detail-tokens': tokens,
+    }),
+    ...(detail ? flags({ 'detail-start': start, 'detail-stop': stop }) : []),
+    ...(detail || disrupt ? flags({ retention }) : []),
+    ...scale,
+  ];
 }

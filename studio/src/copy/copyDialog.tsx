@@ -3,25 +3,64 @@ import { signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 
 import type { ImageRequest } from '../api/types';
-import { apiBase, token } from '../host';
+import { apiBase, saveFile, token } from '../host';
+import { readMetadata } from '../png/metadata';
 import { bundles } from '../state/bundles';
 
-import { asCli, asCurl, asTypeScript } from './code';
+import { asCli, asCurl, asTypeScript, filesOf, type Precision } from './code';
 
+const dtype = signal<Precision>(null);
 const request = signal<ImageRequest | null>(null);
 const form = signal<'TypeScript' | 'Command line' | 'curl'>('TypeScript');
 const isCopied = signal(false);
 const forms = ['TypeScript', 'Command line', 'curl'] as const;
 
-export function copyAs(what: ImageRequest): void {
+/** @param png a picture of the same server and bundle, which says what is computed in */
+export function copyAs(what: ImageRequest, png: Uint8Array | null): void {
   isCopied.value = false;
   request.value = what;
+  dtype.value = png && dtypeOf(png);
 }
 
-function textOf(what: ImageRequest): { text: string; missing: string[] } {
-  if (form.value === 'TypeScript') return { text: asTypeScript(what), missing: [] };
-  if (form.value === 'curl') return { text: asCurl(what, apiBase, token() !== null), missing: [] };
-  return asCli(what, bundles.value.find(({ id }) => id === what.bundle) ?? null);
+function dtypeOf(png: Uint8Array): Precision {
+  try {
+    const { dtype: made } = readMetadata(png, 'The picture');
+    return made === 'float32' ? null : made;
+  } catch {
+    return null;
+  }
+}
+
+function textOf(what: ImageRequest): string {
+  if (form.value === 'TypeScript') return asTypeScript(what, dtype.value);
+  if (form.value === 'curl') return asCurl(what, apiBase, token() !== null);
+  return asCli(what, bundles.value.find(({ id }) => id === what.bundle) ?? null, dtype.value);
+}
+
+/** Pictures that the program reads, to be saved beside it. */
+function Files({ of, inline }: { of: ImageRequest; inline: boolean }) {
+  const names = filesOf(of).filter((name) => !inline || of[name] === undefined);
+  if (names.length === 0) return null;
+  return (
+    <p class="note">
+      It reads {names.map((name) => `${name}.png`).join(' and ')}:{' '}
+      {names.map((name) => {
+        const data = of[name];
+        if (data === undefined) return 'the picture that it was started from, which is not kept here. ';
+        return (
+          <button key={name} type="button" class="text-button" onClick={() => void savePicture(`${name}.png`, data)}>
+            save {name}.png
+          </button>
+        );
+      })}
+    </p>
+  );
+}
+
+async function savePicture(name: string, data: string): Promise<void> {
+  const [head, base64] = data.split(',') as [string, string];
+  const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+  await saveFile(name, new Blob([bytes], { type: head.slice('data:'.length, head.indexOf(';')) }));
 }
 
 export function CopyDialog() {
@@ -30,7 +69,7 @@ export function CopyDialog() {
   useEffect(() => {
     if (what) dialog.current!.showModal();
   }, [what]);
-  const { text, missing } = what ? textOf(what) : { text: '', missing: [] };
+  const text = what ? textOf(what) : '';
   return (
     <dialog ref={dialog} class="copy" aria-label="Copy as a program" onClose={() => (request.value = null)}>
       <div class="row">
@@ -55,9 +94,10 @@ export function CopyDialog() {
         </button>
       </div>
       <pre tabIndex={0}>{text}</pre>
-      {missing.length > 0 && (
-        <p class="problem">The command line has no option for {missing.join(' and ')}; TypeScript and curl have.</p>
+      {what?.bundle !== undefined && what.bundle !== 'embedded' && form.value !== 'curl' && (
+        <p class="note">{what.bundle} stands for the folder of that bundle.</p>
       )}
+      {what && <Files of={what} inline={form.value === 'curl'} />}
       <button
         type="button"
         class="primary"

@@ -1,4 +1,5 @@
 /** Pictures in IndexedDB: one store for what is listed, one for the bytes, so that a list reads no picture. */
+import { keptPicture } from './keptPicture';
 import type { GalleryStore, KeptPicture } from './store';
 
 const settle = <Result>(request: IDBRequest<Result>): Promise<Result> =>
@@ -21,7 +22,8 @@ export class BrowserGallery implements GalleryStore {
 
   async list(): Promise<KeptPicture[]> {
     const transaction = (await this.#open()).transaction('pictures');
-    const pictures = await settle<KeptPicture[]>(transaction.objectStore('pictures').getAll());
+    const entries = await settle<unknown[]>(transaction.objectStore('pictures').getAll());
+    const pictures = entries.map(keptPicture).filter((picture) => picture !== null);
     return pictures.sort((a, b) => b.created - a.created);
   }
 
@@ -34,9 +36,10 @@ export class BrowserGallery implements GalleryStore {
 
   async png(id: string): Promise<Blob | null> {
     const transaction = (await this.#open()).transaction('bytes');
-    const entry = await settle<Blob | Uint8Array | undefined>(transaction.objectStore('bytes').get(id));
+    const entry = await settle<unknown>(transaction.objectStore('bytes').get(id));
     // Earlier versions kept bytes.
-    return entry instanceof Uint8Array ? blobOf(entry) : (entry ?? null);
+    if (entry instanceof Uint8Array) return blobOf(entry);
+    return entry instanceof Blob ? entry : null;
   }
 
   async remove(id: string): Promise<void> {
@@ -61,11 +64,10 @@ export class BrowserGallery implements GalleryStore {
         };
         resolve(request.result);
       };
-      request.onerror = () => {
-        this.#database = null;
-        reject(request.error ?? new Error('IndexedDB cannot be opened'));
-      };
+      request.onerror = () => reject(request.error ?? new Error('IndexedDB cannot be opened'));
     });
+    // It may be there the next time: a refusal is not remembered.
+    this.#database.catch(() => (this.#database = null));
     return this.#database;
   }
 }

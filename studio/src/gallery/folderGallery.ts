@@ -1,10 +1,11 @@
 /** Pictures as files in a folder, which a desktop application keeps: what is known of each is what its PNG says. */
 import type { GalleryBridge, GalleryPicture } from '../../../lib/electron/galleryTypes';
 import type { Outcome } from '../../../lib/electron/types';
-import type { GuidanceOptions, ImageRequest } from '../api/types';
+import type { ImageRequest } from '../api/types';
 import { restored } from '../png/metadata';
 import { bundles } from '../state/bundles';
 import { say } from '../state/messages';
+import { clipped, entriesOf } from '../state/sound';
 import { subjectInWords, titleOf } from '../state/request';
 import { viewOf } from '../state/takeOver';
 
@@ -46,15 +47,15 @@ export class FolderGallery implements GalleryStore {
 
 function keptOf({ file, created, width, height, bundle: name, options }: GalleryPicture): KeptPicture {
   const of = bundles.value.find((bundle) => bundle.name === name) ?? null;
-  const request = { ...(restored(options) as ImageRequest), bundle: of?.id ?? name };
-  const guidance: GuidanceOptions = typeof request.guidance === 'object' ? request.guidance : {};
+  const request: ImageRequest = { ...entriesOf(restored(options)), bundle: of?.id ?? name };
+  const seed = Number(request.seed);
   return {
     id: file,
     created,
-    bundle: request.bundle,
-    title: `${titleOf(viewOf(guidance))}: ${subjectInWords(request, of)}`,
+    bundle: of?.id ?? name,
+    title: clipped(`${titleOf(viewOf(entriesOf(request.guidance)))}: ${subjectInWords(request, of)}`),
     request,
-    seed: Number(request.seed ?? 0),
+    seed: Number.isSafeInteger(seed) ? seed : 0,
     width,
     height,
     evaluations: null,

@@ -1,5 +1,5 @@
 /** Pictures that were made, each with the settings it was made by. */
-import { signal } from '@preact/signals';
+import { signal, useComputed } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 
 import { copyAs } from '../copy/copyDialog';
@@ -7,17 +7,14 @@ import { takeFile } from '../drop';
 import { saveFile } from '../host';
 import { bundles } from '../state/bundles';
 import { say } from '../state/messages';
-import { takeSettings, type Remembered } from '../state/takeOver';
+import { takeRequest } from '../state/takeOver';
 
 import { gallery, loadPictures, pictures, remove } from './pictures';
-import { whenInSight } from './sight';
 import type { KeptPicture } from './store';
 import { Thumbnail } from './thumbnail';
+import { useListWindow } from './window';
 
 const opened = signal<string | null>(null);
-/** Pictures that the list is made longer by: thousands at once would take seconds. */
-const atOnce = 20;
-const shown = signal(atOnce);
 
 function take(picture: KeptPicture): void {
   const of = bundles.value.find(({ id }) => id === picture.bundle);
@@ -25,8 +22,13 @@ function take(picture: KeptPicture): void {
     say(`This picture was made with the bundle ${picture.bundle}, which this server does not offer.`);
     return;
   }
-  for (const remark of takeSettings(picture.request as Remembered, of)) say(remark);
+  for (const remark of takeRequest({ ...picture.request }, of)) say(remark);
   location.hash = 'make';
+}
+
+async function copy(picture: KeptPicture): Promise<void> {
+  const png = await gallery.png(picture.id).catch(() => null);
+  copyAs(picture.request, png && new Uint8Array(await png.arrayBuffer()));
 }
 
 async function download(picture: KeptPicture): Promise<void> {
@@ -49,8 +51,10 @@ function Details({ picture }: { picture: KeptPicture }) {
     ['Time', seconds === null ? null : `${seconds.toFixed(1)} s`],
     ['Made', new Date(created).toLocaleString()],
   ] as const;
+  const place = useRef<HTMLElement>(null);
+  useEffect(() => place.current!.scrollIntoView({ block: 'nearest' }), [picture.id]);
   return (
-    <aside class="block details" aria-label="The chosen picture">
+    <aside ref={place} class="block details" aria-label="The chosen picture">
       <div class="details-picture">
         <Thumbnail key={picture.id} picture={picture} />
       </div>
@@ -73,7 +77,7 @@ function Details({ picture }: { picture: KeptPicture }) {
           <button type="button" class="secondary" onClick={() => void download(picture)}>
             Save the PNG
           </button>
-          <button type="button" class="secondary" onClick={() => copyAs(picture.request)}>
+          <button type="button" class="secondary" onClick={() => void copy(picture)}>
             Copy as…
           </button>
           <button
@@ -92,22 +96,46 @@ function Details({ picture }: { picture: KeptPicture }) {
   );
 }
 
-/** At the end of the list: when it comes into sight there is more of it. */
-function More() {
-  const end = useRef<HTMLDivElement>(null);
-  useEffect(() => whenInSight(end.current!, () => (shown.value += atOnce)), []);
-  return <div ref={end} class="more" />;
+/** Drawn anew when it is opened or closed, and not when others come into sight. */
+function Card({ picture, at, of }: { picture: KeptPicture; at: number; of: number }) {
+  const isOpen = useComputed(() => opened.value === picture.id).value;
+  return (
+    <li aria-setsize={of} aria-posinset={at + 1}>
+      <button type="button" aria-pressed={isOpen} onClick={() => (opened.value = isOpen ? null : picture.id)}>
+        <Thumbnail picture={picture} square />
+        <span>{picture.title}</span>
+      </button>
+    </li>
+  );
+}
+
+function List({ all }: { all: readonly KeptPicture[] }) {
+  const list = useRef<HTMLUListElement>(null);
+  const { columns, rowHeight, first, end } = useListWindow(list).value;
+  const rows = Math.ceil(all.length / columns);
+  const from = Math.min(first, rows);
+  const to = Math.min(end, rows);
+  const style = {
+    '--columns': columns,
+    '--row': `${rowHeight}px`,
+    paddingTop: `${from * rowHeight}px`,
+    paddingBottom: `${(rows - to) * rowHeight}px`,
+  };
+  return (
+    <ul ref={list} class="gallery" style={style}>
+      {all.slice(from * columns, to * columns).map((picture, index) => (
+        <Card key={picture.id} picture={picture} at={from * columns + index} of={all.length} />
+      ))}
+    </ul>
+  );
 }
 
 export function GalleryPage() {
-  useEffect(() => {
-    shown.value = atOnce;
-    void loadPictures();
-  }, []);
+  useEffect(() => void loadPictures(), []);
   const all = pictures.value;
   const current = all?.find(({ id }) => id === opened.value) ?? null;
   return (
-    <div class="stage">
+    <div class="stage gallery-stage">
       <div class="stage-head">
         <p class="note">
           {all === null ? 'Reading…' : `${all.length} ${all.length === 1 ? 'picture' : 'pictures'} in this gallery.`} A
@@ -132,21 +160,7 @@ export function GalleryPage() {
           Nothing here yet. Every picture that is made on the first page is kept here, with the settings it was made by.
         </p>
       )}
-      <ul class="gallery">
-        {all?.slice(0, shown.value).map((picture) => (
-          <li key={picture.id}>
-            <button
-              type="button"
-              aria-pressed={picture.id === opened.value}
-              onClick={() => (opened.value = picture.id === opened.value ? null : picture.id)}
-            >
-              <Thumbnail picture={picture} />
-              <span>{picture.title}</span>
-            </button>
-          </li>
-        ))}
-      </ul>
-      {all !== null && all.length > shown.value && <More key={shown.value} />}
+      {all !== null && <List all={all} />}
     </div>
   );
 }

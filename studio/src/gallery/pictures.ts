@@ -8,6 +8,7 @@ import { say } from '../state/messages';
 import { plans } from '../state/plans';
 import { subjectInWords, titleOf } from '../state/request';
 import { onDone, type Run } from '../state/runs';
+import { clipped, entriesOf } from '../state/sound';
 import { viewOf } from '../state/takeOver';
 
 import { BrowserGallery } from './browserGallery';
@@ -24,21 +25,29 @@ export async function loadPictures(): Promise<void> {
     pictures.value = await gallery.list();
   } catch (error) {
     pictures.value = [];
-    say(`The gallery cannot be read: ${reasonOf(error)}`);
+    say(`The gallery cannot be read${reasonOf(error)}`);
   }
 }
 
-const reasonOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
+/** The end of a sentence about what did not work. */
+function reasonOf(error: unknown): string {
+  const { name, message } = error instanceof Error || error instanceof DOMException ? error : new Error(String(error));
+  if (name === 'QuotaExceededError')
+    return ': the browser gives this page no more room. Delete pictures from the gallery.';
+  if (name === 'SecurityError' || name === 'InvalidStateError' || name === 'ReferenceError')
+    return ': the browser lets this page keep nothing, as in a private window. Save the PNG instead.';
+  return `: ${message}`;
+}
 
+/** Other tabs are told, and the list of this one is read again where it was read. */
 async function changed(): Promise<void> {
   channel.postMessage('changed');
-  await loadPictures();
+  if (pictures.value !== null) await loadPictures();
 }
 
 export async function keep(run: Run): Promise<void> {
   if (!run.png || !run.job) return;
-  const { guidance } = run.request;
-  const view = viewOf(typeof guidance === 'object' ? guidance : {});
+  const view = viewOf(entriesOf(run.request.guidance));
   const cost = plans.value[view]?.planned?.explanation.costOverClassifierFree ?? null;
   try {
     await gallery.add(
@@ -46,7 +55,7 @@ export async function keep(run: Run): Promise<void> {
         id: run.job,
         created: Date.now(),
         bundle: run.request.bundle ?? '',
-        title: `${titleOf(view)}: ${subjectInWords(run.request, bundle.value)}`,
+        title: clipped(`${titleOf(view)}: ${subjectInWords(run.request, bundle.value)}`),
         request: { ...run.request, image: undefined, maskImage: undefined },
         seed: Number(run.request.seed ?? 0),
         width: run.width ?? 0,
@@ -59,7 +68,7 @@ export async function keep(run: Run): Promise<void> {
     );
     await changed();
   } catch (error) {
-    say(`The picture could not be kept in the gallery: ${reasonOf(error)}`);
+    say(`The picture could not be kept in the gallery${reasonOf(error)}`);
   }
 }
 
@@ -67,7 +76,7 @@ export async function remove(id: string): Promise<void> {
   try {
     await gallery.remove(id);
   } catch (error) {
-    say(`The picture could not be taken out of the gallery: ${reasonOf(error)}`);
+    say(`The picture could not be taken out of the gallery${reasonOf(error)}`);
   }
   await changed();
 }
@@ -77,5 +86,7 @@ export function keepWhatIsMade(): void {
   onDone.add((run) => {
     if (run.place.startsWith('make/') && !isLive.value) void keep(run);
   });
-  channel.onmessage = () => void loadPictures();
+  channel.onmessage = () => {
+    if (pictures.value !== null) void loadPictures();
+  };
 }

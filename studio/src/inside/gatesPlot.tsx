@@ -3,7 +3,7 @@ import { signal } from '@preact/signals';
 
 import { Plot } from '../charts/plot';
 import { disruptedNow } from '../charts/channelChart';
-import { measurementOf } from '../state/inside';
+import { measurementOf, progressOf } from '../state/inside';
 
 import { look } from './look';
 
@@ -15,7 +15,12 @@ export function GatesPlot() {
   const { layer, channel } = look.value;
   const gates = measurement?.answer?.gates.filter((gate) => gate.layer === layer) ?? [];
   const gate = gates.find((trace) => trace.branch === branch.value) ?? gates.at(-1);
-  if (!gate) return <p class="place-holder">The gates are measured when you look inside.</p>;
+  if (!gate) {
+    const words = measurement?.answer
+      ? `Layer ${layer} has no gates.`
+      : (progressOf('gates') ?? 'The gates are measured when you look inside.');
+    return <p class="place-holder">{words}</p>;
+  }
   const disrupted = new Set(disruptedNow().channels);
   const points = gate.gate.map((alpha, at) => ({ alpha, strength: gate.activation[at]!, channel: at }));
   const named = points.filter((point) => disrupted.has(point.channel) || point.channel === channel);

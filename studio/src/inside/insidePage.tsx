@@ -2,8 +2,8 @@
 import type { ComponentChildren } from 'preact';
 
 import { ChannelChart } from '../charts/channelChart';
-import { bundle } from '../state/bundles';
-import { measurementOf } from '../state/inside';
+import { bundle, isReady } from '../state/bundles';
+import { measurementOf, progressOf } from '../state/inside';
 import { subjectInWords, requestOf } from '../state/request';
 import { settings } from '../state/settings';
 
@@ -23,6 +23,26 @@ function Block({ title, children }: { title: string; children: ComponentChildren
   );
 }
 
+const parts = [
+  ['massive-activations', 'channels'],
+  ['maps', 'map'],
+  ['gates', 'gates'],
+  ['high-norm-tokens', 'tokens'],
+] as const;
+
+/** How far the measurements are that are going on. */
+function Progress() {
+  const going = parts.flatMap(([name, title]) => {
+    const words = progressOf(name);
+    return words === null ? [] : [`${title}: ${words.toLowerCase()}`];
+  });
+  return (
+    <p class="note" role="status">
+      {going.join(' · ')}
+    </p>
+  );
+}
+
 export function InsidePage() {
   const of = bundle.value;
   const measurement = measurementOf('massive-activations');
@@ -31,9 +51,10 @@ export function InsidePage() {
   return (
     <div class="stage">
       <div class="stage-head">
-        <button type="button" class="primary" disabled={!of} onClick={lookInside}>
+        <button type="button" class="primary" disabled={!isReady.value} onClick={() => void lookInside()}>
           {measurement?.state === 'measuring' ? 'Looking…' : 'Look inside'}
         </button>
+        <Progress />
         <p class="note">
           {subject ? `${subject}, ` : ''}seed {settings.value.seed}, the conditional branch. Chosen: channel {channel}{' '}
           after layer {layer}.

@@ -3,18 +3,39 @@ import { computed, signal } from '@preact/signals';
 
 import { disruptedNow } from '../charts/channelChart';
 import { bundle } from '../state/bundles';
-import { conditionsOf, measure, measureChannels, stepsOf } from '../state/inside';
+import { conditionsOf, measure, measureChannels, stepsOf, strengths } from '../state/inside';
 import { requestOf, requestWith } from '../state/request';
 import { start } from '../state/runs';
 import { settings } from '../state/settings';
 
-const chosen = signal<{ layer: number; channel: number } | null>(null);
+interface Look {
+  layer: number;
+  channel: number;
+}
 
-/** The one that was clicked, or the first that the settings disrupt. */
-export const look = computed(() => {
-  if (chosen.value) return chosen.value;
+const clicked = signal<Look | null>(null);
+
+/** The strongest that was measured. */
+function strongest(): Look | null {
+  const measured = strengths.value;
+  if (!measured) return null;
+  let [best, most] = [null as Look | null, -Infinity];
+  measured.byLayer.forEach((bySteps, row) =>
+    bySteps.forEach((values) =>
+      values.forEach((value, channel) => {
+        if (value > most) [best, most] = [{ layer: measured.layers[row]!, channel }, value];
+      }),
+    ),
+  );
+  return best;
+}
+
+/** The one that was clicked, or the first that the settings disrupt; where they name none, the strongest one. */
+export const look = computed<Look>(() => {
+  if (clicked.value) return clicked.value;
   const { layer, channels } = disruptedNow();
-  return { layer: layer ?? 0, channel: channels[0] ?? 0 };
+  if (layer !== null && channels[0] !== undefined) return { layer, channel: channels[0] };
+  return strongest() ?? { layer: 0, channel: 0 };
 });
 
 const common = () => {
@@ -37,21 +58,22 @@ function makeWithout(): void {
 }
 
 export function lookAt(layer: number, channel: number): void {
-  chosen.value = { layer, channel };
+  clicked.value = { layer, channel };
   if (!bundle.value) return;
   measureMap();
   makeWithout();
 }
 
-/** Everything that one trajectory tells. */
-export function lookInside(): void {
+/** Everything that one trajectory tells; first the channels, which say what is to be looked at. */
+export async function lookInside(): Promise<void> {
   const { of, from, ...run } = common();
   const request = { bundle: of.id, conditions: [conditionsOf(from, of)], ...run };
-  void measureChannels();
+  start('inside/picture', requestOf(from, 'conditional', of));
+  await measureChannels();
+  if (bundle.value?.id !== of.id) return;
   measureMap();
   void measure('gates', { ...request, channels: [look.value.channel] });
   void measure('high-norm-tokens', { ...request, threshold: highNorm.value });
-  start('inside/picture', requestOf(from, 'conditional', of));
   makeWithout();
 }
 

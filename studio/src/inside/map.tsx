@@ -4,8 +4,8 @@ import { useEffect, useRef } from 'preact/hooks';
 
 import { TimestepSlider } from '../charts/channelChart';
 import { pictureSize } from '../make/viewCard';
-import { measurementOf, timestepAt } from '../state/inside';
-import { runs } from '../state/runs';
+import { measurementOf, progressOf, timestepAt } from '../state/inside';
+import { runAt } from '../state/runs';
 
 import { highNorm, look, lookAt, measureHighNorm } from './look';
 
@@ -44,14 +44,22 @@ function MapCanvas({ values, rows, columns, most }: MapProps) {
 }
 
 export function ChannelMap() {
-  const measured = measurementOf('maps')?.answer;
-  const tokens = measurementOf('high-norm-tokens')?.answer?.tokens ?? [];
-  if (!measured) return <p class="place-holder">The map of a channel is measured when you look inside.</p>;
+  const measurement = measurementOf('maps');
+  const measured = measurement?.answer;
+  const highNormTokens = measurementOf('high-norm-tokens');
+  const tokens = highNormTokens?.answer?.tokens ?? [];
+  if (!measured) {
+    const words =
+      measurement?.problem ?? progressOf('maps') ?? 'The map of a channel is measured when you look inside.';
+    return <p class="place-holder">{words}</p>;
+  }
   const [rows, columns] = measured.tokenGrid;
   const step = Math.min(timestepAt.value, measured.timesteps.length - 1);
-  const { layer, channel } = look.value;
+  const { layer } = look.value;
+  // The one that was measured: another is on its way.
+  const { channel } = measured;
   const row = Math.max(0, measured.layers.indexOf(layer));
-  const frame = frameAt(runs.value['inside/picture']?.frames ?? [], step);
+  const frame = frameAt(runAt('inside/picture')?.frames ?? [], step);
   const values = measured.maps[row]![step]!;
   const most = measured.maps.flat(2).reduce((largest, value) => Math.max(largest, Math.abs(value)), 1e-6);
   const { width, height } = pictureSize();
@@ -108,6 +116,7 @@ export function ChannelMap() {
           activation is strong at every token. Ringed ({marked.length} here) are high-norm tokens, whose whole hidden
           state is long: something else.
         </p>
+        {highNormTokens?.problem && <p class="problem">{highNormTokens.problem}</p>}
         <div class="map-layers" role="group" aria-label="The same channel after every layer">
           {measured.layers.map((number, at) => (
             <button

@@ -5,7 +5,7 @@ import { Plot } from '../charts/plot';
 import { disruptedNow } from '../charts/channelChart';
 import { TextField } from '../controls/text';
 import { bundle } from '../state/bundles';
-import { measure, measurementOf, stopMeasuring } from '../state/inside';
+import { measure, measurementOf, progressOf, stopMeasuring } from '../state/inside';
 import { settings } from '../state/settings';
 
 import { look } from './look';
@@ -40,6 +40,9 @@ export function Variance() {
   const at = answer?.layers.find((entry) => entry.layer === layer);
   return (
     <>
+      {bundle.value?.conditioning === 'tensors' && (
+        <p class="note">Classes or prompts are compared, and this model is conditioned by neither.</p>
+      )}
       {bundle.value?.conditioning === 'text' && (
         <TextField
           label="Prompts, one on each line"
@@ -69,7 +72,7 @@ export function Variance() {
         </button>
         <p class="note">
           {isMeasuring
-            ? 'Sampling several trajectories…'
+            ? progressOf('magnitude')
             : `${subjects?.length ?? 'Two or more'} ${bundle.value?.conditioning === 'class' ? 'classes' : 'prompts'}, two seeds, ten steps.`}
         </p>
       </div>

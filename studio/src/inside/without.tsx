@@ -1,7 +1,7 @@
 /** The picture, and the picture with the chosen channel disrupted. */
 import { Picture } from '../controls/picture';
 import { pictureSize } from '../make/viewCard';
-import { runs } from '../state/runs';
+import { runAt } from '../state/runs';
 
 import { look } from './look';
 
@@ -17,9 +17,9 @@ export function Without() {
       {shown.map(([place, title]) => (
         <figure key={place}>
           <div class="frame">
-            <Picture src={runs.value[place]?.picture ?? null} alt={title} {...size} />
+            <Picture src={runAt(place)?.picture ?? null} alt={title} {...size} />
           </div>
-          <figcaption>{runs.value[place]?.problem?.message ?? title}</figcaption>
+          <figcaption>{runAt(place)?.problem?.message ?? title}</figcaption>
         </figure>
       ))}
     </div>

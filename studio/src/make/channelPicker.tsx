@@ -3,7 +3,7 @@ import { useSignalEffect } from '@preact/signals';
 
 import { ChannelChart, chartHeight } from '../charts/channelChart';
 import { bundle, serverState } from '../state/bundles';
-import { isQuick, measureChannels, measurementOf, stopMeasuring } from '../state/inside';
+import { isQuick, measureChannels, measurementOf, progressOf, stopMeasuring } from '../state/inside';
 import { changeDetail, detail, settings } from '../state/settings';
 
 export function ChannelPicker() {
@@ -45,7 +45,7 @@ export function ChannelPicker() {
           style={isQuick.value ? { minHeight: `${chartHeight(bundle.value?.layers ?? 8)}px` } : {}}
         >
           {isMeasuring
-            ? 'Sampling, and measuring every channel after every layer…'
+            ? `Measuring every channel after every layer. ${progressOf('massive-activations')}`
             : 'How strong every channel is after every layer is measured on two trajectories of this model.'}
         </p>
       )}

@@ -5,16 +5,31 @@ import { WindowField } from '../controls/window';
 import { bundle } from '../state/bundles';
 import { limitsOf } from '../state/limits';
 import { problemAt } from '../state/problems';
-import { cfg, changeCfg, changeDetail, detail, settings } from '../state/settings';
+import { cfg, change, changeCfg, changeDetail, detail, settings } from '../state/settings';
+import { entriesOf } from '../state/sound';
 
 import { RetentionFields } from './retention';
 
-const steps = () => settings.value.steps ?? bundle.value?.defaults.numInferenceSteps ?? 30;
+/** No more than a request takes, whatever the bundle says: each is drawn. */
+const steps = () => Math.min(1000, settings.value.steps ?? bundle.value?.defaults.numInferenceSteps ?? 30);
 
 export function CfgFields() {
   const { scale, start, stop } = cfg.value;
+  if (bundle.value && !bundle.value.unconditional) {
+    return (
+      <p class="note">
+        This bundle was trained without an unconditional prediction, so there is none to move away from.
+      </p>
+    );
+  }
   return (
     <>
+      {bundle.value?.embeddedGuidance && (
+        <p class="note">
+          This model has its guidance built in, above. Classifier-free guidance on top of it is an evaluation more in
+          every step, and seldom needed.
+        </p>
+      )}
       <Slider
         label="CFG scale s"
         doc="ClassifierFreeOptions.scale"
@@ -35,6 +50,24 @@ export function CfgFields() {
         onChange={changeCfg}
       />
     </>
+  );
+}
+
+/** The guidance that a distilled model takes as an input. */
+export function EmbeddedField() {
+  const { embedded } = settings.value;
+  const own = entriesOf(entriesOf(entriesOf(bundle.value?.defaults)['guidance'])['embedded'])['scale'];
+  return (
+    <Slider
+      label="Embedded guidance"
+      doc="EmbeddedOptions.scale"
+      value={embedded ?? (typeof own === 'number' ? own : 3.5)}
+      usual={[1, 10]}
+      {...limitsOf('guidance.embedded.scale')}
+      step={0.1}
+      problem={problemAt('guidance.embedded')}
+      onChange={(value) => change({ embedded: value })}
+    />
   );
 }
 
@@ -104,11 +137,6 @@ export function DetailFields() {
           )}
         </Field>
       </div>
-      {!recorded && layer === 'auto' && (
-        <p class="note">
-          This bundle records no massive activations. Choose a layer and channels, in the chart below the pictures.
-        </p>
-      )}
       <RetentionFields />
     </>
   );

@@ -4,7 +4,7 @@ import { MaskPainter } from '../controls/maskPainter';
 import { bundle } from '../state/bundles';
 import { plans } from '../state/plans';
 import { problemAt } from '../state/problems';
-import { runs } from '../state/runs';
+import { runAt } from '../state/runs';
 import { changeDetail, detail } from '../state/settings';
 import { selected } from '../state/views';
 
@@ -26,7 +26,7 @@ export function LocalFields() {
       </p>
       <MaskPainter
         label="Tokens that are disrupted"
-        picture={runs.value[placeOf(selected.value)]?.picture ?? null}
+        picture={runAt(placeOf(selected.value))?.picture ?? null}
         {...pictureSize()}
         rows={rows}
         columns={columns}

@@ -2,28 +2,30 @@
 import type { PresetName } from '../api/types';
 import { TimeLine } from '../charts/timeLine';
 import { copyAs } from '../copy/copyDialog';
-import { bundle, presets } from '../state/bundles';
+import { bundle, isReady } from '../state/bundles';
 import { isLive } from '../state/live';
 import { plans } from '../state/plans';
+import { inWords } from '../state/problems';
 import { requestOf, titleOf } from '../state/request';
-import { activeIn, runs, start, stopAll } from '../state/runs';
+import { activeIn, runAt, runs, start, stopAll } from '../state/runs';
 import { change, settings } from '../state/settings';
-import { addView, selected, views } from '../state/views';
+import { addView, selected, techniques, views } from '../state/views';
 
 import { ChannelPicker } from './channelPicker';
 import { Equation } from './equation';
-import { CfgFields, DetailFields } from './guidancePanel';
+import { CfgFields, DetailFields, EmbeddedField } from './guidancePanel';
 import { LocalFields } from './local';
 import { Panel } from './panel';
 import { PresetFields } from './presetFields';
 import { StartPictureFields } from './startPicture';
 import { drawSeed, SamplingFields, SeedField, SubjectFields } from './subject';
 import { placeOf, ViewCard } from './viewCard';
+import { describe, Introduction } from './words';
 
 /** All views anew. */
 export function makeViews(): void {
   const chosen = bundle.value;
-  if (!chosen) return;
+  if (!chosen || !isReady.value) return;
   stopAll('make/');
   for (const view of views.value) start(placeOf(view), requestOf(settings.value, view, chosen));
 }
@@ -38,7 +40,7 @@ function MakeButtons() {
   const active = activeIn('make/');
   return (
     <div class="make-buttons">
-      <button type="button" class="primary" disabled={!bundle.value} onClick={makeAnew}>
+      <button type="button" class="primary" disabled={!isReady.value} onClick={makeAnew}>
         {views.value.length === 1 ? 'Make the picture' : `Make ${views.value.length} pictures`}
       </button>
       <button type="button" class="secondary" disabled={active.length === 0} onClick={() => stopAll('make/')}>
@@ -58,7 +60,7 @@ function MakeButtons() {
 }
 
 function AddView() {
-  const more = presets.value.filter((name) => !views.value.includes(name));
+  const more = techniques.value.filter((name) => !views.value.includes(name));
   if (more.length === 0) return null;
   return (
     <label class="add-view">
@@ -81,10 +83,14 @@ function AddView() {
   );
 }
 
+/** A picture of the bundle, if one was made since the page was loaded. */
+const madeBy = (id: string) =>
+  Object.values(runs.value).find(({ png, request }) => png && request.bundle === id)?.png ?? null;
+
 function Explanation() {
   const view = selected.value;
   const answer = plans.value[view];
-  const run = runs.value[placeOf(view)];
+  const run = runAt(placeOf(view));
   const at = run?.state === 'running' ? run.step : null;
   return (
     <section class="block explanation" aria-label="Plan">
@@ -96,15 +102,16 @@ function Explanation() {
           type="button"
           class="text-button"
           disabled={!bundle.value}
-          onClick={() => copyAs(requestOf(settings.value, view, bundle.value!))}
+          onClick={() => copyAs(requestOf(settings.value, view, bundle.value!), madeBy(bundle.value!.id))}
         >
           Copy as…
         </button>
       </div>
+      <p class="note">{describe(view)}</p>
       {answer?.planned && <TimeLine planned={answer.planned} at={at} />}
       {answer?.problem && (
         <p class="problem" role="alert">
-          {answer.problem.message}
+          {inWords(answer.problem)}
         </p>
       )}
       {!answer && <div class="time-line-place" />}
@@ -121,6 +128,11 @@ export function MakePage() {
           <SeedField />
           <SamplingFields />
         </Panel>
+        {bundle.value?.embeddedGuidance && (
+          <Panel title="Guidance of the model">
+            <EmbeddedField />
+          </Panel>
+        )}
         <Panel title="Classifier-free guidance">
           <CfgFields />
         </Panel>
@@ -138,6 +150,7 @@ export function MakePage() {
         </Panel>
       </form>
       <div class="stage">
+        <Introduction />
         <div class="stage-head">
           <MakeButtons />
           <AddView />

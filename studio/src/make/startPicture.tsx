@@ -1,6 +1,7 @@
 /** Image to image, and inpainting with a painted mask. */
 import { useSignal } from '@preact/signals';
 
+import type { BundleInfo } from '../api/types';
 import { docstring, Field } from '../controls/help';
 import { MaskPainter } from '../controls/maskPainter';
 import { Slider } from '../controls/number';
@@ -8,7 +9,7 @@ import { bundle } from '../state/bundles';
 import { limitsOf } from '../state/limits';
 import { plans } from '../state/plans';
 import { problemAt } from '../state/problems';
-import { change, settings } from '../state/settings';
+import { change, settings, type Settings } from '../state/settings';
 
 import { pictureSize } from './viewCard';
 
@@ -21,12 +22,28 @@ export function readAsDataUrl(file: Blob): Promise<string> {
   });
 }
 
+const mostCells = 256;
+
 /** The mask has a cell for each latent cell: finer than that, nothing can be kept. */
 function maskGrid(): { rows: number; columns: number } {
   const planned = Object.values(plans.value).find((answer) => answer?.planned)?.planned;
   const [rows, columns] = planned?.plan.size.latent.slice(-2) ?? [];
   const { width, height } = pictureSize();
-  return { rows: rows ?? height, columns: columns ?? width };
+  const [tall, wide] = [rows ?? height, columns ?? width];
+  // Nobody paints finer, and every cell is drawn and kept.
+  const coarse = Math.ceil(Math.max(tall, wide) / mostCells);
+  return { rows: Math.ceil(tall / coarse), columns: Math.ceil(wide / coarse) };
+}
+
+/** The picture's shape, as near as the bundle makes it, in about as many pixels as it usually makes. */
+function sizeFor(picture: ImageBitmap, { size }: BundleInfo): Pick<Settings, 'width' | 'height'> {
+  const scale = Math.sqrt((size.width * size.height) / (picture.width * picture.height));
+  const side = (pixels: number, step: number | null, most: number | null) =>
+    step && step * Math.max(1, Math.min(Math.round((pixels * scale) / step), Math.floor((most ?? Infinity) / step)));
+  return {
+    width: side(picture.width, size.widthStep, size.maxWidth),
+    height: side(picture.height, size.heightStep, size.maxHeight),
+  };
 }
 
 export function StartPictureFields() {
@@ -43,7 +60,13 @@ export function StartPictureFields() {
       complaint.value = `${file.name} is no PNG, JPEG or WebP file.`;
       return;
     }
-    change({ image: await readAsDataUrl(file), repaint: null });
+    const bitmap = await createImageBitmap(file).catch(() => null);
+    if (!bitmap) {
+      complaint.value = `${file.name} is damaged: it cannot be read as a picture.`;
+      return;
+    }
+    change({ image: await readAsDataUrl(file), repaint: null, ...sizeFor(bitmap, chosen) });
+    bitmap.close();
   };
   return (
     <>

@@ -5,7 +5,7 @@ import { DiceIcon, LockIcon } from '../controls/icons';
 import { NumberField } from '../controls/number';
 import { TextField } from '../controls/text';
 import { limitsOf } from '../state/limits';
-import { bundle, bundles, takeDefaults } from '../state/bundles';
+import { bundle, bundles, classNames, takeBundle } from '../state/bundles';
 import { problemAt } from '../state/problems';
 import { previews } from '../state/previews';
 import { previewShare } from '../state/previewShare';
@@ -20,9 +20,8 @@ export const drawSeed = () => crypto.getRandomValues(new Uint32Array(1))[0]! >>>
 export function SubjectFields() {
   const chosen = bundle.value;
   if (!chosen) return null;
-  const { conditioning, classes } = chosen;
+  const { conditioning } = chosen;
   const { classLabel, prompt, negativePrompt } = settings.value;
-  const names = Array.isArray(classes) ? classes : Array.from({ length: classes ?? 0 }, (_, index) => `class ${index}`);
   return (
     <>
       {bundles.value.length > 1 && (
@@ -31,10 +30,7 @@ export function SubjectFields() {
           hint={chosen.description ?? undefined}
           value={chosen.id}
           options={bundles.value.map(({ id, name }) => ({ value: id, label: id === name ? id : `${id} (${name})` }))}
-          onChange={(id) => {
-            change({ bundle: id });
-            takeDefaults(bundle.value!);
-          }}
+          onChange={takeBundle}
         />
       )}
       {conditioning === 'class' && (
@@ -42,7 +38,7 @@ export function SubjectFields() {
           label="Class"
           doc="GenerateOptions.classLabel"
           value={String(classLabel)}
-          options={names.map((label, index) => ({ value: String(index), label }))}
+          options={classNames(chosen).map((label, index) => ({ value: String(index), label }))}
           problem={problemAt('classLabel')}
           onChange={(value) => change({ classLabel: Number(value) })}
         />
@@ -122,7 +118,9 @@ export function SamplingFields() {
   const { steps, sampler, width, height } = settings.value;
   const { size, scheduler } = chosen;
   const limits = limitsOf('numInferenceSteps');
-  const isFree = size.maxWidth > size.width || size.maxHeight > size.height || width !== null || height !== null;
+  // What cannot be asked for, but was taken from somewhere, can be seen and undone.
+  const hasWidth = size.widthStep !== null || width !== null;
+  const hasHeight = size.heightStep !== null || height !== null;
   const isFlow = scheduler.kind.startsWith('flow') || ('prediction' in scheduler && scheduler.prediction === 'flow');
   return (
     <>
@@ -158,28 +156,32 @@ export function SamplingFields() {
         ]}
         onChange={(value) => (previews.value = value === 'true' || (value === 'false' ? false : previewShare))}
       />
-      {isFree && (
+      {(hasWidth || hasHeight) && (
         <div class="pair">
-          <NumberField
-            label="Width"
-            doc="GenerateOptions.width"
-            value={width ?? size.width}
-            min={1}
-            max={65_536}
-            step={8}
-            problem={problemAt('width')}
-            onChange={(value) => change({ width: value === size.width ? null : value })}
-          />
-          <NumberField
-            label="Height"
-            doc="GenerateOptions.height"
-            value={height ?? size.height}
-            min={1}
-            max={65_536}
-            step={8}
-            problem={problemAt('height')}
-            onChange={(value) => change({ height: value === size.height ? null : value })}
-          />
+          {hasWidth && (
+            <NumberField
+              label="Width"
+              doc="GenerateOptions.width"
+              value={width ?? size.width}
+              min={size.widthStep ?? 1}
+              max={size.maxWidth ?? 65_536}
+              step={size.widthStep ?? 1}
+              problem={problemAt('width')}
+              onChange={(value) => change({ width: value === size.width ? null : value })}
+            />
+          )}
+          {hasHeight && (
+            <NumberField
+              label="Height"
+              doc="GenerateOptions.height"
+              value={height ?? size.height}
+              min={size.heightStep ?? 1}
+              max={size.maxHeight ?? 65_536}
+              step={size.heightStep ?? 1}
+              problem={problemAt('height')}
+              onChange={(value) => change({ height: value === size.height ? null : value })}
+            />
+          )}
         </div>
       )}
     </>

@@ -2,13 +2,14 @@
 import { CloseIcon } from '../controls/icons';
 import { Picture } from '../controls/picture';
 import type { PresetName } from '../api/types';
-import { bundle } from '../state/bundles';
+import { bundle, isReady } from '../state/bundles';
 import { plans } from '../state/plans';
 import { subjectInWords, titleOf } from '../state/request';
-import { isActive, runs, secondsLeft, start, stop, type Run } from '../state/runs';
+import { inWords } from '../state/problems';
+import { isActive, runAt, secondsLeft, start, stop, type Run } from '../state/runs';
 import { settings } from '../state/settings';
 import { requestOf } from '../state/request';
-import { removeView, selected, views } from '../state/views';
+import { removeView, select, selected, views } from '../state/views';
 
 export const placeOf = (view: PresetName) => `make/${view}`;
 
@@ -41,17 +42,19 @@ function stateInWords(run: Run | undefined): string {
 }
 
 export function ViewCard({ view }: { view: PresetName }) {
-  const run = runs.value[placeOf(view)];
+  const run = runAt(placeOf(view));
   const answer = plans.value[view];
   const cost = answer?.planned?.explanation.costOverClassifierFree;
   const isSelected = selected.value === view;
   const title = titleOf(view);
+  // Before it is tried, what the plan says.
+  const problem = isActive(run) ? null : (run?.problem ?? answer?.problem ?? null);
   const chosen = bundle.value;
   const share = run && isActive(run) && run.steps ? run.step / run.steps : 0;
   return (
     <article class={`card${isSelected ? ' selected' : ''}`} data-view={view}>
       <header>
-        <button type="button" class="title" aria-pressed={isSelected} onClick={() => (selected.value = view)}>
+        <button type="button" class="title" aria-pressed={isSelected} onClick={() => select(view)}>
           {title}
         </button>
         {views.value.length > 1 && (
@@ -71,7 +74,7 @@ export function ViewCard({ view }: { view: PresetName }) {
           alt={run ? `${title}: ${subjectInWords(run.request, chosen)}, seed ${String(run.request.seed)}` : ''}
           {...pictureSize()}
         />
-        {run?.problem && <p class="over problem">{run.problem.message}</p>}
+        {problem && <p class="over problem">{inWords(problem)}</p>}
         <div class="progress" style={{ '--share': share }} />
       </div>
       <footer>
@@ -87,7 +90,7 @@ export function ViewCard({ view }: { view: PresetName }) {
           <button
             type="button"
             class="text-button"
-            disabled={!chosen}
+            disabled={!isReady.value}
             aria-label={`Make ${title}`}
             onClick={() => chosen && start(placeOf(view), requestOf(settings.value, view, chosen))}
           >

@@ -1,5 +1,5 @@
 /** What a PNG of the package says about how it was made: the text chunk `detail-guidance`, in ASCII JSON. */
-import type { PictureMetadata } from '../../../lib/call/metadata';
+import { clipped, entriesOf, type Unknowns } from '../state/sound';
 
 const signature = [137, 80, 78, 71, 13, 10, 26, 10];
 const keyword = 'detail-guidance';
@@ -7,24 +7,48 @@ const keyword = 'detail-guidance';
 /** A file that is something else; the message is a sentence for the user. */
 export class NotOurs extends Error {}
 
+/** Of what a PNG says, what this page reads; nothing is known of the options but that they are an object. */
+export interface DroppedMetadata {
+  /** Name of the bundle. */
+  bundle: string;
+  /** Of the package. */
+  version: string;
+  /** What was computed in. */
+  dtype: string;
+  options: Unknowns;
+  /** Sums of what is not in the PNG, by name. */
+  conditioning: Unknowns;
+}
+
 /** @throws NotOurs for what is no PNG, a damaged one, or one that another program made */
-export function readMetadata(bytes: Uint8Array, name: string): PictureMetadata {
+export function readMetadata(bytes: Uint8Array, name: string): DroppedMetadata {
   const text = textOf(bytes, name);
   if (text === null) {
     throw new NotOurs(
       `${name} was not made by detail-guidance: it has no settings to take. It can be started from, though.`,
     );
   }
-  let metadata: Partial<PictureMetadata>;
+  let metadata: Unknowns;
   try {
-    metadata = restored(JSON.parse(text)) as Partial<PictureMetadata>;
+    metadata = entriesOf(restored(JSON.parse(text)));
   } catch {
     throw new NotOurs(`${name}: its settings are damaged.`);
   }
-  if (metadata.format !== 1 || !metadata.options) {
-    throw new NotOurs(`${name} has settings of the format ${String(metadata.format)}; this page reads format 1.`);
+  const { format, version, dtype, bundle, options, conditioning } = metadata;
+  if (format !== 1) {
+    const shown = typeof format === 'number' || typeof format === 'string' ? clipped(String(format)) : 'unknown';
+    throw new NotOurs(`${name} has settings of the format ${shown}; this page reads format 1.`);
   }
-  return metadata as PictureMetadata;
+  const { name: owner } = entriesOf(bundle);
+  if (typeof owner !== 'string' || typeof version !== 'string' || typeof options !== 'object' || options === null)
+    throw new NotOurs(`${name}: its settings are damaged.`);
+  return {
+    bundle: owner,
+    version,
+    dtype: typeof dtype === 'string' ? dtype : 'float32',
+    options: entriesOf(options),
+    conditioning: entriesOf(conditioning),
+  };
 }
 
 function textOf(bytes: Uint8Array, name: string): string | null {

@@ -4,7 +4,8 @@ import { computed, signal } from '@preact/signals';
 import { getBundles, getHealth, getOpenApi, reachability, Refused, Unreachable } from '../api/client';
 import type { BrokenBundle, BundleInfo, PresetName } from '../api/types';
 
-import { change, changeCfg, changeDetail, isFirstVisit, settings } from './settings';
+import { change, isFirstVisit, isSameTab, settings } from './settings';
+import { entriesOf, firstOf, soundSettings } from './sound';
 
 type Json = Record<string, unknown>;
 
@@ -25,6 +26,8 @@ export const bundle = computed<BundleInfo | null>(() => {
   const { bundle: name } = settings.value;
   return (name === null ? bundles.value[0] : bundles.value.find(({ id }) => id === name)) ?? null;
 });
+/** Whether pictures can be made: the page has no way to give tensors. */
+export const isReady = computed(() => bundle.value !== null && bundle.value.tensors.length === 0);
 /** The chosen one was offered once and is not any more. */
 export const missingBundle = computed(() => {
   const { bundle: name } = settings.value;
@@ -32,6 +35,11 @@ export const missingBundle = computed(() => {
   const broken = offered.value.find((entry): entry is BrokenBundle => entry.id === name && isBroken(entry));
   return { name, code: broken?.error.code ?? null };
 });
+
+/** Bundles that cannot be used, where there is none that can. */
+export const allBroken = computed(() =>
+  serverState.value === 'here' && bundles.value.length === 0 ? offered.value.filter(isBroken) : [],
+);
 
 /** The server's version, where it is not the page's. */
 export const otherVersion = computed(() => {
@@ -49,7 +57,7 @@ export async function connect(): Promise<void> {
     presets.value = names;
     openApi.value = document;
     serverState.value = 'here';
-    takeDefaultsOnce();
+    settle();
   } catch (error) {
     if (error instanceof Refused && error.status === 401) serverState.value = 'locked';
     else if (error instanceof Unreachable || error instanceof Refused) waitForServer();
@@ -72,19 +80,43 @@ export async function refreshBundles(): Promise<void> {
   if (serverState.value === 'here') await connect();
 }
 
-let hasDefaults = !isFirstVisit;
+let isFirstAnswer = true;
 
-function takeDefaultsOnce(): void {
-  if (hasDefaults || !bundle.value) return;
-  hasDefaults = true;
-  takeDefaults(bundle.value);
+/**
+ * The settings name the bundle that they are for, so that another one in its place is noticed. What another tab left, perhaps
+ * days ago at another server, is not missed: the page begins with the first bundle.
+ */
+function settle(): void {
+  const first = bundles.value[0];
+  if (!first) return;
+  const { bundle: name } = settings.value;
+  const isForeign = !isSameTab && !offered.value.some(({ id }) => id === name);
+  if (isFirstAnswer && (isFirstVisit || isForeign)) takeBundle(first.id);
+  else if (name === null) change({ bundle: first.id });
+  isFirstAnswer = false;
+}
+
+/** Another bundle, with its own guidance, size and sampler. */
+export function takeBundle(id: string): void {
+  change({ bundle: id });
+  const chosen = bundle.value;
+  if (!chosen) return;
+  if (settings.value.classLabel >= classNames(chosen).length) change({ classLabel: 0 });
+  takeDefaults(chosen);
 }
 
 /** The bundle's own guidance into the settings. */
-export function takeDefaults(from: BundleInfo): void {
-  const { guidance } = from.defaults as { guidance?: { classifierFree?: object; detail?: object | object[] } };
-  changeCfg({ scale: 4, start: 0, stop: 1, ...guidance?.classifierFree });
-  const own = Array.isArray(guidance?.detail) ? (guidance.detail[0] as object) : guidance?.detail;
-  changeDetail({ scale: 0.3, layer: 'auto', channels: 'auto', retention: 0, start: 0, stop: 1, tokens: null, ...own });
-  change({ steps: null, sampler: null, width: null, height: null });
+export function takeDefaults({ defaults }: BundleInfo): void {
+  const { classifierFree, detail } = entriesOf(entriesOf(defaults)['guidance']);
+  const own = entriesOf(firstOf(detail));
+  const { cfg, detail: ownDetail } = soundSettings({
+    cfg: classifierFree,
+    detail: { ...own, layer: firstOf(own['layer']), tokens: null },
+  }).settings;
+  change({ cfg, detail: ownDetail, steps: null, sampler: null, embedded: null, width: null, height: null });
+}
+
+/** Names of the classes of a model that has some; numbers where it names none. */
+export function classNames({ classes }: BundleInfo): readonly string[] {
+  return Array.isArray(classes) ? classes : Array.from({ length: classes ?? 0 }, (_, index) => `class ${index}`);
 }

@@ -1,8 +1,8 @@
 /** What was measured inside the model, for what the settings show; asked of the server once for each. */
 import { computed, signal } from '@preact/signals';
 
-import { post, Refused } from '../api/client';
-import type { BundleInfo, ImageRequest } from '../api/types';
+import { analyse } from '../api/events';
+import type { AnalysisStep, BundleInfo, ImageRequest } from '../api/types';
 import type { GatesTrace, HighNormTokens, MagnitudeTrace, MassiveActivations } from '../../../lib/analysis';
 
 import { bundle } from './bundles';
@@ -30,8 +30,11 @@ type Name = keyof Answers;
 
 export interface Measurement<Answer> {
   state: 'measuring' | 'done' | 'failed';
+  /** How far it is, once it has begun. */
+  step: AnalysisStep | null;
   /** What it was measured for. */
   key: string;
+  bundle: string;
   answer: Answer | null;
   problem: string | null;
 }
@@ -39,8 +42,11 @@ export interface Measurement<Answer> {
 const measurements = signal<Partial<Record<Name, Measurement<unknown>>>>({});
 const aborts = new Map<Name, AbortController>();
 
-export const measurementOf = <Of extends Name>(name: Of): Measurement<Answers[Of]> | null =>
-  (measurements.value[name] as Measurement<Answers[Of]> | undefined) ?? null;
+/** Null for what was not measured in the chosen bundle. */
+export function measurementOf<Of extends Name>(name: Of): Measurement<Answers[Of]> | null {
+  const measurement = measurements.value[name] as Measurement<Answers[Of]> | undefined;
+  return measurement?.bundle === bundle.value?.id ? (measurement ?? null) : null;
+}
 
 /** What is being drawn, as the analyses take it. */
 export function conditionsOf(from: Settings, of: BundleInfo): ImageRequest {
@@ -56,25 +62,44 @@ export function conditionsOf(from: Settings, of: BundleInfo): ImageRequest {
 export const stepsOf = (from: Settings, of: BundleInfo): number =>
   from.steps ?? (of.defaults as { numInferenceSteps?: number }).numInferenceSteps ?? 30;
 
+/** As the server takes it; its own words say what is wrong with the rest. */
+type AnalysisRequest = { bundle: string } & Record<string, unknown>;
+
 /** Asks for an analysis, unless the same was asked for already. */
-export async function measure<Of extends Name>(name: Of, request: object): Promise<void> {
+export async function measure(name: Name, request: AnalysisRequest): Promise<void> {
   const key = JSON.stringify(request);
   const before = measurements.value[name];
   if (before?.key === key && before.state !== 'failed') return;
   aborts.get(name)?.abort();
   const abort = new AbortController();
   aborts.set(name, abort);
-  const tell = (part: Omit<Measurement<unknown>, 'key'>) => {
-    if (!abort.signal.aborted) measurements.value = { ...measurements.value, [name]: { key, ...part } };
+  const { bundle: of } = request;
+  const tell = (part: Omit<Measurement<unknown>, 'key' | 'bundle'>) => {
+    if (!abort.signal.aborted) measurements.value = { ...measurements.value, [name]: { key, bundle: of, ...part } };
   };
   // What was measured before stays in sight.
-  tell({ state: 'measuring', answer: before?.answer ?? null, problem: null });
+  const meanwhile = {
+    state: 'measuring',
+    answer: before?.bundle === of ? before.answer : null,
+    problem: null,
+  } as const;
+  tell({ ...meanwhile, step: null });
   try {
-    tell({ state: 'done', answer: await post(`/v1/analysis/${name}`, request, abort.signal), problem: null });
+    const answer = await analyse(name, request, abort.signal, (step) => tell({ ...meanwhile, step }));
+    tell({ state: 'done', step: null, answer, problem: null });
   } catch (error) {
-    const problem = error instanceof Refused || error instanceof Error ? error.message : String(error);
-    tell({ state: 'failed', answer: null, problem });
+    const problem = error instanceof Error ? error.message : String(error);
+    tell({ state: 'failed', step: null, answer: null, problem });
   }
+}
+
+/** How far a measurement is, in words. */
+export function progressOf(name: Name): string | null {
+  const measurement = measurementOf(name);
+  if (measurement?.state !== 'measuring') return null;
+  if (!measurement.step) return 'Waiting for the model…';
+  const { trajectory, step, steps } = measurement.step;
+  return `Trajectory ${trajectory}: step ${step} of ${steps}`;
 }
 
 export function stopMeasuring(name: Name): void {

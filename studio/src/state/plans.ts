@@ -15,12 +15,19 @@ export const plans = signal<Partial<Record<PresetName, PlanAnswer>>>({});
 
 let pending: AbortController | null = null;
 let timer: ReturnType<typeof setTimeout> | null = null;
+/** Whose plans they are. */
+let owner: string | null = null;
+/** The bundle that the server said cannot be used. */
+let gone: string | null = null;
 
 effect(() => {
   const chosen = bundle.value;
   const current = settings.value;
   const names = views.value;
   if (!chosen || serverState.value !== 'here') return;
+  // What another bundle would compute is not its.
+  if (owner !== chosen.id) plans.value = {};
+  owner = chosen.id;
   if (timer) clearTimeout(timer);
   timer = setTimeout(() => {
     pending?.abort();
@@ -42,7 +49,11 @@ effect(() => {
     if (signalOfThis.aborted) return;
     const known = answers.filter((answer) => answer !== null);
     if (known.length > 0) plans.value = Object.fromEntries(known);
-    // It was loaded by the first plan, and now says how many blocks it has.
-    if (chosen!.layers === null && known.some(([, { planned }]) => planned)) void refreshBundles();
+    // It was loaded by the first plan, and now says how many blocks it has; or it is gone, or of another server.
+    const isLoaded = chosen!.layers === null && known.some(([, { planned }]) => planned);
+    const isGone = known.some(([, { problem }]) => problem?.code.includes('BUNDLE'));
+    // Once: the list is planned for anew.
+    if (isLoaded || (isGone && gone !== chosen!.id)) void refreshBundles();
+    gone = isGone ? chosen!.id : null;
   }
 });

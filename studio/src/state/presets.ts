@@ -1,7 +1,10 @@
 /** Settings under a name, kept in the browser. */
 import { effect, signal } from '@preact/signals';
 
-import { completed, settings, type Settings } from './settings';
+import { recallJson, remember } from '../storage';
+
+import { settings, type Settings } from './settings';
+import { entriesOf, soundSettings } from './sound';
 
 export interface NamedSettings {
   name: string;
@@ -9,30 +12,29 @@ export interface NamedSettings {
   part: Pick<Settings, 'cfg' | 'detail' | 'steps' | 'sampler'>;
 }
 
-const key = 'detail-guidance.presets';
+const partOf = ({ cfg, detail, steps, sampler }: Settings): NamedSettings['part'] => ({ cfg, detail, steps, sampler });
 
 function remembered(): NamedSettings[] {
-  try {
-    const list = JSON.parse(localStorage.getItem(key) ?? '[]') as NamedSettings[];
-    return Array.isArray(list) ? list : [];
-  } catch {
-    return [];
-  }
+  const list = recallJson('browser', 'presets');
+  if (!Array.isArray(list)) return [];
+  return list.flatMap((entry) => {
+    const { name, part } = entriesOf(entry);
+    return typeof name === 'string' ? [{ name, part: partOf(soundSettings(part).settings) }] : [];
+  });
 }
 
 export const named = signal<readonly NamedSettings[]>(remembered());
 
-effect(() => localStorage.setItem(key, JSON.stringify(named.value)));
+effect(() => void remember('browser', 'presets', JSON.stringify(named.value)));
 
 /** In place of the one of the same name. */
 export function saveAs(name: string): void {
-  const { cfg, detail, steps, sampler } = settings.value;
   const others = named.value.filter((preset) => preset.name !== name);
-  named.value = [...others, { name, part: { cfg, detail, steps, sampler } }];
+  named.value = [...others, { name, part: partOf(settings.value) }];
 }
 
 export function takePreset({ part }: NamedSettings): void {
-  settings.value = completed({ ...settings.value, ...part });
+  settings.value = { ...settings.value, ...part };
 }
 
 export function removePreset(name: string): void {

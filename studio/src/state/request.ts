@@ -54,7 +54,11 @@ export function requestOf(settings: Settings, view: PresetName, bundle: BundleIn
 }
 
 export function requestWith(settings: Settings, guidance: GuidanceOptions, bundle: BundleInfo): ImageRequest {
-  const { width, height, steps, sampler, image, strength, repaint } = settings;
+  const { steps, sampler, embedded, image, strength, repaint } = settings;
+  // Without a size the picture's own would be taken.
+  const isStarted = image !== null && bundle.imageToImage;
+  const width = settings.width ?? (isStarted ? bundle.size.width : null);
+  const height = settings.height ?? (isStarted ? bundle.size.height : null);
   return {
     bundle: bundle.id,
     ...subjectOf(settings, bundle),
@@ -63,9 +67,9 @@ export function requestWith(settings: Settings, guidance: GuidanceOptions, bundl
     seed: settings.seed,
     ...(steps === null ? {} : { numInferenceSteps: steps }),
     ...(sampler === null ? {} : { scheduler: { kind: sampler } as ImageRequest['scheduler'] }),
-    ...(image !== null && bundle.imageToImage ? { image, strength } : {}),
-    ...(image !== null && bundle.imageToImage && repaint ? { maskImage: maskPng(repaint) } : {}),
-    guidance,
+    ...(isStarted ? { image, strength } : {}),
+    ...(isStarted && repaint ? { maskImage: maskPng(repaint) } : {}),
+    guidance: embedded !== null && bundle.embeddedGuidance ? { ...guidance, embedded: { scale: embedded } } : guidance,
   };
 }
 

@@ -5,8 +5,11 @@ import { cancelJob, getJob, getPicture, postJob, Refused, Unreachable } from '..
 import { jobEvents } from '../api/events';
 import type { ImageRequest, Plan } from '../api/types';
 import { setProgress } from '../host';
+import { forget, recallJson, remember } from '../storage';
 
 import { previews } from './previews';
+import { settings } from './settings';
+import { entriesOf } from './sound';
 
 export type RunState = 'waiting' | 'queued' | 'running' | 'done' | 'failed' | 'stopped';
 
@@ -41,6 +44,12 @@ const active: ReadonlySet<RunState> = new Set(['waiting', 'queued', 'running']);
 export const isActive = (run: Run | undefined): boolean => run !== undefined && active.has(run.state);
 export const activeRuns = computed(() => Object.values(runs.value).filter(isActive));
 export const activeIn = (prefix: string) => activeRuns.value.filter(({ place }) => place.startsWith(prefix));
+
+/** What is made at a place of the page with the chosen bundle; pictures of another one are not shown as if they were its. */
+export function runAt(place: string): Run | undefined {
+  const run = runs.value[place];
+  return run?.request.bundle === settings.value.bundle ? run : undefined;
+}
 
 /** Told of every picture that is done. */
 export const onDone = new Set<(run: Run) => void>();
@@ -103,11 +112,6 @@ export function stop(place: string): void {
 
 export function stopAll(prefix: string): void {
   for (const { place } of activeIn(prefix)) stop(place);
-}
-
-export function forget(prefix: string): void {
-  stopAll(prefix);
-  runs.value = Object.fromEntries(Object.entries(runs.value).filter(([place]) => !place.startsWith(prefix)));
 }
 
 function work(): void {
@@ -229,28 +233,28 @@ export function secondsLeft({ state, step, steps, since }: Run): number | null {
   return (((performance.now() - since) / (step - 1)) * (steps - step)) / 1000;
 }
 
-const key = 'detail-guidance.runs';
+/** What this tab was making when it was left. */
+function unfinished(): Pick<Run, 'place' | 'request' | 'job'>[] {
+  const list = recallJson('tab', 'runs');
+  if (!Array.isArray(list)) return [];
+  return list.flatMap((entry) => {
+    const { place, request, job } = entriesOf(entry);
+    if (typeof place !== 'string' || !place.startsWith('make/') || (job !== null && typeof job !== 'string')) return [];
+    return [{ place, request: entriesOf(request) as ImageRequest, job }];
+  });
+}
 
 /** What was going on when the page was left is taken up again. */
 export function resume(): void {
-  try {
-    const unfinished = JSON.parse(sessionStorage.getItem(key) ?? '[]') as Pick<Run, 'place' | 'request' | 'job'>[];
-    for (const { place, request, job } of unfinished) {
-      runs.value = { ...runs.value, [place]: { ...fresh(place, request), job } };
-      waiting.push(place);
-    }
-  } catch {
-    // Nothing was.
+  for (const { place, request, job } of unfinished()) {
+    runs.value = { ...runs.value, [place]: { ...fresh(place, request), job } };
+    waiting.push(place);
   }
   effect(() => {
     const entries = Object.values(runs.value)
       .filter((run) => run.place.startsWith('make/') && (isActive(run) || run.state === 'done'))
       .map(({ place, request, job }) => ({ place, request, job }));
-    try {
-      sessionStorage.setItem(key, JSON.stringify(entries));
-    } catch {
-      sessionStorage.removeItem(key);
-    }
+    if (!remember('tab', 'runs', JSON.stringify(entries))) forget('runs');
   });
   effect(() => {
     const all = activeRuns.value;
