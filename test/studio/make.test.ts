@@ -80,6 +80,28 @@ inChromium('the first page', () => {
     await page.close();
   });
 
+  test('what is being typed stays while the page learns of other things', async () => {
+    const page = await studio.page();
+    await page.locator('.time-line').waitFor();
+    const channels = page.getByLabel('Channels', { exact: true });
+    await channels.focus();
+    await page.keyboard.type('12, 4');
+    // The plan of another change arrives in between.
+    await page.evaluate(`{
+      const scale = document.querySelector('input[type=range][max="2"]');
+      scale.value = '0.85';
+      scale.dispatchEvent(new Event('input', { bubbles: true }));
+    }`);
+    await page.locator('.lane-text').filter({ hasText: '0.85' }).waitFor();
+    await page.keyboard.type('9');
+    await page.keyboard.press('Tab');
+    expect(await channels.inputValue()).toBe('12, 49');
+    await channels.fill('twelve');
+    await channels.press('Tab');
+    expect(await channels.inputValue()).toBe('12, 49');
+    await page.close();
+  });
+
   test('help is the docstring of the option', async () => {
     const page = await studio.page();
     const field = page.locator('.field').filter({ has: page.getByLabel('Detail scale w', { exact: true }) });

@@ -1,4 +1,5 @@
 /** Numbers: a field, and a slider with a field beside it. */
+import { useDraft } from './draft';
 import { Field } from './help';
 
 interface NumberProps {
@@ -20,21 +21,20 @@ interface InputProps extends Omit<NumberProps, 'doc' | 'hint' | 'problem'> {
 }
 
 function NumberInput({ label, value, min, max, step, onChange, id, describedBy, hideLabel }: InputProps) {
+  const draft = useDraft(String(value), (typed) => {
+    const number = Number(typed);
+    if (typed !== '' && Number.isFinite(number)) onChange(Math.min(max, Math.max(min, number)));
+  });
   return (
     <input
       type="number"
       id={id}
       aria-label={hideLabel ? label : undefined}
       aria-describedby={describedBy}
-      value={value}
       min={min}
       max={max}
       step={step}
-      onChange={({ currentTarget }) => {
-        const typed = Number(currentTarget.value);
-        if (currentTarget.value === '' || !Number.isFinite(typed)) currentTarget.value = String(value);
-        else onChange(Math.min(max, Math.max(min, typed)));
-      }}
+      {...draft}
     />
   );
 }

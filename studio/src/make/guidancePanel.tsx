@@ -1,4 +1,5 @@
 /** Classifier-free guidance and Detail Guidance: scales, windows, what is disrupted. */
+import { useDraft } from '../controls/draft';
 import { Field } from '../controls/help';
 import { Slider } from '../controls/number';
 import { WindowField } from '../controls/window';
@@ -75,6 +76,13 @@ export function DetailFields() {
   const { scale, start, stop, layer, channels } = detail.value;
   const chosen = bundle.value;
   const recorded = chosen?.massiveActivations;
+  const draft = useDraft(channels === 'auto' ? '' : channels.join(', '), (typed) => {
+    const words = typed.split(/[\s,]+/).filter(Boolean);
+    const numbers = words.map(Number);
+    if (words.length === 0) changeDetail({ channels: 'auto' });
+    else if (numbers.every((value) => Number.isInteger(value) && value >= 0))
+      changeDetail({ channels: [...new Set(numbers)] });
+  });
   return (
     <>
       <Slider
@@ -124,15 +132,7 @@ export function DetailFields() {
               aria-describedby={describedBy}
               inputMode="numeric"
               placeholder={recorded ? recorded.channels.join(', ') : 'e.g. 12, 49'}
-              value={channels === 'auto' ? '' : channels.join(', ')}
-              onChange={({ currentTarget }) => {
-                const words = currentTarget.value.split(/[\s,]+/).filter(Boolean);
-                const numbers = words.map(Number);
-                if (words.length === 0) changeDetail({ channels: 'auto' });
-                else if (numbers.every((value) => Number.isInteger(value) && value >= 0))
-                  changeDetail({ channels: [...new Set(numbers)] });
-                currentTarget.value = detail.value.channels === 'auto' ? '' : detail.value.channels.join(', ');
-              }}
+              {...draft}
             />
           )}
         </Field>

@@ -1,5 +1,6 @@
 /** What the picture shows, and how it is sampled: bundle, class or prompt, size, seed, steps, sampler. */
 import { Choice } from '../controls/choice';
+import { useDraft } from '../controls/draft';
 import { Field } from '../controls/help';
 import { DiceIcon, LockIcon } from '../controls/icons';
 import { NumberField } from '../controls/number';
@@ -69,6 +70,10 @@ export function SubjectFields() {
 
 export function SeedField() {
   const { seed, seedLocked } = settings.value;
+  const draft = useDraft(String(seed), (typed) => {
+    const value = Number(typed);
+    if (typed !== '' && Number.isSafeInteger(value) && value >= 0) change({ seed: value });
+  });
   return (
     <Field label="Seed" doc="GenerateOptions.seed" problem={problemAt('seed')}>
       {({ id, describedBy }) => (
@@ -80,12 +85,7 @@ export function SeedField() {
             min={0}
             max={Number.MAX_SAFE_INTEGER}
             step={1}
-            value={seed}
-            onChange={({ currentTarget }) => {
-              const value = Number(currentTarget.value);
-              if (Number.isSafeInteger(value) && value >= 0 && currentTarget.value !== '') change({ seed: value });
-              else currentTarget.value = String(seed);
-            }}
+            {...draft}
           />
           <button
             type="button"
