@@ -5,6 +5,7 @@
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/jit/ir/irparser.h>
 
+#include "native/core/graph/pack.h"
 #include "native/core/graph/program.h"
 #include "native/core/operators/norm_rotary.h"
 #include "native/core/sampling/update.h"
@@ -67,6 +68,23 @@ graph(%x : Tensor, %weight : Tensor, %bias : Tensor):
   %out : Tensor = aten::mul(%a, %gate)
   return (%out))IR";
 
+// A branch of a DiT block: LN(x) · scale + shift, a linear layer, and x + gate · branch.
+constexpr const char* kBranch = R"IR(
+graph(%x : Tensor, %scale : Tensor, %shift : Tensor, %gate : Tensor, %weight : Tensor, %bias : Tensor):
+  %none : NoneType = prim::Constant()
+  %false : bool = prim::Constant[value=0]()
+  %one : int = prim::Constant[value=1]()
+  %channels : int = prim::Constant[value=24]()
+  %eps : float = prim::Constant[value=1e-06]()
+  %shape : int[] = prim::ListConstruct(%channels)
+  %norm : Tensor = aten::layer_norm(%x, %shape, %none, %none, %eps, %false)
+  %scaled : Tensor = aten::mul(%norm, %scale)
+  %modulated : Tensor = aten::add(%scaled, %shift, %one)
+  %branch : Tensor = aten::linear(%modulated, %weight, %bias)
+  %gated : Tensor = aten::mul(%gate, %branch)
+  %out : Tensor = aten::add(%x, %gated, %one)
+  return (%out))IR";
+
 std::shared_ptr<torch::jit::Graph> parse(const std::string& text) {
   auto graph = std::make_shared<torch::jit::Graph>();
   torch::jit::parseIR(text, graph.get());
@@ -123,6 +141,41 @@ TEST_CASE("the rotation rounds as the separate operators do") {
     const auto strided = x.transpose(1, 2);  // the separate operators
     REQUIRE(normRotary(strided, {}, {}, cosine.transpose(1, 2), sine.transpose(1, 2))
                 .equal((x * cosine + rotated * sine).transpose(1, 2)));
+  }
+}
+
+TEST_CASE(
+    "a packed layer adds itself to the hidden state; what somebody looks at stays apart and gives the same bits") {
+  at::manual_seed(8);
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const auto random = [dtype](at::IntArrayRef sizes) { return at::randn(sizes).to(dtype); };
+    const Values inputs{random({2, 9, 24}), random({2, 1, 24}), random({2, 1, 24}), random({2, 1, 24})};
+    const auto weight = random({24, 24}), bias = random({24});
+    const auto made = [&](const std::vector<std::string>& kinds, const std::vector<std::string>& alsoSeen) {
+      auto graph = parse(kBranch);
+      torch::jit::WithInsertPoint guard(graph->block()->nodes().front());
+      graph->inputs()[5]->replaceAllUsesWith(graph->insertConstant(bias));
+      graph->inputs()[4]->replaceAllUsesWith(graph->insertConstant(weight));
+      graph->eraseInput(5);
+      graph->eraseInput(4);
+      for (const auto& name : alsoSeen) {
+        for (auto* node : graph->nodes()) {
+          if (node->output()->debugName() == name) graph->registerOutput(node->output());
+        }
+      }
+      packLinears(*graph);
+      fuse(graph, Fusions::named(kinds));
+      return graph;
+    };
+    const std::vector<std::string> all{"modulation", "residual", "pack"};
+    const auto graph = made(all, {});
+    REQUIRE(countFusions(*graph) == (std::map<std::string, int64_t>{{"modulation", 1}, {"residual", 1}, {"pack", 1}}));
+    const auto found = outputOf(graph, inputs);
+    REQUIRE(outputOf(made({"modulation", "pack"}, {}), inputs).equal(found));
+    for (const auto* name : {"norm", "scaled", "modulated", "branch", "gated"}) {
+      CAPTURE(name);
+      REQUIRE(outputOf(made(all, {name}), inputs).equal(found));
+    }
   }
 }
 

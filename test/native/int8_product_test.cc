@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "native/core/operators/avx512.h"
+#include "native/core/operators/panels.h"
 #include "test/native/testing.h"
 
 using namespace dg;
@@ -21,7 +22,7 @@ struct Sides {
 // A layer with given numbers, or random ones.
 struct Layer {
   Layer(const Sides& sides, Activation activation, bool hasBias = true)
-      : padded(paddedInputs(sides.inputs)),
+      : padded(paddedBytes(sides.inputs)),
         weight(at::randint(-127, 128, {sides.outputs, sides.inputs}, at::kChar)),
         x(at::randint(0, 256, {sides.rows, padded}, at::kByte)),
         scales(at::rand({sides.outputs}) * 1e-2),
@@ -37,8 +38,8 @@ struct Layer {
 
   template <typename T>
   at::Tensor run(void (*by)(const Int8Product&, T*)) const {
-    std::vector<int8_t> panels(panelBytes(sides.outputs, sides.inputs));
-    packPanels(panels.data(), weight.const_data_ptr<int8_t>(), sides.outputs, sides.inputs);
+    std::vector<uint8_t> panels(panelBytes(sides.outputs, sides.inputs));
+    packPanels(panels.data(), weight.const_data_ptr(), sides.outputs, sides.inputs);
     const auto sums = weight.to(at::kInt).sum(1, false, at::kInt);
     at::Tensor out = at::full({sides.rows, sides.outputs}, 77, c10::CppTypeToScalarType<T>::value);
     by({.rows = sides.rows,

@@ -3,6 +3,9 @@
 
 #include <ATen/Functions.h>
 
+#include <limits>
+
+#include "native/core/operators/layer_norm.h"
 #include "test/native/testing.h"
 
 using namespace dg;
@@ -10,7 +13,7 @@ using namespace dg;
 namespace {
 
 at::Tensor separateNorm(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& shift) {
-  return at::layer_norm(x, {x.size(-1)}, {}, {}, 1e-6) * scale + shift;
+  return layerNorm(x, {x.size(-1)}, {}, {}, 1e-6) * scale + shift;
 }
 
 void compare(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& shift) {
@@ -37,6 +40,31 @@ TEST_CASE("the result is that of the separate operators, to the last bit") {
       }
     }
   }
+}
+
+TEST_CASE("LayerNorm is libtorch's: in float32 to the last bit, in bfloat16 within a rounding of the exact one") {
+  at::manual_seed(4);
+  for (const int64_t channels : {1, 2, 15, 16, 33, 384, 1152}) {
+    CAPTURE(channels);
+    const auto x = at::randn({2, 5, channels}) * 3 + 10;
+    const auto weight = at::randn({channels}), bias = at::randn({channels});
+    REQUIRE(layerNorm(x, {channels}, weight, bias, 1e-6).equal(at::layer_norm(x, {channels}, weight, bias, 1e-6)));
+    const auto half = [](const at::Tensor& tensor) { return tensor.to(at::kBFloat16); };
+    const auto wide = [&](const at::Tensor& tensor) { return half(tensor).to(at::kDouble); };
+    for (const bool affine : {false, true}) {
+      using Optional = std::optional<at::Tensor>;
+      const auto found = layerNorm(half(x), {channels}, affine ? Optional(half(weight)) : std::nullopt,
+                                   affine ? Optional(half(bias)) : std::nullopt, 1e-6);
+      const auto wanted = at::layer_norm(wide(x), {channels}, affine ? Optional(wide(weight)) : std::nullopt,
+                                         affine ? Optional(wide(bias)) : std::nullopt, 1e-6);
+      REQUIRE((found.to(at::kDouble) - wanted).abs().le(wanted.abs() * 0x1.01p-8 + 1e-4).all().item<bool>());
+    }
+  }
+  auto odd = at::randn({3, 20}).to(at::kBFloat16);
+  odd[1][4] = std::numeric_limits<float>::quiet_NaN();
+  const auto found = layerNorm(odd, {20}, {}, {}, 1e-6).isnan();
+  REQUIRE(found[1].all().item<bool>());
+  REQUIRE(found.sum().item<int64_t>() == 20);
 }
 
 TEST_CASE("the result is contiguous") {

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "native/core/operators/gelu.h"
+#include "native/core/operators/modulation.h"
 #include "test/native/testing.h"
 
 using namespace dg;
@@ -101,6 +102,19 @@ TEST_CASE("GELU in the last pass is GELU on its own, to the last bit") {
     const auto x = kX.to(dtype);
     const auto fused = quantisedLinear(x, weight, kBias.to(dtype), "gelu_tanh");
     REQUIRE(fused.equal(fastGelu(quantisedLinear(x, weight, kBias.to(dtype), "none"))));
+  }
+}
+
+TEST_CASE("a layer that adds itself to the hidden state gives what the separate operators give, to the last bit") {
+  if (!isHere()) return;
+  for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    const auto random = [dtype](at::IntArrayRef sizes) { return at::randn(sizes).to(dtype); };
+    const auto weight = quantised(kWeight, {3}, {}, dtype);
+    const auto x = random({3, 100, 48}), hidden = random({3, 100, 33}), bias = kBias.to(dtype);
+    for (const auto& gate : {random({3, 4, 33}).narrow(1, 2, 1), random({1, 1, 33}), random({3, 100, 33})}) {
+      REQUIRE(quantisedResidual(x, weight, bias, hidden, gate)
+                  .equal(gatedResidual(hidden, gate, quantisedLinear(x, weight, bias, "none"))));
+    }
   }
 }
 

@@ -33,7 +33,12 @@ bool isWeightBearing(const Node* node) {
                                            "aten::_convolution",
                                            "aten::conv3d",
                                            "detail_guidance::linear_gelu",
-                                           "detail_guidance::packed_linear"};
+                                           "detail_guidance::packed_linear",
+                                           "detail_guidance::packed_modulated",
+                                           "detail_guidance::packed_residual",
+                                           "detail_guidance::quantised_linear",
+                                           "detail_guidance::quantised_modulated",
+                                           "detail_guidance::quantised_residual"};
   return kinds.count(node->kind().toQualString()) > 0;
 }
 

@@ -4,6 +4,7 @@
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
 
 #include "native/core/graph/ir.h"
+#include "native/core/graph/linear_weights.h"
 #include "native/core/graph/pattern.h"
 
 namespace dg {
@@ -47,11 +48,19 @@ void fuseBlock(Block* block, bool modulations, bool residuals) {
   }
 }
 
+// Norms that are left alone, as one whose output a tap sees: by the same arithmetic as those in a chain.
+void replaceNorms(Graph& graph) {
+  for (Node* norm : nodesOfKind(graph, c10::aten::layer_norm)) {
+    substitute(norm, "layer_norm", {norm->input(0), norm->input(1), norm->input(2), norm->input(3), norm->input(4)});
+  }
+}
+
 }  // namespace
 
 void fuseModulation(const std::shared_ptr<Graph>& graph, bool modulations, bool residuals) {
   if (mutates(graph->block())) return;
   fuseBlock(graph->block(), modulations, residuals);
+  if (modulations) replaceNorms(*graph);
   torch::jit::EliminateDeadCode(graph);
 }
 

@@ -6,6 +6,7 @@
 #include "native/core/error.h"
 #include "native/core/graph/fuse_activation.h"
 #include "native/core/graph/fuse_attention.h"
+#include "native/core/graph/fuse_layer.h"
 #include "native/core/graph/fuse_modulation.h"
 #include "native/core/graph/fuse_norm_rotary.h"
 #include "native/core/graph/pack.h"
@@ -23,14 +24,20 @@ constexpr std::array<std::pair<const char*, bool Fusions::*>, 8> kKinds{{{"modul
                                                                          {"pack", &Fusions::pack},
                                                                          {"update", &Fusions::update}}};
 
-constexpr std::array<std::pair<const char*, const char*>, 7> kOperators{
+constexpr std::array<std::pair<const char*, const char*>, 13> kOperators{
     {{"detail_guidance::modulated_layer_norm", "modulation"},
      {"detail_guidance::gated_residual", "residual"},
      {"detail_guidance::norm_rotary", "rotary"},
      {"detail_guidance::linear_gelu", "gelu"},
      {"detail_guidance::gated_silu", "swiglu"},
      {"detail_guidance::attention", "attention"},
-     {"detail_guidance::packed_linear", "pack"}}};
+     {"detail_guidance::packed_linear", "pack"},
+     {"detail_guidance::packed_residual", "pack"},
+     {"detail_guidance::packed_residual", "residual"},
+     {"detail_guidance::packed_modulated", "pack"},
+     {"detail_guidance::packed_modulated", "modulation"},
+     {"detail_guidance::quantised_residual", "residual"},
+     {"detail_guidance::quantised_modulated", "modulation"}}};
 
 void count(const torch::jit::Block* block, std::map<std::string, int64_t>& counts) {
   for (const auto* node : block->nodes()) {
@@ -86,6 +93,7 @@ void fuse(const std::shared_ptr<torch::jit::Graph>& graph, const Fusions& fusion
   if (fusions.pack) {
     fusePackedActivations(graph);
     fuseQuantisedActivations(graph);
+    fuseLayers(graph);
   }
 }
 

@@ -20,7 +20,7 @@ struct Fusions {
   bool gelu = false;        // GELU in the epilogue of the linear layer before it
   bool swiglu = false;      // product with a SiLU
   bool attention = false;   // attention by products of bfloat16 matrices on the CPU (operators/attention.h)
-  bool pack = false;        // weights of linear layers in oneDNN's order, and their activations (pack.h)
+  bool pack = false;        // weights of linear layers in the order of a product, and what follows (pack.h)
   bool update = false;      // the guidance sum and the sampler's update
 
   // What gains something on the device: on the CPU modulation, residual, rotary and pack, in bfloat16 attention too; on

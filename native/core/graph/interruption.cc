@@ -49,7 +49,13 @@ bool takesLong(const Node* node) {
                                                      "aten::_convolution",
                                                      "aten::scaled_dot_product_attention",
                                                      "detail_guidance::linear_gelu",
-                                                     "detail_guidance::packed_linear"};
+                                                     "detail_guidance::attention",
+                                                     "detail_guidance::packed_linear",
+                                                     "detail_guidance::packed_modulated",
+                                                     "detail_guidance::packed_residual",
+                                                     "detail_guidance::quantised_linear",
+                                                     "detail_guidance::quantised_modulated",
+                                                     "detail_guidance::quantised_residual"};
   return kinds.count(node->kind().toQualString()) != 0;
 }
 

@@ -7,7 +7,7 @@
 
 namespace dg {
 
-// Linear layers on the CPU with weights in oneDNN's order (operators/packed_linear.h).
+// Linear layers on the CPU with weights in the order in which a product reads them (operators/packed_linear.h).
 
 // How many layers of a graph can be packed: their weight is a constant in float32 or bfloat16, read by linear layers
 // alone.

@@ -6,7 +6,6 @@
 #include <cmath>
 #include <vector>
 
-#include "native/core/operators/avx512.h"
 #include "native/core/operators/bfloat16_attention.h"
 #include "native/core/operators/gelu.h"
 #include "native/core/operators/rounding.h"
@@ -51,45 +50,12 @@ DG_VECTORISED void softmaxRow(at::BFloat16* row, float* work, float scale, int64
   for (int64_t i = 0; i < count; ++i) row[i] = rounded<at::BFloat16>(work[i] * share);
 }
 
-#if DG_HAS_AVX512
-// The same by hand; `work`: count floats.
-DG_AVX512 void wideSoftmaxRow(at::BFloat16* row, float* work, float scale, int64_t count) {
-  // Of two operands of a maximum the second is kept where one is not a number: none gets into `largest`.
-  __m512 largest = _mm512_set1_ps(-INFINITY), sums = _mm512_setzero_ps();
-  for (int64_t i = 0; i < count; i += kLanes) {
-    const __mmask16 mask = lanes(count - i);
-    const __m512 value = _mm512_mul_ps(_mm512_set1_ps(scale), loadLanes(mask, row + i));
-    largest = _mm512_mask_max_ps(largest, mask, value, largest);
-    storeLanes(work + i, mask, value);
-  }
-  const __m512 most = _mm512_set1_ps(_mm512_reduce_max_ps(largest));
-  for (int64_t i = 0; i < count; i += kLanes) {
-    const __mmask16 mask = lanes(count - i);
-    const __m512 value = exponentialOf(_mm512_sub_ps(loadLanes(mask, work + i), most));
-    sums = _mm512_mask_add_ps(sums, mask, sums, value);
-    storeLanes(work + i, mask, value);
-  }
-  const __m512 share = _mm512_set1_ps(1.0f / _mm512_reduce_add_ps(sums));
-  for (int64_t i = 0; i < count; i += kLanes) {
-    const __mmask16 mask = lanes(count - i);
-    storeLanes(row + i, mask, _mm512_mul_ps(loadLanes(mask, work + i), share));
-  }
-}
-#endif
-
-void fastestSoftmaxRow(at::BFloat16* row, float* work, float scale, int64_t count) {
-#if DG_HAS_AVX512
-  if (hasVnni()) return wideSoftmaxRow(row, work, scale, count);
-#endif
-  softmaxRow(row, work, scale, count);
-}
-
 void softmax(at::Tensor& scores, float scale) {
   const int64_t count = scores.size(-1);
   auto* rows = scores.data_ptr<at::BFloat16>();
   at::parallel_for(0, scores.numel() / count, 32, [&](int64_t begin, int64_t end) {
     std::vector<float> work(count);
-    for (int64_t row = begin; row < end; ++row) fastestSoftmaxRow(rows + row * count, work.data(), scale, count);
+    for (int64_t row = begin; row < end; ++row) softmaxRow(rows + row * count, work.data(), scale, count);
   });
 }
 

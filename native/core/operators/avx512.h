@@ -3,6 +3,7 @@
 #include <c10/util/BFloat16.h>
 
 #include <cstdint>
+#include <type_traits>
 
 // Loops that are written for AVX-512 by hand, since compilers leave them scalar or their tiles in memory. The addon is
 // compiled for the oldest processor it may meet: functions with this mark are for newer ones and are called only where
@@ -29,14 +30,25 @@ inline bool hasVnni() {
   return has;
 }
 
+// And with those that multiply two pairs of bfloat16 and add them up.
+inline bool hasBfloat16() {
+  static const bool has = hasVnni() && __builtin_cpu_supports("avx512bf16");
+  return has;
+}
+
+inline const bool kHasBfloat16 = hasBfloat16();
+
 // The first `count` of 16 lanes.
 DG_AVX512_INLINE __mmask16 lanes(int64_t count) {
   return static_cast<__mmask16>(count >= 16 ? 0xffff : (1u << count) - 1u);
 }
 
 DG_AVX512_INLINE __m512 loadLanes(__mmask16 mask, const float* from) { return _mm512_maskz_loadu_ps(mask, from); }
+DG_AVX512_INLINE __m512 widened(__m256i bfloat16) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bfloat16), 16));
+}
 DG_AVX512_INLINE __m512 loadLanes(__mmask16 mask, const at::BFloat16* from) {
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, from)), 16));
+  return widened(_mm256_maskz_loadu_epi16(mask, from));
 }
 
 // To the nearest bfloat16, ties to even, NaN to bfloat16's: as rounding.h has it.
@@ -48,48 +60,67 @@ DG_AVX512_INLINE __m512i bfloat16Bits(__m512 value) {
   return _mm512_mask_mov_epi32(nearest, _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q), _mm512_set1_epi32(0x7fc0));
 }
 
+// The same by the instruction for it, which takes what is too small for a normal number for 0.
+DG_AVX512_INLINE __m256i toBfloat16(__m512 value) {
+  if (!kHasBfloat16) return _mm512_cvtepi32_epi16(bfloat16Bits(value));
+  __m256i bits;
+  // Not the intrinsic, which is for functions that are compiled for its processors alone.
+  asm("vcvtneps2bf16 %1, %0" : "=v"(bits) : "v"(value));
+  return bits;
+}
+
 DG_AVX512_INLINE void storeLanes(float* to, __mmask16 mask, __m512 value) { _mm512_mask_storeu_ps(to, mask, value); }
 DG_AVX512_INLINE void storeLanes(at::BFloat16* to, __mmask16 mask, __m512 value) {
-  _mm256_mask_storeu_epi16(to, mask, _mm512_cvtepi32_epi16(bfloat16Bits(value)));
+  _mm256_mask_storeu_epi16(to, mask, toBfloat16(value));
 }
 
 // What storeLanes leaves of a value, as float32.
 DG_AVX512_INLINE __m512 roundedAs(const float*, __m512 value) { return value; }
-DG_AVX512_INLINE __m512 roundedAs(const at::BFloat16*, __m512 value) {
-  return _mm512_castsi512_ps(_mm512_slli_epi32(bfloat16Bits(value), 16));
+DG_AVX512_INLINE __m512 roundedAs(const at::BFloat16*, __m512 value) { return widened(toBfloat16(value)); }
+
+// 2ˣ for x within ±125, which x is brought into; NaN stays so. To 2 units in the last place of float32, or to 10⁻⁴ for
+// what is rounded to bfloat16 next: 2ⁿ · 2ᶠ with |f| ≤ 1/2 and the polynomial of least relative error for 2ᶠ.
+template <typename T>
+DG_AVX512_INLINE __m512 powerOfTwo(__m512 x) {
+  // Of two operands the second is kept where one is NaN.
+  x = _mm512_min_ps(_mm512_set1_ps(125.0f), _mm512_max_ps(_mm512_set1_ps(-125.0f), x));
+  const __m512 n = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  const __m512 f = _mm512_sub_ps(x, n), one = _mm512_set1_ps(1.0f);
+  if constexpr (std::is_same_v<T, float>) {
+    __m512 p = _mm512_fmadd_ps(f, _mm512_set1_ps(0.00132646773f), _mm512_set1_ps(0.00967150927f));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.0555073395f));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.240222424f));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.693147004f));
+    return _mm512_scalef_ps(_mm512_fmadd_ps(p, f, one), n);
+  } else {
+    __m512 p = _mm512_fmadd_ps(f, _mm512_set1_ps(0.0550090484f), _mm512_set1_ps(0.242210805f));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.693282902f));
+    return _mm512_scalef_ps(_mm512_fmadd_ps(p, f, one), n);
+  }
 }
 
-// eˣ to 2 units in the last place: 2ⁿ · 2ᶠ with |f| ≤ 1/2, as gelu.h has it, but with multiplications and additions
-// that round once. NaN stays so.
-DG_AVX512_INLINE __m512 exponentialOf(__m512 x) {
-  // Of two operands the second is kept where one is NaN.
-  x = _mm512_min_ps(_mm512_set1_ps(87.0f), _mm512_max_ps(_mm512_set1_ps(-87.0f), x));
-  const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT);
-  __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375f), x);
-  r = _mm512_fnmadd_ps(n, _mm512_set1_ps(-2.12194440e-4f), r);
-  __m512 p = _mm512_set1_ps(1.9841270e-4f);
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.3888889e-3f));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(8.3333333e-3f));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(4.1666667e-2f));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.6666667e-1f));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.5f));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f));
-  return _mm512_scalef_ps(p, n);
+// x / (1 + 2ᵗ), as near as 2ᵗ: a division costs as much as the rest.
+template <typename T>
+DG_AVX512_INLINE __m512 gatedBy(__m512 t, __m512 x) {
+  const __m512 divisor = _mm512_add_ps(_mm512_set1_ps(1.0f), powerOfTwo<T>(t));
+  const __m512 inverse = _mm512_rcp14_ps(divisor);
+  const __m512 nearly = _mm512_mul_ps(x, inverse);
+  if constexpr (!std::is_same_v<T, float>) return nearly;
+  return _mm512_mul_ps(nearly, _mm512_fnmadd_ps(divisor, inverse, _mm512_set1_ps(2.0f)));
 }
 
 // x · σ(x)
+template <typename T>
 DG_AVX512_INLINE __m512 siluOf(__m512 x) {
-  const __m512 one = _mm512_set1_ps(1.0f);
-  return _mm512_div_ps(x, _mm512_add_ps(one, exponentialOf(_mm512_sub_ps(_mm512_setzero_ps(), x))));
+  return gatedBy<T>(_mm512_mul_ps(x, _mm512_set1_ps(-1.44269504f)), x);  // −log₂ e
 }
 
 // GELU with tanh, as gelu.h has it.
+template <typename T>
 DG_AVX512_INLINE __m512 geluOf(__m512 x) {
-  const __m512 one = _mm512_set1_ps(1.0f);
-  const __m512 inner = _mm512_fmadd_ps(_mm512_mul_ps(x, x), _mm512_set1_ps(0.044715f), one);
-  const __m512 minusU = _mm512_mul_ps(_mm512_mul_ps(x, inner), _mm512_set1_ps(-1.59576912f));
-  return _mm512_div_ps(x, _mm512_add_ps(one, exponentialOf(minusU)));
+  const __m512 inner = _mm512_fmadd_ps(_mm512_mul_ps(x, x), _mm512_set1_ps(0.044715f), _mm512_set1_ps(1.0f));
+  const __m512 scaled = _mm512_mul_ps(x, _mm512_set1_ps(-2.30220820f));  // −√(8/π) log₂ e
+  return gatedBy<T>(_mm512_mul_ps(scaled, inner), x);
 }
 
 }  // namespace dg
@@ -100,6 +131,7 @@ DG_AVX512_INLINE __m512 geluOf(__m512 x) {
 namespace dg {
 
 inline bool hasVnni() { return false; }
+inline bool hasBfloat16() { return false; }
 
 }  // namespace dg
 #endif

@@ -61,23 +61,22 @@ DG_AVX512 void packValues(uint32_t* out, const Rows& values, int64_t count, int6
   }
 }
 
-// e to the power of scale · (score − the largest), as bfloat16, 0 beyond the last; gives 1 over their sum. What is not
+// 2 to the power of scale · score less the largest, as bfloat16, 0 beyond the last; gives 1 over their sum. What is not
 // a number stays so.
-DG_AVX512 float weigh(at::BFloat16* weights, float* scores, float scale, int64_t count) {
+DG_AVX512 float weigh(at::BFloat16* weights, const float* scores, float scale, int64_t count) {
+  const __m512 factor = _mm512_set1_ps(scale);
   // Of two operands of a maximum the second is kept where one is not a number: none gets into `largest`.
   __m512 largest = _mm512_set1_ps(-INFINITY), sums = _mm512_setzero_ps();
   for (int64_t i = 0; i < count; i += kPanel) {
-    const __mmask16 mask = lanes(count - i);
-    const __m512 value = _mm512_mul_ps(_mm512_set1_ps(scale), _mm512_loadu_ps(scores + i));
-    largest = _mm512_mask_max_ps(largest, mask, value, largest);
-    _mm512_storeu_ps(scores + i, value);
+    const __m512 value = _mm512_mul_ps(factor, _mm512_loadu_ps(scores + i));
+    largest = _mm512_mask_max_ps(largest, lanes(count - i), value, largest);
   }
   const __m512 most = _mm512_set1_ps(_mm512_reduce_max_ps(largest));
   for (int64_t i = 0; i < count; i += kPanel) {
-    const __m512 power = exponentialOf(_mm512_sub_ps(_mm512_loadu_ps(scores + i), most));
+    const __m512 power = powerOfTwo<at::BFloat16>(_mm512_fmsub_ps(factor, _mm512_loadu_ps(scores + i), most));
     const __m512 value = _mm512_maskz_mov_ps(lanes(count - i), power);
     sums = _mm512_add_ps(sums, value);
-    storeLanes(weights + i, 0xffff, value);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(weights + i), toBfloat16(value));
   }
   return 1.0f / _mm512_reduce_add_ps(sums);
 }
@@ -105,7 +104,7 @@ class Head {
   Head(int64_t keys, int64_t channels, float scale)
       : keys_(keys),
         channels_(channels),
-        scale_(scale),
+        scale_(scale * 1.44269504f),  // log₂ e: weights are powers of 2
         keyPanels_(padded(keys) * channels / 2),
         valuePanels_(padded(channels) * padded(keys) / 2),
         scores_(kTileRows * padded(keys)),

@@ -5,6 +5,7 @@
 #include "native/core/operators/channel_statistics.h"
 #include "native/core/operators/gelu.h"
 #include "native/core/operators/guided_update.h"
+#include "native/core/operators/layer_norm.h"
 #include "native/core/operators/match_dtype.h"
 #include "native/core/operators/modulation.h"
 #include "native/core/operators/norm_rotary.h"
@@ -15,6 +16,8 @@ namespace dg {
 
 void defineOperators(torch::Library& library) {
   library.def("match_dtype(Tensor(a) x, Tensor like) -> Tensor(a)", matchDtype);
+  library.def("layer_norm(Tensor x, int[] normalized_shape, Tensor? weight, Tensor? bias, float eps) -> Tensor",
+              layerNorm);
   library.def(
       "modulated_layer_norm(Tensor x, int[] normalized_shape, Tensor? weight, Tensor? bias, float eps, Tensor scale, "
       "Tensor shift) -> Tensor",
@@ -32,11 +35,29 @@ void defineOperators(torch::Library& library) {
       "packed_activation(Tensor x, __torch__.torch.classes.detail_guidance.PackedWeight weight, Tensor? bias, "
       "Tensor product, Tensor tapped, str activation) -> Tensor",
       packedActivation);
+  library.def(
+      "packed_residual(Tensor x, __torch__.torch.classes.detail_guidance.PackedWeight weight, Tensor? bias, "
+      "Tensor hidden, Tensor gate) -> Tensor",
+      packedResidual);
+  library.def(
+      "packed_modulated(Tensor hidden, int[] normalized_shape, Tensor? norm_weight, Tensor? norm_bias, float eps, "
+      "Tensor scale, Tensor shift, __torch__.torch.classes.detail_guidance.PackedWeight weight, Tensor? bias, "
+      "str activation) -> Tensor",
+      packedModulated);
   library.class_<QuantisedWeight>("QuantisedWeight");
   library.def(
       "quantised_linear(Tensor x, __torch__.torch.classes.detail_guidance.QuantisedWeight weight, Tensor? bias, "
       "str activation) -> Tensor",
       quantisedLinear);
+  library.def(
+      "quantised_residual(Tensor x, __torch__.torch.classes.detail_guidance.QuantisedWeight weight, Tensor? bias, "
+      "Tensor hidden, Tensor gate) -> Tensor",
+      quantisedResidual);
+  library.def(
+      "quantised_modulated(Tensor hidden, int[] normalized_shape, Tensor? norm_weight, Tensor? norm_bias, float eps, "
+      "Tensor scale, Tensor shift, __torch__.torch.classes.detail_guidance.QuantisedWeight weight, Tensor? bias, "
+      "str activation) -> Tensor",
+      quantisedModulated);
   library.def("attention(Tensor query, Tensor key, Tensor value, float? scale) -> Tensor", attention);
   library.def("fast_gelu(Tensor x) -> Tensor", fastGelu);
   library.def(

@@ -24,7 +24,7 @@ template <typename T>
 DG_AVX512 void wideGelu(T* out, const T* x, int64_t count) {
   for (int64_t i = 0; i < count; i += 16) {
     const __mmask16 mask = lanes(count - i);
-    storeLanes(out + i, mask, geluOf(loadLanes(mask, x + i)));
+    storeLanes(out + i, mask, geluOf<T>(loadLanes(mask, x + i)));
   }
 }
 #endif

@@ -4,34 +4,28 @@
 
 #include "native/core/operators/avx512.h"
 #include "native/core/operators/gelu.h"
+#include "native/core/operators/panels.h"
 #include "native/core/operators/register_tile.h"
 #include "native/core/operators/rounding.h"
 
 namespace dg {
 namespace {
 
-constexpr int64_t kGroup = 4;
-#if !DG_HAS_AVX512
-constexpr int64_t kPanel = 16;
-#endif
-
-constexpr int64_t paddedOf(int64_t inputs) { return (inputs + kGroup - 1) / kGroup * kGroup; }
-
 template <typename T>
-T activated(float value, Activation activation) {
+T activatedPlainly(float value, Activation activation) {
   const T plain = rounded<T>(value);
   if (activation == Activation::none) return plain;
   return rounded<T>(activation == Activation::geluTanh ? geluOf(widen(plain)) : siluOf(widen(plain)));
 }
 
-int8_t weightIn(const int8_t* panels, int64_t padded, int64_t output, int64_t input) {
-  const int8_t* panel = panels + output / kPanel * padded * kPanel;
-  return panel[(input / kGroup * kPanel + output % kPanel) * kGroup + input % kGroup];
+int8_t weightIn(const void* panels, int64_t padded, int64_t output, int64_t input) {
+  const auto* panel = static_cast<const int8_t*>(panels) + output / kPanelOutputs * padded * kPanelOutputs;
+  return panel[(input / kGroupBytes * kPanelOutputs + output % kPanelOutputs) * kGroupBytes + input % kGroupBytes];
 }
 
 template <typename T>
 void plainly(const Int8Product& p, T* out) {
-  const int64_t padded = paddedOf(p.inputs);
+  const int64_t padded = paddedBytes(p.inputs);
   for (int64_t row = 0; row < p.rows; ++row) {
     for (int64_t output = 0; output < p.outputs; ++output) {
       int32_t sum = 0;
@@ -44,25 +38,26 @@ void plainly(const Int8Product& p, T* out) {
       for (int64_t k = 0; k < p.keptCount; ++k) {
         value += p.kept[row * p.keptCount + k] * p.columns[k * p.outputs + output];
       }
-      out[row * p.outputs + output] = activated<T>(value, p.activation);
+      T& to = out[row * p.outputs + output] = activatedPlainly<T>(value, p.activation);
+      if (p.residual.hidden == nullptr) continue;
+      const T gated = rounded<T>(widen(p.residual.gatesOf<T>(row)[output]) * widen(to));
+      to = rounded<T>(widen(p.residual.hiddenOf<T>(row, p.outputs)[output]) + widen(gated));
     }
   }
 }
 
 #if DG_HAS_AVX512
 
-template <Activation kActivation, typename T>
-DG_AVX512_INLINE __m512 activated(__m512 value) {
-  const T* as = nullptr;
-  if constexpr (kActivation == Activation::none) return value;
-  if constexpr (kActivation == Activation::geluTanh) return geluOf(roundedAs(as, value));
-  return siluOf(roundedAs(as, value));
-}
-
 // What becomes of the sums of a tile. Not a part of what sums up, whose registers the compiler would share.
 template <Activation kActivation, typename T>
 DG_AVX512 __attribute__((noinline)) void finish(const Int8Product& p, int64_t row, int64_t rows, int64_t output,
                                                 int64_t panels, const int32_t* sums, T* out) {
+  const bool isAdded = p.residual.hidden != nullptr;
+  const T *hidden[kTileRows] = {}, *gates[kTileRows] = {};
+  for (int64_t r = 0; isAdded && r < rows; ++r) {
+    hidden[r] = p.residual.hiddenOf<T>(row + r, p.outputs);
+    gates[r] = p.residual.gatesOf<T>(row + r);
+  }
   for (int64_t n = 0; n < panels; ++n, output += kPanel) {
     const __mmask16 mask = lanes(p.outputs - output);
     const __m512i weightSums = _mm512_maskz_loadu_epi32(mask, p.sums + output);
@@ -77,26 +72,28 @@ DG_AVX512 __attribute__((noinline)) void finish(const Int8Product& p, int64_t ro
         const __m512 column = loadLanes(mask, p.columns + k * p.outputs + output);
         value = _mm512_add_ps(value, _mm512_mul_ps(_mm512_set1_ps(p.kept[(row + r) * p.keptCount + k]), column));
       }
-      storeLanes(out + (row + r) * p.outputs + output, mask, activated<kActivation, T>(value));
+      if (kActivation != Activation::none) value = activated<kActivation, T>(roundedAs(out, value));
+      if (isAdded) value = addedTo(hidden[r] + output, gates[r] + output, mask, roundedAs(out, value));
+      storeLanes(out + (row + r) * p.outputs + output, mask, value);
     }
   }
 }
 
-// Panels one group after the other, each over all rows: a group stays in the first cache meanwhile.
 template <Activation kActivation, typename T>
-void byVnni(const Int8Product& p, T* out) {
-  const int64_t padded = paddedOf(p.inputs), allPanels = (p.outputs + kPanel - 1) / kPanel;
-  alignas(64) int32_t sums[kTileRows * kTilePanels * kPanel];
-  for (int64_t panel = 0; panel < allPanels;) {
-    const int64_t panels = panel + kTilePanels <= allPanels ? kTilePanels : 1;
-    const auto* weight = reinterpret_cast<const uint8_t*>(p.panels) + panel * kPanel * padded;
-    for (int64_t row = 0; row < p.rows; row += kTileRows) {
-      const int64_t rows = std::min<int64_t>(kTileRows, p.rows - row);
-      sumTile<Int8Kind>(rows, p.x + row * padded, padded, panels, weight, padded / kGroup, sums, panels * kPanel);
-      finish<kActivation>(p, row, rows, panel * kPanel, panels, sums, out);
-    }
-    panel += panels;
+struct Finish {
+  const Int8Product& product;
+  T* out;
+  DG_AVX512_INLINE void operator()(int64_t row, int64_t rows, int64_t output, int64_t panels,
+                                   const int32_t* sums) const {
+    finish<kActivation>(product, row, rows, output, panels, sums, out);
   }
+};
+
+template <Activation kActivation, typename T>
+DG_AVX512 void byVnni(const Int8Product& p, T* out) {
+  const int64_t padded = paddedBytes(p.inputs);
+  sumTiles<Int8Kind>(p.rows, p.x, padded, 0, panelsOf(p.outputs), static_cast<const uint8_t*>(p.panels),
+                     padded / kGroupBytes, Finish<kActivation, T>{p, out});
 }
 
 #endif
@@ -105,32 +102,13 @@ template <typename T>
 void fastest(const Int8Product& p, T* out) {
 #if DG_HAS_AVX512
   if (hasVnni()) {
-    if (p.activation == Activation::none) return byVnni<Activation::none>(p, out);
-    if (p.activation == Activation::geluTanh) return byVnni<Activation::geluTanh>(p, out);
-    return byVnni<Activation::swish>(p, out);
+    return withActivation(p.activation, [&](auto activation) { byVnni<decltype(activation)::value>(p, out); });
   }
 #endif
   plainly(p, out);
 }
 
 }  // namespace
-
-int64_t paddedInputs(int64_t inputs) { return paddedOf(inputs); }
-
-int64_t panelBytes(int64_t outputs, int64_t inputs) {
-  return (outputs + kPanel - 1) / kPanel * kPanel * paddedOf(inputs);
-}
-
-void packPanels(int8_t* panels, const int8_t* weight, int64_t outputs, int64_t inputs) {
-  const int64_t padded = paddedOf(inputs);
-  std::fill_n(panels, panelBytes(outputs, inputs), int8_t{0});
-  for (int64_t output = 0; output < outputs; ++output) {
-    int8_t* lane = panels + output / kPanel * padded * kPanel + output % kPanel * kGroup;
-    for (int64_t first = 0; first < inputs; first += kGroup) {
-      std::copy_n(weight + output * inputs + first, std::min(kGroup, inputs - first), lane + first * kPanel);
-    }
-  }
-}
 
 void multiply(const Int8Product& product, float* out) { fastest(product, out); }
 void multiply(const Int8Product& product, at::BFloat16* out) { fastest(product, out); }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "native/core/operators/layer_norm.h"
 #include "native/core/operators/rounding.h"
 #include "native/core/operators/vectorise.h"
 
@@ -82,13 +83,29 @@ void withType(const at::Tensor& x, Work work) {
 
 }  // namespace
 
+std::optional<ModulatedRows> modulatedRows(const at::Tensor& x, at::IntArrayRef normalizedShape,
+                                           const std::optional<at::Tensor>& weight,
+                                           const std::optional<at::Tensor>& bias, double eps, const at::Tensor& scale,
+                                           const at::Tensor& shift) {
+  if (!isHiddenState(x) || !isPerChannel(scale, x) || !isPerChannel(shift, x)) return std::nullopt;
+  auto rows = normalisedRows(x, normalizedShape, weight, bias, eps);
+  if (!rows) return std::nullopt;
+  rows->tokens = x.size(1);
+  for (const auto& [given, into] : {std::pair{&scale, &rows->scale}, {&shift, &rows->shift}}) {
+    *into = {given->const_data_ptr<at::BFloat16>(), given->size(0) == 1 ? 0 : given->stride(0)};
+  }
+  return rows;
+}
+
 at::Tensor modulatedLayerNorm(const at::Tensor& hidden, at::IntArrayRef normalizedShape,
                               const std::optional<at::Tensor>& weight, const std::optional<at::Tensor>& bias,
                               double eps, const at::Tensor& scale, const at::Tensor& shift) {
   const bool fits = isHiddenState(hidden) && normalizedShape.size() == 1 && isPerChannel(scale, hidden) &&
                     isPerChannel(shift, hidden);
-  if (!fits) return at::add(at::mul(at::layer_norm(hidden, normalizedShape, weight, bias, eps), scale), shift);
-  auto result = at::layer_norm(hidden.contiguous(), normalizedShape, weight, bias, eps);
+  if (!fits) return at::add(at::mul(layerNorm(hidden, normalizedShape, weight, bias, eps), scale), shift);
+  const auto x = hidden.contiguous();
+  if (const auto rows = modulatedRows(x, normalizedShape, weight, bias, eps, scale, shift)) return written(*rows, x);
+  auto result = at::layer_norm(x, normalizedShape, weight, bias, eps);
   withType(result, [&](auto as) {
     using T = decltype(as);
     T* out = result.data_ptr<T>();
@@ -125,6 +142,14 @@ at::Tensor gatedResidual(const at::Tensor& hidden, const at::Tensor& a, const at
     });
   });
   return result;
+}
+
+std::optional<Residual> residualOf(const at::Tensor& x, const at::Tensor& gate, at::IntArrayRef product,
+                                   at::ScalarType dtype) {
+  const bool fits = x.scalar_type() == dtype && isHiddenState(x) && x.is_contiguous() && x.sizes() == product &&
+                    isPerChannel(gate, x);
+  if (!fits) return std::nullopt;
+  return Residual{x.const_data_ptr(), gate.const_data_ptr(), x.size(1), gate.size(0) == 1 ? 0 : gate.stride(0)};
 }
 
 }  // namespace dg

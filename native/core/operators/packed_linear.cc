@@ -5,6 +5,10 @@
 
 #include <utility>
 
+#include "native/core/operators/bfloat16_product.h"
+#include "native/core/operators/modulation.h"
+#include "native/core/operators/panels.h"
+
 namespace dg {
 namespace {
 
@@ -14,8 +18,8 @@ at::Tensor call(const char* name, torch::jit::Stack stack) {
   return stack.at(0).toTensor();
 }
 
-at::Tensor product(const at::Tensor& x, const at::Tensor& packed, const std::optional<at::Tensor>& bias,
-                   const char* activation, const char* algorithm) {
+at::Tensor oneDnnProduct(const at::Tensor& x, const at::Tensor& packed, const std::optional<at::Tensor>& bias,
+                         const char* activation, const char* algorithm) {
   const c10::List<std::optional<at::Scalar>> scalars;
   const auto algorithmValue = algorithm == nullptr ? c10::IValue() : c10::IValue(algorithm);
   return call("mkldnn::_linear_pointwise", {x, packed, bias, activation, scalars, algorithmValue});
@@ -27,21 +31,96 @@ at::Tensor activated(const at::Tensor& x, const std::string& activation) {
   return activation == "swish" ? at::silu(x) : x;
 }
 
+at::Tensor ownProduct(const at::Tensor& x, const PackedWeight& weight, const std::optional<at::Tensor>& bias,
+                      const std::string& activation, const Residual& residual = {},
+                      const ModulatedRows* modulated = nullptr) {
+  const int64_t inputs = weight.inputs(), outputs = weight.outputs();
+  TORCH_CHECK(x.scalar_type() == at::kBFloat16 && x.dim() > 0 && x.size(-1) == inputs, "packed_linear: expected ",
+              inputs, " channels in bfloat16, received ", x.sizes(), " in ", x.scalar_type());
+  const auto rows = x.reshape({-1, inputs}).contiguous();
+  const auto offset = bias ? bias->to(at::kBFloat16).contiguous() : at::Tensor();
+  // erf has no loop here: its argument is written in float32.
+  const bool isErf = activation == "gelu";
+  const auto kind = activation == "gelu_tanh" ? Activation::geluTanh
+                    : activation == "swish"   ? Activation::swish
+                                              : Activation::none;
+  auto sizes = x.sizes().vec();
+  sizes.back() = outputs;
+  auto out = at::empty(sizes, x.options().dtype(isErf ? at::kFloat : at::kBFloat16));
+  const Bfloat16Product product{.rows = rows.size(0),
+                                .inputs = inputs,
+                                .outputs = outputs,
+                                .x = rows.const_data_ptr<at::BFloat16>(),
+                                .panels = weight.packed().const_data_ptr(),
+                                .bias = offset.defined() ? offset.const_data_ptr<at::BFloat16>() : nullptr,
+                                .activation = kind,
+                                .residual = residual,
+                                .modulated = modulated};
+  if (!isErf) {
+    multiply(product, out.data_ptr<at::BFloat16>());
+    return out;
+  }
+  multiply(product, out.data_ptr<float>());
+  return at::gelu(out).to(at::kBFloat16);
+}
+
 }  // namespace
 
 PackedWeight::PackedWeight(const at::Tensor& plain)
-    : packed_(call("mkldnn::_reorder_linear_weight", {plain, c10::IValue()})) {
-  // A product of its own kind says whether there is one.
-  product(at::zeros({1, plain.size(1)}, plain.options()), packed_, std::nullopt, "none", nullptr);
+    : outputs_(plain.size(0)),
+      inputs_(plain.size(1)),
+      isInPanels_(plain.scalar_type() == at::kBFloat16 && hasBfloat16Product(inputs_)) {
+  if (isInPanels_) {
+    const int64_t rowBytes = inputs_ * plain.element_size();
+    packed_ = at::empty({panelBytes(outputs_, rowBytes)}, at::kByte);
+    packPanels(packed_.data_ptr(), plain.contiguous().const_data_ptr(), outputs_, rowBytes);
+  } else {
+    packed_ = call("mkldnn::_reorder_linear_weight", {plain, c10::IValue()});
+    // A product of its own kind says whether there is one.
+    oneDnnProduct(at::zeros({1, inputs_}, plain.options()), packed_, std::nullopt, "none", nullptr);
+  }
 }
 
-at::Tensor PackedWeight::plain() const { return packed_.to_dense(); }
+at::Tensor PackedWeight::plain() const {
+  if (!isInPanels_) return packed_.to_dense();
+  auto plain = at::empty({outputs_, inputs_}, at::kBFloat16);
+  unpackPanels(plain.data_ptr(), packed_.const_data_ptr(), outputs_, inputs_ * plain.element_size());
+  return plain;
+}
 
 at::Tensor packedLinear(const at::Tensor& x, const c10::intrusive_ptr<PackedWeight>& weight,
                         const std::optional<at::Tensor>& bias, const std::string& activation) {
-  if (activation == "gelu") return product(x, weight->packed(), bias, "gelu", "none");
-  if (activation == "gelu_tanh") return product(x, weight->packed(), bias, "gelu", "tanh");
-  return product(x, weight->packed(), bias, activation == "swish" ? "swish" : "none", nullptr);
+  if (weight->isInPanels()) return ownProduct(x, *weight, bias, activation);
+  const auto& packed = weight->packed();
+  if (activation == "gelu") return oneDnnProduct(x, packed, bias, "gelu", "none");
+  if (activation == "gelu_tanh") return oneDnnProduct(x, packed, bias, "gelu", "tanh");
+  return oneDnnProduct(x, packed, bias, activation == "swish" ? "swish" : "none", nullptr);
+}
+
+at::Tensor packedResidual(const at::Tensor& x, const c10::intrusive_ptr<PackedWeight>& weight,
+                          const std::optional<at::Tensor>& bias, const at::Tensor& hidden, const at::Tensor& gate) {
+  if (weight->isInPanels() && x.dim() == hidden.dim()) {
+    auto sizes = x.sizes().vec();
+    sizes.back() = weight->outputs();
+    if (const auto residual = residualOf(hidden, gate, sizes, at::kBFloat16)) {
+      return ownProduct(x, *weight, bias, "none", *residual);
+    }
+  }
+  return gatedResidual(hidden, gate, packedLinear(x, weight, bias, "none"));
+}
+
+at::Tensor packedModulated(const at::Tensor& hidden, at::IntArrayRef normalizedShape,
+                           const std::optional<at::Tensor>& normWeight, const std::optional<at::Tensor>& normBias,
+                           double eps, const at::Tensor& scale, const at::Tensor& shift,
+                           const c10::intrusive_ptr<PackedWeight>& weight, const std::optional<at::Tensor>& bias,
+                           const std::string& activation) {
+  const auto x = hidden.contiguous();
+  if (weight->isInPanels() && x.scalar_type() == at::kBFloat16) {
+    const auto rows = modulatedRows(x, normalizedShape, normWeight, normBias, eps, scale, shift);
+    if (rows) return ownProduct(x, *weight, bias, activation, {}, &*rows);
+  }
+  return packedLinear(modulatedLayerNorm(x, normalizedShape, normWeight, normBias, eps, scale, shift), weight, bias,
+                      activation);
 }
 
 at::Tensor packedActivation(const at::Tensor& x, const c10::intrusive_ptr<PackedWeight>& weight,

@@ -8,28 +8,46 @@
 
 namespace dg {
 
-// A linear layer's weight in the order in which oneDNN's product reads it: at::linear has it reordered in every call.
-// No larger than the plain one but for a few small layers, whose sides are rounded up.
+// A linear layer's weight in the order in which a product reads it: at::linear has it reordered in every call. The
+// product is oneDNN's, or in bfloat16 this package's own (bfloat16_product.h) where the processor has its instructions
+// and the number of inputs is even. No larger than the plain weight but for the outputs, which are rounded up to 16.
 class PackedWeight : public torch::CustomClassHolder {
  public:
-  // `plain`: [outputs, inputs], dense, float32 or bfloat16 on the CPU. Throws c10::Error where oneDNN has no such
-  // product for this processor.
+  // `plain`: [outputs, inputs], dense, float32 or bfloat16 on the CPU. Throws c10::Error where there is no such product
+  // for this processor.
   explicit PackedWeight(const at::Tensor& plain);
 
   const at::Tensor& packed() const { return packed_; }
-  at::ScalarType dtype() const { return packed_.scalar_type(); }
+  int64_t outputs() const { return outputs_; }
+  int64_t inputs() const { return inputs_; }
+
+  // Whether `packed` is in panels (panels.h), in oneDNN's layout otherwise.
+  bool isInPanels() const { return isInPanels_; }
 
   // What it was made of, to the last bit.
   at::Tensor plain() const;
 
  private:
-  at::Tensor packed_;  // oneDNN's layout
+  int64_t outputs_, inputs_;
+  bool isInPanels_;
+  at::Tensor packed_;
 };
 
 // activation(x · Wᵀ + bias); x: [..., inputs] of the weight's dtype. `activation`: "none", "gelu" (erf), "gelu_tanh" or
 // "swish"; it is applied before the product is rounded to bfloat16. A row's result does not depend on the other rows.
 at::Tensor packedLinear(const at::Tensor& x, const c10::intrusive_ptr<PackedWeight>& weight,
                         const std::optional<at::Tensor>& bias, const std::string& activation);
+
+// gatedResidual(hidden, gate, packedLinear(x, weight, bias, "none")), to the last bit (modulation.h).
+at::Tensor packedResidual(const at::Tensor& x, const c10::intrusive_ptr<PackedWeight>& weight,
+                          const std::optional<at::Tensor>& bias, const at::Tensor& hidden, const at::Tensor& gate);
+
+// packedLinear(modulatedLayerNorm(hidden, …), weight, bias, activation), to the last bit (modulation.h).
+at::Tensor packedModulated(const at::Tensor& hidden, at::IntArrayRef normalizedShape,
+                           const std::optional<at::Tensor>& normWeight, const std::optional<at::Tensor>& normBias,
+                           double eps, const at::Tensor& scale, const at::Tensor& shift,
+                           const c10::intrusive_ptr<PackedWeight>& weight, const std::optional<at::Tensor>& bias,
+                           const std::string& activation);
 
 // The activation of a product that taps have seen: `tapped` is what they gave for `product`. While they changed nothing
 // the result is packedLinear's, to the last bit, so that a hook which only looks leaves the picture as it is.

@@ -4,87 +4,22 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
-#include <limits>
 #include <utility>
 
 #include "native/core/operators/avx512.h"
 #include "native/core/operators/int8_product.h"
+#include "native/core/operators/modulation.h"
+#include "native/core/operators/panels.h"
 #include "native/core/operators/rounding.h"
+#include "native/core/operators/row_chunks.h"
+#include "native/core/operators/row_rounding.h"
 #include "native/core/operators/vectorise.h"
 
 namespace dg {
 namespace {
 
-// Rows that a thread works on together: their 8 bit numbers stay near the processor.
-constexpr int64_t kFewestRows = 16, kMostRows = 128;
-
 // Inputs whose sums of products are sure to fit into 32 bits.
 constexpr int64_t kMostInputs = 65536;
-
-// float as a whole number in the same order, not-a-number beyond the infinities: a maximum of these vectorises.
-DG_INLINE int32_t ordered(float value) {
-  const auto bits = std::bit_cast<int32_t>(value);
-  return bits ^ ((bits >> 31) & 0x7fffffff);
-}
-DG_INLINE float fromOrdered(int32_t value) { return std::bit_cast<float>(value ^ ((value >> 31) & 0x7fffffff)); }
-
-// A row as float32, scaled by `inverse` where there is one.
-template <typename T>
-DG_INLINE void widenAs(float* out, const T* x, const float* inverse, int64_t count) {
-  if (inverse == nullptr) {
-    for (int64_t i = 0; i < count; ++i) out[i] = widen(x[i]);
-  } else {
-    for (int64_t i = 0; i < count; ++i) out[i] = widen(x[i]) * inverse[i];
-  }
-}
-DG_VECTORISED void widenRow(float* out, const float* x, const float* inverse, int64_t count) {
-  widenAs(out, x, inverse, count);
-}
-DG_VECTORISED void widenRow(float* out, const at::BFloat16* x, const float* inverse, int64_t count) {
-  widenAs(out, x, inverse, count);
-}
-
-struct Range {
-  int32_t least = 0, largest = 0;  // as `ordered` has them; 0 is always inside
-};
-
-DG_VECTORISED void widenRange(Range* range, const float* x, int64_t count) {
-  int32_t least = range->least, largest = range->largest;
-  for (int64_t i = 0; i < count; ++i) {
-    const int32_t value = ordered(x[i]);
-    least = value < least ? value : least;
-    largest = value > largest ? value : largest;
-  }
-  *range = {least, largest};
-}
-
-struct Scale {
-  float step = 1;         // NaN where the values are not finite
-  float inverse = 0;      // 0 there
-  int32_t zeroPoint = 0;  // the whole number that stands for 0
-};
-
-Scale scaleOf(const Range& range) {
-  const float least = fromOrdered(range.least), largest = fromOrdered(range.largest);
-  if (!std::isfinite(least) || !std::isfinite(largest)) return {std::numeric_limits<float>::quiet_NaN(), 0, 0};
-  // Each over 255 first: their difference may be infinite.
-  const float step = largest / 255.0f - least / 255.0f;
-  if (!(step >= std::numeric_limits<float>::min())) return {};
-  return {step, 1.0f / step, static_cast<int32_t>(std::nearbyint(-least / step))};
-}
-
-DG_VECTORISED void roundRow(uint8_t* out, const float* x, float inverse, int32_t zeroPoint, int64_t count) {
-  constexpr float kRounding = 12582912.0f;  // 1.5 · 2²³: adding it rounds to a whole number, ties to even
-  const int32_t offset = zeroPoint - std::bit_cast<int32_t>(kRounding);
-  for (int64_t i = 0; i < count; ++i) {
-    int32_t value = std::bit_cast<int32_t>(x[i] * inverse + kRounding) + offset;
-    value = value < 0 ? 0 : value;
-    value = value > 255 ? 255 : value;
-    out[i] = static_cast<uint8_t>(value);
-  }
-}
 
 // at::sum would hold all of it in 64 bits meanwhile.
 DG_VECTORISED int32_t sumOf(const int8_t* values, int64_t count) {
@@ -103,14 +38,22 @@ Activation activationNamed(const std::string& name) {
 // what is between rounding and product stays near the processor.
 class Layer {
  public:
-  Layer(const at::Tensor& x, const QuantisedWeight& weight, const float* bias, Activation activation)
-      : x_(x), weight_(weight), bias_(bias), activation_(activation), rows_(x.size(0)), inputs_(x.size(1)) {
+  Layer(const at::Tensor& x, const QuantisedWeight& weight, const float* bias, Activation activation,
+        const Residual& residual, const ModulatedRows* modulated)
+      : x_(x),
+        weight_(weight),
+        bias_(bias),
+        activation_(activation),
+        residual_(residual),
+        modulated_(modulated),
+        rows_(x.size(0)),
+        inputs_(x.size(1)) {
     const auto& inverse = weight.inverseSmoothing();
-    inverse_ = inverse.defined() ? inverse.const_data_ptr<float>() : nullptr;
+    factors_ = inverse.defined() ? inverse.const_data_ptr<float>() : nullptr;
     channels_ = weight.parts().channels.const_data_ptr<int64_t>();
     keptCount_ = weight.parts().channels.numel();
     scales_.resize(rows_);
-    rounded_ = at::empty({rows_, paddedInputs(inputs_)}, at::kByte);
+    rounded_ = at::empty({rows_, paddedBytes(inputs_)}, at::kByte);
     kept_ = at::empty({rows_, keptCount_}, at::kFloat);
     steps_ = at::empty({rows_}, at::kFloat);
     zeroPoints_ = at::empty({rows_}, at::kInt);
@@ -121,16 +64,12 @@ class Layer {
     if (rowsPerScale > 1) findScales(rowsPerScale);
     const auto dtype = weight_.dtype() == at::kBFloat16 ? at::kBFloat16 : at::kFloat;
     at::Tensor out = at::empty({rows_, weight_.outputs()}, x_.options().dtype(dtype));
-    // As many for each thread.
-    const int64_t threads = at::get_num_threads();
-    const int64_t share = std::clamp((rows_ + threads - 1) / threads, kFewestRows, kMostRows);
-    const int64_t chunks = ((rows_ + share - 1) / share + threads - 1) / threads * threads;
-    const int64_t atOnce = std::max((rows_ + chunks - 1) / chunks, kFewestRows);
+    const int64_t atOnce = rowsAtOnce(rows_);
     at::parallel_for(0, (rows_ + atOnce - 1) / atOnce, 1, [&](int64_t begin, int64_t end) {
-      std::vector<float> row(inputs_);
+      std::vector<at::BFloat16> made;
       for (int64_t each = begin; each < end; ++each) {
         const int64_t first = each * atOnce, count = std::min(atOnce, rows_ - first);
-        for (int64_t i = first; i < first + count; ++i) roundRowAt(i, row.data(), rowsPerScale == 1);
+        for (int64_t i = first; i < first + count; ++i) roundAt(i, made, rowsPerScale == 1);
         if (dtype == at::kBFloat16) {
           multiply(product(first, count), out.data_ptr<at::BFloat16>() + first * weight_.outputs());
         } else {
@@ -144,57 +83,60 @@ class Layer {
  private:
   float* keptOf(int64_t row) const { return kept_.data_ptr<float>() + row * keptCount_; }
 
-  // A row as float32, with the kept channels set aside.
-  void read(int64_t row, float* out, float* kept) const {
-    if (x_.scalar_type() == at::kFloat) {
-      widenRow(out, x_.const_data_ptr<float>() + row * inputs_, inverse_, inputs_);
+  // Calls work with a row of the input; `made` is room for one.
+  template <typename Work>
+  void withRow(int64_t row, std::vector<at::BFloat16>& made, Work work) const {
+    const uint16_t* taken = weight_.taken().data();
+    if (modulated_ != nullptr) {
+      made.resize(inputs_);
+      modulated_->write(made.data(), row);
+      work(Row<at::BFloat16>{made.data(), factors_, taken, inputs_});
+    } else if (x_.scalar_type() == at::kFloat) {
+      work(Row<float>{x_.const_data_ptr<float>() + row * inputs_, factors_, taken, inputs_});
     } else {
-      widenRow(out, x_.const_data_ptr<at::BFloat16>() + row * inputs_, inverse_, inputs_);
-    }
-    for (int64_t k = 0; k < keptCount_; ++k) {
-      kept[k] = out[channels_[k]];
-      out[channels_[k]] = 0;
+      work(Row<at::BFloat16>{x_.const_data_ptr<at::BFloat16>() + row * inputs_, factors_, taken, inputs_});
     }
   }
 
   void findScales(int64_t rowsPerScale) {
     at::parallel_for(0, rows_ / rowsPerScale, 1, [&](int64_t begin, int64_t end) {
-      std::vector<float> row(inputs_);
+      std::vector<at::BFloat16> made;
       for (int64_t group = begin; group < end; ++group) {
         Range range;
         for (int64_t each = group * rowsPerScale; each < (group + 1) * rowsPerScale; ++each) {
-          read(each, row.data(), keptOf(each));
-          widenRange(&range, row.data(), inputs_);
+          withRow(each, made, [&](const auto& row) { range = joined(range, rangeOf(row)); });
         }
         std::fill_n(scales_.begin() + group * rowsPerScale, rowsPerScale, scaleOf(range));
       }
     });
   }
 
-  // `work`: room for a row.
-  void roundRowAt(int64_t row, float* work, bool hasOwnScale) {
-    read(row, work, keptOf(row));
-    if (hasOwnScale) {
-      Range range;
-      widenRange(&range, work, inputs_);
-      scales_[row] = scaleOf(range);
-    }
-    const auto& [step, inverse, zeroPoint] = scales_[row];
-    steps_.data_ptr<float>()[row] = step;
-    zeroPoints_.data_ptr<int32_t>()[row] = zeroPoint;
-    const int64_t padded = paddedInputs(inputs_);
-    uint8_t* out = rounded_.data_ptr<uint8_t>() + row * padded;
-    roundRow(out, work, inverse, zeroPoint, inputs_);
+  // Also sets the kept channels aside.
+  void roundAt(int64_t index, std::vector<at::BFloat16>& made, bool hasOwnScale) {
+    const int64_t padded = paddedBytes(inputs_);
+    uint8_t* out = rounded_.data_ptr<uint8_t>() + index * padded;
+    withRow(index, made, [&](const auto& row) {
+      if (hasOwnScale) scales_[index] = scaleOf(rangeOf(row));
+      roundRow(out, row, scales_[index]);
+      for (int64_t k = 0; k < keptCount_; ++k) {
+        const float value = widen(row.values[channels_[k]]);
+        keptOf(index)[k] = factors_ == nullptr ? value : value * factors_[channels_[k]];
+      }
+    });
     std::fill(out + inputs_, out + padded, uint8_t{0});
+    steps_.data_ptr<float>()[index] = scales_[index].step;
+    zeroPoints_.data_ptr<int32_t>()[index] = scales_[index].zeroPoint;
   }
 
   Int8Product product(int64_t first, int64_t rows) const {
     const auto& parts = weight_.parts();
+    auto residual = residual_;
+    residual.firstRow = first;
     return {.rows = rows,
             .inputs = inputs_,
             .outputs = weight_.outputs(),
-            .x = rounded_.const_data_ptr<uint8_t>() + first * paddedInputs(inputs_),
-            .panels = weight_.panels().const_data_ptr<int8_t>(),
+            .x = rounded_.const_data_ptr<uint8_t>() + first * paddedBytes(inputs_),
+            .panels = weight_.panels().const_data_ptr(),
             .zeroPoints = zeroPoints_.const_data_ptr<int32_t>() + first,
             .steps = steps_.const_data_ptr<float>() + first,
             .sums = weight_.sums().const_data_ptr<int32_t>(),
@@ -203,19 +145,44 @@ class Layer {
             .keptCount = keptCount_,
             .kept = keptOf(first),
             .columns = parts.columns.const_data_ptr<float>(),
-            .activation = activation_};
+            .activation = activation_,
+            .residual = residual};
   }
 
   const at::Tensor& x_;
   const QuantisedWeight& weight_;
   const float* bias_;
   Activation activation_;
+  Residual residual_;
+  const ModulatedRows* modulated_;
   int64_t rows_, inputs_, keptCount_;
-  const float* inverse_;
+  const float* factors_;
   const int64_t* channels_;
   std::vector<Scale> scales_;                       // of each row
   at::Tensor rounded_, kept_, steps_, zeroPoints_;  // of each row, as Int8Product takes them
 };
+
+std::vector<int64_t> sizesOf(const at::Tensor& x, const QuantisedWeight& weight) {
+  TORCH_CHECK(x.dim() > 0 && x.size(-1) == weight.inputs(), "quantised_linear: expected ", weight.inputs(),
+              " channels, received ", x.sizes());
+  auto sizes = x.sizes().vec();
+  sizes.back() = weight.outputs();
+  return sizes;
+}
+
+at::Tensor run(const at::Tensor& given, const QuantisedWeight& weight, const std::optional<at::Tensor>& bias,
+               const std::string& activation, const Residual& residual, const ModulatedRows* modulated = nullptr) {
+  const auto sizes = sizesOf(given, weight);
+  const auto kind = activationNamed(activation);
+  if (given.numel() == 0) return at::empty(sizes, given.options().dtype(weight.dtype()));
+  auto x = given.reshape({-1, weight.inputs()}).contiguous();
+  if (x.scalar_type() != at::kFloat && x.scalar_type() != at::kBFloat16) x = x.to(at::kFloat);
+  const bool ofPicture = weight.scope() == QuantisedWeight::Scope::picture && given.dim() > 2;
+  const auto wide = bias ? bias->to(at::kFloat).contiguous() : at::Tensor();
+  const float* biasValues = wide.defined() ? wide.const_data_ptr<float>() : nullptr;
+  const int64_t rowsPerScale = ofPicture ? x.size(0) / given.size(0) : 1;
+  return Layer(x, weight, biasValues, kind, residual, modulated).run(rowsPerScale).to(weight.dtype()).view(sizes);
+}
 
 }  // namespace
 
@@ -257,8 +224,9 @@ QuantisedWeight::QuantisedWeight(QuantisedParts parts, Scope scope, at::ScalarTy
   parts_.scales = parts_.scales.contiguous();
   parts_.columns = parts_.columns.contiguous();
   if (parts_.smoothing.defined()) inverse_ = parts_.smoothing.reciprocal().contiguous();
+  taken_ = takenWithout(parts_.channels.const_data_ptr<int64_t>(), parts_.channels.numel(), inputs_);
   panels_ = at::empty({panelBytes(outputs(), inputs_)}, at::kChar);
-  packPanels(panels_.data_ptr<int8_t>(), first, outputs(), inputs_);
+  packPanels(panels_.data_ptr(), first, outputs(), inputs_);
   parts_.values = at::Tensor();
 }
 
@@ -268,21 +236,28 @@ int64_t QuantisedWeight::bytes() const {
          sizeOf(parts_.smoothing) + sizeOf(sums_) + sizeOf(inverse_);
 }
 
-at::Tensor quantisedLinear(const at::Tensor& given, const c10::intrusive_ptr<QuantisedWeight>& weight,
+at::Tensor quantisedLinear(const at::Tensor& x, const c10::intrusive_ptr<QuantisedWeight>& weight,
                            const std::optional<at::Tensor>& bias, const std::string& activation) {
-  TORCH_CHECK(given.dim() > 0 && given.size(-1) == weight->inputs(), "quantised_linear: expected ", weight->inputs(),
-              " channels, received ", given.sizes());
-  auto sizes = given.sizes().vec();
-  sizes.back() = weight->outputs();
-  const auto kind = activationNamed(activation);
-  if (given.numel() == 0) return at::empty(sizes, given.options().dtype(weight->dtype()));
-  auto x = given.reshape({-1, weight->inputs()}).contiguous();
-  if (x.scalar_type() != at::kFloat && x.scalar_type() != at::kBFloat16) x = x.to(at::kFloat);
-  const bool ofPicture = weight->scope() == QuantisedWeight::Scope::picture && given.dim() > 2;
-  const auto wide = bias ? bias->to(at::kFloat).contiguous() : at::Tensor();
-  const float* biasValues = wide.defined() ? wide.const_data_ptr<float>() : nullptr;
-  const int64_t rowsPerScale = ofPicture ? x.size(0) / given.size(0) : 1;
-  return Layer(x, *weight, biasValues, kind).run(rowsPerScale).to(weight->dtype()).view(sizes);
+  return run(x, *weight, bias, activation, {});
+}
+
+at::Tensor quantisedResidual(const at::Tensor& x, const c10::intrusive_ptr<QuantisedWeight>& weight,
+                             const std::optional<at::Tensor>& bias, const at::Tensor& hidden, const at::Tensor& gate) {
+  const auto residual = residualOf(hidden, gate, sizesOf(x, *weight), weight->dtype());
+  if (residual) return run(x, *weight, bias, "none", *residual);
+  return gatedResidual(hidden, gate, quantisedLinear(x, weight, bias, "none"));
+}
+
+at::Tensor quantisedModulated(const at::Tensor& hidden, at::IntArrayRef normalizedShape,
+                              const std::optional<at::Tensor>& normWeight, const std::optional<at::Tensor>& normBias,
+                              double eps, const at::Tensor& scale, const at::Tensor& shift,
+                              const c10::intrusive_ptr<QuantisedWeight>& weight, const std::optional<at::Tensor>& bias,
+                              const std::string& activation) {
+  const auto x = hidden.contiguous();
+  const auto rows = modulatedRows(x, normalizedShape, normWeight, normBias, eps, scale, shift);
+  if (rows) return run(x, *weight, bias, activation, {}, &*rows);
+  return quantisedLinear(modulatedLayerNorm(x, normalizedShape, normWeight, normBias, eps, scale, shift), weight, bias,
+                         activation);
 }
 
 }  // namespace dg

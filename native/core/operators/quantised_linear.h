@@ -45,7 +45,8 @@ class QuantisedWeight : public torch::CustomClassHolder {
 
   const QuantisedParts& parts() const { return parts_; }  // its values are let go of
   const at::Tensor& panels() const { return panels_; }
-  const at::Tensor& sums() const { return sums_; }  // int32 [outputs]: Σ_i values[o, i]
+  const std::vector<uint16_t>& taken() const { return taken_; }  // inputs that are not kept (row_rounding.h)
+  const at::Tensor& sums() const { return sums_; }               // int32 [outputs]: Σ_i values[o, i]
   int64_t outputs() const { return parts_.scales.size(0); }
   int64_t inputs() const { return inputs_; }
   Scope scope() const { return scope_; }
@@ -55,6 +56,7 @@ class QuantisedWeight : public torch::CustomClassHolder {
  private:
   QuantisedParts parts_;
   at::Tensor panels_, sums_, inverse_;
+  std::vector<uint16_t> taken_;
   int64_t inputs_;
   Scope scope_;
   at::ScalarType dtype_;
@@ -69,5 +71,16 @@ class QuantisedWeight : public torch::CustomClassHolder {
 // "swish", of the result as it was rounded to its dtype. What is not finite in a row makes the row NaN.
 at::Tensor quantisedLinear(const at::Tensor& x, const c10::intrusive_ptr<QuantisedWeight>& weight,
                            const std::optional<at::Tensor>& bias, const std::string& activation);
+
+// gatedResidual(hidden, gate, quantisedLinear(x, weight, bias, "none")), to the last bit (modulation.h).
+at::Tensor quantisedResidual(const at::Tensor& x, const c10::intrusive_ptr<QuantisedWeight>& weight,
+                             const std::optional<at::Tensor>& bias, const at::Tensor& hidden, const at::Tensor& gate);
+
+// quantisedLinear(modulatedLayerNorm(hidden, …), weight, bias, activation), to the last bit (modulation.h).
+at::Tensor quantisedModulated(const at::Tensor& hidden, at::IntArrayRef normalizedShape,
+                              const std::optional<at::Tensor>& normWeight, const std::optional<at::Tensor>& normBias,
+                              double eps, const at::Tensor& scale, const at::Tensor& shift,
+                              const c10::intrusive_ptr<QuantisedWeight>& weight, const std::optional<at::Tensor>& bias,
+                              const std::string& activation);
 
 }  // namespace dg

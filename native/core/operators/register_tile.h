@@ -1,8 +1,10 @@
 #pragma once
 
 #include "native/core/operators/avx512.h"
+#include "native/core/operators/panels.h"
 
 #if DG_HAS_AVX512
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <utility>
@@ -11,12 +13,12 @@ namespace dg {
 
 // A tile of a matrix product whose sums stay in registers. Both factors are read in groups of four bytes (four 8 bit
 // numbers or two of bfloat16), of which one instruction sums up the products: x has a row's groups one after the other,
-// the other factor lies in panels of 16 outputs, in a panel a group of each output side by side.
+// the other factor lies in panels of 16 outputs, in a panel a group of each output side by side (panels.h).
 //
 // A kind says how: `Sum`, `add(sum, x, panel)`.
 
 // 24 of the 32 registers hold sums; each number that is read is used four or six times.
-constexpr int kTileRows = 6, kTilePanels = 4, kPanel = 16, kPanelBytes = 64;
+constexpr int kTileRows = 6, kTilePanels = 4, kPanel = kPanelOutputs, kPanelBytes = kPanel * kGroupBytes;
 
 struct Int8Kind {
   using Sum = int32_t;
@@ -27,15 +29,9 @@ struct Int8Kind {
 struct Bfloat16Kind {
   using Sum = float;
   static DG_AVX512_INLINE void add(__m512i& sum, __m512i x, __m512i panel) {
-    // Not the intrinsic, which is for functions that are compiled for its processors alone.
     asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(x), "v"(panel));
   }
 };
-
-inline bool hasBfloat16() {
-  static const bool has = hasVnni() && __builtin_cpu_supports("avx512bf16");
-  return has;
-}
 
 namespace tile {
 
@@ -120,13 +116,24 @@ DG_AVX512 void sumTile(int64_t rows, const uint8_t* x, int64_t rowBytes, int64_t
                         : tile::ofPanels<Kind, 1>(rows, x, rowBytes, panel, groups, out, outRow);
 }
 
+// The sums of `rows` rows by the panels from `panel` to `last`, a few panels after the other, each over all rows: they
+// stay near the processor meanwhile. Calls finish(first row, rows, first output, panels, sums [rows, 16 · panels]).
+template <typename Kind, typename Finish>
+DG_AVX512_INLINE void sumTiles(int64_t rows, const uint8_t* x, int64_t rowBytes, int64_t panel, int64_t last,
+                               const uint8_t* panels, int64_t groups, const Finish& finish) {
+  alignas(64) typename Kind::Sum sums[kTileRows * kTilePanels * kPanel];
+  while (panel < last) {
+    const int64_t count = panel + kTilePanels <= last ? kTilePanels : 1;
+    for (int64_t row = 0; row < rows; row += kTileRows) {
+      const int64_t some = std::min<int64_t>(kTileRows, rows - row);
+      sumTile<Kind>(some, x + row * rowBytes, rowBytes, count, panels + panel * groups * kPanelBytes, groups, sums,
+                    count * kPanel);
+      finish(row, some, panel * kPanel, count, sums);
+    }
+    panel += count;
+  }
+}
+
 }  // namespace dg
 
-#else
-
-namespace dg {
-
-inline bool hasBfloat16() { return false; }
-
-}  // namespace dg
 #endif

@@ -1,0 +1,96 @@
+#include "native/core/operators/bfloat16_product.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "native/core/operators/register_tile.h"
+#include "native/core/operators/row_chunks.h"
+
+namespace dg {
+
+#if DG_HAS_AVX512
+namespace {
+
+// What becomes of the sums of a tile. Not a part of what sums up, whose registers the compiler would share.
+template <Activation kActivation, typename T>
+DG_AVX512 __attribute__((noinline)) void finish(const Bfloat16Product& p, int64_t row, int64_t rows, int64_t output,
+                                                int64_t panels, const float* sums, T* out) {
+  const bool isAdded = p.residual.hidden != nullptr;
+  const T *hidden[kTileRows] = {}, *gates[kTileRows] = {};
+  for (int64_t r = 0; isAdded && r < rows; ++r) {
+    hidden[r] = p.residual.hiddenOf<T>(row + r, p.outputs);
+    gates[r] = p.residual.gatesOf<T>(row + r);
+  }
+  for (int64_t n = 0; n < panels; ++n, output += kPanel) {
+    const __mmask16 mask = lanes(p.outputs - output);
+    const __m512 bias = p.bias == nullptr ? _mm512_setzero_ps() : loadLanes(mask, p.bias + output);
+    for (int64_t r = 0; r < rows; ++r) {
+      const __m512 sum = _mm512_add_ps(_mm512_loadu_ps(sums + (r * panels + n) * kPanel), bias);
+      T* to = out + (row + r) * p.outputs + output;
+      __m512 value = activated<kActivation, T>(sum);
+      if (isAdded) value = addedTo(hidden[r] + output, gates[r] + output, mask, roundedAs(to, value));
+      storeLanes(to, mask, value);
+    }
+  }
+}
+
+template <Activation kActivation, typename T>
+struct Finish {
+  const Bfloat16Product& product;
+  T* out;
+  int64_t firstRow;
+  DG_AVX512_INLINE void operator()(int64_t row, int64_t rows, int64_t output, int64_t panels, const float* sums) const {
+    finish<kActivation>(product, firstRow + row, rows, output, panels, sums, out);
+  }
+};
+
+// The outputs of panels first … last of some rows.
+template <Activation kActivation, typename T>
+DG_AVX512 void part(const Bfloat16Product& p, const at::BFloat16* x, int64_t row, int64_t rows, int64_t first,
+                    int64_t last, T* out) {
+  sumTiles<Bfloat16Kind>(rows, reinterpret_cast<const uint8_t*>(x), 2 * p.inputs, first, last,
+                         static_cast<const uint8_t*>(p.panels), 2 * p.inputs / kGroupBytes,
+                         Finish<kActivation, T>{p, out, row});
+}
+
+// Threads share the rows; where these are few, the outputs.
+template <typename T>
+void onAllThreads(const Bfloat16Product& p, T* out) {
+  if (p.rows == 0) return;
+  const int64_t atOnce = rowsAtOnce(p.rows), chunks = (p.rows + atOnce - 1) / atOnce;
+  const int64_t threads = at::get_num_threads(), panels = panelsOf(p.outputs);
+  const int64_t shares = chunks >= threads ? 1 : std::min(threads, (panels + kTilePanels - 1) / kTilePanels);
+  const int64_t share = (panels + shares * kTilePanels - 1) / (shares * kTilePanels) * kTilePanels;
+  withActivation(p.activation, [&](auto activation) {
+    at::parallel_for(0, shares * chunks, 1, [&](int64_t begin, int64_t end) {
+      std::vector<at::BFloat16> made(p.modulated == nullptr ? 0 : atOnce * p.inputs);
+      for (int64_t each = begin; each < end; ++each) {
+        const int64_t row = each % chunks * atOnce, rows = std::min(atOnce, p.rows - row);
+        const int64_t first = each / chunks * share, last = std::min(first + share, panels);
+        for (int64_t i = 0; p.modulated != nullptr && i < rows; ++i) {
+          p.modulated->write(made.data() + i * p.inputs, row + i);
+        }
+        const auto* x = p.modulated == nullptr ? p.x + row * p.inputs : made.data();
+        part<decltype(activation)::value>(p, x, row, rows, first, last, out);
+      }
+    });
+  });
+}
+
+}  // namespace
+
+bool hasBfloat16Product(int64_t inputs) { return hasBfloat16() && inputs % 2 == 0; }
+void multiply(const Bfloat16Product& product, at::BFloat16* out) { onAllThreads(product, out); }
+void multiply(const Bfloat16Product& product, float* out) { onAllThreads(product, out); }
+
+#else
+
+bool hasBfloat16Product(int64_t) { return false; }
+void multiply(const Bfloat16Product&, at::BFloat16*) {}
+void multiply(const Bfloat16Product&, float*) {}
+
+#endif
+
+}  // namespace dg

@@ -1,0 +1,97 @@
+#include "native/core/operators/layer_norm.h"
+
+#include <ATen/Functions.h>
+#include <ATen/Parallel.h>
+
+#include <cmath>
+#include <utility>
+
+#include "native/core/operators/avx512.h"
+
+namespace dg {
+
+#if DG_HAS_AVX512
+namespace {
+
+constexpr int64_t kLanes = 16;
+
+// What is null is left out.
+struct Row {
+  const at::BFloat16 *x, *weight, *bias, *scale, *shift;
+};
+
+DG_AVX512 void normalise(at::BFloat16* out, const Row& row, int64_t channels, float eps) {
+  const auto count = static_cast<float>(channels);
+  __m512 sums = _mm512_setzero_ps();
+  for (int64_t i = 0; i < channels; i += kLanes) sums = _mm512_add_ps(sums, loadLanes(lanes(channels - i), row.x + i));
+  const __m512 mean = _mm512_set1_ps(_mm512_reduce_add_ps(sums) / count);
+  sums = _mm512_setzero_ps();
+  for (int64_t i = 0; i < channels; i += kLanes) {
+    const __mmask16 mask = lanes(channels - i);
+    const __m512 distance = _mm512_maskz_sub_ps(mask, loadLanes(mask, row.x + i), mean);
+    sums = _mm512_fmadd_ps(distance, distance, sums);
+  }
+  const __m512 inverse = _mm512_set1_ps(1.0f / std::sqrt(_mm512_reduce_add_ps(sums) / count + eps));
+  for (int64_t i = 0; i < channels; i += kLanes) {
+    const __mmask16 mask = lanes(channels - i);
+    __m512 value = _mm512_mul_ps(_mm512_sub_ps(loadLanes(mask, row.x + i), mean), inverse);
+    if (row.weight != nullptr) value = _mm512_mul_ps(value, loadLanes(mask, row.weight + i));
+    if (row.bias != nullptr) value = _mm512_add_ps(value, loadLanes(mask, row.bias + i));
+    if (row.scale != nullptr) {
+      value = roundedAs(out, _mm512_mul_ps(roundedAs(out, value), loadLanes(mask, row.scale + i)));
+      value = _mm512_add_ps(value, loadLanes(mask, row.shift + i));
+    }
+    storeLanes(out + i, mask, value);
+  }
+}
+
+}  // namespace
+
+void ModulatedRows::write(at::BFloat16* out, int64_t row) const {
+  const int64_t picture = row / tokens;
+  normalise(out, {x + row * channels, weight.of(0), bias.of(0), scale.of(picture), shift.of(picture)}, channels, eps);
+}
+
+#else
+
+void ModulatedRows::write(at::BFloat16*, int64_t) const {}
+
+#endif
+
+std::optional<ModulatedRows> normalisedRows(const at::Tensor& x, at::IntArrayRef normalizedShape,
+                                            const std::optional<at::Tensor>& weight,
+                                            const std::optional<at::Tensor>& bias, double eps) {
+  const bool fits = hasVnni() && x.is_cpu() && x.scalar_type() == at::kBFloat16 && x.dim() > 0 && x.numel() > 0 &&
+                    x.is_contiguous() && normalizedShape == at::IntArrayRef({x.size(-1)});
+  if (!fits) return std::nullopt;
+  const int64_t channels = x.size(-1);
+  ModulatedRows rows{x.const_data_ptr<at::BFloat16>(), channels, x.numel() / channels, static_cast<float>(eps)};
+  for (const auto& [given, into] : {std::pair{&weight, &rows.weight}, {&bias, &rows.bias}}) {
+    if (!*given || !(*given)->defined()) continue;
+    const auto& value = **given;
+    const bool isRow = value.is_cpu() && value.scalar_type() == at::kBFloat16 && value.is_contiguous() &&
+                       value.sizes() == normalizedShape;
+    if (!isRow) return std::nullopt;
+    into->first = value.const_data_ptr<at::BFloat16>();
+  }
+  return rows;
+}
+
+at::Tensor layerNorm(const at::Tensor& given, at::IntArrayRef normalizedShape, const std::optional<at::Tensor>& weight,
+                     const std::optional<at::Tensor>& bias, double eps) {
+  const auto x = given.contiguous();
+  const auto rows = normalisedRows(x, normalizedShape, weight, bias, eps);
+  if (!rows) return at::layer_norm(x, normalizedShape, weight, bias, eps);
+  return written(*rows, x);
+}
+
+at::Tensor written(const ModulatedRows& rows, const at::Tensor& like) {
+  auto out = at::empty_like(like);
+  auto* to = out.data_ptr<at::BFloat16>();
+  at::parallel_for(0, like.numel() / rows.channels, 32, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) rows.write(to + row * rows.channels, row);
+  });
+  return out;
+}
+
+}  // namespace dg

@@ -1,0 +1,147 @@
+// Layers in bfloat16 on this package's own product: near float32's, row by row the same, for sides that fit no tile.
+#include "native/core/operators/bfloat16_product.h"
+
+#include <ATen/Functions.h>
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+
+#include <limits>
+#include <vector>
+
+#include "native/core/operators/modulation.h"
+#include "native/core/operators/packed_linear.h"
+#include "native/core/operators/panels.h"
+#include "test/native/testing.h"
+
+using namespace dg;
+
+namespace {
+
+struct Sides {
+  int64_t rows, inputs, outputs;
+};
+
+const std::vector<Sides> kSides{{1, 2, 1},    {1, 4, 16},   {7, 6, 17},    {17, 62, 64},   {6, 384, 65}, {5, 130, 128},
+                                {2, 34, 130}, {300, 8, 15}, {3, 1536, 80}, {13, 64, 2304}, {257, 32, 33}};
+
+struct Layer {
+  explicit Layer(const Sides& sides)
+      : x(at::randn({sides.rows, sides.inputs}).to(at::kBFloat16)),
+        weight(at::randn({sides.outputs, sides.inputs}).div(8).to(at::kBFloat16)),
+        bias(at::randn({sides.outputs}).to(at::kBFloat16)),
+        packed(c10::make_intrusive<PackedWeight>(weight)) {}
+
+  at::Tensor run(const at::Tensor& rows, bool hasBias, const std::string& activation = "none") const {
+    return packedLinear(rows, packed, hasBias ? std::optional(bias) : std::nullopt, activation);
+  }
+
+  at::Tensor wanted(bool hasBias) const {
+    return at::linear(x.to(at::kFloat), weight.to(at::kFloat),
+                      hasBias ? std::optional(bias.to(at::kFloat)) : std::nullopt);
+  }
+
+  // What sums in float32 may differ by.
+  at::Tensor slack() const { return at::linear(x.to(at::kFloat).abs(), weight.to(at::kFloat).abs()) * 4e-6 + 1e-6; }
+
+  at::Tensor x, weight, bias;
+  c10::intrusive_ptr<PackedWeight> packed;
+};
+
+// Within one rounding to bfloat16.
+void requireRounded(const at::Tensor& found, const at::Tensor& wanted, const at::Tensor& slack) {
+  REQUIRE((found.scalar_type() == at::kBFloat16));
+  const auto most = wanted.abs() * 0x1.1p-8 + slack;
+  REQUIRE((found.to(at::kFloat) - wanted).abs().le(most).all().item<bool>());
+}
+
+}  // namespace
+
+TEST_CASE("which product a layer has is a matter of the processor and of its width") {
+  const auto isOwn = [](int64_t inputs, at::ScalarType dtype) {
+    return PackedWeight(at::randn({5, inputs}).to(dtype)).isInPanels();
+  };
+  REQUIRE(isOwn(6, at::kBFloat16) == hasBfloat16());
+  REQUIRE(!isOwn(7, at::kBFloat16));
+  REQUIRE(!isOwn(6, at::kFloat));
+}
+
+TEST_CASE("a layer is float32's, rounded once") {
+  at::manual_seed(5);
+  for (const auto& sides : kSides) {
+    CAPTURE(sides.rows);
+    CAPTURE(sides.inputs);
+    CAPTURE(sides.outputs);
+    const Layer layer(sides);
+    for (const bool hasBias : {true, false}) {
+      const auto wanted = layer.wanted(hasBias);
+      requireRounded(layer.run(layer.x, hasBias), wanted, layer.slack());
+      // The slope of an activation is at most 1.13.
+      const auto slack = 2 * layer.slack();
+      requireRounded(layer.run(layer.x, hasBias, "gelu"), at::gelu(wanted), slack);
+      requireRounded(layer.run(layer.x, hasBias, "gelu_tanh"), at::gelu(wanted, "tanh"), slack);
+      requireRounded(layer.run(layer.x, hasBias, "swish"), at::silu(wanted), slack);
+    }
+  }
+}
+
+TEST_CASE("a row depends neither on the other rows nor on the threads") {
+  const Layer layer({300, 96, 200});
+  const auto all = layer.run(layer.x, true, "gelu_tanh");
+  for (const int64_t row : {0, 5, 6, 131, 299}) {
+    REQUIRE(layer.run(layer.x.narrow(0, row, 1), true, "gelu_tanh").equal(all.narrow(0, row, 1)));
+  }
+  for (const int64_t rows : {2, 7, 40, 130}) {
+    REQUIRE(layer.run(layer.x.narrow(0, 0, rows), true, "gelu_tanh").equal(all.narrow(0, 0, rows)));
+  }
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);
+  const auto alone = layer.run(layer.x, true, "gelu_tanh");
+  at::set_num_threads(threads);
+  REQUIRE(alone.equal(all));
+}
+
+TEST_CASE("a product that adds itself to the hidden state gives what the separate operators give, to the last bit") {
+  const auto random = [](at::IntArrayRef sizes) { return at::randn(sizes).to(at::kBFloat16); };
+  for (const auto& [tokens, inputs, outputs] : {Sides{9, 20, 33}, {64, 96, 128}, {1, 8, 16}, {130, 7, 24}}) {
+    CAPTURE(tokens);
+    const Layer layer({3 * tokens, inputs, outputs});
+    const auto x = layer.x.view({3, tokens, inputs}), hidden = random({3, tokens, outputs});
+    const auto gates = random({3, 4, outputs});
+    for (const auto& gate : {gates.narrow(1, 2, 1), random({1, 1, outputs}), random({3, tokens, outputs})}) {
+      const auto expected = gatedResidual(hidden, gate, packedLinear(x, layer.packed, layer.bias, "none"));
+      REQUIRE(packedResidual(x, layer.packed, layer.bias, hidden, gate).equal(expected));
+      const auto strided = hidden.transpose(0, 1).contiguous().transpose(0, 1);
+      REQUIRE(packedResidual(x, layer.packed, layer.bias, strided, gate).equal(expected));
+    }
+  }
+}
+
+TEST_CASE("what is not a number makes its row so, and no other") {
+  Layer layer({7, 20, 33});
+  layer.x[3][4] = std::numeric_limits<float>::quiet_NaN();
+  const auto found = layer.run(layer.x, true, "gelu_tanh").isnan();
+  REQUIRE(found[3].all().item<bool>());
+  REQUIRE(found.sum().item<int64_t>() == 33);
+}
+
+TEST_CASE("rows of any shape, strided ones and none") {
+  const Layer layer({24, 16, 9});
+  const auto flat = layer.run(layer.x, true);
+  REQUIRE(layer.run(layer.x.view({2, 3, 4, 16}), true).equal(flat.view({2, 3, 4, 9})));
+  REQUIRE(layer.run(layer.x[5], true).equal(flat[5]));
+  REQUIRE(layer.run(layer.x.t().contiguous().t(), true).equal(flat));
+  REQUIRE((layer.run(layer.x.narrow(0, 0, 0), true).sizes() == at::IntArrayRef({0, 9})));
+  DOCTEST_REQUIRE_THROWS(layer.run(at::ones({2, 15}, at::kBFloat16), true));
+}
+
+TEST_CASE("panels give back the matrix") {
+  for (const auto& [outputs, rowBytes] : {std::pair{1, 1}, {16, 4}, {17, 6}, {33, 130}, {5, 7}}) {
+    const auto matrix = at::randint(0, 256, {outputs, rowBytes}, at::kByte);
+    auto panels = at::full({panelBytes(outputs, rowBytes)}, 77, at::kByte);
+    packPanels(panels.data_ptr(), matrix.const_data_ptr(), outputs, rowBytes);
+    REQUIRE(panels.to(at::kLong).sum().equal(matrix.to(at::kLong).sum()));  // 0 beyond the sides
+    auto back = at::empty_like(matrix);
+    unpackPanels(back.data_ptr(), panels.const_data_ptr(), outputs, rowBytes);
+    REQUIRE(back.equal(matrix));
+  }
+}
