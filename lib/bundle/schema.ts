@@ -50,7 +50,7 @@ const transformerSchema = closed({
   blocks: z
     .array(closed({ path: line, streams: z.array(line).min(1).max(64) }))
     .min(1)
-    .max(64),
+    .max(4096),
   outputChannels: count,
   psnr: closed({ bfloat16: z.number().optional(), float16: z.number().optional() }).optional(),
   prediction: z.enum(['flow', 'epsilon', 'v', 'sample']),

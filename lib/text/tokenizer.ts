@@ -38,8 +38,8 @@ export class PromptTokenizer {
   }
 }
 
-/** For a prompt, and to read the file: some milliseconds, and a second for the largest vocabularies. */
-const patience = 10_000;
+/** For a prompt, and to read the file: some milliseconds, and a second for the largest vocabularies; more on a busy machine. */
+const patience = 60_000;
 
 /** What a tokenizer.json says how to do, regular expressions among it. @throws BUNDLE_INVALID when it fails, or goes on */
 function follow<Result>(file: string, work: () => Result): Result {
