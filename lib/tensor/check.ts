@@ -1,7 +1,7 @@
 /** Whether a value is the tensor that is wanted. */
 import { invalid } from '../validation/invalid';
 
-import { dtypes, elementCount, type Dtype, type Tensor } from './dtype';
+import { dtypes, elementCount, isShape, type Dtype, type Tensor } from './dtype';
 import { toFloat32 } from './half';
 
 export interface TensorExpectation {
@@ -32,9 +32,7 @@ export function checkTensor(value: unknown, expectation: TensorExpectation): Ten
   if (typeof tensor.dtype !== 'string' || !Object.hasOwn(dtypes, tensor.dtype)) {
     return refuse(`the dtype ${Object.keys(dtypes).join(' or ')}`, tensor.dtype);
   }
-  if (!Array.isArray(tensor.shape) || !tensor.shape.every((size) => Number.isInteger(size) && size >= 0)) {
-    return refuse('a shape of whole numbers from 0', tensor.shape);
-  }
+  if (!isShape(tensor.shape)) return refuse('a shape of at most 64 whole numbers from 0', tensor.shape);
   const facts = dtypes[tensor.dtype];
   // By name: `instanceof` fails for arrays of another realm (a vm context, a worker of a test runner).
   if (!ArrayBuffer.isView(tensor.data) || tensor.data[Symbol.toStringTag] !== facts.arrayName) {

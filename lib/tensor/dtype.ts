@@ -25,6 +25,15 @@ export const dtypes: Readonly<Record<Dtype, DtypeFacts>> = {
   bool: { bytes: 1, array: Uint8Array, arrayName: 'Uint8Array' },
 };
 
+/** Axes of a tensor, as libtorch has them. */
+const mostAxes = 64;
+
+/** Whether a value is a shape; for lists of any length, with holes too. */
+export function isShape(value: unknown): value is number[] {
+  if (!Array.isArray(value) || value.length > mostAxes) return false;
+  return Array.from(value).every((size) => Number.isSafeInteger(size) && size >= 0);
+}
+
 /** How many elements a shape has; 1 for the empty shape (a scalar). */
 export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);

@@ -1,7 +1,7 @@
 /** Conversions between float32 and the two 16-bit floats, which cross as their bits in a Uint16Array. */
 import { invalid, show } from '../validation/invalid';
 
-import { elementCount, type Tensor } from './dtype';
+import { elementCount, isShape, type Tensor } from './dtype';
 
 const float32 = new Float32Array(1);
 const bits32 = new Uint32Array(float32.buffer);
@@ -71,8 +71,7 @@ export function fromFloat32(
   const refuse = (expected: string, received: unknown) =>
     invalid('The tensor', expected, received, { code: 'BAD_TENSOR' });
   if (!ArrayBuffer.isView(data) || data[Symbol.toStringTag] !== 'Float32Array') throw refuse('a Float32Array', data);
-  if (!Array.isArray(shape) || elementCount(shape) !== data.length)
-    throw refuse(`a shape of ${data.length} elements`, shape);
+  if (!isShape(shape) || elementCount(shape) !== data.length) throw refuse(`a shape of ${data.length} elements`, shape);
   if (!['float32', 'float16', 'bfloat16'].includes(dtype))
     throw refuse('the dtype float32, float16 or bfloat16', dtype);
   if (dtype === 'float32') return { data, shape: [...shape], dtype };

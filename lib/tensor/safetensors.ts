@@ -7,7 +7,7 @@ import { type DetailGuidanceError } from '../validation/errors';
 import { invalid, show } from '../validation/invalid';
 
 import { checkTensor } from './check';
-import { dtypes, elementCount, type Dtype, type Tensor } from './dtype';
+import { dtypes, elementCount, isShape, type Dtype, type Tensor } from './dtype';
 
 /** The contents of a safetensors file. */
 export interface Safetensors {
@@ -140,21 +140,20 @@ function readEntry(name: string, entry: unknown, available: number) {
   if (dtype === undefined) {
     throw bad(`one of the dtypes ${[...dtypeByName.keys()].join(', ')} for tensor '${name}'`, show(dtypeName));
   }
-  const sizes = wholeNumbers(shape);
-  if (!sizes) throw bad(`a shape of whole numbers from 0 for tensor '${name}'`, show(shape));
-  const span = wholeNumbers(offsets);
-  if (!span || span.length !== 2 || span[0]! > span[1]!) {
+  if (!isShape(shape)) throw bad(`a shape of at most 64 whole numbers from 0 for tensor '${name}'`, show(shape));
+  // Two whole numbers from 0, as a shape is.
+  if (!isShape(offsets) || offsets.length !== 2 || offsets[0]! > offsets[1]!) {
     throw bad(`data_offsets [begin, end] for tensor '${name}'`, show(offsets));
   }
-  const [begin, end] = span as [number, number];
+  const [begin, end] = offsets as [number, number];
   if (end > available) {
     throw bad(`${end} bytes of data or more, where tensor '${name}' ends`, `${available}: it is truncated`);
   }
-  const expected = elementCount(sizes) * dtypes[dtype].bytes;
+  const expected = elementCount(shape) * dtypes[dtype].bytes;
   if (end - begin !== expected) {
-    throw bad(`${expected} bytes for tensor '${name}' of ${dtype} [${sizes.join(', ')}]`, `${end - begin}`);
+    throw bad(`${expected} bytes for tensor '${name}' of ${dtype} [${shape.join(', ')}]`, `${end - begin}`);
   }
-  return { dtype, shape: sizes, begin, end };
+  return { dtype, shape, begin, end };
 }
 
 function checkSpans(spans: { name: string; begin: number; end: number }[], available: number): void {
@@ -169,12 +168,6 @@ function checkSpans(spans: { name: string; begin: number; end: number }[], avail
   if (position !== available) {
     throw bad('no bytes after the last tensor', `${available - position}`);
   }
-}
-
-function wholeNumbers(value: unknown): number[] | null {
-  return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && (size as number) >= 0)
-    ? (value as number[])
-    : null;
 }
 
 function bad(expected: string, received: string, cause?: unknown): DetailGuidanceError {

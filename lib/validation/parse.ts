@@ -16,6 +16,8 @@ export function parse<Schema extends z.ZodType>(
   name: string,
   code: ErrorCode = 'BAD_OPTION',
 ): z.output<Schema> {
+  const long = longList(value, name);
+  if (long) throw invalid(long.path, `a list of at most ${mostEntries} entries`, long.list, { code });
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const issue = deepest(result.error.issues[0]!);
@@ -31,6 +33,34 @@ export function parse<Schema extends z.ZodType>(
     throw invalid(path, expected, issue.path.at(-1), { code });
   }
   throw invalid(path, expectation(issue.message), lookUp(value, issue.path), { code });
+}
+
+/** A schema looks at every entry of a list and makes a new one, of holes too: 2³² of them end the process. */
+const mostEntries = 2 ** 24;
+
+/** No option is deeper, and what is deeper is refused without a look into it. */
+const mostDepth = 64;
+
+/** The first list in `value` that is too long. Runs no getter. */
+function longList(
+  value: unknown,
+  path: string,
+  depth = 0,
+  seen = new Set<unknown>(),
+): { path: string; list: unknown[] } | undefined {
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return undefined;
+  if (depth > mostDepth || seen.has(value)) return undefined;
+  seen.add(value);
+  if (Array.isArray(value)) {
+    if (value.length > mostEntries) return { path, list: value };
+    // Of numbers or texts, as nearly all long ones are.
+    if (typeof value[0] !== 'object') return undefined;
+  }
+  for (const [key, { value: inner }] of Object.entries(Object.getOwnPropertyDescriptors(value))) {
+    const list = longList(inner, Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`, depth + 1, seen);
+    if (list) return list;
+  }
+  return undefined;
 }
 
 const types: Record<string, string> = {

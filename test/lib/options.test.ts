@@ -74,6 +74,17 @@ describe('bad options of generate', () => {
     ['a callback that is none', { onStep: 'log' }, /^options\.onStep: expected a function.*, received 'log'/],
     ['a signal that is none', { signal: {} }, /^options\.signal: expected an AbortSignal.*, received .*/],
     ['a list that holds itself', { classLabel: cyclic }, /^options\.classLabel.*: expected /],
+    ...[
+      ['seed', { seed: new Array(2 ** 32 - 1) }],
+      ['classLabel', { classLabel: new Array(2 ** 32 - 1) }],
+      ['guidance.detail[0].channels', { guidance: { detail: [{ channels: new Array(2 ** 31) }] } }],
+    ].map(([path, options]): [string, unknown, RegExp] => [
+      `a list of billions as ${String(path)}`,
+      options,
+      new RegExp(
+        `^options\\.${String(path).replaceAll(/[.[\]]/g, '\\$&')}: expected a list of at most 16777216 entries`,
+      ),
+    ]),
     ['null', null, /^options: expected .*, received null/],
     ['a list', [], /^options: expected .*, received \[\]/],
   ])('%s', (_name, options, message) => {

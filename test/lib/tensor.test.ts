@@ -28,6 +28,18 @@ const thrown = (action: () => unknown): unknown => {
   return null;
 };
 
+test.each([
+  ['with holes', new Array<number>(2)],
+  ['of billions of sizes', new Array<number>(2 ** 32 - 1)],
+  ['of more axes than libtorch has', new Array<number>(65).fill(1)],
+  ['of no whole numbers', [0.5, 2]],
+])('a shape %s is BAD_TENSOR', (_what, shape) => {
+  const expected = expect.objectContaining({ code: 'BAD_TENSOR' });
+  expect(() => fromFloat32(new Float32Array(1), shape, 'float32')).toThrow(expected);
+  const value = { data: new Float32Array(1), shape, dtype: 'float32' };
+  expect(() => checkTensor(value, { name: 'latents' })).toThrow(expected);
+});
+
 describe('16-bit floats', () => {
   test('every half survives the way to float32 and back', () => {
     for (let bits = 0; bits < 0x10000; bits++) {
