@@ -23,7 +23,7 @@ inChromium('what strangers bring', () => {
       description: `${script} \`code\``,
       conditioning: {
         ...conditioning,
-        labels: [script, '7', 'Bag', 'bag', '', ...Array<string>(5).fill('x'.repeat(5000))],
+        labels: [script, '7', 'Bag', 'bag', '', ...Array<string>(5).fill('x'.repeat(1000))],
       },
     }));
     studio = await Studio.open({ bundles: ['embedded', other] });
