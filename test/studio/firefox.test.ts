@@ -50,7 +50,8 @@ inFirefox('the studio in Firefox', () => {
       .waitFor();
     await conditional.locator('img[src^="data:"]').waitFor();
     await page.getByRole('button', { name: 'Stop', exact: true }).click();
-    await conditional.locator('.state').filter({ hasText: 'stopped' }).waitFor();
+    // The first view may be done before the browser has come to the button; the last one is not.
+    await card(page, 'CFG + Detail').locator('.state').filter({ hasText: 'stopped' }).waitFor();
     await page.close();
   });
 
