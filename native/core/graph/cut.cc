@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "native/core/graph/ir.h"
+#include "native/core/graph/pattern.h"
 
 namespace dg {
 namespace {
@@ -24,22 +25,9 @@ void collectUsed(const Node* node, std::set<const Value*>& used) {
 }
 
 bool isWeightBearing(const Node* node) {
-  static const std::set<std::string> kinds{"aten::linear",
-                                           "aten::addmm",
-                                           "aten::mm",
-                                           "aten::matmul",
-                                           "aten::bmm",
-                                           "aten::conv2d",
-                                           "aten::_convolution",
-                                           "aten::conv3d",
-                                           "detail_guidance::linear_gelu",
-                                           "detail_guidance::packed_linear",
-                                           "detail_guidance::packed_modulated",
-                                           "detail_guidance::packed_residual",
-                                           "detail_guidance::quantised_linear",
-                                           "detail_guidance::quantised_modulated",
-                                           "detail_guidance::quantised_residual"};
-  return kinds.count(node->kind().toQualString()) > 0;
+  static const std::set<std::string> kinds{"aten::linear", "aten::addmm",  "aten::mm",           "aten::matmul",
+                                           "aten::bmm",    "aten::conv2d", "aten::_convolution", "aten::conv3d"};
+  return isOwnLayer(node) || kinds.count(node->kind().toQualString()) > 0;
 }
 
 // Where every node and value of the graph stands between the cuts.

@@ -8,6 +8,7 @@
 #include "native/core/cancellation.h"
 #include "native/core/error.h"
 #include "native/core/graph/failure.h"
+#include "native/core/graph/pattern.h"
 #include "native/core/operators/names.h"
 
 namespace dg {
@@ -48,15 +49,8 @@ bool takesLong(const Node* node) {
                                                      "aten::convolution",
                                                      "aten::_convolution",
                                                      "aten::scaled_dot_product_attention",
-                                                     "detail_guidance::linear_gelu",
-                                                     "detail_guidance::attention",
-                                                     "detail_guidance::packed_linear",
-                                                     "detail_guidance::packed_modulated",
-                                                     "detail_guidance::packed_residual",
-                                                     "detail_guidance::quantised_linear",
-                                                     "detail_guidance::quantised_modulated",
-                                                     "detail_guidance::quantised_residual"};
-  return kinds.count(node->kind().toQualString()) != 0;
+                                                     "detail_guidance::attention"};
+  return isOwnLayer(node) || kinds.count(node->kind().toQualString()) != 0;
 }
 
 void insertBefore(Graph& graph, Node* node, bool inLoop) {

@@ -3,6 +3,7 @@
 #include <torch/csrc/jit/ir/constants.h>
 
 #include <string>
+#include <unordered_set>
 
 #include "native/core/operators/names.h"
 
@@ -21,6 +22,14 @@ bool mutates(const Block* block) {
     }
   }
   return false;
+}
+
+bool isOwnLayer(const Node* node) {
+  static const std::unordered_set<std::string> kinds{
+      "detail_guidance::linear_gelu",       "detail_guidance::packed_linear",    "detail_guidance::packed_modulated",
+      "detail_guidance::packed_residual",   "detail_guidance::quantised_linear", "detail_guidance::quantised_modulated",
+      "detail_guidance::quantised_residual"};
+  return kinds.count(node->kind().toQualString()) != 0;
 }
 
 bool isTensor(const Value* value) { return value->type()->isSubtypeOf(*c10::TensorType::get()); }

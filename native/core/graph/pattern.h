@@ -16,6 +16,9 @@ bool mutates(const torch::jit::Block* block);
 
 bool isTensor(const torch::jit::Value* value);
 
+// Whether a node is a linear layer by an operator of this package.
+bool isOwnLayer(const torch::jit::Node* node);
+
 // a + b, not a + alpha · b.
 bool isAddOfTensors(const torch::jit::Node* node);
 
