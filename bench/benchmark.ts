@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { DetailGuidanceError, loadPipeline, quantizeBundle } from '../lib';
+import { quantizeBundle } from '../lib';
 import { psnr } from '../lib/evaluation/fidelity';
 import { packageRoot } from '../lib/files/packageRoot';
 import { cacheFolder, fingerprint } from '../setup/cache.cjs';
@@ -13,6 +13,7 @@ import {
   comparisons,
   selectNames,
   workName,
+  type Circumstances,
   type Comparison,
   type OwnSampling,
   type Precision,
@@ -22,6 +23,7 @@ import type { BenchOptions } from './options';
 import { measureMemory, memoryNames, withoutMemory } from './memory';
 import { OwnSide } from './own';
 import { PeerSide, type PeerDescription } from './peer';
+import { quantisedWays, withoutProduct } from './quantised';
 import { resultOf, type Result } from './report';
 import { takeTurns, type Contestant, type Timing } from './turns';
 
@@ -45,8 +47,11 @@ const tolerances: Record<Precision, { cpu: number; cuda: number }> = {
   bfloat16: { cpu: 1e-1, cuda: 1e-1 },
 };
 
-/** Pictures that quantised ones are compared over. */
-const pictures = 32;
+/** Pictures that quantised ones are compared over: a GPU's models take longer. */
+const [pictures, picturesOnGpu] = [32, 4];
+
+/** Largest relative difference (Euclidean norm) of their latents: beyond it they are other pictures. */
+const quantisedTolerance = 0.3;
 
 /** Milliseconds: OpenMP threads of PyTorch's default settings spin for a few of them before they sleep. */
 const pause = 50;
@@ -90,17 +95,24 @@ export async function runBenchmark(
       fused: [...fused.map(({ kind }) => kind), ...(device === 'cpu' ? [] : ['update' as const])],
       resizable: description.latent.maxHeight !== undefined,
     };
-    // The model is loaded once more to see.
-    const candidates = [
-      ...comparisons({ ...circumstances, withoutInt8: null }).chosen,
-      ...memoryNames.map((name) => ({ name })),
-    ];
-    const wantsInt8 = selectNames(candidates, only).some(({ name }) => name.includes('int8'));
-    const noInt8 = wantsInt8 ? await withoutInt8(bundle, device) : null;
-    const all = comparisons({ ...circumstances, withoutInt8: noInt8 });
+    const candidates = selectNames(comparisons({ ...circumstances, withoutQuantised: {} }).chosen, only);
+    const wantsInt8Memory = selectNames(
+      memoryNames.map((name) => ({ name })),
+      only,
+    ).some(isOfInt8);
+    const withoutQuantised: Circumstances['withoutQuantised'] = {};
+    for (const way of quantisedWays) {
+      const isWanted = candidates.some(
+        ({ denominator }) => 'quantized' in denominator && denominator.quantized === way,
+      );
+      if (!isWanted && !(way === 'int8' && wantsInt8Memory)) continue;
+      withoutQuantised[way] = await withoutProduct(way, device);
+    }
+    const noInt8 = withoutQuantised.int8 ?? null;
+    const all = comparisons({ ...circumstances, withoutQuantised });
     const selection = selectNames(all.chosen, only);
     const noMemory = withoutMemory(device);
-    const memory = memoryNames.map((name) => ({ name, reason: noMemory ?? (name.startsWith('int8') ? noInt8 : null) }));
+    const memory = memoryNames.map((name) => ({ name, reason: noMemory ?? (isOfInt8({ name }) ? noInt8 : null) }));
     const measured = memory.filter(({ reason }) => reason === null);
     const wantsMemory = selectNames(measured, only).length > 0;
     const leftOut = selectNames(
@@ -169,17 +181,7 @@ export async function runBenchmark(
   }
 }
 
-/** Why linear layers are not computed in 8 bits here, or null. */
-async function withoutInt8(bundle: string, device: string): Promise<string | null> {
-  try {
-    const pipeline = await loadPipeline(bundle, { device, quantize: 'int8' });
-    await pipeline.dispose();
-    return null;
-  } catch (error) {
-    if (error instanceof DetailGuidanceError && error.code === 'PRECISION_UNAVAILABLE') return error.message;
-    throw error;
-  }
-}
+const isOfInt8 = ({ name }: { name: string }) => name.startsWith('int8');
 
 /** The same bundle with its weights in 8 bits, made once. */
 async function quantizedOf(bundle: string): Promise<string> {
@@ -224,12 +226,7 @@ async function warmUp(
       await peer.run(work);
     } else if (work.task === 'sample') {
       const latents = await own.latents(work);
-      if (work.quantized) {
-        const float32: OwnSampling = { side: 'own', task: 'sample', depth: work.depth, precision: 'float32' };
-        const [quantized, exact] = [await own.latents(work, pictures), await own.latents(float32, pictures)];
-        const decibels = psnr(pictureError(quantized, exact));
-        say(`  ${name}: ${decibels.toFixed(1)} dB PSNR to float32 over ${pictures} pictures`);
-      }
+      if (work.quantized) say(`  ${name}: ${await errorOfQuantised(work, own)}`);
       if (work.reuse) {
         const { reuse, ...full } = work;
         const decibels = psnr(pictureError(latents, await own.latents(full)));
@@ -251,6 +248,19 @@ async function warmUp(
     }
   }
   return failures;
+}
+
+/** Of quantised layers against float32; on a GPU against what the row compares with, which is loaded as it is. */
+async function errorOfQuantised({ quantized, ...work }: OwnSampling, own: OwnSide): Promise<string> {
+  const isCpu = own.device === 'cpu';
+  const plain: OwnSampling = isCpu ? { ...work, precision: 'float32' } : work;
+  const count = isCpu ? pictures : picturesOnGpu;
+  const [latents, exact] = [await own.latents({ ...work, quantized }, count), await own.latents(plain, count)];
+  const apart = relativeDifference(latents, exact);
+  const distance = `${psnr(pictureError(latents, exact)).toFixed(1)} dB PSNR, ${apart.toExponential(1)} apart`;
+  if (!(apart < quantisedTolerance))
+    throw new Error(`${distance}: something else is computed than in ${plain.precision}`);
+  return `${distance} (relative) to ${plain.precision} over ${count} pictures`;
 }
 
 /** Mean squared difference of two pictures in latents from −1 to 1, as values from 0 to 1. */

@@ -2,6 +2,7 @@
 import { fastReuse } from '../lib/guidance';
 import type { FusionKind } from '../lib/native';
 
+import { quantisedWays, withoutGain, type QuantisedWay } from './quantised';
 import { blocksBefore, partialForwardFloor } from './statistics';
 
 export type Precision = 'float32' | 'bfloat16' | 'float16';
@@ -27,8 +28,10 @@ export interface OwnSampling {
   unfused?: FusionKind;
   /** CUDA graphs are off. */
   unrecorded?: boolean;
-  /** Linear layers in 8 bits: with the channels that the task disrupts in float32, or all channels alike. */
-  quantized?: 'kept' | 'all';
+  /** The weights of the blocks wait in host memory. */
+  offloaded?: boolean;
+  /** Linear layers in 8 bits, one of quantised.ts's ways. */
+  quantized?: QuantisedWay;
 }
 
 /** One evaluation of the model by us, without hooks or with a hook at every block that does nothing. */
@@ -77,8 +80,8 @@ export interface Circumstances {
   precision: Precision;
   /** Why a comparison of bfloat16 would say nothing here, or null. */
   withoutBfloat16: string | null;
-  /** Why 8 bit layers are not compared, or null. */
-  withoutInt8: string | null;
+  /** Why layers that are quantised in a way are not compared. */
+  withoutQuantised: Partial<Record<QuantisedWay, string | null>>;
   device: string;
   /** The kinds of chains that are fused. */
   fused: FusionKind[];
@@ -102,7 +105,7 @@ export function comparisons(circumstances: Circumstances): {
   chosen: Comparison[];
   leftOut: { name: string; reason: string }[];
 } {
-  const { blocks, precision, withoutBfloat16, withoutInt8 } = circumstances;
+  const { blocks, size, device, precision, withoutBfloat16, withoutQuantised } = circumstances;
   const plain = ownSampling(null, precision);
   const all: (Comparison & { reason?: string | null })[] = [
     ...depths.map((depth): Comparison => {
@@ -129,13 +132,13 @@ export function comparisons(circumstances: Circumstances): {
       repeats: 1,
       reason: withoutBfloat16,
     },
-    ...(['kept', 'all'] as const).map((quantized) => ({
-      name: quantized === 'kept' ? 'bf16-over-int8@0.5' : 'bf16-over-int8-all@0.5',
+    ...quantisedWays.map((quantized) => ({
+      name: `bf16-over-${quantized}@0.5`,
       numerator: ownSampling(0.5, 'bfloat16'),
       denominator: { ...ownSampling(0.5, 'bfloat16'), quantized },
-      goal: { atLeast: 1.5 },
+      ...(device === 'cpu' && quantized.startsWith('int8') ? { goal: { atLeast: 1.5 } } : {}),
       repeats: 1,
-      reason: withoutBfloat16 ?? withoutInt8,
+      reason: withoutBfloat16 ?? withoutGain(quantized, device, size) ?? withoutQuantised[quantized] ?? null,
     })),
     {
       name: 'reuse-over-cfg',
@@ -168,7 +171,7 @@ export function comparisons(circumstances: Circumstances): {
   };
 }
 
-/** What more pictures at once and other sizes cost. On a CPU pictures are best made one by one. */
+/** What more pictures at once, other sizes and blocks that wait in host memory cost. On a CPU pictures are best made one by one. */
 function costs({ precision, device, resizable }: Circumstances): (Comparison & { reason?: string | null })[] {
   const one = ownSampling(0.5, precision);
   const onCpu = device === 'cpu' ? 'pictures at once are for a GPU' : null;
@@ -181,6 +184,13 @@ function costs({ precision, device, resizable }: Circumstances): (Comparison & {
       repeats: 1,
       reason: onCpu,
     })),
+    {
+      name: 'offloaded-over-ours',
+      numerator: { ...one, offloaded: true },
+      denominator: one,
+      repeats: 1,
+      reason: device === 'cpu' ? 'on a CPU weights are in host memory' : null,
+    },
     ...[0.5, 0.75].map((scale) => ({
       name: `scale-${scale}-over-1`,
       numerator: { ...one, scale },
@@ -261,7 +271,8 @@ export function workName(work: Work): string {
     work.scale ? `scale ${work.scale}` : '',
     work.unfused ? `without fused ${work.unfused}` : '',
     work.unrecorded ? 'without CUDA graphs' : '',
-    work.quantized ? `int8${work.quantized === 'kept' ? ', channels kept' : ''}` : '',
+    work.offloaded ? 'with blocks that wait' : '',
+    work.quantized ?? '',
   ];
   return [name, ...further].filter(Boolean).join(' ');
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 
 import { openBundle } from '../lib/bundle';
-import { expectedMemory } from '../lib/model/memory';
+import { expectedActivations } from '../lib/model/expectedMemory';
 import { packageRoot } from '../lib/files/packageRoot';
 import { pictureSize } from '../lib/request/pictureSize';
 
@@ -51,7 +51,7 @@ export async function measureMemory(bundle: string, rounds: number, quantized: s
   const inEight = quantized === null ? [] : await measure(quantized);
   const manifest = await openBundle(bundle);
   const branches = 3;
-  const { activations } = expectedMemory(manifest, 'float32', pictureSize({}, manifest), branches);
+  const activations = expectedActivations(manifest, 'float32', pictureSize({}, manifest), branches);
   const { weights } = measurements[0]!;
   return [
     overBytes(

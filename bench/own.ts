@@ -5,12 +5,12 @@ import {
   resetPeakMemory,
   type ForwardOptions,
   type GenerateOptions,
-  type LoadOptions,
   type Pipeline,
   type Tensor,
 } from '../lib';
 import { fusionKinds, native, type FusionKind } from '../lib/native';
 
+import { quantizeOptions } from './quantised';
 import { blocksBefore } from './statistics';
 import type { OwnForward, OwnSampling, Precision } from './comparisons';
 import { timed, type Timing } from './turns';
@@ -34,7 +34,7 @@ export const task: Omit<Task, 'steps'> = {
 };
 
 /** How a pipeline is loaded. */
-type Loading = Pick<OwnSampling, 'precision' | 'unfused' | 'unrecorded' | 'quantized'>;
+type Loading = Pick<OwnSampling, 'precision' | 'unfused' | 'unrecorded' | 'offloaded' | 'quantized'>;
 
 export class OwnSide {
   readonly #pipelines = new Map<string, Pipeline>();
@@ -45,8 +45,8 @@ export class OwnSide {
     readonly steps: number,
   ) {}
 
-  async pipeline({ precision, unfused, unrecorded = false, quantized }: Loading): Promise<Pipeline> {
-    const key = [precision, unfused, unrecorded, quantized].join();
+  async pipeline({ precision, unfused, unrecorded = false, offloaded = false, quantized }: Loading): Promise<Pipeline> {
+    const key = [precision, unfused, unrecorded, offloaded, quantized].join();
     const known = this.#pipelines.get(key);
     if (known) return known;
     const fuse = unfused === undefined || (await this.#fusedWithout(unfused, precision));
@@ -55,7 +55,8 @@ export class OwnSide {
       device: this.device,
       dtype: precision,
       fuse,
-      ...quantizing(quantized),
+      ...(offloaded ? { offload: 'blocks' as const } : {}),
+      ...(quantized ? { quantize: quantizeOptions(quantized, task.channels) } : {}),
     });
     if (unrecorded) delete process.env.DETAIL_GUIDANCE_CUDA_GRAPHS;
     this.#pipelines.set(key, loaded);
@@ -138,10 +139,6 @@ export class OwnSide {
     };
   }
 }
-
-/** The channels of the task stand for massive ones: the model's weights are random, and it has none of its own. */
-const quantizing = (quantized: OwnSampling['quantized']): Pick<LoadOptions, 'quantize'> =>
-  quantized ? { quantize: { channels: quantized === 'kept' ? task.channels : [] } } : {};
 
 /** At every block, seeing and changing nothing. */
 const idleHook: Omit<NonNullable<ForwardOptions['hooks']>[number], 'path'> = {

@@ -32,6 +32,12 @@ export interface PeerOptions {
   cache: string;
 }
 
+/** Threads wait for each other as ours do (native/preload), unless the environment says otherwise. */
+function briefWaiting(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const isSettled = environment.OMP_WAIT_POLICY !== undefined || environment.GOMP_SPINCOUNT !== undefined;
+  return isSettled ? {} : { OMP_WAIT_POLICY: 'ACTIVE', GOMP_SPINCOUNT: '1000' };
+}
+
 export class PeerSide {
   readonly #process: ChildProcessWithoutNullStreams;
   readonly #answers: AsyncIterator<string>;
@@ -44,9 +50,7 @@ export class PeerSide {
     this.#process = spawn(python, ['-m', 'bench.peer.serve', '--bundle', bundle, '--size', size, '--device', device], {
       cwd: root,
       env: {
-        // As ours: threads that wait for work sleep. Spinning is worth little where nobody else uses the machine, and
-        // costs much where somebody does.
-        OMP_WAIT_POLICY: 'PASSIVE',
+        ...briefWaiting(process.env),
         ...process.env,
         PYTHONDONTWRITEBYTECODE: '1',
         TORCHINDUCTOR_CACHE_DIR: cache,

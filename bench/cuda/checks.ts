@@ -5,14 +5,18 @@
  * is; exit code 1 when one fails.
  */
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import {
+  DetailGuidanceError,
   emptyCache,
   listDevices,
   loadPipeline,
   memoryStatistics,
+  quantizeBundle,
   type GenerateOptions,
   type LoadOptions,
 } from '../../lib';
@@ -40,8 +44,8 @@ const options: GenerateOptions = {
   guidance: { classifierFree: { scale: 3 }, detail: { scale: 0.3 } },
 };
 
-async function latents(load: LoadOptions, generate: GenerateOptions = options) {
-  await using pipeline = await loadPipeline('embedded', load);
+async function latents(load: LoadOptions, generate: GenerateOptions = options, bundle = 'embedded') {
+  await using pipeline = await loadPipeline(bundle, load);
   const { latents, execution } = await pipeline.generate(generate);
   return { values: latents.data as Float32Array, execution };
 }
@@ -95,7 +99,35 @@ function setEnvironment(): void {
 
 const needsCuda = isCuda ? null : 'needs a CUDA device';
 
-const checks: { name: string; skip?: string | null; run: () => Promise<string> }[] = [
+/** Ways to quantise, and the relative difference to the CPU's latents in float32 that is allowed. */
+const quantised = [
+  { name: 'int8', quantize: 'int8', tolerance: 5e-2 },
+  { name: 'fp8', quantize: 'fp8', tolerance: 2e-1 },
+  { name: 'weight-only int8', quantize: { activations: 'none' }, tolerance: 3e-2 },
+  { name: 'weight-only fp8', quantize: { weights: 'fp8', activations: 'none' }, tolerance: 1e-1 },
+] as const satisfies { name: string; quantize: LoadOptions['quantize']; tolerance: number }[];
+
+/** What `work` says; where a device has no product for it, why: the check is skipped. */
+async function unlessUnavailable(work: () => Promise<string>): Promise<string | { skip: string }> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof DetailGuidanceError && error.code === 'PRECISION_UNAVAILABLE') return { skip: error.message };
+    throw error;
+  }
+}
+
+async function storedLatents(quantize: LoadOptions['quantize']) {
+  const folder = mkdtempSync(join(tmpdir(), 'detail-guidance-checks-'));
+  try {
+    const out = await quantizeBundle('embedded', { out: join(folder, 'stored'), ...(quantize ? { quantize } : {}) });
+    return await latents({ device }, options, out);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const checks: { name: string; skip?: string | null; run: () => Promise<string | { skip: string }> }[] = [
   ...(['float32', 'float16', 'bfloat16'] as const).map((dtype) => ({
     name: `the CPU's latents, in ${dtype}`,
     run: async () => {
@@ -156,6 +188,49 @@ const checks: { name: string; skip?: string | null; run: () => Promise<string> }
           0, `${apart.toExponential(2)} apart, ${execution.graphs.replayed} replays, nothing captured anew`);
     },
   },
+  ...quantised.map(({ name, quantize, tolerance }) => ({
+    name: `${name}: the CPU's latents in float32 nearly, the same bytes again and from a stored bundle`,
+    run: () =>
+      unlessUnavailable(async () => {
+        const expected = await latents({ device: 'cpu', dtype: 'float32' });
+        const [first, second] = [await latents({ device, quantize }), await latents({ device, quantize })];
+        const stored = await storedLatents(quantize);
+        const apart = difference(first.values, expected.values);
+        const [repetition, storage] = [first, stored].map(({ values }) => difference(values, second.values));
+        const { product, layers } = first.execution.quantized!;
+        const { replayed, reason } = first.execution.graphs;
+        return require(apart > 0 &&
+          apart < tolerance &&
+          repetition === 0 &&
+          storage === 0 &&
+          (!isCuda ||
+            replayed >
+              0), `${layers.length} layers by ${product}: ${apart.toExponential(2)} apart, less than ${tolerance} wanted; ${repetition} from run to run, ${storage} stored; ${replayed} replays; not captured: ${reason ?? 'nothing'}`);
+      }),
+  })),
+  {
+    // The products are of whole numbers and exact; a number between two steps may be rounded to either.
+    name: "int8: the CPU's int8",
+    run: () =>
+      unlessUnavailable(async () => {
+        const expected = await latents({ device: 'cpu', quantize: 'int8' });
+        const actual = await latents({ device, quantize: 'int8' });
+        const apart = difference(actual.values, expected.values);
+        return require(apart < 2e-2, `${apart.toExponential(2)} apart, less than 2e-2 wanted`);
+      }),
+  },
+  {
+    name: 'quantised layers: fusing changes the result by rounding alone',
+    run: () =>
+      unlessUnavailable(async () => {
+        const plain = await latents({ device, quantize: 'int8', fuse: false });
+        const fused = await latents({ device, quantize: 'int8' });
+        const apart = difference(fused.values, plain.values);
+        const { notFused } = fused.execution;
+        return require(apart < 2e-2 &&
+          notFused === null, `${apart.toExponential(2)} apart; not fused: ${notFused ?? 'nothing'}`);
+      }),
+  },
   {
     name: `no memory is lost in ${flags.runs} runs`,
     run: async () => {
@@ -168,6 +243,31 @@ const checks: { name: string; skip?: string | null; run: () => Promise<string> }
       const grown = (await used()) - before;
       // Device memory is counted to the byte; the process's moves by what its allocators keep.
       return require(grown <= (isCuda ? 0 : 64e6), `${grown} bytes more than before`);
+    },
+  },
+  {
+    name: 'blocks that wait in host memory: the same bytes, with two of them on the device',
+    run: async () => {
+      // A read that does not wait for its copy may go well once.
+      const memory = async () => (await memoryStatistics(device))?.allocated ?? 0;
+      const before = await memory();
+      const expected = await withGraphs(false, () => latents({ device }));
+      await emptyCache(device);
+      await using pipeline = await loadPipeline('embedded', { device, offload: 'blocks' });
+      const weights = (await memory()) - before;
+      let apart = 0;
+      for (let run = 0; run < 20; ++run) {
+        const { latents: found } = await pipeline.generate(options);
+        apart = Math.max(apart, difference(found.data as Float32Array, expected.values));
+      }
+      const { execution } = await pipeline.generate(options);
+      const { blocks, bytes, resident } = execution.offload!;
+      const there = `${weights} bytes on the device after loading, ${bytes} wait`;
+      return require(apart === 0 &&
+        resident <= (2 * bytes) / blocks &&
+        weights <= (isCuda ? pipeline.size.bytes - bytes + 2e5 : 0) &&
+        execution.graphs.captured ===
+          0, `${apart.toExponential(2)} apart, ${resident} bytes of the blocks at once; ${there}; ${execution.graphs.reason ?? 'no graphs here'}`);
     },
   },
   {
@@ -208,7 +308,11 @@ async function main(): Promise<void> {
       outcome = { name, status: 'skipped', detail: skip };
     } else {
       try {
-        outcome = { name, status: 'passed', detail: await run() };
+        const result = await run();
+        outcome =
+          typeof result === 'string'
+            ? { name, status: 'passed', detail: result }
+            : { name, status: 'skipped', detail: result.skip };
       } catch (error) {
         outcome = { name, status: 'failed', detail: error instanceof Error ? error.message : String(error) };
       }

@@ -5,8 +5,9 @@
 #
 # --seconds N  ends within that time: no part is begun that has too little of it left, and none gets more than two thirds
 #              of what is left (without, each takes the time it takes)
-# --only PART  one part, where a command may not run for long: checks, small, dit, sd3, flux, small-compile, dit-compile,
-#              sd3-compile or flux-compile; those of torch.compile mostly wait for its compiler, and are last
+# --only PART  one part, where a command may not run for long: checks, small, dit, sd3, flux, offload, small, dit, sd3
+#              and flux with -quantised (int8, fp8, weights alone), small-compile, dit-compile, sd3-compile or
+#              flux-compile; those of torch.compile mostly wait for its compiler, and are last
 # --quick      checks and the small model, one round
 # --dry-run    the same on the CPU with tiny models: proves the script, not the GPU
 #
@@ -17,7 +18,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 
-parts='checks small dit sd3 flux small-compile dit-compile sd3-compile flux-compile'
+parts='checks small dit sd3 flux offload small-quantised dit-quantised sd3-quantised flux-quantised small-compile dit-compile sd3-compile flux-compile'
 device=cuda:0 out=build/bench-cuda-results quick=0 dry=0 only='' seconds=''
 usage() { sed -n '2,/^set -eu/p' "$0" | sed '$d; s/^# \{0,1\}//'; exit 2; }
 while [ $# -gt 0 ]; do
@@ -85,6 +86,7 @@ prepare() { # part size seconds
 }
 prepare small full 30
 prepare dit dit-xl-2 60
+prepare offload dit-xl-2 60
 prepare sd3 sd3-medium 120
 
 if wanted checks 20; then
@@ -117,6 +119,7 @@ if [ "$dry" = 1 ]; then
     benchmark tiny tiny float32 1 2 'detail-over-cfg@0.5,python-eager'
     benchmark tiny-joint tiny-joint float32 1 2 'detail-over-cfg@0.5,python-eager,scale-0.5,unfused'
   fi
+  if wanted small-quantised 10; then benchmark tiny-quantised tiny float32 1 2 'bf16-over'; fi
 elif [ "$quick" = 1 ]; then
   if wanted small 10; then benchmark small full bfloat16 1 20 '!torch-compile'; fi
 else
@@ -130,6 +133,15 @@ else
   # Its 12 G random weights alone take minutes to make.
   if [ "$flux" = 1 ] && wanted flux 420; then
     benchmark flux flux bfloat16 2 4 'detail-over-cfg,python-eager,images-2,scale'
+  fi
+  # Time alone: both pipelines are held at once, and what one takes is among the checks.
+  if wanted offload 40; then benchmark offload dit-xl-2 bfloat16 5 20 'offloaded'; fi
+  if wanted small-quantised 40; then benchmark small-quantised full bfloat16 5 20 'bf16-over'; fi
+  if wanted dit-quantised 60; then benchmark dit-quantised dit-xl-2 bfloat16 5 20 'bf16-over'; fi
+  if wanted sd3-quantised 120; then benchmark sd3-quantised sd3-medium bfloat16 3 10 'bf16-over,!all'; fi
+  # The weights three times: as they are, and twice in 8 bits.
+  if [ "$flux" = 1 ] && wanted flux-quantised 420; then
+    benchmark flux-quantised flux bfloat16 2 4 'bf16-over-fp8,bf16-over-weight-only'
   fi
   if wanted small-compile 60; then benchmark small-compile full bfloat16 5 20 'torch-compile'; fi
   if wanted dit-compile 90; then benchmark dit-compile dit-xl-2 bfloat16 5 20 'torch-compile'; fi

@@ -34,8 +34,9 @@ class Peer:
         weights = torch.jit.load(str(bundle / "transformer.pt"), map_location="cpu").state_dict()
         self.model.load_state_dict(weights, assign=True)
         self.settings = ["inference_mode"]
-        if policy := os.environ.get("OMP_WAIT_POLICY"):
-            self.settings.append(f"OMP_WAIT_POLICY={policy}")
+        for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+            if value := os.environ.get(name):
+                self.settings.append(f"{name}={value}")
         # Weights as constants, packed for oneDNN: what inductor's documentation advises on a CPU.
         if self.device.type == "cpu":
             inductor.freezing = True

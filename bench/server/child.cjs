@@ -2,6 +2,7 @@
 // The server that is measured, in a process of its own: node bench/server/child.cjs DIST OPTIONS (JSON of createServer).
 // Says its address, then answers one question at a time over the IPC channel: { ask } gets { ask, answer }.
 
+const fs = require('node:fs');
 const path = require('node:path');
 const { monitorEventLoopDelay, performance } = require('node:perf_hooks');
 
@@ -13,17 +14,40 @@ const { loadPipeline } = require(path.join(dist, 'index.cjs'));
 const resolution = 1;
 const loop = monitorEventLoopDelay({ resolution });
 
+/** Milliseconds that a processor has worked for this thread; NaN where the system does not say. */
+function processorTime() {
+  try {
+    return Number(fs.readFileSync('/proc/thread-self/schedstat', 'latin1').split(' ')[0]) / 1e6;
+  } catch {
+    return NaN;
+  }
+}
+
+/** @type {NodeJS.Timeout | undefined} */
+let looking;
+let busiest = 0;
+
 /** @type {Record<string, (request: any) => unknown>} */
 const answers = {
   watchLoop: () => {
     loop.reset();
     loop.enable();
+    busiest = 0;
+    let last = processorTime();
+    looking = setInterval(() => {
+      const now = processorTime();
+      busiest = Math.max(busiest, now - last);
+      last = now;
+    }, resolution);
   },
-  /** Milliseconds between two looks at the loop, at most. */
+  /** Milliseconds between two looks at the loop, at most: of work, and of waiting for a processor. */
   loopMax: () => {
     loop.disable();
+    clearInterval(looking);
     return loop.max / 1e6;
   },
+  /** Milliseconds of work between two looks, at most; null where the system does not say. */
+  loopBusy: () => (Number.isNaN(busiest) ? null : busiest),
   /** Seconds of all threads so far. */
   processor: () => {
     const { user, system } = process.cpuUsage();

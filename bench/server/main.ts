@@ -31,10 +31,13 @@ async function main(): Promise<void> {
   const { rounds, requests, clients } = wholeNumbers(values, ['rounds', 'requests', 'clients']);
   const say = (line: string) => console.error(line);
   const parts = [
-    { name: 'added', measure: () => addedTime(rounds) },
+    { name: 'added', measure: () => addedTime(prepareBundle('full', say), rounds) },
     { name: 'loop', measure: () => loopDelay(prepareBundle('megapixel', say), rounds) },
     { name: 'memory', measure: () => memorySlope(requests) },
-    { name: 'clients', measure: () => manyClients(clients, Math.max(2, Math.round(rounds / 4))) },
+    {
+      name: 'clients',
+      measure: () => manyClients(prepareBundle('full', say), clients, Math.max(2, Math.round(rounds / 4))),
+    },
   ];
   await measureParts(parts, values, say);
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { packageRoot } from '../../lib/files/packageRoot';
 import type { ImageRequest, ServerOptions } from '../../lib/server';
 
-type Question = 'listen' | 'watchLoop' | 'loopMax' | 'processor' | 'resident' | 'native';
+type Question = 'listen' | 'watchLoop' | 'loopMax' | 'loopBusy' | 'processor' | 'resident' | 'native';
 
 export class Subject {
   private constructor(
@@ -23,10 +23,11 @@ export class Subject {
     return new Subject(child, url);
   }
 
-  ask(question: Exclude<Question, 'listen' | 'native'>): Promise<number>;
+  ask(question: Exclude<Question, 'listen' | 'native' | 'loopBusy'>): Promise<number>;
+  ask(question: 'loopBusy'): Promise<number | null>;
   ask(question: 'native', request: { bundle: string; request: ImageRequest }): Promise<number>;
-  ask(question: Question, request?: unknown): Promise<number> {
-    const answer = answerOf<number>(this.child, question);
+  ask(question: Question, request?: unknown): Promise<number | null> {
+    const answer = answerOf<number | null>(this.child, question);
     this.child.send({ ask: question, request });
     return answer;
   }

@@ -1,5 +1,5 @@
 /** How long it takes until there is something to see. */
-import { launchChromium } from '../../test/browsers';
+import { launchChromium } from '../../scripts/browsers.cjs';
 import type { Figure } from '../figure';
 import { Subject } from '../server/subject';
 import { median, quantile } from '../statistics';

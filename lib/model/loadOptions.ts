@@ -24,6 +24,14 @@ export interface LoadOptions {
   devices?: PartDevices;
   /** Load text encoders, transformer and VAE in turn in each call: only the largest has to fit. Default false: all are kept. */
   lowMemory?: boolean;
+  /**
+   * 'blocks': the weights of the transformer's blocks wait in host memory (pinned, for CUDA) and are brought to the device
+   * in turn, the next block's while one is computed: those of two are there at any time (docs/performance.md). Everything
+   * else stays on the device, and the pictures are the same, byte for byte. CUDA graphs are not captured.
+   * `execution.offload` of a run says what was brought. Default: all weights are on the device. BAD_OPTION for a model
+   * whose blocks have no weights of their own.
+   */
+  offload?: 'blocks';
   /** Refuse a bundle that does not fit into the memory there is, before it is read. Default true. BUNDLE_TOO_LARGE. */
   checkMemory?: boolean;
   /**
@@ -44,9 +52,9 @@ export interface LoadOptions {
   fuse?: boolean | FusionKind[];
   /**
    * 8 bit weights and activations in the linear layers of the blocks; embeddings, modulation, norms and the last layer stay
-   * in `dtype` (docs/quantisation.md). The bundle's massive channels are added in float32. `execution.quantized` of a run
-   * says what was done. Default: none. PRECISION_UNAVAILABLE where device or processor cannot: never another precision in
-   * its place.
+   * in `dtype` (docs/quantisation.md). 'int8' and 'fp8' round both, `{ activations: 'none' }` the weights alone. The
+   * bundle's massive channels are added in float32. `execution.quantized` of a run says what was done. Default: none.
+   * PRECISION_UNAVAILABLE where device or processor cannot: never another precision in its place.
    */
   quantize?: Quantize;
   /** Ends the loading; the call then rejects with an AbortError. */
@@ -66,6 +74,7 @@ export const loadSchema = describedBy<LoadOptions>()(
       vae: deviceName.optional(),
     }).default({}),
     lowMemory: flag().default(false),
+    offload: choice(['blocks']).optional(),
     checkMemory: flag().default(true),
     dtype: choice(['auto', 'float32', 'bfloat16', 'float16']).default('float32'),
     allowAllOperators: flag().default(false),

@@ -1,15 +1,14 @@
-/** What a bundle takes in memory, and what there is. */
+/** What the parts of a bundle take in memory, and what there is. */
 import { readFileSync } from 'node:fs';
 import { freemem } from 'node:os';
 
 import type { BundleManifest } from '../bundle';
 import { invalid } from '../validation/invalid';
 import type { NativeAddon, NativeLoadOptions } from '../native';
-import type { PictureSize } from '../request/pictureSize';
 
 type Dtype = NativeLoadOptions['dtype'];
 
-const bytesOf = { float64: 8, float32: 4, float16: 2, bfloat16: 2 } as const;
+export const bytesOf = { float64: 8, float32: 4, float16: 2, bfloat16: 2 } as const;
 
 /** One TorchScript file of a bundle. */
 export interface PartSize {
@@ -45,65 +44,35 @@ function transformerSize(plain: PartSize, { transformer }: BundleManifest, dtype
   return { ...plain, bytes: inEight + Math.ceil((others * bytesOf[dtype]) / bytesOf[transformer.dtype]) };
 }
 
-export interface ExpectedMemory {
-  /** Weights that are in memory at the same time, in bytes. */
-  weights: number;
-  /** Activations of one evaluation of the transformer, in bytes. */
-  activations: number;
-  total: number;
+/** How a bundle is to be loaded, as far as it says where its weights are. */
+export interface Placement {
+  dtype: Dtype;
+  /** Of each kind of part: 'cpu' or 'cuda:N'. */
+  devices: Readonly<Record<PartSize['kind'], string>>;
+  lowMemory: boolean;
+  /** The blocks' weights wait in host memory. */
+  offload: boolean;
+  /** Weights are brought to 8 bits while they are loaded. */
+  quantize: boolean;
 }
 
 /**
- * What sampling is expected to take beside the process itself, as an estimate:
+ * Refuses a bundle whose weights do not fit, before any of them is read.
  *
- *   weights      the parts together, or with `lowMemory` the largest
- *   activations  rows · tokens · hiddenChannels · 30 · bytes of the dtype
- *
- * 30 hidden states a token are about what a DiT block holds at once: residual stream, its normalised and modulated
- * copies, queries, keys, values, the attention's output, four times the width in the MLP, before and after its
- * activation, and what stays for the suffix (docs/benchmarks.md measures it: `run-peak-over-expected`). Attention scores
- * are not among them, since the fused attention does not keep them.
- *
- * @param rows images in one evaluation times the branches that are evaluated together
- */
-export function expectedMemory(
-  manifest: BundleManifest,
-  dtype: Dtype,
-  { tokenGrid, latent }: Pick<PictureSize, 'tokenGrid' | 'latent'>,
-  rows: number,
-  lowMemory = false,
-): ExpectedMemory {
-  const parts = partSizes(manifest, dtype).map(({ bytes }) => bytes);
-  const weights = lowMemory ? Math.max(...parts) : sum(parts);
-  const frames = latent.length === 4 ? latent[1]! : 1;
-  const { conditioning, transformer } = manifest;
-  const text = conditioning.kind === 'text' ? (conditioning.maxSequenceLength?.default ?? 0) : 0;
-  const tokens = tokenGrid[0] * tokenGrid[1] * frames + text;
-  const activations = rows * tokens * transformer.hiddenChannels * 30 * bytesOf[dtype];
-  return { weights, activations, total: weights + activations };
-}
-
-/**
- * Refuses a bundle whose weights do not fit, before any of them is read. On the CPU a file and its weights in another
- * dtype share the memory while they are converted one tensor after the other, so the larger of both counts.
- *
- * @param devices of each kind of part: 'cpu' or 'cuda:N'
+ * @param available bytes that are free on a device; null where nobody says
  * @throws BUNDLE_TOO_LARGE
  */
 export function refuseTooLarge(
   manifest: BundleManifest,
-  dtype: Dtype,
-  devices: Readonly<Record<PartSize['kind'], string>>,
-  lowMemory: boolean,
+  placement: Placement,
   available: (device: string) => number | null,
 ): void {
-  const parts = partSizes(manifest, dtype);
-  for (const device of new Set(Object.values(devices))) {
+  const { dtype, lowMemory } = placement;
+  const claims = partSizes(manifest, dtype).flatMap((part) => claimsOf(part, manifest, placement));
+  for (const device of new Set(claims.map((claim) => claim.device))) {
     const free = available(device);
     if (free === null) continue;
-    const needs = parts
-      .filter(({ kind }) => devices[kind] === device)
-      .map(({ bytes, fileBytes }) => (device === 'cpu' ? Math.max(bytes, fileBytes) : bytes));
+    const needs = claims.filter((claim) => claim.device === device).map(({ bytes }) => bytes);
     const needed = lowMemory ? Math.max(0, ...needs) : sum(needs);
     if (needed <= free) continue;
     const ways = lowMemory ? 'a smaller bundle or a 16 bit dtype' : 'lowMemory, a 16 bit dtype or another device';
@@ -114,6 +83,23 @@ export function refuseTooLarge(
       { code: 'BUNDLE_TOO_LARGE', shown: gigabytes(needed), note: `${ways} may help` },
     );
   }
+}
+
+/**
+ * What a part takes of each device, at least. On the CPU a file and its weights in another dtype share the memory while
+ * they are converted one tensor after the other, so the larger of both counts. What is brought to 8 bits for another
+ * device, or waits for it, is read on the CPU; of a quantised transformer no less than a byte a weight leaves it.
+ */
+function claimsOf(
+  { part, kind, bytes, fileBytes }: PartSize,
+  { transformer }: BundleManifest,
+  { devices, offload, quantize }: Placement,
+): { device: string; bytes: number }[] {
+  const device = devices[kind];
+  const onHost = { device: 'cpu', bytes: Math.max(bytes, fileBytes) };
+  if (device === 'cpu' || (part === 'transformer' && offload)) return [onHost];
+  if (part !== 'transformer' || !quantize || transformer.quantized) return [{ device, bytes }];
+  return [onHost, { device, bytes: Math.ceil(fileBytes / bytesOf[transformer.dtype]) }];
 }
 
 /** Bytes that are free on a device; null where nobody says. */
@@ -154,6 +140,6 @@ function gigabytes(bytes: number): string {
   return `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 }
 
-function sum(numbers: number[]): number {
+export function sum(numbers: number[]): number {
   return numbers.reduce((total, number) => total + number, 0);
 }

@@ -62,7 +62,7 @@ const tensorFile = 'transformer.quantized.safetensors';
  * @param location folder of a bundle, or `'embedded'`
  * @returns the new bundle's folder
  * @throws BAD_OPTION, BUNDLE_NOT_FOUND, BUNDLE_INVALID, BUNDLE_CHECKSUM, CHANNEL_OUT_OF_RANGE, MODEL_UNREADABLE,
- *   OPERATOR_REFUSED, OUTPUT_UNWRITABLE, PRECISION_UNAVAILABLE, ABORT_ERR
+ *   OPERATOR_REFUSED, OUTPUT_UNWRITABLE, ABORT_ERR
  */
 export async function quantizeBundle(location: string, options: QuantizeBundleOptions): Promise<string> {
   const { out, quantize: request, onProgress, signal } = parse(optionsSchema, options, 'options');
@@ -122,7 +122,7 @@ async function beginPartial(partial: string, purpose: object): Promise<void> {
 
 const numbers = (_: string, value: unknown) => (ArrayBuffer.isView(value) ? Array.from(value as Float32Array) : value);
 
-/** The int8 archive and the tensors that go with it; both again unless both are whole. */
+/** The archive with 8 bit weights and the tensors that go with it; both again unless both are whole. */
 async function storeTransformer(
   bundle: OpenBundle,
   partial: string,
@@ -163,7 +163,7 @@ async function storeTransformer(
   await writeFile(join(partial, tensorFile), encodeSafetensors(tensors));
   const quantized: StoredQuantization = {
     file: tensorFile,
-    weights: 'int8',
+    weights: quantise.weights,
     activations: quantise.activations,
     layers: layers.map(({ path, inputs, outputs, channels }) => ({ path, inputs, outputs, channels })),
   };

@@ -1,8 +1,14 @@
-/** The option `quantize` of `loadPipeline`: 8 bit weights and activations in the linear layers of the blocks. */
+/** The option `quantize` of `loadPipeline`: 8 bit weights, and activations, in the linear layers of the blocks. */
 import { z } from 'zod';
 
 import type { OpenBundle } from '../bundle';
-import type { NativeQuantisation } from '../native';
+import {
+  activationScopes,
+  weightFormats,
+  type ActivationScope,
+  type NativeQuantisation,
+  type WeightFormat,
+} from '../native';
 import { decodeSafetensors } from '../tensor';
 import { describedBy } from '../validation/describedBy';
 import { invalid } from '../validation/invalid';
@@ -22,10 +28,13 @@ export interface QuantizedLayerOptions {
 
 /** What `quantize` takes in its long form. */
 export interface QuantizeOptions {
-  /** Of the weights, one scale for each output channel. Default 'int8'. PRECISION_UNAVAILABLE for 'fp8' on the CPU. */
-  weights?: 'int8' | 'fp8';
-  /** What shares a scale of the activations: the channels of a token, or all tokens of a picture. Default 'per-token'. */
-  activations?: 'per-token' | 'per-tensor';
+  /** Of the weights, one scale for each output channel; 'fp8' is e4m3. Default 'int8', or as the bundle is stored. */
+  weights?: WeightFormat;
+  /**
+   * What shares a scale of the activations: the channels of a token, or all tokens of a picture. 'none': they stay in
+   * `dtype`, as each weight is while it multiplies; on every device. Default 'per-token', or as the bundle is stored.
+   */
+  activations?: ActivationScope;
   /**
    * Input channels of the hidden state that leave the 8 bit product and are added in float32, in every layer that reads
    * the hidden state or its norm (LLM.int8(), Dettmers et al. 2022, arXiv 2208.07339, with channels known in advance).
@@ -38,10 +47,8 @@ export interface QuantizeOptions {
   layers?: QuantizedLayerOptions[];
 }
 
-/** 'int8' is `{}`: everything by default. */
-export type Quantize = 'int8' | 'fp8' | QuantizeOptions;
-
-const precisions = ['int8', 'fp8'] as const;
+/** 'int8' is `{ weights: 'int8' }`: everything else by default. */
+export type Quantize = WeightFormat | QuantizeOptions;
 
 const layerSchema = describedBy<QuantizedLayerOptions>()(
   strictObject({
@@ -54,8 +61,8 @@ const layerSchema = describedBy<QuantizedLayerOptions>()(
 
 const longForm = describedBy<QuantizeOptions>()(
   strictObject({
-    weights: choice(precisions).default('int8'),
-    activations: choice(['per-token', 'per-tensor']).default('per-token'),
+    weights: choice(weightFormats).optional(),
+    activations: choice(activationScopes).optional(),
     channels: z.array(whole(0)).optional(),
     keep: z.array(text()).default([]),
     layers: z.array(layerSchema).default([]),
@@ -63,7 +70,7 @@ const longForm = describedBy<QuantizeOptions>()(
 );
 
 export const quantizeSchema = either(
-  [choice(precisions), longForm],
+  [choice(weightFormats), longForm],
   "'int8', 'fp8', or an object with any of weights, activations, channels, keep, layers",
 );
 
@@ -71,7 +78,7 @@ export const quantizeSchema = either(
  * What the addon is told, for a bundle that is stored quantised too.
  *
  * @param request absent: as the bundle is stored
- * @throws PRECISION_UNAVAILABLE, CHANNEL_OUT_OF_RANGE; BAD_OPTION for another way than the one it is stored in
+ * @throws CHANNEL_OUT_OF_RANGE; BAD_OPTION for other weights than those that are stored
  */
 export async function quantisationOf(
   request: z.output<typeof quantizeSchema> | undefined,
@@ -79,8 +86,9 @@ export async function quantisationOf(
 ): Promise<NativeQuantisation | undefined> {
   const { quantized } = bundle.transformer;
   if (!quantized) return request === undefined ? undefined : nativeQuantisation(request, bundle);
-  if (request !== undefined && request !== quantized.weights) {
-    throw invalid('options.quantize', `nothing or '${quantized.weights}'`, request, {
+  const { weights = quantized.weights, activations = quantized.activations, channels, keep, layers } = inFull(request);
+  if (weights !== quantized.weights || channels || keep.length + layers.length > 0) {
+    throw invalid('options.quantize', `nothing, '${quantized.weights}', or an object with activations alone`, request, {
       note: 'this bundle is stored quantised; quantise the bundle it was made of for other settings',
     });
   }
@@ -94,7 +102,8 @@ export async function quantisationOf(
     });
   };
   return {
-    activations: quantized.activations,
+    weights,
+    activations,
     channels: [],
     stream: 'image',
     keep: [],
@@ -113,20 +122,13 @@ export async function quantisationOf(
  * What the addon is told of a bundle whose weights are not quantised.
  *
  * @param bundle names the massive channels
- * @throws PRECISION_UNAVAILABLE, CHANNEL_OUT_OF_RANGE
+ * @throws CHANNEL_OUT_OF_RANGE
  */
 export function nativeQuantisation(
   request: z.output<typeof quantizeSchema>,
   { massiveActivations, transformer }: Pick<OpenBundle, 'massiveActivations' | 'transformer'>,
 ): NativeQuantisation {
-  const settings = typeof request === 'string' ? longForm.parse({ weights: request }) : request;
-  if (settings.weights === 'fp8') {
-    throw invalid('options.quantize', "'int8' on the CPU", 'fp8', {
-      code: 'PRECISION_UNAVAILABLE',
-      note: "fp8 is not computed by this version; dtype 'bfloat16' without quantize works on every device",
-    });
-  }
-  const { activations, keep, layers } = settings;
+  const { weights = 'int8', activations = 'per-token', keep, layers, ...settings } = inFull(request);
   const channels = settings.channels ?? massiveActivations?.channels ?? [];
   const beyond = channels.find((channel) => channel >= transformer.hiddenChannels);
   if (beyond !== undefined) {
@@ -135,6 +137,7 @@ export function nativeQuantisation(
     });
   }
   return {
+    weights,
     activations,
     channels: [...new Set(channels)],
     stream: massiveActivations?.stream ?? 'image',
@@ -148,6 +151,9 @@ export function nativeQuantisation(
     stored: [],
   };
 }
+
+const inFull = (request: z.output<typeof quantizeSchema> | undefined): z.output<typeof longForm> =>
+  typeof request === 'object' ? request : longForm.parse({ weights: request });
 
 const vector = (values: number[]) => ({
   data: Float32Array.from(values),

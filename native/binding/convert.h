@@ -65,6 +65,7 @@ Napi::Array numberList(Napi::Env env, const std::vector<int64_t>& numbers);
 Napi::Object siteObject(Napi::Env env, const Site& site);
 Napi::Array fusedList(Napi::Env env, const std::map<std::string, int64_t>& counts);
 Napi::Object quantisedLayer(Napi::Env env, const QuantisedLayer& layer);
+Napi::Object inventoryObject(Napi::Env env, const WeightInventory& inventory);
 Napi::Value quantisedObject(Napi::Env env, const std::optional<QuantisationReport>& report);
 Napi::Object resultObject(Napi::Env env, const SampleResult& result);
 Napi::Object progressObject(Napi::Env env, const Progress& progress);

@@ -4,7 +4,10 @@ namespace dg::binding {
 
 Quantisation quantisation(const Napi::Object& from) {
   Quantisation result;
-  if (text(from, "activations") == "per-tensor") result.scope = QuantisedWeight::Scope::picture;
+  if (text(from, "weights") == name(WeightFormat::float8)) result.format = WeightFormat::float8;
+  for (const auto scope : {ActivationScope::picture, ActivationScope::none}) {
+    if (text(from, "activations") == name(scope)) result.scope = scope;
+  }
   result.channels = integers(from.Get("channels"));
   result.stream = text(from, "stream");
   result.keep = texts(from, "keep");
@@ -56,6 +59,7 @@ LoadOptions loadOptions(const Napi::Value& value) {
   result.identity = optionalText(options, "identity").value_or("");
   if (!isAbsent(options.Get("fuse"))) result.fuse = texts(options, "fuse");
   if (!isAbsent(options.Get("quantise"))) result.quantise = quantisation(object(options.Get("quantise"), "quantise"));
+  result.offloadBlocks = optionalText(options, "offload") == "blocks";
   return result;
 }
 

@@ -7,6 +7,16 @@ Napi::Value textOrNull(Napi::Env env, const std::string& text) {
   return text.empty() ? env.Null() : Napi::String::New(env, text).As<Napi::Value>();
 }
 
+Napi::Value offloadObject(Napi::Env env, const std::optional<OffloadReport>& report) {
+  if (!report) return env.Null();
+  auto object = Napi::Object::New(env);
+  object.Set("blocks", static_cast<double>(report->blocks));
+  object.Set("bytes", static_cast<double>(report->bytes));
+  object.Set("resident", static_cast<double>(report->resident));
+  object.Set("brought", static_cast<double>(report->brought));
+  return object;
+}
+
 Napi::Object executionObject(Napi::Env env, const Execution& execution) {
   auto cuts = Napi::Array::New(env);
   for (const auto& cut : execution.partialForward.cuts) cuts.Set(cuts.Length(), cut);
@@ -24,6 +34,7 @@ Napi::Object executionObject(Napi::Env env, const Execution& execution) {
   object.Set("fused", fusedList(env, execution.fused));
   object.Set("notFused", textOrNull(env, execution.notFused));
   object.Set("quantized", quantisedObject(env, execution.quantised));
+  object.Set("offload", offloadObject(env, execution.offload));
   return object;
 }
 
@@ -76,8 +87,27 @@ Napi::Value quantisedObject(Napi::Env env, const std::optional<QuantisationRepor
   auto paths = Napi::Array::New(env);
   for (const auto& path : report->kept) paths.Set(paths.Length(), path);
   auto object = Napi::Object::New(env);
+  object.Set("weights", name(report->format));
+  object.Set("activations", name(report->scope));
+  object.Set("product", name(report->product));
   object.Set("layers", layers);
   object.Set("kept", paths);
+  return object;
+}
+
+Napi::Object inventoryObject(Napi::Env env, const WeightInventory& inventory) {
+  auto blocks = Napi::Array::New(env, inventory.blocks.size());
+  for (size_t i = 0; i < inventory.blocks.size(); ++i) {
+    auto block = Napi::Object::New(env);
+    block.Set("linear", static_cast<double>(inventory.blocks[i].linear));
+    block.Set("outputs", static_cast<double>(inventory.blocks[i].outputs));
+    block.Set("others", static_cast<double>(inventory.blocks[i].others));
+    blocks.Set(static_cast<uint32_t>(i), block);
+  }
+  auto object = Napi::Object::New(env);
+  object.Set("blocks", blocks);
+  object.Set("others", static_cast<double>(inventory.others));
+  object.Set("integerBytes", static_cast<double>(inventory.integerBytes));
   return object;
 }
 

@@ -47,6 +47,7 @@ void NativeModel::onLoaded(const Model& model) {
   sites_ = std::make_shared<const std::vector<Site>>(model.flat().sites);
   fused_ = model.fusionCounts();
   quantised_ = model.quantised();
+  inventory_ = model.inventory();
 }
 
 Napi::Value NativeModel::describe(const Napi::CallbackInfo& info) {
@@ -63,6 +64,7 @@ Napi::Value NativeModel::describe(const Napi::CallbackInfo& info) {
   object.Set("sites", sites);
   object.Set("fused", fusedList(env, fused_));
   object.Set("quantized", quantisedObject(env, quantised_));
+  object.Set("weights", inventoryObject(env, inventory_));
   return object;
 }
 

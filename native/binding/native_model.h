@@ -59,6 +59,7 @@ class NativeModel : public Loaded<NativeModel, Model> {
   std::shared_ptr<const std::vector<Site>> sites_;
   std::map<std::string, int64_t> fused_;
   std::optional<QuantisationReport> quantised_;
+  WeightInventory inventory_;
 };
 
 }  // namespace dg::binding

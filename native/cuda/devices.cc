@@ -40,7 +40,22 @@ CudaDevice describe(size_t index) {
 #endif
 }
 
+#ifdef DETAIL_GUIDANCE_CUDA_HEADERS
+int capabilityOf(at::Device device) {
+  const auto* properties = at::cuda::getDeviceProperties(device.index());
+  return 10 * properties->major + properties->minor;
+}
+#endif
+
 }  // namespace
+
+CapabilityReader capabilityReader() {
+#ifdef DETAIL_GUIDANCE_CUDA_HEADERS
+  return capabilityOf;
+#else
+  return nullptr;
+#endif
+}
 
 CudaStatus cudaStatus() {
   CudaStatus status;

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "native/core/device/capability.h"
+
 namespace dg {
 
 struct CudaDevice {
@@ -16,6 +18,9 @@ struct CudaStatus {
   std::vector<CudaDevice> devices;
   std::string reason;  // why there is no device; empty when there is one
 };
+
+// Of a device that is there; null in a build without CUDA headers.
+CapabilityReader capabilityReader();
 
 // What can be said of CUDA in this process. Never throws.
 CudaStatus cudaStatus();

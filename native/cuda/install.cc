@@ -1,6 +1,8 @@
 #include "native/cuda/install.h"
 
+#include "native/core/device/capability.h"
 #include "native/core/device/device_graph.h"
+#include "native/cuda/devices.h"
 #include "native/cuda/graph.h"
 #include "native/cuda/operators.h"
 
@@ -9,6 +11,7 @@ namespace dg::cuda {
 void install() {
   registerKernels();
   setGraphCapturerFactory(makeCudaGraphCapturer);
+  setCapabilityReader(capabilityReader());
 }
 
 }  // namespace dg::cuda

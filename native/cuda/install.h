@@ -2,7 +2,8 @@
 
 namespace dg::cuda {
 
-// Gives the core what this folder has: kernels and what captures CUDA graphs. Called before a model is loaded.
+// Gives the core what this folder has: kernels, what captures CUDA graphs and what knows compute capabilities. Called
+// before a model is loaded.
 void install();
 
 }  // namespace dg::cuda

@@ -1,68 +1,15 @@
 // See kernels.h. Memory-bound work: what counts is that every value is read and written once, 16 bytes at a time.
 // test/native/kernels_test.cc compiles this file without nvcc, with a start() of its own, and runs it on the CPU.
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-
 #include <cstdint>
 
 #include "native/cuda/kernels.h"
 #include "native/cuda/launch.cuh"
+#include "native/cuda/vectors.cuh"
 
 namespace dg::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr unsigned kWholeWarp = 0xffffffffu;
-
-// Eight consecutive values.
-template <typename T>
-struct alignas(16) Eight {
-  T values[kVector];
-};
-
-template <typename T>
-__device__ inline T fromFloat(float value);
-template <>
-__device__ inline float fromFloat<float>(float value) {
-  return value;
-}
-template <>
-__device__ inline __half fromFloat<__half>(float value) {
-  return __float2half_rn(value);
-}
-template <>
-__device__ inline __nv_bfloat16 fromFloat<__nv_bfloat16>(float value) {
-  return __float2bfloat16_rn(value);
-}
-
-template <typename T>
-__device__ inline void read(float (&to)[kVector], const T* from) {
-  const auto packed = *reinterpret_cast<const Eight<T>*>(from);
-#pragma unroll
-  for (int i = 0; i < kVector; ++i) to[i] = toFloat(packed.values[i]);
-}
-
-template <typename T>
-__device__ inline void write(T* to, const float (&from)[kVector]) {
-  Eight<T> packed;
-#pragma unroll
-  for (int i = 0; i < kVector; ++i) packed.values[i] = fromFloat<T>(from[i]);
-  *reinterpret_cast<Eight<T>*>(to) = packed;
-}
-
-// The sum over all threads of the block, known to each of them. `partial` has room for one value a warp.
-__device__ inline float sumOverBlock(float value, float* partial) {
-  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, warps = blockDim.x / kWarp;
-#pragma unroll
-  for (int offset = kWarp / 2; offset > 0; offset /= 2) value += __shfl_xor_sync(kWholeWarp, value, offset);
-  if (lane == 0) partial[warp] = value;
-  __syncthreads();
-  float total = lane < warps ? partial[lane] : 0.f;
-#pragma unroll
-  for (int offset = kWarp / 2; offset > 0; offset /= 2) total += __shfl_xor_sync(kWholeWarp, total, offset);
-  __syncthreads();  // `partial` is free again
-  return total;
-}
 
 // A block a token, a thread for every 8 channels; the variance is that of the deviations, as in LayerNorm's definition.
 template <typename T>
@@ -77,14 +24,14 @@ __global__ void __launch_bounds__(kMostChannels / kVector) modulatedLayerNorm(Mo
   float sum = 0;
 #pragma unroll
   for (int i = 0; i < kVector; ++i) sum += x[i];
-  const float mean = sumOverBlock(sum, partial) / static_cast<float>(work.channels);
+  const float mean = joinOverBlock(sum, partial, Sum()) / static_cast<float>(work.channels);
   float squares = 0;
 #pragma unroll
   for (int i = 0; i < kVector; ++i) {
     const float deviation = holds ? x[i] - mean : 0.f;
     squares += deviation * deviation;
   }
-  const float variance = sumOverBlock(squares, partial) / static_cast<float>(work.channels);
+  const float variance = joinOverBlock(squares, partial, Sum()) / static_cast<float>(work.channels);
   if (!holds) return;
   const float scaleDown = rsqrtf(variance + work.epsilon);
   float scale[kVector], shift[kVector];

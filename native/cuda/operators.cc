@@ -3,7 +3,6 @@
 #ifdef DETAIL_GUIDANCE_CUDA_KERNELS
 #include <ATen/Functions.h>
 #include <c10/cuda/CUDAGuard.h>
-#include <c10/cuda/CUDAStream.h>
 #include <torch/library.h>
 
 #include <algorithm>
@@ -18,34 +17,16 @@
 #include "native/core/operators/modulation.h"
 #include "native/core/operators/names.h"
 #include "native/core/operators/norm_rotary.h"
+#include "native/cuda/arguments.h"
 #include "native/cuda/channel_statistics.h"
 #include "native/cuda/kernels.h"
+#include "native/cuda/quantised_operators.h"
 #endif
 
 namespace dg::cuda {
 
 #ifdef DETAIL_GUIDANCE_CUDA_KERNELS
 namespace {
-
-std::optional<Scalar> scalarOf(at::ScalarType dtype) {
-  switch (dtype) {
-    case at::kFloat:
-      return Scalar::float32;
-    case at::kHalf:
-      return Scalar::float16;
-    case at::kBFloat16:
-      return Scalar::bfloat16;
-    default:
-      return std::nullopt;
-  }
-}
-
-Stream currentStream() { return c10::cuda::getCurrentCUDAStream().stream(); }
-
-// A vector of eight values is read in pieces of 16 bytes.
-bool isAligned(const at::Tensor& tensor) {
-  return reinterpret_cast<uintptr_t>(tensor.const_data_ptr()) % 16 == 0 && tensor.stride(-1) == 1;
-}
 
 // Strides keep the alignment of the pointer for every axis but the last.
 bool keepsAlignment(const at::Tensor& tensor) {
@@ -66,12 +47,6 @@ bool isHiddenState(const at::Tensor& x) {
          x.size(2) <= kMostChannels;
 }
 
-// With its values one after the other, from an aligned address.
-at::Tensor packed(const at::Tensor& x) {
-  const auto contiguous = x.contiguous();
-  return isAligned(contiguous) ? contiguous : contiguous.clone();
-}
-
 // One value a channel for every row of the batch: [B, 1, C] or [1, 1, C].
 bool isPerChannel(const at::Tensor& value, const at::Tensor& x) {
   return value.dim() == 3 && isLike(value, x) && value.size(1) == 1 && value.size(2) == x.size(2) &&
@@ -83,8 +58,6 @@ int64_t rowStride(const at::Tensor& value) { return value.size(0) == 1 ? 0 : val
 bool isVector(const std::optional<at::Tensor>& value, const at::Tensor& x) {
   return !value || (value->dim() == 1 && isLike(*value, x) && value->size(0) == x.size(-1) && isAligned(*value));
 }
-
-const void* pointer(const std::optional<at::Tensor>& value) { return value ? value->const_data_ptr() : nullptr; }
 
 at::Tensor modulatedLayerNormKernel(const at::Tensor& hidden, at::IntArrayRef normalizedShape,
                                     const std::optional<at::Tensor>& weight, const std::optional<at::Tensor>& bias,
@@ -269,6 +242,7 @@ void registerKernels() {
     library->impl("gated_silu", gatedSiluKernel);
     library->impl("guided_update", guidedUpdateKernel);
     library->impl("channel_statistics", channelStatisticsKernel);
+    registerQuantisedKernels(*library);
   });
 }
 

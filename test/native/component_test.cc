@@ -77,3 +77,24 @@ TEST_CASE("what can not be loaded") {
   REQUIRE_CODE("MODEL_UNREADABLE", Component::load(options));
   std::filesystem::remove(options.file);
 }
+
+TEST_CASE("convolutions read their weights channels-last, and what follows takes pictures in that order") {
+  at::manual_seed(0);
+  torch::jit::Module module("convolution");
+  module.register_parameter("weight", at::randn({6, 4, 3, 3}), false);
+  module.define(R"JIT(
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.conv2d(x, self.weight, None, [1, 1], [1, 1])
+        return y.view(y.size(0), 2, -1) * 2
+  )JIT");
+  Component::Options options;
+  options.file = test::temporaryFile("convolution.pt");
+  module.save(options.file);
+  const auto x = at::randn({2, 4, 8, 8});
+  const auto component = Component::load(options);
+  const auto found = component->run({x}).at(0);
+  const auto expected = at::conv2d(x, module.attr("weight").toTensor(), {}, 1, 1).view({2, 2, -1}) * 2;
+  REQUIRE(found.sizes() == expected.sizes());
+  REQUIRE(at::allclose(found, expected, 1e-5, 1e-5));
+  std::filesystem::remove(options.file);
+}

@@ -4,6 +4,7 @@
 // the other. What a GPU would do in parallel is so in any order, and what it may not read is out of bounds here too.
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
+#include <cuda_fp8.h>
 
 #include <atomic>
 #include <barrier>

@@ -9,6 +9,7 @@
 #include "native/core/graph/program.h"
 #include "native/core/operators/norm_rotary.h"
 #include "native/core/sampling/update.h"
+#include "test/native/packed_dtypes.h"
 #include "test/native/testing.h"
 
 using namespace dg;
@@ -147,7 +148,7 @@ TEST_CASE("the rotation rounds as the separate operators do") {
 TEST_CASE(
     "a packed layer adds itself to the hidden state; what somebody looks at stays apart and gives the same bits") {
   at::manual_seed(8);
-  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+  for (const auto dtype : test::packedDtypes()) {
     const auto random = [dtype](at::IntArrayRef sizes) { return at::randn(sizes).to(dtype); };
     const Values inputs{random({2, 9, 24}), random({2, 1, 24}), random({2, 1, 24}), random({2, 1, 24})};
     const auto weight = random({24, 24}), bias = random({24});

@@ -15,6 +15,7 @@
 #define cuda emulated
 #include "native/cuda/channel_statistics.cu"  // NOLINT(build/include)
 #include "native/cuda/kernels.cu"             // NOLINT(build/include)
+#include "native/cuda/quantised.cu"           // NOLINT(build/include)
 #undef cuda
 
 #include "native/core/operators/activation.h"
@@ -22,6 +23,7 @@
 #include "native/core/operators/guided_update.h"
 #include "native/core/operators/modulation.h"
 #include "native/core/operators/norm_rotary.h"
+#include "native/core/operators/quantise_rows.h"
 
 using namespace dg;
 
@@ -204,6 +206,98 @@ void describesChannels(const Dtype& dtype) {
   describesChannels(dtype, odd);
 }
 
+// The kernel's values, steps and zero points are the operators' to the last bit.
+void quantisesRows(const Dtype& dtype) {
+  const auto nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
+  for (const int64_t inputs : {8, 37, 264, 2568}) {  // one vector, no whole vectors, several, two turns of a block
+    if (inputs > 2048 && dtype.torch != at::kFloat) continue;
+    auto x = at::randn({7, inputs}).mul_(3).to(dtype.torch);
+    x[1].zero_();
+    x[2].abs_();
+    x[3].mul_(1e-39);
+    x[4][inputs - 1] = nan;
+    x[5][inputs / 2] = -infinity;
+    x[6][1] = nan;  // not in the product where factors are given
+    auto factors = at::rand({inputs}) + 0.5;
+    factors[1] = 0;
+    for (const auto& given : {std::optional<at::Tensor>(), std::optional<at::Tensor>(factors)}) {
+      for (const bool isFloat8 : {false, true}) {
+        const int64_t paddedRows = 8, paddedInputs = alignedSide(inputs);
+        const auto [values, steps, zeroPoints] = quantiseRows(x, given, 1, isFloat8, paddedRows, paddedInputs);
+        auto found = at::full({paddedRows, paddedInputs}, 77, at::kChar);
+        auto foundSteps = at::full({7}, 77.0f), foundPoints = at::full({7}, 77, at::kInt);
+        emulated::launch(
+            emulated::QuantiseRows{dtype.kernel, x.const_data_ptr(), given ? given->const_data_ptr<float>() : nullptr,
+                                   found.data_ptr(), foundSteps.data_ptr<float>(),
+                                   isFloat8 ? nullptr : foundPoints.data_ptr<int32_t>(), 7, inputs, paddedRows,
+                                   paddedInputs},
+            nullptr);
+        REQUIRE(at::allclose(foundSteps, steps, 0, 0, /*equal_nan=*/true));
+        REQUIRE(steps.isnan().sum().item<int64_t>() == (given ? 2 : 3));
+        // Of rows that are not finite only the step is known.
+        const auto finite = at::cat({steps.isfinite(), at::ones({paddedRows - 7}, at::kBool)});
+        const auto numbers = wide(found.view(values.scalar_type()));
+        REQUIRE(numbers.index({finite}).equal(wide(values).index({finite})));
+        if (!isFloat8) REQUIRE(foundPoints.equal(zeroPoints));
+      }
+    }
+  }
+}
+
+void dequantisesSums(const Dtype& dtype) {
+  for (const int64_t outputs : {16, 33, 264}) {
+    for (const bool isWhole : {false, true}) {
+      const int64_t inputs = 24;
+      const auto sums = at::randint(-30000, 30000, {9, alignedSide(outputs)}, isWhole ? at::kInt : at::kFloat);
+      const auto steps = at::rand({5}) * 1e-3, scales = at::rand({outputs});
+      const auto zeroPoints = at::randint(-128, 128, {isWhole ? 5 : 0}, at::kInt);
+      const auto weightSums = at::randint(-200, 200, {outputs}, at::kInt);
+      const auto x = at::randn({5, inputs}).to(dtype.torch), bias = at::randn({outputs}).to(dtype.torch);
+      for (const int64_t kept : {0, 3}) {
+        const auto channels = at::arange(kept) * 7 + 2, columns = at::randn({kept, outputs});
+        for (const auto follow : {emulated::Follow::none, emulated::Follow::geluTanh, emulated::Follow::swish}) {
+          const bool hasBias = kept > 0;
+          auto out = at::full({5, outputs}, 1e4).to(dtype.torch);
+          emulated::launch(emulated::DequantiseSums{dtype.kernel, sums.const_data_ptr(), steps.const_data_ptr<float>(),
+                                                    scales.const_data_ptr<float>(),
+                                                    isWhole ? zeroPoints.const_data_ptr<int32_t>() : nullptr,
+                                                    isWhole ? weightSums.const_data_ptr<int32_t>() : nullptr,
+                                                    hasBias ? bias.const_data_ptr() : nullptr, x.const_data_ptr(),
+                                                    channels.const_data_ptr<int64_t>(), columns.const_data_ptr<float>(),
+                                                    out.data_ptr(), 5, inputs, outputs, sums.size(1), kept, follow},
+                           nullptr);
+          const char* name = follow == emulated::Follow::none       ? "none"
+                             : follow == emulated::Follow::geluTanh ? "gelu_tanh"
+                                                                    : "swish";
+          const auto wanted = dequantiseSums(
+              sums, steps, zeroPoints, scales, isWhole ? std::optional(weightSums) : std::nullopt,
+              hasBias ? std::optional(wide(bias)) : std::nullopt, wide(x), channels, columns, name, at::kFloat);
+          // A value is rounded before its activation, too.
+          requireClose(out, wanted, 2 * dtype.tolerance);
+        }
+      }
+    }
+  }
+}
+
+void dequantisesWeights(const Dtype& dtype) {
+  for (const int64_t inputs : {8, 37}) {
+    const auto scales = at::rand({19}), factors = at::rand({inputs}) + 0.5;
+    for (const bool isFloat8 : {false, true}) {
+      const auto whole = at::randint(-127, 128, {19, inputs}, at::kChar);
+      const auto values = isFloat8 ? (at::randn({19, inputs}) * 100).to(at::kFloat8_e4m3fn) : whole;
+      for (const auto& given : {std::optional<at::Tensor>(), std::optional<at::Tensor>(factors)}) {
+        auto out = at::full({19, inputs}, 1e4).to(dtype.torch);
+        emulated::launch(
+            emulated::DequantiseWeight{dtype.kernel, values.const_data_ptr(), isFloat8, scales.const_data_ptr<float>(),
+                                       given ? given->const_data_ptr<float>() : nullptr, out.data_ptr(), 19, inputs},
+            nullptr);
+        REQUIRE(out.equal(dequantiseWeight(values, scales, given, dtype.torch)));
+      }
+    }
+  }
+}
+
 }  // namespace
 
 TEST_CASE("modulated LayerNorm") {
@@ -224,6 +318,19 @@ TEST_CASE("gated SiLU") {
 
 TEST_CASE("guidance sum and update") {
   for (const auto& dtype : kDtypes) guidesAndAdvances(dtype);
+}
+
+TEST_CASE("rows in 8 bits") {
+  at::manual_seed(11);
+  for (const auto& dtype : kDtypes) quantisesRows(dtype);
+}
+
+TEST_CASE("sums of 8 bit products") {
+  for (const auto& dtype : kDtypes) dequantisesSums(dtype);
+}
+
+TEST_CASE("a weight of 8 bits in the dtype of the activations") {
+  for (const auto& dtype : kDtypes) dequantisesWeights(dtype);
 }
 
 TEST_CASE("statistics of channels") {

@@ -10,6 +10,7 @@
 #include "native/core/cancellation.h"
 #include "native/core/model/forward.h"
 #include "native/core/sampling/sampler.h"
+#include "test/native/packed_dtypes.h"
 #include "test/native/testing.h"
 #include "test/native/toy_model.h"
 
@@ -102,7 +103,7 @@ double difference(const at::Tensor& a, const at::Tensor& b) {
 }  // namespace
 
 TEST_CASE("the packed model gives what the plain one gives") {
-  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+  for (const auto dtype : test::packedDtypes()) {
     const Loaded packed(dtype), plain(dtype, std::vector<std::string>{});
     REQUIRE(packed.model->fusionCounts().at("pack") == 4);
     const auto found = packed.forward(kLatents);

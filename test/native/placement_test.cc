@@ -1,6 +1,7 @@
 // A model waits for its device nowhere. It is run on libtorch's meta device, whose tensors have shapes and no values:
 // whatever asks for a number, or mixes devices where CUDA would not allow it, fails there.
-// Another model: DETAIL_GUIDANCE_PLACEMENT="FILE float:2,16,8,8 long:2 ..." with inputs of these dtypes and shapes.
+// Another model: DETAIL_GUIDANCE_PLACEMENT="FILE float:2,16,8,8 long:2 ..." with inputs of these dtypes and shapes,
+// and DETAIL_GUIDANCE_PLACEMENT_BLOCKS="blocks.*" with the paths of its blocks, whose weights wait on the CPU then.
 #include <ATen/Functions.h>
 #include <torch/csrc/jit/ir/irparser.h>
 #include <torch/library.h>
@@ -12,8 +13,12 @@
 
 #include "native/core/archive/open.h"
 #include "native/core/graph/flatten.h"
+#include "native/core/graph/offload.h"
+#include "native/core/graph/place_constants.h"
 #include "native/core/graph/precision.h"
 #include "native/core/graph/program.h"
+#include "native/core/graph/quantise.h"
+#include "native/core/model/operator_library.h"
 #include "native/core/model/weights.h"
 #include "test/native/testing.h"
 #include "test/native/toy_model.h"
@@ -58,19 +63,34 @@ at::Tensor convolution(const at::Tensor& x, const at::Tensor& weight, const std:
       .to(at::kMeta);
 }
 
-void runs(const torch::jit::Module& module, const std::vector<std::string>& inputs, at::ScalarType dtype) {
-  moveWeights(module, at::kMeta, dtype);
+// `waiting`: blocks whose weights wait on the CPU. One that the program read there would meet a tensor of the device.
+void runs(const torch::jit::Module& module, const std::vector<std::string>& inputs, at::ScalarType dtype,
+          const std::vector<BlockPattern>& waiting = {}) {
+  const auto size = moveWeights(module, at::kMeta, dtype, waiting);
   // The audit knows no meta tensors; the file has been audited when it was opened.
-  auto flat = flattenPlain(module, at::kMeta, /*allowAllOperators=*/true);
+  auto flat = waiting.empty() ? flattenPlain(module, at::kMeta, /*allowAllOperators=*/true)
+                              : flatten(module, waiting, at::kMeta, /*allowAllOperators=*/true, size.waiting);
+  const auto offload = std::make_shared<BlockOffload>(at::kMeta);
+  if (!waiting.empty()) {
+    const auto offloaded = offloadBlocks(*flat.graph, flat.sites, at::kMeta, size.waiting, offload);
+    REQUIRE(offloaded.blocks == flat.blocks);
+  }
   if (dtype != at::kFloat) matchPrecision(flat.graph);
   const auto fusions = Fusions::forDevice(at::Device("cuda:0"), at::kFloat);
   Values given;
   for (const auto& input : inputs) given.push_back(inputOf(input, dtype));
   REQUIRE_NOTHROW(Program(selectTaps(flat, {}, fusions)).run(given));
+  REQUIRE((offload->use().brought > 0) == !waiting.empty());
 }
 
-void runs(const std::string& file, const std::vector<std::string>& inputs) {
-  for (const auto dtype : {at::kFloat, at::kBFloat16}) runs(openArchive(file, false), inputs, dtype);
+void runs(const std::string& file, const std::vector<std::string>& inputs,
+          const std::vector<BlockPattern>& waiting = {}) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) runs(openArchive(file, false), inputs, dtype, waiting);
+}
+
+std::vector<std::string> wordsOf(const char* text) {
+  std::istringstream words(text == nullptr ? "" : text);
+  return {std::istream_iterator<std::string>(words), {}};
 }
 
 // What tracing leaves of `x.reshape(x.shape[0] // 2, -1) * 3`: the sizes are tensors on the CPU, and so has to be the
@@ -103,13 +123,36 @@ torch::jit::Module tracedArithmetic() {
   return module;
 }
 
+// The embedded model with layers that are quantised for a GPU, as Model::load prepares it.
+void runsQuantised(QuantisedProduct product, WeightFormat format, ActivationScope scope) {
+  auto module = openArchive("models/embedded/transformer.pt", false);
+  moveWeights(module, at::kCPU, at::kBFloat16);
+  auto flat = flatten(module, {{"blocks.*", {"image"}}}, at::kCPU, /*allowAllOperators=*/false);
+  Quantisation quantisation;
+  quantisation.format = format;
+  quantisation.scope = scope;
+  quantisation.channels = {3, 40};
+  const auto names = weightNames(module);
+  module = torch::jit::Module();
+  const auto report = quantiseLinears(*flat.graph, flat.sites, names, {true, false, false}, quantisation,
+                                      {product, at::kMeta, at::kBFloat16});
+  REQUIRE(report.layers.size() == 32);
+  placeConstants(*flat.graph, at::kMeta, {});
+  matchPrecision(flat.graph);
+  const auto fusions = Fusions::forDevice(at::Device("cuda:0"), at::kBFloat16);
+  const Values given{inputOf("float:2,1,28,28", at::kBFloat16), inputOf("float32:2", at::kBFloat16),
+                     inputOf("long:2", at::kBFloat16)};
+  REQUIRE_NOTHROW(Program(selectTaps(flat, {}, fusions)).run(given));
+}
+
 // What the meta device lacks, for the length of a test case.
 struct Meta {
   Meta() {
     // While a graph is prepared, equal constants become one.
     library.impl("equal", [](const at::Tensor& a, const at::Tensor& b) { return a.is_same(b); });
     library.impl("convolution_overrideable", convolution);
-    for (const char* name : {"index_select", "native_batch_norm", "scaled_dot_product_attention", "where.self"}) {
+    for (const char* name : {"_int_mm", "_scaled_mm", "abs", "logical_and", "nan_to_num", "index_fill_.int_Scalar",
+                             "index_select", "native_batch_norm", "scaled_dot_product_attention", "where.self"}) {
       library.impl(name, torch::CppFunction::makeFromBoxedFunction<&askCpu>());
     }
   }
@@ -124,6 +167,21 @@ TEST_CASE("the embedded model waits for nothing") {
   runs("models/embedded/transformer.pt", {"float:2,1,28,28", "float32:2", "long:2"});
 }
 
+TEST_CASE("quantised layers wait for nothing, and leave nothing on the CPU") {
+  registerOperators();
+  const Meta meta;
+  for (const auto scope : {ActivationScope::token, ActivationScope::picture}) {
+    runsQuantised(QuantisedProduct::intMatmul, WeightFormat::int8, scope);
+    runsQuantised(QuantisedProduct::scaledMatmul, WeightFormat::float8, scope);
+  }
+  runsQuantised(QuantisedProduct::dequantised, WeightFormat::int8, ActivationScope::none);
+}
+
+TEST_CASE("weights that wait on the host are read on the device alone") {
+  const Meta meta;
+  runs("models/embedded/transformer.pt", {"float:2,1,28,28", "float32:2", "long:2"}, {{"blocks.*", {"image"}}});
+}
+
 TEST_CASE("a trace that computes with sizes") {
   const Meta meta;
   runs(tracedArithmetic(), {"float:4,6"}, at::kFloat);
@@ -133,11 +191,13 @@ TEST_CASE("a model of the caller's") {
   const char* given = std::getenv("DETAIL_GUIDANCE_PLACEMENT");
   if (given == nullptr) return;
   const Meta meta;
-  std::istringstream words(given);
-  std::vector<std::string> inputs(std::istream_iterator<std::string>(words), {});
+  auto inputs = wordsOf(given);
   const auto file = inputs.front();
   inputs.erase(inputs.begin());
   runs(file, inputs);
+  std::vector<BlockPattern> blocks;
+  for (const auto& path : wordsOf(std::getenv("DETAIL_GUIDANCE_PLACEMENT_BLOCKS"))) blocks.push_back({path, {"image"}});
+  if (!blocks.empty()) runs(file, inputs, blocks);
 }
 
 TEST_CASE("the meta device refuses to give a number") {

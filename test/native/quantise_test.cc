@@ -5,7 +5,12 @@
 #include <ATen/TensorOperators.h>
 
 #include <limits>
+#include <string>
+#include <utility>
+#include <vector>
 
+#include "native/core/graph/flatten.h"
+#include "native/core/model/operator_library.h"
 #include "native/core/operators/gelu.h"
 #include "native/core/operators/modulation.h"
 #include "test/native/testing.h"
@@ -22,8 +27,8 @@ bool isHere() {
 
 c10::intrusive_ptr<QuantisedWeight> quantised(const at::Tensor& weight, const std::vector<int64_t>& channels = {},
                                               const at::Tensor& smoothing = {}, at::ScalarType dtype = at::kFloat) {
-  return c10::make_intrusive<QuantisedWeight>(quantiseWeight(weight, channels, smoothing),
-                                              QuantisedWeight::Scope::token, dtype);
+  return c10::make_intrusive<QuantisedWeight>(quantiseWeight(weight, channels, smoothing), QuantisedProduct::vnni,
+                                              ActivationScope::token, dtype);
 }
 
 double error(const at::Tensor& found, const at::Tensor& wanted) {
@@ -35,6 +40,38 @@ const auto kBias = at::randn({33});
 const auto kX = at::randn({2, 5, 48});
 
 }  // namespace
+
+TEST_CASE("a layer that is too wide for sums of whole numbers is refused before any is done, with what works") {
+  auto unit = std::make_shared<torch::jit::CompilationUnit>();
+  torch::jit::Module root("__torch__.Root", unit, true), container("__torch__.Container", unit, true),
+      block("__torch__.Block", unit, true);
+  for (const auto& [name, inputs] : {std::pair("narrow", 4), std::pair("wide", 65537)}) {
+    torch::jit::Module layer(std::string("__torch__.") + name, unit, true);
+    layer.register_parameter("weight", at::ones({inputs == 4 ? 65537 : 4, inputs}), false);
+    layer.define("def forward(self, x: Tensor) -> Tensor:\n    return torch.linear(x, self.weight)\n");
+    block.register_module(name, layer);
+  }
+  block.define("def forward(self, x: Tensor) -> Tensor:\n    return self.wide.forward(self.narrow.forward(x))\n");
+  container.register_module("first", block);
+  root.register_module("blocks", container);
+  root.define("def forward(self, x: Tensor) -> Tensor:\n    return self.blocks.first.forward(x)\n");
+  const auto quantised = [&](QuantisedProduct product, const std::vector<std::string>& keep) {
+    const auto flat = flatten(root, {{"blocks.*", {"image"}}}, at::kCPU, /*allowAllOperators=*/false);
+    Quantisation quantisation;
+    quantisation.keep = keep;
+    return quantiseLinears(*flat.graph, flat.sites, weightNames(root), {true}, quantisation,
+                           {product, at::kCPU, at::kFloat});
+  };
+  registerOperators();
+  REQUIRE_CODE("PRECISION_UNAVAILABLE", quantised(QuantisedProduct::vnni, {}));
+  REQUIRE_CODE("PRECISION_UNAVAILABLE", quantised(QuantisedProduct::intMatmul, {}));
+  REQUIRE(quantised(QuantisedProduct::dequantised, {}).layers.size() == 2);
+  REQUIRE(quantised(QuantisedProduct::scaledMatmul, {}).layers.size() == 2);
+  const auto kept = quantised(QuantisedProduct::intMatmul, {"blocks.first.wide"});
+  REQUIRE(kept.layers.at(0).path == "blocks.first.narrow");
+  REQUIRE((kept.kept == std::vector<std::string>{"blocks.first.wide"}));
+  REQUIRE_CODE("BAD_OPTION", quantised(QuantisedProduct::intMatmul, {"blocks.second.*"}));
+}
 
 TEST_CASE("a quantised layer is near the plain one") {
   if (!isHere()) return;
@@ -89,8 +126,8 @@ TEST_CASE("a row does not depend on the others, a picture not on its neighbours"
   const auto all = quantisedLinear(kX, quantised(kWeight, {3}), kBias, "gelu_tanh");
   const auto one = quantisedLinear(kX[1][2], quantised(kWeight, {3}), kBias, "gelu_tanh");
   REQUIRE(one.equal(all[1][2]));
-  const auto picture = c10::make_intrusive<QuantisedWeight>(quantiseWeight(kWeight, {}, {}),
-                                                            QuantisedWeight::Scope::picture, at::kFloat);
+  const auto picture = c10::make_intrusive<QuantisedWeight>(quantiseWeight(kWeight, {}, {}), QuantisedProduct::vnni,
+                                                            ActivationScope::picture, at::kFloat);
   REQUIRE(quantisedLinear(kX.narrow(0, 1, 1), picture, kBias, "none")[0].equal(
       quantisedLinear(kX, picture, kBias, "none")[1]));
 }

@@ -30,7 +30,7 @@ TEST_CASE("memory of a size is used again within a scope") {
     REQUIRE(again.const_data_ptr() == first);
     REQUIRE(at::zeros({count}).sum().item<float>() == 0);  // zeros are zeros in used memory too
     const auto other = at::empty({count + 1});
-    REQUIRE(other.const_data_ptr() != first);  // another size
+    REQUIRE(other.const_data_ptr() != first);  // a larger one
 
     // Freed on another thread.
     std::thread([tensor = std::move(again)]() mutable { tensor.reset(); }).join();
@@ -47,6 +47,47 @@ TEST_CASE("memory of a size is used again within a scope") {
   }
   REQUIRE(survivor.eq(5).all().item<bool>());
   survivor.reset();
+}
+
+TEST_CASE("memory is used for what fills half of it, and not for less") {
+  const RecyclingScope scope;
+  const void* first = at::empty({2 * count}).const_data_ptr();
+  const auto bytes = 2 * count * sizeof(float);
+  {
+    const auto half = at::empty({count});
+    REQUIRE(half.const_data_ptr() == first);
+    REQUIRE(scope.idleBytes() == 0);
+  }
+  REQUIRE(scope.idleBytes() == bytes);  // all of it is there again
+  {
+    const auto less = at::empty({count - 1});
+    REQUIRE(scope.idleBytes() == bytes);
+  }
+  REQUIRE(at::empty({2 * count}).const_data_ptr() == first);
+}
+
+TEST_CASE("what a program left makes room for the next one's sizes") {
+  constexpr size_t bytes = count * sizeof(float);
+  const RecyclingScope scope;
+  {
+    const auto a = at::empty({count}), b = at::empty({count}), c = at::empty({5 * count});
+  }
+  REQUIRE(scope.idleBytes() == 7 * bytes);
+  // Within a program what is idle stays: its sizes come again.
+  at::empty({10 * count});
+  REQUIRE(scope.idleBytes() == 17 * bytes);
+  RecyclingScope::beginProgram();
+  {
+    // It finds nothing of its size and gives the ten back.
+    const auto larger = at::empty({12 * count});
+    REQUIRE(scope.idleBytes() == 2 * bytes);
+    const auto same = at::empty({count});
+    REQUIRE(scope.idleBytes() == bytes);
+  }
+  REQUIRE(scope.idleBytes() == 14 * bytes);
+  RecyclingScope::beginProgram();
+  const auto again = at::empty({12 * count});  // fits
+  REQUIRE(scope.idleBytes() == 2 * bytes);
 }
 
 TEST_CASE("so much is kept at most, and scopes nest") {

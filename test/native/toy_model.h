@@ -54,17 +54,23 @@ inline torch::jit::Module toyModule() {
   return root;
 }
 
+// How a module with the toy's inputs and blocks is loaded from a file.
+inline LoadOptions toyOptions(const std::string& file) {
+  LoadOptions options;
+  options.file = file;
+  options.inputs = {
+      {"x", "latent", std::nullopt, true}, {"t", "timestep", std::nullopt, true}, {"y", "class", at::kLong, true}};
+  options.blocks = {{"blocks.*", {"image"}}};
+  return options;
+}
+
 // The toy, written to a file of the test's own and loaded.
 inline std::unique_ptr<Model> loadToy(const std::string& file, at::ScalarType dtype = at::kFloat,
                                       std::optional<std::vector<std::string>> fuse = std::nullopt) {
   toyModule().save(file);
-  LoadOptions options;
-  options.file = file;
+  auto options = toyOptions(file);
   options.dtype = dtype;
   options.fuse = std::move(fuse);
-  options.inputs = {
-      {"x", "latent", std::nullopt, true}, {"t", "timestep", std::nullopt, true}, {"y", "class", at::kLong, true}};
-  options.blocks = {{"blocks.*", {"image"}}};
   return Model::load(options);
 }
 

@@ -3,10 +3,11 @@
 #include <c10/core/Allocator.h>
 #include <c10/core/CPUAllocator.h>
 
+#include <cstdint>
+#include <map>
 #include <mutex>
 #include <unordered_map>
 #include <utility>
-#include <vector>
 
 namespace dg {
 namespace {
@@ -21,31 +22,39 @@ class RecyclingScope::Shelf {
  public:
   explicit Shelf(size_t limit) : limit_(limit) {}
 
-  at::DataPtr take(size_t size) {
+  // Sets `size` to that of the memory it gives; nothing where there is none.
+  at::DataPtr take(size_t& size) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    const auto entry = free_.find(size);
-    if (entry == free_.end() || entry->second.empty()) return {};
-    auto memory = std::move(entry->second.back());
-    entry->second.pop_back();
+    const auto entry = free_.lower_bound(size);
+    if (entry == free_.end() || entry->first > 2 * size) {
+      giveBackOthers(size);
+      return {};
+    }
+    size = entry->first;
     idle_ -= size;
-    return memory;
+    return std::move(free_.extract(entry).mapped().memory);
   }
 
   // What does not fit is freed by the caller, whose it still is.
   bool put(at::DataPtr& memory, size_t size) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (closed_ || idle_ + size > limit_) return false;
-    free_[size].push_back(std::move(memory));
+    free_.emplace(size, Idle{std::move(memory), program_});
     idle_ += size;
     return true;
   }
 
   void close() {
-    std::unordered_map<size_t, std::vector<at::DataPtr>> freed;
+    std::multimap<size_t, Idle> freed;
     const std::lock_guard<std::mutex> lock(mutex_);
     closed_ = true;
     idle_ = 0;
     freed.swap(free_);
+  }
+
+  void beginProgram() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ++program_;
   }
 
   size_t idle() const {
@@ -54,8 +63,26 @@ class RecyclingScope::Shelf {
   }
 
  private:
+  struct Idle {
+    at::DataPtr memory;
+    int64_t program;  // that used it last
+  };
+
+  // As many bytes of what other programs used, or all there are: the largest first, which this one has no use for.
+  void giveBackOthers(size_t bytes) {
+    size_t given = 0;
+    for (auto entry = free_.end(); entry != free_.begin() && given < bytes;) {
+      --entry;
+      if (entry->second.program == program_) continue;
+      given += entry->first;
+      entry = free_.erase(entry);
+    }
+    idle_ -= given;
+  }
+
   mutable std::mutex mutex_;
-  std::unordered_map<size_t, std::vector<at::DataPtr>> free_;
+  std::multimap<size_t, Idle> free_;
+  int64_t program_ = 0;
   size_t limit_, idle_ = 0;
   bool closed_ = false;
 };
@@ -69,12 +96,13 @@ class RecyclingAllocator final : public c10::Allocator {
   // oneDNN wants memory as a bare pointer, so the pointer alone has to be enough to free it.
   at::DataPtr allocate(size_t size) override {
     if (!active || size < kLeastRecycled) return base_->allocate(size);
-    auto memory = active->take(size);
+    size_t taken = size;
+    auto memory = active->take(taken);
     if (!memory) memory = base_->allocate(size);
     void* data = memory.get();
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      blocks_.emplace(data, Block{std::move(memory), size, active});
+      blocks_.emplace(data, Block{std::move(memory), taken, active});
     }
     return {data, data, giveBack, at::kCPU};
   }
@@ -129,5 +157,9 @@ RecyclingScope::~RecyclingScope() {
 }
 
 size_t RecyclingScope::idleBytes() const { return shelf_->idle(); }
+
+void RecyclingScope::beginProgram() {
+  if (RecyclingAllocator::active) RecyclingAllocator::active->beginProgram();
+}
 
 }  // namespace dg

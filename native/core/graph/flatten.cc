@@ -41,8 +41,8 @@ FlatModel flattenCalls(const torch::jit::Module& module, bool allowAllOperators,
   return flat;
 }
 
-void simplify(FlatModel& flat, at::Device device) {
-  placeConstants(*flat.graph, device);
+void simplify(FlatModel& flat, at::Device device, const HostStorages& waiting) {
+  placeConstants(*flat.graph, device, waiting);
   torch::jit::InlineForkWait(flat.graph);
   torch::jit::LowerSimpleTuples(flat.graph);
   copyWrittenInputs(flat.graph);
@@ -57,11 +57,11 @@ void simplify(FlatModel& flat, at::Device device) {
 }  // namespace
 
 FlatModel flatten(const torch::jit::Module& module, const std::vector<BlockPattern>& blocks, at::Device device,
-                  bool allowAllOperators) {
+                  bool allowAllOperators, const HostStorages& waiting) {
   std::vector<std::string> calledPaths;
   auto flat = flattenCalls(module, allowAllOperators, calledPaths);
   flat.blocks = nameBlocks(flat.sites, calledPaths, blocks);
-  simplify(flat, device);
+  simplify(flat, device, waiting);
   renumberSites(*flat.graph, flat.sites);
   findBypasses(*flat.graph, flat.sites);
   return flat;
@@ -70,7 +70,7 @@ FlatModel flatten(const torch::jit::Module& module, const std::vector<BlockPatte
 FlatModel flattenPlain(const torch::jit::Module& module, at::Device device, bool allowAllOperators) {
   std::vector<std::string> calledPaths;
   auto flat = flattenCalls(module, allowAllOperators, calledPaths);
-  simplify(flat, device);
+  simplify(flat, device, {});
   return flat;
 }
 

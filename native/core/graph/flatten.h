@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "native/core/graph/offload.h"
 #include "native/core/graph/site.h"
 
 namespace dg {
@@ -22,11 +23,12 @@ struct FlatModel {
 };
 
 // Calls are inlined one by one (inline_calls.h). Weights are read from `module` as they are (convert them first);
-// constants of the program, and the devices that a trace bakes in, are moved to `device`. Throws NOT_A_TRANSFORMER when
+// constants of the program, and the devices that a trace bakes in, are moved to `device`, but not what lies in
+// `waiting`. Throws NOT_A_TRANSFORMER when
 // no called submodule matches a block pattern, OPERATOR_REFUSED (audit.h), MODEL_UNREADABLE for programs that can not
 // be flattened (state changed at run time).
 FlatModel flatten(const torch::jit::Module& module, const std::vector<BlockPattern>& blocks, at::Device device,
-                  bool allowAllOperators);
+                  bool allowAllOperators, const HostStorages& waiting = {});
 
 // The same for a module without blocks of interest: its sites are not numbered, so keep no taps of it (selectTaps).
 FlatModel flattenPlain(const torch::jit::Module& module, at::Device device, bool allowAllOperators);

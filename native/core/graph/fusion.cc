@@ -90,11 +90,9 @@ void fuse(const std::shared_ptr<torch::jit::Graph>& graph, const Fusions& fusion
   if (fusions.gelu) fuseLinearGelu(graph);
   if (fusions.swiglu) fuseGatedSilu(graph);
   if (fusions.attention) fuseAttention(graph);
-  if (fusions.pack) {
-    fusePackedActivations(graph);
-    fuseQuantisedActivations(graph);
-    fuseLayers(graph);
-  }
+  if (fusions.pack) fusePackedActivations(graph);
+  if (fusions.pack || fusions.gelu) fuseQuantisedActivations(graph);
+  if (fusions.pack) fuseLayers(graph);
 }
 
 std::map<std::string, int64_t> countFusions(const torch::jit::Graph& graph) {

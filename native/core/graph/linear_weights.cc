@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "native/core/graph/ir.h"
+#include "native/core/graph/offload.h"
 #include "native/core/operators/names.h"
 
 namespace dg {
@@ -54,7 +55,7 @@ bool isWeightOfLinearsAlone(const Value* weight) {
   const auto constant = torch::jit::toIValue(weight);
   if (!constant || !constant->isTensor()) return false;
   const auto& tensor = constant->toTensor();
-  const bool isDense = tensor.is_cpu() && tensor.layout() == at::kStrided && tensor.dim() == 2 && tensor.numel() > 0;
+  const bool isDense = tensor.layout() == at::kStrided && tensor.dim() == 2 && tensor.numel() > 0;
   const auto& uses = weight->uses();
   return isDense && std::all_of(uses.begin(), uses.end(), [](const torch::jit::Use& use) {
            return use.offset == 1 && (use.user->kind() == c10::aten::linear || isMatchDtype(use.user));
@@ -75,6 +76,7 @@ std::vector<Node*> detachLayers(Graph& graph, Value* weight) {
 Value* exchange(Graph& graph, Value* constant, const c10::IValue& value) {
   torch::jit::WithInsertPoint guard(constant->node());
   Value* placed = graph.insertConstant(value);
+  keepOffloadMark(constant->node(), placed->node());
   constant->replaceAllUsesWith(placed);
   constant->node()->destroy();
   return placed;

@@ -23,8 +23,9 @@ c10::Symbol packedKind() {
 
 bool canBePacked(const Value* weight) {
   if (!isWeightOfLinearsAlone(weight)) return false;
-  const auto dtype = torch::jit::toIValue(weight)->toTensor().scalar_type();
-  return dtype == at::kFloat || dtype == at::kBFloat16;
+  const auto tensor = torch::jit::toIValue(weight)->toTensor();
+  const auto dtype = tensor.scalar_type();
+  return tensor.is_cpu() && (dtype == at::kFloat || dtype == at::kBFloat16);
 }
 
 // The activation that is all that a node does, by packedLinear's name; empty: none.

@@ -28,15 +28,17 @@ void findArithmetic(const Block* block, std::unordered_set<const Node*>& nodes) 
   }
 }
 
-void placeIn(Graph& graph, Block* block, at::Device device, const std::unordered_set<const Node*>& arithmetic) {
+void placeIn(Graph& graph, Block* block, at::Device device, const std::unordered_set<const Node*>& arithmetic,
+             const HostStorages& waiting) {
   std::vector<Node*> constants;
   for (Node* node : block->nodes()) {
-    for (Block* inner : node->blocks()) placeIn(graph, inner, device, arithmetic);
+    for (Block* inner : node->blocks()) placeIn(graph, inner, device, arithmetic, waiting);
     if (node->kind() == prim::Constant) constants.push_back(node);
   }
   for (Node* node : constants) {
     const auto value = torch::jit::toIValue(node->output());
     if (!value || (!value->isDevice() && !(value->isTensor() && value->toTensor().device() != device))) continue;
+    if (value->isTensor() && isIn(waiting, value->toTensor())) continue;
     WithInsertPoint guard(node);
     Value* placed =
         value->isDevice() ? graph.insertConstant(device) : graph.insertConstant(value->toTensor().to(device));
@@ -44,15 +46,16 @@ void placeIn(Graph& graph, Block* block, at::Device device, const std::unordered
     for (const auto& use : uses) {
       if (!isNumberTensor(node->output()) || !arithmetic.count(use.user)) use.user->replaceInput(use.offset, placed);
     }
+    if (!node->hasUses()) node->destroy();  // and what it holds
   }
 }
 
 }  // namespace
 
-void placeConstants(Graph& graph, at::Device device) {
+void placeConstants(Graph& graph, at::Device device, const HostStorages& waiting) {
   std::unordered_set<const Node*> arithmetic;
   findArithmetic(graph.block(), arithmetic);
-  placeIn(graph, graph.block(), device, arithmetic);
+  placeIn(graph, graph.block(), device, arithmetic, waiting);
 }
 
 }  // namespace dg

@@ -9,9 +9,11 @@
 
 #include "native/core/cancellation.h"
 #include "native/core/device/memory.h"
+#include "native/core/device/recycle.h"
 #include "native/core/error.h"
 #include "native/core/graph/failure.h"
 #include "native/core/graph/interruption.h"
+#include "native/core/graph/offload.h"
 #include "native/core/operators/names.h"
 
 namespace dg {
@@ -61,19 +63,22 @@ std::string reason(const std::exception& error) {
   return text.substr(0, 600);
 }
 
-std::shared_ptr<Graph> interruptible(Graph& graph) {
+// With what has to stand where it is put.
+std::shared_ptr<Graph> finished(Graph& graph) {
   auto copy = graph.copy();
+  bringOffloaded(*copy);
   insertInterruptionPoints(*copy);
   return copy;
 }
 
 }  // namespace
 
-Program::Program(const std::shared_ptr<Graph>& graph) : code_(interruptible(*graph), "detail_guidance") {}
+Program::Program(const std::shared_ptr<Graph>& graph) : code_(finished(*graph), "detail_guidance") {}
 
 Values Program::run(Values inputs) const {
   requireNotCancelled();
   takeFailure();  // of a run that somebody else has dealt with
+  RecyclingScope::beginProgram();
   try {
     torch::jit::InterpreterState(code_).run(inputs);
     return inputs;

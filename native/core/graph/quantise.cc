@@ -178,6 +178,21 @@ bool isKept(const Quantisation& quantisation, const std::string& path) {
                      [&](const std::string& pattern) { return matches(pattern, path); });
 }
 
+// Before any of them is done.
+void requireWidths(const Quantisation& quantisation, const std::vector<Candidate>& candidates,
+                   QuantisedProduct product) {
+  const auto most = mostInputs(product);
+  if (!most) return;
+  for (const auto& candidate : candidates) {
+    const int64_t inputs = torch::jit::toIValue(candidate.weight)->toTensor().size(1);
+    if (inputs <= *most || isKept(quantisation, candidate.path)) continue;
+    throw Error("PRECISION_UNAVAILABLE", "options.quantize: no int8 product takes the " + std::to_string(inputs) +
+                                             " input channels of " + candidate.path + ", since sums are exact up to " +
+                                             std::to_string(*most) + ". What works: keep ['" + candidate.path +
+                                             "'], or activations 'none'.");
+  }
+}
+
 std::vector<int64_t> channelsIn(const QuantisedParts& parts) {
   const auto* first = parts.channels.const_data_ptr<int64_t>();
   return {first, first + parts.channels.numel()};
@@ -188,20 +203,26 @@ QuantisedLayer describe(const Candidate& candidate, const QuantisedParts& parts)
   return {candidate.path, sizes[1], sizes[0], channelsIn(parts), parts.smoothing.defined()};
 }
 
-QuantisedParts partsOf(const Candidate& candidate, const std::vector<Site>& sites, const Quantisation& quantisation) {
-  const auto plain = torch::jit::toIValue(candidate.weight)->toTensor();
+QuantisedParts storedParts(const QuantisedParts& stored, const at::Tensor& bits, WeightFormat format,
+                           const std::string& path) {
+  const bool fits = bits.scalar_type() == at::kChar && stored.scales.sizes() == at::IntArrayRef({bits.size(0)}) &&
+                    stored.columns.sizes() == at::IntArrayRef({stored.channels.numel(), bits.size(0)}) &&
+                    (!stored.smoothing.defined() || stored.smoothing.sizes() == at::IntArrayRef({bits.size(1)}));
+  if (!fits) throw Error("BUNDLE_INVALID", "The stored quantisation of " + path + " does not fit its weight.");
+  requireChannels(channelsIn(stored), bits.size(1), path);
+  const auto on = [&](const at::Tensor& tensor) { return tensor.defined() ? tensor.to(bits.device()) : tensor; };
+  const auto values = bits.contiguous();
+  return {format == WeightFormat::int8 ? values : values.view(at::kFloat8_e4m3fn), on(stored.scales), stored.channels,
+          on(stored.columns), on(stored.smoothing)};
+}
+
+// On `device`, where the arithmetic is done.
+QuantisedParts partsOf(const Candidate& candidate, const std::vector<Site>& sites, const Quantisation& quantisation,
+                       at::Device device) {
+  const auto plain = torch::jit::toIValue(candidate.weight)->toTensor().to(device);
   const int64_t inputs = plain.size(1);
   if (const auto stored = quantisation.stored.find(candidate.path); stored != quantisation.stored.end()) {
-    auto parts = stored->second;
-    parts.values = plain.contiguous();
-    const bool fits = parts.values.scalar_type() == at::kChar &&
-                      parts.scales.sizes() == at::IntArrayRef({plain.size(0)}) &&
-                      parts.columns.sizes() == at::IntArrayRef({parts.channels.numel(), plain.size(0)}) &&
-                      (!parts.smoothing.defined() || parts.smoothing.sizes() == at::IntArrayRef({inputs}));
-    if (!fits)
-      throw Error("BUNDLE_INVALID", "The stored quantisation of " + candidate.path + " does not fit its weight.");
-    requireChannels(channelsIn(parts), inputs, candidate.path);
-    return parts;
+    return storedParts(stored->second, plain, quantisation.format, candidate.path);
   }
   if (plain.scalar_type() == at::kChar) {
     throw Error("BUNDLE_INVALID",
@@ -209,7 +230,7 @@ QuantisedParts partsOf(const Candidate& candidate, const std::vector<Site>& site
   }
   const auto own = quantisation.layers.find(candidate.path);
   if (own == quantisation.layers.end())
-    return quantiseWeight(plain, channelsOf(candidate, sites, quantisation, inputs), {});
+    return quantiseWeight(plain, channelsOf(candidate, sites, quantisation, inputs), {}, quantisation.format);
   const auto& [channels, smoothing, maxima] = own->second;
   requireChannels(channels, inputs, candidate.path);
   const auto& wide = maxima.defined() ? maxima : smoothing;
@@ -217,7 +238,8 @@ QuantisedParts partsOf(const Candidate& candidate, const std::vector<Site>& site
     throw Error("BAD_OPTION", "options.quantize.layers: " + candidate.path + " reads " + std::to_string(inputs) +
                                   " channels, received " + std::to_string(wide.numel()) + " numbers.");
   }
-  return quantiseWeight(plain, channels, maxima.defined() ? smoothingOf(plain, maxima) : smoothing);
+  return quantiseWeight(plain, channels, maxima.defined() ? smoothingOf(plain, maxima) : smoothing,
+                        quantisation.format);
 }
 
 void fuseIn(Block* block) {
@@ -251,22 +273,37 @@ WeightNames weightNames(const torch::jit::Module& module) {
   return names;
 }
 
+std::vector<QuantisableLayer> quantisableLayers(Graph& graph, const std::vector<Site>& sites, const WeightNames& names,
+                                                const std::vector<bool>& carriesTokens) {
+  std::vector<QuantisableLayer> layers;
+  for (const auto& candidate : candidatesIn(graph, sites, names, carriesTokens)) {
+    const auto weight = torch::jit::toIValue(candidate.weight)->toTensor();
+    layers.push_back({candidate.name, weight.const_data_ptr(), weight.size(1), weight.size(0)});
+  }
+  return layers;
+}
+
 QuantisationReport quantiseLinears(Graph& graph, const std::vector<Site>& sites, const WeightNames& names,
                                    const std::vector<bool>& carriesTokens, const Quantisation& quantisation,
-                                   at::ScalarType dtype) {
+                                   const QuantisedTarget& target) {
   const auto candidates = candidatesIn(graph, sites, names, carriesTokens);
   requireNamed(quantisation, candidates);
+  requireWidths(quantisation, candidates, target.product);
   QuantisationReport report;
+  report.format = quantisation.format;
+  report.scope = quantisation.scope;
+  report.product = target.product;
   for (const auto& candidate : candidates) {
     requireNotCancelled();
     if (isKept(quantisation, candidate.path)) {
       report.kept.push_back(candidate.path);
       continue;
     }
-    auto parts = partsOf(candidate, sites, quantisation);
+    auto parts = partsOf(candidate, sites, quantisation, target.device);
     report.layers.push_back(describe(candidate, parts));
     report.bytesBefore += static_cast<int64_t>(torch::jit::toIValue(candidate.weight)->toTensor().nbytes());
-    auto weight = c10::make_intrusive<QuantisedWeight>(std::move(parts), quantisation.scope, dtype);
+    auto weight =
+        c10::make_intrusive<QuantisedWeight>(std::move(parts), target.product, quantisation.scope, target.dtype);
     report.bytesAfter += weight->bytes();
     const auto layers = detachLayers(graph, candidate.weight);
     exchange(graph, candidate.weight, c10::IValue(std::move(weight)));
@@ -288,7 +325,7 @@ std::vector<StoredLayer> storeLinears(torch::jit::Module& module, Graph& graph, 
   for (const auto& candidate : candidates) {
     requireNotCancelled();
     if (isKept(quantisation, candidate.path)) continue;
-    auto parts = partsOf(candidate, sites, quantisation);
+    auto parts = partsOf(candidate, sites, quantisation, at::kCPU);
     stored.push_back({describe(candidate, parts), parts});
     stored.back().parts.values = at::Tensor();
     torch::jit::Module owner = module;
@@ -297,7 +334,7 @@ std::vector<StoredLayer> storeLinears(torch::jit::Module& module, Graph& graph, 
       owner = owner.attr(name.substr(0, dot)).toModule();
       name = name.substr(dot + 1);
     }
-    owner.setattr(name, parts.values);
+    owner.setattr(name, parts.values.view(at::kChar));
     exchange(graph, candidate.weight, at::empty({0}));
   }
   return stored;

@@ -15,8 +15,8 @@
 
 namespace dg {
 
-// Linear layers of the blocks with 8 bit weights and activations (operators/quantised_linear.h). Embeddings, modulation
-// (what no token flows into), norms and the last layer stay as they are.
+// Linear layers of the blocks with 8 bit weights, and activations where asked for (operators/quantised_linear.h).
+// Embeddings, modulation (what no token flows into), norms and the last layer stay as they are.
 
 // How one layer differs from the others.
 struct LayerQuantisation {
@@ -26,14 +26,15 @@ struct LayerQuantisation {
 };
 
 struct Quantisation {
-  QuantisedWeight::Scope scope = QuantisedWeight::Scope::token;
+  WeightFormat format = WeightFormat::int8;
+  ActivationScope scope = ActivationScope::token;
   // Channels of the hidden state that are kept, in every layer that reads the hidden state or its norm, and of which
   // stream they are.
   std::vector<int64_t> channels;
   std::string stream = "image";
   std::vector<std::string> keep;                    // patterns of layers that are not quantised
   std::map<std::string, LayerQuantisation> layers;  // in place of `channels`, by path
-  // Layers that are stored quantised, by path: all but their values, which are the weights in the file.
+  // Layers that are stored quantised, by path: all but their values, whose bits are the weights in the file.
   std::map<std::string, QuantisedParts> stored;
 };
 
@@ -46,6 +47,9 @@ struct QuantisedLayer {
 };
 
 struct QuantisationReport {
+  WeightFormat format = WeightFormat::int8;
+  ActivationScope scope = ActivationScope::token;
+  QuantisedProduct product = QuantisedProduct::vnni;
   std::vector<QuantisedLayer> layers;
   std::vector<std::string> kept;  // layers that `keep` named
   int64_t bytesBefore = 0, bytesAfter = 0;
@@ -55,14 +59,33 @@ struct QuantisationReport {
 using WeightNames = std::unordered_map<const void*, std::string>;
 WeightNames weightNames(const torch::jit::Module& module);
 
-// Quantises them, one weight after the other: each plain one is let go of before the next is done. `carriesTokens`: for
-// every input of the graph whether tokens come in by it (latent, text). `dtype`: of the model. Throws BAD_OPTION where
-// `keep` or `layers` names no layer, or a channel does not exist; PRECISION_UNAVAILABLE where there is no product.
+// A linear layer of a block whose weight can be quantised.
+struct QuantisableLayer {
+  std::string name;  // of the weight
+  const void* weight;
+  int64_t inputs, outputs;
+};
+
+// In order of evaluation, in a graph whose weights are as they are in the module. `carriesTokens`: see below.
+std::vector<QuantisableLayer> quantisableLayers(torch::jit::Graph& graph, const std::vector<Site>& sites,
+                                                const WeightNames& names, const std::vector<bool>& carriesTokens);
+
+// What multiplies, and where.
+struct QuantisedTarget {
+  QuantisedProduct product;
+  at::Device device;
+  at::ScalarType dtype;  // of the model
+};
+
+// Quantises them, one weight after the other, on the target's device: each plain one is let go of before the next is
+// done. The graph's weights are on the CPU. `carriesTokens`: for every input of the graph whether tokens come in by it
+// (latent, text). Throws BAD_OPTION where `keep` or `layers` names no layer, CHANNEL_OUT_OF_RANGE,
+// PRECISION_UNAVAILABLE where a layer has more inputs than the product takes.
 QuantisationReport quantiseLinears(torch::jit::Graph& graph, const std::vector<Site>& sites, const WeightNames& names,
                                    const std::vector<bool>& carriesTokens, const Quantisation& quantisation,
-                                   at::ScalarType dtype);
+                                   const QuantisedTarget& target);
 
-// A layer as it is stored: its parts without the values, which have taken the weight's place in the module.
+// A layer as it is stored: its parts without the values, whose bits (int8) have taken the weight's place in the module.
 struct StoredLayer {
   QuantisedLayer layer;
   QuantisedParts parts;

@@ -7,6 +7,7 @@
 #include "native/core/device/device.h"
 #include "native/core/device/memory.h"
 #include "native/core/error.h"
+#include "native/core/graph/convolutions.h"
 #include "native/core/graph/flatten.h"
 #include "native/core/graph/interruption.h"
 #include "native/core/graph/precision.h"
@@ -42,6 +43,7 @@ std::unique_ptr<Component> Component::load(const Options& options) {
   try {
     component->size_ = moveWeights(module, options.device, options.dtype);
     auto flat = flattenPlain(module, options.device, options.allowAllOperators);
+    orderConvolutions(*flat.graph);
     if (options.dtype != at::kFloat) matchPrecision(flat.graph);
     component->code_ = flat.code;
     component->arity_ = flat.graph->inputs().size();

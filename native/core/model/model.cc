@@ -5,10 +5,12 @@
 #include <utility>
 
 #include "native/core/archive/open.h"
+#include "native/core/device/capability.h"
 #include "native/core/device/device.h"
 #include "native/core/device/memory.h"
 #include "native/core/error.h"
 #include "native/core/graph/pack.h"
+#include "native/core/graph/place_constants.h"
 #include "native/core/graph/precision.h"
 #include "native/core/model/choose_fusions.h"
 #include "native/core/model/operator_library.h"
@@ -43,15 +45,6 @@ void fitInputs(FlatModel& flat, const torch::jit::Module& module, size_t count) 
   }
 }
 
-// Throws PRECISION_UNAVAILABLE.
-void requireInt8(at::Device device) {
-  const auto missing = device.is_cpu() ? withoutInt8() : "int8 is for the CPU, and the device is " + device.str();
-  if (!missing) return;
-  throw Error("PRECISION_UNAVAILABLE", "options.quantize: int8 products are not to be had here, since " + *missing +
-                                           ". What works: device 'cpu' on a processor with AVX-512 VNNI, or dtype "
-                                           "'bfloat16' without quantize.");
-}
-
 std::vector<bool> tokenInputs(const std::vector<ModelInput>& inputs) {
   std::vector<bool> carry;
   for (const auto& input : inputs) carry.push_back(input.role == "latent" || input.role == "text");
@@ -63,7 +56,12 @@ std::vector<bool> tokenInputs(const std::vector<ModelInput>& inputs) {
 std::unique_ptr<Model> Model::load(const LoadOptions& options) {
   registerOperators();
   requireDevice(options.device);
-  if (options.quantise) requireInt8(options.device);
+  std::optional<QuantisedTarget> target;
+  if (options.quantise) {
+    const auto product = productFor(options.device, computeCapability(options.device), options.quantise->format,
+                                    options.quantise->scope, !options.quantise->stored.empty());
+    target = {product, options.device, options.dtype};
+  }
   useOwnStream(options.device);
   const at::NoGradGuard noGrad;
   auto model = std::make_unique<Model>();
@@ -72,25 +70,31 @@ std::unique_ptr<Model> Model::load(const LoadOptions& options) {
   model->timestep_ = indexOfRole(options.inputs, "timestep");
   auto module = openArchive(options.file, options.allowAllOperators, options.identity);
   try {
-    const auto size = moveWeights(module, options.device, options.dtype);
+    // What is quantised goes to the device in 8 bits, so that the plain weights need not fit there.
+    const auto place = target ? at::Device(at::kCPU) : options.device;
+    const auto size =
+        moveWeights(module, place, options.dtype, options.offloadBlocks ? options.blocks : std::vector<BlockPattern>());
     model->parameters_ = size.parameters;
     model->bytes_ = size.bytes;
-    model->flat_ = flatten(module, options.blocks, options.device, options.allowAllOperators);
+    model->flat_ = flatten(module, options.blocks, place, options.allowAllOperators, size.waiting);
     fitInputs(model->flat_, module, options.inputs.size());
-    if (options.quantise) {
-      const auto names = weightNames(module);
-      module = torch::jit::Module();  // a weight is gone when its layer is quantised
-      model->quantised_ = quantiseLinears(*model->flat_.graph, model->flat_.sites, names, tokenInputs(options.inputs),
-                                          *options.quantise, options.dtype);
-      model->bytes_ += model->quantised_->bytesAfter - model->quantised_->bytesBefore;
-      model->options_.quantise.reset();
+    model->inventory_ = weightInventory(module, model->flat_, tokenInputs(options.inputs));
+    if (target) model->quantise(module, *target);
+    module = torch::jit::Module();  // a weight is gone when another takes its place
+    if (place != options.device) placeConstants(*model->flat_.graph, options.device, size.waiting);
+    if (options.offloadBlocks) {
+      model->offload_ = std::make_shared<BlockOffload>(options.device);
+      model->offloaded_ =
+          offloadBlocks(*model->flat_.graph, model->flat_.sites, options.device, size.waiting, model->offload_);
     }
     if (options.dtype != at::kFloat) matchPrecision(model->flat_.graph);
     model->fusions_ = options.fuse ? Fusions::named(*options.fuse) : Fusions::forDevice(options.device, options.dtype);
+    // What waits on the host for another device is not packed there.
+    if (!options.device.is_cpu()) model->fusions_.pack = false;
     model->fusionCounts_ = countFusions(*selectTaps(model->flat_, {}, model->fusions_));
     const auto packable = model->fusions_.pack ? countPackable(*model->flat_.graph) : 0;
     if (packable > 0) model->fusionCounts_["pack"] = packable;
-    model->capturer_ = makeGraphCapturer(options.device);
+    if (!options.offloadBlocks) model->capturer_ = makeGraphCapturer(options.device);
   } catch (const c10::Error& error) {
     if (isOutOfMemory(error)) {
       throw Error("OUT_OF_MEMORY", options.file + " does not fit into the memory of " + options.device.str() + ": " +
@@ -99,6 +103,15 @@ std::unique_ptr<Model> Model::load(const LoadOptions& options) {
     throw Error("MODEL_UNREADABLE", options.file + " can not be prepared: " + error.what_without_backtrace());
   }
   return model;
+}
+
+void Model::quantise(torch::jit::Module& module, const QuantisedTarget& target) {
+  const auto names = weightNames(module);
+  module = torch::jit::Module();  // a weight is gone when its layer is quantised
+  quantised_ =
+      quantiseLinears(*flat_.graph, flat_.sites, names, tokenInputs(options_.inputs), *options_.quantise, target);
+  bytes_ += quantised_->bytesAfter - quantised_->bytesBefore;
+  options_.quantise.reset();
 }
 
 std::vector<StoredLayer> storeQuantised(const LoadOptions& options, const std::string& out) {
@@ -165,6 +178,7 @@ std::map<std::string, int64_t> Model::fusionCounts() const {
 
 void Model::forget() {
   evaluationGraphs_.clear();
+  if (offload_) offload_->clear();
   emptyCache(options_.device);
 }
 

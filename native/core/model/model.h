@@ -11,15 +11,18 @@
 #include <utility>
 #include <vector>
 
+#include "native/core/device/block_offload.h"
 #include "native/core/device/device_graph.h"
 #include "native/core/graph/cut.h"
 #include "native/core/graph/flatten.h"
 #include "native/core/graph/interruption.h"
+#include "native/core/graph/offload.h"
 #include "native/core/graph/program.h"
 #include "native/core/graph/quantise.h"
 #include "native/core/hooks/hook_set.h"
 #include "native/core/model/bounded_map.h"
 #include "native/core/model/evaluation_graphs.h"
+#include "native/core/model/weight_inventory.h"
 
 namespace dg {
 
@@ -44,6 +47,7 @@ struct LoadOptions {
   std::string identity;                          // of the file, see archive/file.h
   std::optional<std::vector<std::string>> fuse;  // chains of operators that become one, by name; none: what gains
   std::optional<Quantisation> quantise;          // none: weights and activations stay in `dtype`
+  bool offloadBlocks = false;                    // their weights wait in host memory (device/block_offload.h)
 };
 
 // Writes the archive of `options` to `out` with the weights of its blocks' linear layers in 8 bits, as
@@ -68,6 +72,7 @@ class Model {
   int64_t outputChannels() const { return options_.outputChannels; }
   int64_t parameters() const { return parameters_; }
   int64_t bytes() const { return bytes_; }
+  const WeightInventory& inventory() const { return inventory_; }
   int64_t latentInput() const { return latent_; }
   int64_t timestepInput() const { return timestep_; }
 
@@ -80,7 +85,12 @@ class Model {
   // What was quantised; none: nothing was asked for.
   const std::optional<QuantisationReport>& quantised() const { return quantised_; }
 
-  // Null where the device has no graphs.
+  // What waits in host memory, and what was brought from there so far; none: nothing was to wait.
+  const std::optional<OffloadedBlocks>& offloaded() const { return offloaded_; }
+  OffloadUse offloadUse() const { return offload_ ? offload_->use() : OffloadUse{}; }
+
+  // Null where the device has no graphs, or the blocks' weights wait in host memory: a graph would read them where they
+  // lay when it was captured.
   GraphCapturer* graphCapturer() const { return capturer_.get(); }
   EvaluationGraphCache& evaluationGraphs() { return evaluationGraphs_; }
 
@@ -106,9 +116,13 @@ class Model {
 
  private:
   void checkFusions(const Values& example);
+  void quantise(torch::jit::Module& module, const QuantisedTarget& target);
 
   LoadOptions options_;
+  std::shared_ptr<BlockOffload> offload_;
+  std::optional<OffloadedBlocks> offloaded_;
   FlatModel flat_;
+  WeightInventory inventory_;
   std::optional<QuantisationReport> quantised_;
   Fusions fusions_;  // what the programs made of flat_ fuse
   mutable std::mutex fusionCountsMutex_;

@@ -7,6 +7,7 @@
 
 #include "native/core/error.h"
 #include "native/core/graph/interruption.h"
+#include "native/core/graph/offload.h"
 #include "native/core/hooks/tap.h"
 #include "native/core/operators/define.h"
 #include "native/core/operators/names.h"
@@ -25,6 +26,7 @@ void registerOperators() {
     static auto* library = new torch::Library(torch::Library::DEF, kNamespace, std::nullopt, __FILE__, __LINE__);
     defineInterruption(*library);
     defineTaps(*library);
+    defineOffloadMark(*library);
     defineOperators(*library);
   });
 }

@@ -38,9 +38,9 @@ inline bool hasBfloat16() {
 
 inline const bool kHasBfloat16 = hasBfloat16();
 
-// The first `count` of 16 lanes.
+// The first `count` of 16 lanes; none where it is negative.
 DG_AVX512_INLINE __mmask16 lanes(int64_t count) {
-  return static_cast<__mmask16>(count >= 16 ? 0xffff : (1u << count) - 1u);
+  return static_cast<__mmask16>(count >= 16 ? 0xffff : count <= 0 ? 0 : (1u << count) - 1u);
 }
 
 DG_AVX512_INLINE __m512 loadLanes(__mmask16 mask, const float* from) { return _mm512_maskz_loadu_ps(mask, from); }

@@ -13,25 +13,19 @@ namespace dg {
 #if DG_HAS_AVX512
 namespace {
 
-// What becomes of the sums of a tile. Not a part of what sums up, whose registers the compiler would share.
-template <Activation kActivation, typename T>
-DG_AVX512 __attribute__((noinline)) void finish(const Bfloat16Product& p, int64_t row, int64_t rows, int64_t output,
-                                                int64_t panels, const float* sums, T* out) {
-  const bool isAdded = p.residual.hidden != nullptr;
-  const T *hidden[kTileRows] = {}, *gates[kTileRows] = {};
-  for (int64_t r = 0; isAdded && r < rows; ++r) {
-    hidden[r] = p.residual.hiddenOf<T>(row + r, p.outputs);
-    gates[r] = p.residual.gatesOf<T>(row + r);
-  }
-  for (int64_t n = 0; n < panels; ++n, output += kPanel) {
+// What becomes of the sums of a tile's rows. Not a part of what sums up, whose registers the compiler would share.
+template <Activation kActivation, int kRows, typename T>
+DG_AVX512 __attribute__((noinline)) void finish(const Bfloat16Product& p, int64_t row, int64_t output, int64_t panels,
+                                                const float* sums, T* out) {
+  const ResidualRows<T, kRows> residual(p.residual, row, p.outputs);
+  for (int64_t n = 0; n < panels; ++n, sums += kPanel, output += kPanel) {
     const __mmask16 mask = lanes(p.outputs - output);
     const __m512 bias = p.bias == nullptr ? _mm512_setzero_ps() : loadLanes(mask, p.bias + output);
-    for (int64_t r = 0; r < rows; ++r) {
-      const __m512 sum = _mm512_add_ps(_mm512_loadu_ps(sums + (r * panels + n) * kPanel), bias);
-      T* to = out + (row + r) * p.outputs + output;
-      __m512 value = activated<kActivation, T>(sum);
-      if (isAdded) value = addedTo(hidden[r] + output, gates[r] + output, mask, roundedAs(to, value));
-      storeLanes(to, mask, value);
+    T* to = out + row * p.outputs + output;
+#pragma GCC unroll 6
+    for (int r = 0; r < kRows; ++r) {
+      const __m512 sum = _mm512_add_ps(_mm512_loadu_ps(sums + r * panels * kPanel), bias);
+      storeLanes(to + r * p.outputs, mask, residual.addedTo(activated<kActivation, T>(sum), r, output, mask));
     }
   }
 }
@@ -42,7 +36,11 @@ struct Finish {
   T* out;
   int64_t firstRow;
   DG_AVX512_INLINE void operator()(int64_t row, int64_t rows, int64_t output, int64_t panels, const float* sums) const {
-    finish<kActivation>(product, firstRow + row, rows, output, panels, sums, out);
+    const int64_t first = firstRow + row;
+    if (rows == kTileRows) return finish<kActivation, kTileRows>(product, first, output, panels, sums, out);
+    for (int64_t r = 0; r < rows; ++r) {
+      finish<kActivation, 1>(product, first + r, output, panels, sums + r * panels * kPanel, out);
+    }
   }
 };
 

@@ -9,7 +9,9 @@
 #include "native/core/operators/match_dtype.h"
 #include "native/core/operators/modulation.h"
 #include "native/core/operators/norm_rotary.h"
+#include "native/core/operators/offloaded_weights.h"
 #include "native/core/operators/packed_linear.h"
+#include "native/core/operators/quantise_rows.h"
 #include "native/core/operators/quantised_linear.h"
 
 namespace dg {
@@ -58,12 +60,25 @@ void defineOperators(torch::Library& library) {
       "Tensor scale, Tensor shift, __torch__.torch.classes.detail_guidance.QuantisedWeight weight, Tensor? bias, "
       "str activation) -> Tensor",
       quantisedModulated);
+  library.def(
+      "quantise_rows(Tensor x, Tensor? factors, int rows_per_scale, bool is_float8, int padded_rows, int "
+      "padded_inputs) "
+      "-> (Tensor, Tensor, Tensor)",
+      quantiseRows);
+  library.def(
+      "dequantise_sums(Tensor sums, Tensor steps, Tensor zero_points, Tensor scales, Tensor? weight_sums, Tensor? "
+      "bias, "
+      "Tensor x, Tensor channels, Tensor columns, str activation, ScalarType dtype) -> Tensor",
+      dequantiseSums);
+  library.def("dequantise_weight(Tensor values, Tensor scales, Tensor? factors, ScalarType dtype) -> Tensor",
+              dequantiseWeight);
   library.def("attention(Tensor query, Tensor key, Tensor value, float? scale) -> Tensor", attention);
   library.def("fast_gelu(Tensor x) -> Tensor", fastGelu);
   library.def(
       "guided_update(Tensor[] predictions, float[] weights, Tensor x, Tensor[] history, float sample, "
       "float[] outputs) -> (Tensor, Tensor)",
       guidedUpdate);
+  defineOffloadedWeights(library);
   library.def("channel_statistics(Tensor hidden, float[] percentiles) -> (Tensor, Tensor)", channelStatistics);
 }
 

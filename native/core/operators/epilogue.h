@@ -44,11 +44,38 @@ DG_AVX512_INLINE __m512 activated(__m512 value) {
   return value;
 }
 
-// `value` is as it was rounded; `hidden` and `gates` at the same outputs.
-template <typename T>
-DG_AVX512_INLINE __m512 addedTo(const T* hidden, const T* gates, __mmask16 mask, __m512 value) {
-  return _mm512_add_ps(loadLanes(mask, hidden), roundedAs(hidden, _mm512_mul_ps(loadLanes(mask, gates), value)));
-}
+// The residual of a few rows of the product, from `row`.
+template <typename T, int kRows>
+class ResidualRows {
+ public:
+  DG_AVX512_INLINE ResidualRows(const Residual& residual, int64_t row, int64_t outputs)
+      : isThere_(residual.hidden != nullptr) {
+    if (!isThere_) return;
+    const T* gates = residual.gatesOf<T>(row);
+    // Rows of the first one's picture: a division for each row is seen in the time.
+    int64_t left = residual.tokens - (residual.firstRow + row) % residual.tokens;
+    for (int r = 0; r < kRows; ++r, --left) {
+      if (left == 0) {
+        left = residual.tokens;
+        gates += residual.gateStride;
+      }
+      hidden_[r] = residual.hiddenOf<T>(row + r, outputs);
+      gates_[r] = gates;
+    }
+  }
+
+  // The sum with `value`, the r-th row's at these outputs, where there is a residual.
+  DG_AVX512_INLINE __m512 addedTo(__m512 value, int64_t r, int64_t output, __mmask16 mask) const {
+    if (!isThere_) return value;
+    const T *hidden = hidden_[r] + output, *gates = gates_[r] + output;
+    const __m512 gated = _mm512_mul_ps(loadLanes(mask, gates), roundedAs(hidden, value));
+    return _mm512_add_ps(loadLanes(mask, hidden), roundedAs(hidden, gated));
+  }
+
+ private:
+  bool isThere_;
+  const T *hidden_[kRows], *gates_[kRows];
+};
 #endif
 
 }  // namespace dg

@@ -1,6 +1,7 @@
 #include "native/core/operators/int8_product.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "native/core/operators/avx512.h"
 #include "native/core/operators/gelu.h"
@@ -36,7 +37,7 @@ void plainly(const Int8Product& p, T* out) {
       float value = static_cast<float>(sum) * (p.steps[row] * p.scales[output]);
       if (p.bias != nullptr) value += p.bias[output];
       for (int64_t k = 0; k < p.keptCount; ++k) {
-        value += p.kept[row * p.keptCount + k] * p.columns[k * p.outputs + output];
+        value = std::fma(p.kept[row * p.keptCount + k], p.columns[k * p.outputs + output], value);
       }
       T& to = out[row * p.outputs + output] = activatedPlainly<T>(value, p.activation);
       if (p.residual.hidden == nullptr) continue;
@@ -48,33 +49,39 @@ void plainly(const Int8Product& p, T* out) {
 
 #if DG_HAS_AVX512
 
-// What becomes of the sums of a tile. Not a part of what sums up, whose registers the compiler would share.
-template <Activation kActivation, typename T>
-DG_AVX512 __attribute__((noinline)) void finish(const Int8Product& p, int64_t row, int64_t rows, int64_t output,
-                                                int64_t panels, const int32_t* sums, T* out) {
-  const bool isAdded = p.residual.hidden != nullptr;
-  const T *hidden[kTileRows] = {}, *gates[kTileRows] = {};
-  for (int64_t r = 0; isAdded && r < rows; ++r) {
-    hidden[r] = p.residual.hiddenOf<T>(row + r, p.outputs);
-    gates[r] = p.residual.gatesOf<T>(row + r);
-  }
-  for (int64_t n = 0; n < panels; ++n, output += kPanel) {
+// What becomes of the sums of a tile's rows. Not a part of what sums up, whose registers the compiler would share.
+template <Activation kActivation, int kRows, typename T>
+DG_AVX512 __attribute__((noinline)) void finish(const Int8Product& p, int64_t row, int64_t output, int64_t panels,
+                                                const int32_t* sums, T* out) {
+  const ResidualRows<T, kRows> residual(p.residual, row, p.outputs);
+  const int32_t* zeroPoints = p.zeroPoints + row;
+  const float *steps = p.steps + row, *kept = p.kept + row * p.keptCount;
+  for (int64_t n = 0; n < panels; ++n, sums += kPanel, output += kPanel) {
     const __mmask16 mask = lanes(p.outputs - output);
     const __m512i weightSums = _mm512_maskz_loadu_epi32(mask, p.sums + output);
     const __m512 scales = loadLanes(mask, p.scales + output);
     const __m512 bias = p.bias == nullptr ? _mm512_setzero_ps() : loadLanes(mask, p.bias + output);
-    for (int64_t r = 0; r < rows; ++r) {
-      const __m512i shift = _mm512_mullo_epi32(_mm512_set1_epi32(p.zeroPoints[row + r]), weightSums);
-      const __m512i sum = _mm512_sub_epi32(_mm512_loadu_si512(sums + (r * panels + n) * kPanel), shift);
-      const __m512 scale = _mm512_mul_ps(_mm512_set1_ps(p.steps[row + r]), scales);
-      __m512 value = _mm512_add_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale), bias);
-      for (int64_t k = 0; k < p.keptCount; ++k) {
-        const __m512 column = loadLanes(mask, p.columns + k * p.outputs + output);
-        value = _mm512_add_ps(value, _mm512_mul_ps(_mm512_set1_ps(p.kept[(row + r) * p.keptCount + k]), column));
+    T* to = out + row * p.outputs + output;
+    __m512 values[kRows];
+#pragma GCC unroll 6
+    for (int r = 0; r < kRows; ++r) {
+      const __m512i shift = _mm512_mullo_epi32(_mm512_set1_epi32(zeroPoints[r]), weightSums);
+      const __m512i sum = _mm512_sub_epi32(_mm512_loadu_si512(sums + r * panels * kPanel), shift);
+      const __m512 scale = _mm512_mul_ps(_mm512_set1_ps(steps[r]), scales);
+      values[r] = _mm512_add_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale), bias);
+    }
+    for (int64_t k = 0; k < p.keptCount; ++k) {
+      const __m512 column = loadLanes(mask, p.columns + k * p.outputs + output);
+#pragma GCC unroll 6
+      for (int r = 0; r < kRows; ++r) {
+        values[r] = _mm512_fmadd_ps(_mm512_set1_ps(kept[r * p.keptCount + k]), column, values[r]);
       }
+    }
+#pragma GCC unroll 6
+    for (int r = 0; r < kRows; ++r) {
+      __m512 value = values[r];
       if (kActivation != Activation::none) value = activated<kActivation, T>(roundedAs(out, value));
-      if (isAdded) value = addedTo(hidden[r] + output, gates[r] + output, mask, roundedAs(out, value));
-      storeLanes(out + (row + r) * p.outputs + output, mask, value);
+      storeLanes(to + r * p.outputs, mask, residual.addedTo(value, r, output, mask));
     }
   }
 }
@@ -85,7 +92,10 @@ struct Finish {
   T* out;
   DG_AVX512_INLINE void operator()(int64_t row, int64_t rows, int64_t output, int64_t panels,
                                    const int32_t* sums) const {
-    finish<kActivation>(product, row, rows, output, panels, sums, out);
+    if (rows == kTileRows) return finish<kActivation, kTileRows>(product, row, output, panels, sums, out);
+    for (int64_t r = 0; r < rows; ++r) {
+      finish<kActivation, 1>(product, row + r, output, panels, sums + r * panels * kPanel, out);
+    }
   }
 };
 

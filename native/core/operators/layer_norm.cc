@@ -20,18 +20,28 @@ struct Row {
   const at::BFloat16 *x, *weight, *bias, *scale, *shift;
 };
 
+DG_AVX512_INLINE __m512 distanceTo(__m512 mean, const at::BFloat16* x, int64_t count) {
+  return _mm512_maskz_sub_ps(lanes(count), loadLanes(lanes(count), x), mean);
+}
+
 DG_AVX512 void normalise(at::BFloat16* out, const Row& row, int64_t channels, float eps) {
   const auto count = static_cast<float>(channels);
-  __m512 sums = _mm512_setzero_ps();
-  for (int64_t i = 0; i < channels; i += kLanes) sums = _mm512_add_ps(sums, loadLanes(lanes(channels - i), row.x + i));
-  const __m512 mean = _mm512_set1_ps(_mm512_reduce_add_ps(sums) / count);
-  sums = _mm512_setzero_ps();
-  for (int64_t i = 0; i < channels; i += kLanes) {
-    const __mmask16 mask = lanes(channels - i);
-    const __m512 distance = _mm512_maskz_sub_ps(mask, loadLanes(mask, row.x + i), mean);
-    sums = _mm512_fmadd_ps(distance, distance, sums);
+  // Two sums each, so that one need not wait for the other.
+  __m512 even = _mm512_setzero_ps(), odd = _mm512_setzero_ps();
+  for (int64_t i = 0; i < channels; i += 2 * kLanes) {
+    even = _mm512_add_ps(even, loadLanes(lanes(channels - i), row.x + i));
+    odd = _mm512_add_ps(odd, loadLanes(lanes(channels - i - kLanes), row.x + i + kLanes));
   }
-  const __m512 inverse = _mm512_set1_ps(1.0f / std::sqrt(_mm512_reduce_add_ps(sums) / count + eps));
+  const __m512 mean = _mm512_set1_ps(_mm512_reduce_add_ps(_mm512_add_ps(even, odd)) / count);
+  even = odd = _mm512_setzero_ps();
+  for (int64_t i = 0; i < channels; i += 2 * kLanes) {
+    const __m512 one = distanceTo(mean, row.x + i, channels - i);
+    const __m512 next = distanceTo(mean, row.x + i + kLanes, channels - i - kLanes);
+    even = _mm512_fmadd_ps(one, one, even);
+    odd = _mm512_fmadd_ps(next, next, odd);
+  }
+  const float variance = _mm512_reduce_add_ps(_mm512_add_ps(even, odd)) / count;
+  const __m512 inverse = _mm512_set1_ps(1.0f / std::sqrt(variance + eps));
   for (int64_t i = 0; i < channels; i += kLanes) {
     const __mmask16 mask = lanes(channels - i);
     __m512 value = _mm512_mul_ps(_mm512_sub_ps(loadLanes(mask, row.x + i), mean), inverse);

@@ -88,6 +88,12 @@ at::Tensor PackedWeight::plain() const {
   return plain;
 }
 
+c10::IValue PackedWeight::on(const std::vector<at::Tensor>& tensors) const {
+  auto moved = c10::make_intrusive<PackedWeight>(*this);
+  moved->packed_ = tensors.at(0);
+  return c10::IValue(std::move(moved));
+}
+
 at::Tensor packedLinear(const at::Tensor& x, const c10::intrusive_ptr<PackedWeight>& weight,
                         const std::optional<at::Tensor>& bias, const std::string& activation) {
   if (weight->isInPanels()) return ownProduct(x, *weight, bias, activation);

@@ -1,17 +1,19 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <torch/custom_class.h>
 
 #include <optional>
 #include <string>
+#include <vector>
+
+#include "native/core/operators/movable_weight.h"
 
 namespace dg {
 
 // A linear layer's weight in the order in which a product reads it: at::linear has it reordered in every call. The
 // product is oneDNN's, or in bfloat16 this package's own (bfloat16_product.h) where the processor has its instructions
 // and the number of inputs is even. No larger than the plain weight but for the outputs, which are rounded up to 16.
-class PackedWeight : public torch::CustomClassHolder {
+class PackedWeight : public MovableWeight {
  public:
   // `plain`: [outputs, inputs], dense, float32 or bfloat16 on the CPU. Throws c10::Error where there is no such product
   // for this processor.
@@ -26,6 +28,9 @@ class PackedWeight : public torch::CustomClassHolder {
 
   // What it was made of, to the last bit.
   at::Tensor plain() const;
+
+  std::vector<at::Tensor> tensors() const override { return {packed_}; }
+  c10::IValue on(const std::vector<at::Tensor>& tensors) const override;
 
  private:
   int64_t outputs_, inputs_;

@@ -22,14 +22,18 @@ DG_AVX512_INLINE __m512 lanesOf(const Row<T>& row, int64_t i) {
 
 template <typename T>
 DG_AVX512 Range wideRange(const Row<T>& row) {
-  __m512 least = _mm512_setzero_ps(), largest = _mm512_setzero_ps(), rest = _mm512_setzero_ps();
+  constexpr int kNotFinite = 0x99;  // either NaN, either infinity
+  __m512 least = _mm512_setzero_ps(), largest = _mm512_setzero_ps();
+  __mmask16 notFinite = 0;
   for (int64_t i = 0; i < row.count; i += kLanes) {
+    // The next row: a layer's input may have been written by other threads.
+    __builtin_prefetch(row.values + row.count + i);
     const __m512 value = lanesOf(row, i);
     least = _mm512_min_ps(least, value);
     largest = _mm512_max_ps(largest, value);
-    rest = _mm512_fmadd_ps(value, _mm512_setzero_ps(), rest);  // 0, but NaN for what is not finite
+    notFinite |= _mm512_fpclass_ps_mask(value, kNotFinite);
   }
-  return {_mm512_reduce_min_ps(least), _mm512_reduce_max_ps(largest), _mm512_reduce_add_ps(rest) == 0};
+  return {_mm512_reduce_min_ps(least), _mm512_reduce_max_ps(largest), notFinite == 0};
 }
 
 template <typename T>

@@ -24,6 +24,14 @@ struct GraphUse {
   std::string reason;  // why not; empty where everything that could be was, or the device has no graphs
 };
 
+// Blocks whose weights waited in host memory. In bytes, but for `blocks`.
+struct OffloadReport {
+  int64_t blocks = 0;
+  int64_t bytes = 0;     // of their weights
+  int64_t resident = 0;  // the most of them that were on the device at the same time, since the model was loaded
+  int64_t brought = 0;   // copied to the device in this run
+};
+
 // What a run reports of how it was computed.
 struct Execution {
   PartialForward partialForward;
@@ -31,6 +39,7 @@ struct Execution {
   std::map<std::string, int64_t> fused;  // chains that ran as one operator, by kind
   std::string notFused;                  // which of them are not used, and why
   std::optional<QuantisationReport> quantised;
+  std::optional<OffloadReport> offload;
 };
 
 }  // namespace dg

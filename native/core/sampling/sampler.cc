@@ -87,6 +87,13 @@ void widen(std::vector<at::Tensor>& predictions) {
   }
 }
 
+std::optional<OffloadReport> offloadOf(const Model& model, const OffloadUse& before) {
+  if (!model.offloaded()) return std::nullopt;
+  const auto now = model.offloadUse();
+  const auto& [blocks, bytes, largest] = *model.offloaded();
+  return OffloadReport{blocks, bytes, now.resident, now.brought - before.brought};
+}
+
 SampleResult sampleGroups(Model& model, const Plan& plan, const std::function<void(const Progress&)>& onStep,
                           const std::atomic<bool>& cancelled, const RecordSink& onRecords) {
   const c10::InferenceMode inference;
@@ -95,6 +102,7 @@ SampleResult sampleGroups(Model& model, const Plan& plan, const std::function<vo
   if (plan.recording) recorder.emplace(model.flat().sites, *plan.recording, onRecords);
   const RecyclingScope recycling;
   SampleResult result;
+  const auto offloadBefore = model.offloadUse();
   const auto count = plan.latents.size(0);
   const auto longest = historyLength(plan);
   const auto steps = static_cast<int64_t>(plan.steps.size());
@@ -162,6 +170,10 @@ SampleResult sampleGroups(Model& model, const Plan& plan, const std::function<vo
   result.execution.fused = model.fusionCounts();
   result.execution.notFused = model.fusionFinding();
   result.execution.quantised = model.quantised();
+  result.execution.offload = offloadOf(model, offloadBefore);
+  if (result.execution.offload && model.device().is_cuda()) {
+    result.execution.graphs.reason = "the weights of the blocks wait in host memory (offload)";
+  }
   return result;
 }
 

@@ -1,15 +1,18 @@
-/** Which chains are found in the transformers of diffusers, and that nothing in them waits for a GPU. */
+/**
+ * Which chains are found in the transformers of diffusers, that nothing in them waits for a GPU, and that they compute the
+ * same when the weights of their blocks wait in host memory.
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
-import { loadPipeline } from '../../../lib';
+import { loadPipeline, type Pipeline, type Tensor } from '../../../lib';
 import { openBundle } from '../../../lib/bundle';
 import { fusionKinds } from '../../../lib/native';
 import { buildFolder } from '../../../setup/cache.cjs';
-import { Oracle, python } from '../oracle';
+import { noise, Oracle, python } from '../oracle';
 
 const suite = python.path ? describe : describe.skip;
 const program = join(buildFolder(), 'cmake', 'native_tests');
@@ -31,6 +34,18 @@ const found = {
 /** Sizes of the inputs' axes that have names. */
 const sizes: Record<string, number> = { batch: 2, height: 8, width: 8, frames: 3, tokens: 7, imageTokens: 16 };
 
+/** Something to compute with, for every input. */
+function inputsOf({ bundle }: Pipeline): Record<string, Tensor> {
+  return Object.fromEntries(
+    bundle.transformer.inputs.map(({ name, dtype, shape }, index): [string, Tensor] => {
+      const axes = shape.map((axis) => (typeof axis === 'number' ? axis : sizes[axis]!));
+      const drawn = noise(axes, index + 1);
+      if (dtype !== 'int64') return [name, drawn];
+      return [name, { ...drawn, dtype, data: new BigInt64Array(drawn.data.length) } as Tensor];
+    }),
+  );
+}
+
 suite.each(Object.entries(found))('%s', (name, counts) => {
   const oracle = new Oracle();
   const folder = join(oracle.folder, name);
@@ -45,18 +60,32 @@ suite.each(Object.entries(found))('%s', (name, counts) => {
     expect(Object.fromEntries(pipeline.fused.map(({ kind, count }) => [kind, count]))).toEqual(counts);
   });
 
+  test.each(['float32', 'bfloat16'] as const)('blocks that wait in host memory, %s', async (dtype) => {
+    await using plain = await loadPipeline(folder, { device: 'cpu', dtype });
+    await using waiting = await loadPipeline(folder, { device: 'cpu', dtype, offload: 'blocks' });
+    const inputs = inputsOf(plain);
+    const hooks = [{ path: '**', capture: true }];
+    const [expected, found] = [await plain.forward(inputs, { hooks }), await waiting.forward(inputs, { hooks })];
+    expect(found.output.data).toEqual(expected.output.data);
+    expect(found.captures.map(({ tensor }) => tensor.data)).toEqual(expected.captures.map(({ tensor }) => tensor.data));
+  });
+
   placementTest(
     `waits for nothing on its device${existsSync(program) ? '' : ' (the C++ tests are not built)'}`,
     async () => {
       const bundle = await openBundle(folder);
-      const { file, inputs } = bundle.transformer;
+      const { file, inputs, blocks } = bundle.transformer;
       const specs = inputs.map(({ dtype, shape }) => {
         const axes = shape.map((axis) => (typeof axis === 'number' ? axis : sizes[axis]));
         return `${dtype === 'int64' ? 'long' : dtype}:${axes.join(',')}`;
       });
       const { status, stdout } = spawnSync(program, ["--test-case=a model of the caller's", '--no-skipped-summary'], {
         encoding: 'utf8',
-        env: { ...process.env, DETAIL_GUIDANCE_PLACEMENT: [bundle.path(file), ...specs].join(' ') },
+        env: {
+          ...process.env,
+          DETAIL_GUIDANCE_PLACEMENT: [bundle.path(file), ...specs].join(' '),
+          DETAIL_GUIDANCE_PLACEMENT_BLOCKS: blocks.map(({ path }) => path).join(' '),
+        },
       });
       expect(`${status} ${status === 0 ? '' : stdout}`).toBe('0 ');
       expect(stdout).toMatch(/test cases: +1 \| +1 passed/);

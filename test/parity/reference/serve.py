@@ -4,7 +4,8 @@
         writes the subject's bundle, traced, in float32
     {"id": 2, "op": "forward", "subject": "sd3", "edits": [...], "captures": [...]}
         one evaluation; answers with the tensors "output" and "capture.<k>"
-        with "quantised": [{path, channels}], "per_token": true, these layers in 8 bits (quantised.py)
+        with "quantised": [{path, channels}], "weights": "int8", "activations": "per-token", these layers
+        in 8 bits (quantised.py)
     {"id": 3, "op": "sample", "subject": "sd3", "guidance": {...}, "steps": 8, "scheduler": {...}}
         a whole run; answers with "latents" and the number of "evaluations"; with "record": [sites],
         also with their hidden states and statistics in every evaluation of every branch
@@ -69,9 +70,9 @@ def forward(subject: Subject, request: dict[str, Any], tensors: dict[str, Tensor
             edit["source"] = tensors[edit["source"]]
     found: dict[str, Tensor] = {}
     inputs = [tensors[each["name"]] for each in subject.inputs]
-    layers, per_token = request.get("quantised", []), request.get("per_token", True)
+    setting = {name: request.get(name) for name in ("weights", "activations")}
     with (
-        quantised(subject.module, layers, per_token),
+        quantised(subject.module, request.get("quantised", []), setting),
         captured(subject, request["captures"], found),
         edited(subject, request["edits"]),
     ):
