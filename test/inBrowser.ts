@@ -1,7 +1,7 @@
 /** Suites of tests that need a real browser; skipped, with the reason in their name, where there is none. */
 import { describe } from '@jest/globals';
 
-import { chromiumPath, firefoxPath } from './browsers';
+import { chromiumPath, firefoxPath } from '../scripts/browsers.cjs';
 
 function suiteIn(path: string | null, reason: string) {
   return (name: string, tests: () => void): void => {

@@ -1,5 +1,5 @@
 /** The page's frame: its parts, and what the server is doing. */
-import { signal } from '@preact/signals';
+import { computed, effect, signal, useSignal } from '@preact/signals';
 import type { FunctionComponent } from 'preact';
 import { useErrorBoundary } from 'preact/hooks';
 
@@ -34,12 +34,18 @@ const pages: { name: string; title: string; page: FunctionComponent }[] = [
 
 const nameOfAddress = () => location.hash.slice(1);
 const current = signal(nameOfAddress());
-addEventListener('hashchange', () => (current.value = nameOfAddress()));
+addEventListener('hashchange', () => {
+  current.value = nameOfAddress();
+  // Pages have nothing to do with each other's height: each begins at its top.
+  scrollTo(0, 0);
+});
+const pageNow = computed(() => pages.find(({ name }) => name === current.value) ?? pages[0]!);
+effect(() => void (document.title = `${pageNow.value.title} · Detail Guidance studio`));
 
 function Notices() {
   const missing = missingBundle.value;
   return (
-    <div class="notices" aria-live="polite">
+    <section class="notices" aria-label="Messages" aria-live="polite">
       {serverState.value === 'silent' && (
         <p class="notice">The server does not answer. The page waits for it; your settings and pictures are kept.</p>
       )}
@@ -83,18 +89,19 @@ function Notices() {
           </button>
         </p>
       ))}
-    </div>
+    </section>
   );
 }
 
 function Unlock() {
+  const isWrong = useSignal(false);
   return (
     <form
       class="unlock"
       onSubmit={(event) => {
         event.preventDefault();
         setToken(new FormData(event.currentTarget).get('token') as string);
-        void connect();
+        void connect().then(() => (isWrong.value = serverState.value === 'locked'));
       }}
     >
       <h2>This server asks for its token</h2>
@@ -102,10 +109,25 @@ function Unlock() {
       <label>
         Token <input name="token" type="password" autocomplete="off" required minLength={8} />
       </label>
+      {isWrong.value && (
+        <p class="problem" role="alert">
+          That is not its token.
+        </p>
+      )}
       <button class="primary">Enter</button>
     </form>
   );
 }
+
+/** Reached by another name than this machine's own, as behind a proxy. */
+const Foreign = () => (
+  <div class="unlock" role="alert">
+    <h2>This server answers to its own machine alone</h2>
+    <p>
+      It has no token, and this page was reached as {location.host}. Start it with --token to use it from elsewhere.
+    </p>
+  </div>
+);
 
 /** What the browser may have kept of a page that cannot be drawn; pictures are not among it. */
 const keptNames = ['settings', 'views', 'presets', 'runs', 'previews'];
@@ -136,7 +158,7 @@ function Guarded({ page: Page }: { page: FunctionComponent }) {
 }
 
 export function App() {
-  const { name, page: Page } = pages.find((entry) => entry.name === current.value) ?? pages[0]!;
+  const { name, page: Page } = pageNow.value;
   const facts = bundle.value;
   return (
     <>
@@ -157,9 +179,13 @@ export function App() {
         <ThemeButton />
       </header>
       <Notices />
-      <DropTarget />
       <CopyDialog />
-      <main>{serverState.value === 'locked' ? <Unlock /> : <Guarded key={name} page={Page} />}</main>
+      <main>
+        <DropTarget />
+        {serverState.value === 'locked' && <Unlock />}
+        {serverState.value === 'foreign' && <Foreign />}
+        {serverState.value !== 'locked' && serverState.value !== 'foreign' && <Guarded key={name} page={Page} />}
+      </main>
     </>
   );
 }

@@ -33,6 +33,13 @@ export function remember(place: Place, name: string, text: string): boolean {
   }
 }
 
+/** Tells when another tab changes what the browser keeps under a name. */
+export function followOtherTabs(name: string, changed: () => void): void {
+  addEventListener('storage', ({ key }) => {
+    if (key === prefix + name) changed();
+  });
+}
+
 export function forget(name: string): void {
   for (const place of ['tab', 'browser'] as const) {
     try {

@@ -28,8 +28,10 @@ inChromium('comparing', () => {
     const html = await readFile(await download.path(), 'utf8');
     expect(html.match(/src="data:image\/png;base64,/g)).toHaveLength(2);
     expect(html).not.toMatch(/https?:\/\//);
-    // The same settings twice: the same bytes, and no difference.
+    // The same settings twice: the same bytes, and no difference. Until they are made, the captions are of what is shown.
+    await page.getByRole('button', { name: 'side by side' }).click();
     await page.getByRole('group', { name: 'B' }).getByLabel('Technique').selectOption('cfg');
+    expect(await page.locator('figcaption').allTextContents()).toEqual(['A CFG', 'B CFG + Detail']);
     await page.getByRole('button', { name: 'Make both' }).click();
     await page.getByRole('button', { name: 'difference' }).click();
     await page.getByText(/PSNR infinite: the same picture/).waitFor({ timeout: 60_000 });
@@ -96,12 +98,17 @@ inChromium('comparing', () => {
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: /^Channel 28 over the picture/ }).waitFor();
     await page.getByRole('img', { name: 'channel 28 disrupted after layer 4' }).waitFor({ timeout: 60_000 });
+    expect(await page.getByText('The settings have changed since').count()).toBe(0);
     await page.getByRole('button', { name: 'Measure', exact: true }).click();
     await page
       .getByRole('img', { name: /Share of the variance/ })
       .locator('svg rect')
       .first()
       .waitFor({ timeout: 60_000 });
+    await page.getByRole('link', { name: 'Make', exact: true }).click();
+    await page.getByLabel('Class', { exact: true }).selectOption('Bag');
+    await page.getByRole('link', { name: 'Look inside' }).click();
+    await page.getByText('The settings have changed since: look inside again.').waitFor();
     await page.close();
   });
 

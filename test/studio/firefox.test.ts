@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
 
 import { loadPipeline } from '../../lib';
-import { launchFirefox } from '../browsers';
+import { launchFirefox } from '../../scripts/browsers.cjs';
 import { inFirefox } from '../inBrowser';
 
 import { card, isMade, paintMask, setSteps, Studio } from './studio';
@@ -41,12 +41,12 @@ inFirefox('the studio in Firefox', () => {
     const { images } = await pipeline.generate({ classLabel: 0, seed: 7 });
     await pipeline.dispose();
     expect((await keptPicture(page)).equals(Buffer.from(images[0]!.toPng()))).toBe(true);
-    await setSteps(page, 250);
+    await setSteps(page, 1000);
     await page.getByRole('button', { name: 'Make 5 pictures' }).click();
     const conditional = card(page, 'Conditional');
     await conditional
       .locator('.state')
-      .filter({ hasText: /step \d+ of 250/ })
+      .filter({ hasText: /step \d+ of 1000/ })
       .waitFor();
     await conditional.locator('img[src^="data:"]').waitFor();
     await page.getByRole('button', { name: 'Stop', exact: true }).click();

@@ -1,35 +1,22 @@
-/** What the studio remembers: pictures with their settings, PNG files that bring them back, and programs to copy. */
-import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
+/** What the studio remembers: pictures with their settings, and PNG files that bring them back. */
+import { readFile } from 'node:fs/promises';
 
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import type { Page } from 'playwright-core';
 
 import { loadPipeline } from '../../lib';
 import { decodePng, encodePng } from '../../lib/image/png';
 import { inChromium } from '../inBrowser';
-import { run } from '../lib/cli/run';
 
 import { drop, pngSaying } from './drop';
 import { fillGallery } from './fillGallery';
-import { isMade, paintMask, pictureOf, setSteps, Studio } from './studio';
-
-const shell = promisify(execFile);
+import { isMade, pictureOf, Studio } from './studio';
 
 inChromium('remembering', () => {
   let studio: Studio;
-  let folder: string;
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'studio-'));
     studio = await Studio.open();
   });
-  afterAll(async () => {
-    await studio?.close();
-    await rm(folder, { recursive: true, force: true });
-  });
+  afterAll(() => studio?.close());
 
   test('a PNG made by the package brings its settings back', async () => {
     const pipeline = await loadPipeline('embedded');
@@ -122,67 +109,31 @@ inChromium('remembering', () => {
     await other.close();
   });
 
-  const copied = async (page: Page, form: string): Promise<string> => {
-    await page.getByRole('button', { name: form }).click();
-    return (await page.locator('dialog pre').textContent())!;
-  };
-
-  /** Runs a copied command, as a shell reads it. @returns the PNG that it makes */
-  async function madeBy(command: string): Promise<Buffer> {
-    const [program, ...words] = command.match(/'[^']*'|\S+/g)!.map((word) => word.replaceAll("'", ''));
-    expect(program).toBe('detail-guidance');
-    const { code, stderr } = await run(words, { cwd: folder });
-    expect([code, code === 0 ? '' : stderr]).toEqual([0, '']);
-    return readFile(join(folder, 'picture.png'));
-  }
-
-  test('copied as command line, as curl and as TypeScript, it is the same picture', async () => {
-    const page = await studio.page({ bypassCSP: true });
-    await page.getByLabel('Class', { exact: true }).selectOption('Ankle boot');
-    await page.getByLabel('Detail scale w', { exact: true }).fill('0.5');
-    await page.getByRole('button', { name: 'Make CFG + Detail', exact: true }).click();
-    await isMade(page, 'CFG + Detail');
-    const png = await pictureOf(page, 'CFG + Detail');
-    await page.getByRole('button', { name: 'Copy as…' }).click();
-    expect((await madeBy(await copied(page, 'Command line'))).equals(png)).toBe(true);
-    await shell('sh', ['-c', await copied(page, 'curl')], { cwd: folder });
-    expect((await readFile(join(folder, 'picture.png'))).equals(png)).toBe(true);
-    const typeScript = await copied(page, 'TypeScript');
-    const [, options] = /pipeline\.generate\((.*)\);\nawait images/s.exec(typeScript)!;
-    const pipeline = await loadPipeline('embedded');
-    const { images } = await pipeline.generate(new Function(`return ${options}`)() as object);
-    await pipeline.dispose();
-    expect(Buffer.from(images[0]!.toPng()).equals(png)).toBe(true);
+  test('with the keyboard alone a picture is opened, left and deleted', async () => {
+    const page = await studio.page();
+    for (const title of ['CFG', 'Conditional']) {
+      await page.getByRole('button', { name: `Make ${title}`, exact: true }).click();
+      await isMade(page, title);
+    }
+    await page.getByRole('link', { name: 'Gallery' }).click();
+    await page.getByRole('button', { name: /^Conditional: / }).focus();
+    const focused = page.locator(':focus');
+    await page.keyboard.press('Enter');
+    const chosen = page.getByRole('complementary', { name: 'The chosen picture' }).and(focused);
+    await chosen.waitFor();
+    await page.keyboard.press('Tab');
+    expect(await focused.textContent()).toBe('Take its settings');
+    await page.keyboard.press('Escape');
+    expect(await focused.getAttribute('aria-pressed')).toBe('false');
+    await page.keyboard.press('Enter');
+    await chosen.waitFor();
+    for (let presses = 0; presses < 4; presses++) await page.keyboard.press('Tab');
+    expect(await focused.textContent()).toBe('Delete');
+    await page.keyboard.press('Enter');
+    await page.getByText('1 picture in this gallery.', { exact: false }).waitFor();
+    expect(await focused.textContent()).toMatch(/^CFG: /);
     await page.context().close();
   });
-
-  test('the command line says what no single flag can: a mask, a curve, a sampler, any technique', async () => {
-    const page = await studio.page({ bypassCSP: true });
-    await page.locator('.time-line').waitFor();
-    await paintMask(page);
-    await setSteps(page, 6);
-    await page.getByLabel('Sampler').selectOption('unipc');
-    await page.getByLabel('Retention ρ over time').selectOption('table');
-    await page.getByLabel('Add a view').selectOption('pag+cfg');
-    await page.getByLabel('Add a view').selectOption('detail+cfg-fast');
-    for (const [view, flag] of [
-      ['CFG + Detail', '--detail-tokens'],
-      ['MA-disrupted', '--preset disrupted'],
-      ['CFG + PAG', '--guidance'],
-      ['CFG + Detail, reused', '--guidance'],
-    ] as const) {
-      await page.getByRole('button', { name: view, exact: true }).click();
-      await page.getByRole('button', { name: `Make ${view}`, exact: true }).click();
-      await isMade(page, view);
-      await page.getByRole('button', { name: 'Copy as…' }).click();
-      const command = await copied(page, 'Command line');
-      expect(command).toContain(flag);
-      expect(command).toContain('--scheduler unipc');
-      expect([view, (await madeBy(command)).equals(await pictureOf(page, view))]).toEqual([view, true]);
-      await page.keyboard.press('Escape');
-    }
-    await page.context().close();
-  }, 60_000);
 
   test('of thousands of pictures those in sight are in the page, and all can be reached', async () => {
     const page = await studio.page({ address: '#gallery' });
@@ -194,12 +145,29 @@ inChromium('remembering', () => {
     const cards = page.locator('.gallery li');
     await cards.first().locator('img').waitFor();
     expect(await cards.count()).toBeLessThan(150);
-    // With the keyboard, one after the other, through rows that were not there.
+    // With the keyboard, one after the other, through rows that were not there; also where no frame is drawn in between.
     await page.setViewportSize({ width: 400, height: 500 });
     await page.getByRole('button', { name: 'Picture 1999' }).focus();
+    const active = () => page.evaluate('document.activeElement.textContent');
     for (let presses = 0; presses < 20; presses++) await page.keyboard.press('Tab');
-    expect(await page.evaluate('document.activeElement.textContent')).toBe('Picture 1979');
+    expect(await active()).toBe('Picture 1979');
+    await page.evaluate(`{
+      const next = requestAnimationFrame.bind(window);
+      const waiting = [];
+      window.requestAnimationFrame = (callback) => waiting.push(callback);
+      window.drawAgain = () => { window.requestAnimationFrame = next; waiting.forEach(next); };
+    }`);
+    for (let presses = 0; presses < 20; presses++) await page.keyboard.press('Tab');
+    expect(await active()).toBe('Picture 1959');
+    for (let presses = 0; presses < 20; presses++) await page.keyboard.press('Shift+Tab');
+    expect(await active()).toBe('Picture 1979');
     expect(await page.evaluate('document.activeElement.parentElement.ariaPosInSet')).toBe('21');
+    await page.evaluate('drawAgain()');
+    // Rows of another height: the one with the focus is kept.
+    const row = await page.evaluate(`document.querySelector('.gallery').style.getPropertyValue('--row')`);
+    await page.setViewportSize({ width: 420, height: 500 });
+    await page.locator(`.gallery:not([style*="--row: ${row};"])`).waitFor();
+    expect(await active()).toBe('Picture 1979');
     await page.setViewportSize({ width: 1280, height: 900 });
     await page.mouse.move(640, 500);
     await page.mouse.wheel(0, 1e6);

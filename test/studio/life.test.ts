@@ -38,7 +38,7 @@ inChromium('a page’s life', () => {
     await page.locator('.time-line').waitFor();
     await page.getByLabel('Seed', { exact: true }).fill('1234');
     await page.getByLabel('Seed', { exact: true }).blur();
-    await setSteps(page, 250);
+    await setSteps(page, 1000);
     await page.getByRole('button', { name: 'Make Conditional', exact: true }).click();
     await card(page, 'Conditional').locator('.state').filter({ hasText: /step/ }).waitFor();
     await studio.server.close(0);

@@ -86,13 +86,19 @@ inChromium('the embedded model, described otherwise', () => {
 
   test('where no massive activations are recorded it is said before anything is made, and one is picked', async () => {
     const page = await studio.page();
+    const begun = page.waitForRequest('**/v1/analysis/massive-activations');
     await page.getByLabel('Bundle').selectOption('unmeasured');
     await page.locator('.field .problem').filter({ hasText: 'pick a layer and channels in the chart' }).waitFor();
     await page.locator('.card .problem').first().waitFor();
+    // While the first page measures the channels, which tell what is looked at: the strongest of them.
+    await begun;
     await page.getByRole('link', { name: 'Look inside' }).click();
     await page.getByRole('button', { name: 'Look inside' }).click();
-    // The strongest of those that were measured.
-    await page.getByRole('img', { name: /channel \d+ disrupted after layer \d/ }).waitFor();
+    await page.getByRole('img', { name: /channel \d+ disrupted after layer \d/ }).waitFor({ timeout: 60_000 });
+    const [, channel] = /^Channel (\d+)/.exec(
+      await page.getByRole('heading', { name: /over the picture/ }).innerText(),
+    )!;
+    await page.getByText(new RegExp(`^Channel ${channel} after layer \\d+: blue`)).waitFor();
     await page.getByRole('link', { name: 'Make', exact: true }).click();
     const chart = page.getByRole('application', { name: /Strength of every channel/ });
     await chart.locator('svg image').waitFor();

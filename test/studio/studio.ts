@@ -1,12 +1,12 @@
 /** The studio as its tests use it: the built page on a server of its own, in a browser. */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 
 import { packageRoot } from '../../lib/files/packageRoot';
 import { createServer, type Server, type ServerOptions } from '../../lib/server';
-import { launchChromium } from '../browsers';
+import { launchChromium } from '../../scripts/browsers.cjs';
 
 export const pageFolder = join(packageRoot(), 'dist', 'studio');
 
@@ -20,7 +20,7 @@ export class Studio {
     readonly url: string,
   ) {}
 
-  static async open(options: ServerOptions = {}, launch = launchChromium): Promise<Studio> {
+  static async open(options: ServerOptions = {}, launch: () => Promise<Browser> = launchChromium): Promise<Studio> {
     if (!existsSync(join(pageFolder, 'index.html')))
       throw new Error(`${pageFolder} is missing; npm run build makes it`);
     const server = Studio.serverWith(options);
@@ -29,7 +29,7 @@ export class Studio {
   }
 
   static serverWith(options: ServerOptions): Server {
-    return createServer({ port: 0, logLevel: 'silent', page: pageFolder, ...options });
+    return createServer({ port: 0, logLevel: 'silent', maxSteps: 1000, page: pageFolder, ...options });
   }
 
   get port(): number {
@@ -103,7 +103,15 @@ export async function paintMask(page: Page): Promise<void> {
 export async function pictureOf(page: Page, title: string): Promise<Buffer> {
   const address = await card(page, title).locator('img').getAttribute('src');
   const text = await page.evaluate(
-    `fetch(${JSON.stringify(address)}).then((answer) => answer.arrayBuffer()).then((bytes) => btoa(String.fromCharCode(...new Uint8Array(bytes))))`,
+    `fetch(${JSON.stringify(address)}).then((answer) => answer.arrayBuffer()).then((bytes) => btoa(Array.from(new Uint8Array(bytes), (byte) => String.fromCharCode(byte)).join('')))`,
   );
   return Buffer.from(text as string, 'base64');
+}
+
+/** What axe-core finds that is more than minor. The page's own policy lets no other script in: the page needs `bypassCSP`. */
+export async function faultsIn(page: Page): Promise<string[]> {
+  await page.evaluate(readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8'));
+  return page.evaluate(`axe.run({ resultTypes: ['violations'] }).then(({ violations }) => violations
+    .filter(({ impact }) => impact !== 'minor')
+    .map(({ id, nodes }) => id + ': ' + nodes.map(({ target }) => target).join(', ')))`);
 }

@@ -26,16 +26,19 @@ export class Unreachable extends Error {
   }
 }
 
-/** Told of every answer and of every failure to get one. */
-export const reachability: { onAnswer: () => void; onSilence: () => void } = {
-  onAnswer: () => undefined,
+/** Told where there is no answer, and where the server answers others: those with its token, or those of its machine. */
+export const reachability: { onSilence: () => void; onLocked: (to: 'locked' | 'foreign') => void } = {
   onSilence: () => undefined,
+  onLocked: () => undefined,
 };
+
+/** What a header can hold: no token has other letters. */
+const isSendable = (bearer: string) => /^[\x20-\x7e\xa0-\xff]+$/.test(bearer);
 
 export async function call(path: string, init: RequestInit = {}): Promise<Response> {
   const headers = new Headers(init.headers);
   const bearer = token();
-  if (bearer !== null) headers.set('Authorization', `Bearer ${bearer}`);
+  if (bearer !== null && isSendable(bearer)) headers.set('Authorization', `Bearer ${bearer}`);
   let response: Response;
   try {
     response = await fetch(apiBase + path, { ...init, headers });
@@ -44,8 +47,8 @@ export async function call(path: string, init: RequestInit = {}): Promise<Respon
     reachability.onSilence();
     throw new Unreachable();
   }
-  reachability.onAnswer();
   if (response.ok) return response;
+  if (response.status === 401) reachability.onLocked(response.headers.has('WWW-Authenticate') ? 'locked' : 'foreign');
   throw await refusalOf(response);
 }
 
@@ -78,7 +81,8 @@ export const postJob = (request: ImageRequest) => post<JobDescription>('/v1/jobs
 export const getJob = (id: string) => get<JobDescription>(`/v1/jobs/${id}`);
 
 export async function cancelJob(id: string): Promise<void> {
-  await call(`/v1/jobs/${id}`, { method: 'DELETE' });
+  // It has to arrive when the page is being left, too.
+  await call(`/v1/jobs/${id}`, { method: 'DELETE', keepalive: true });
 }
 
 export async function getPicture(url: string): Promise<Uint8Array> {

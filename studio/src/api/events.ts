@@ -1,5 +1,6 @@
 /** The server-sent events of a job. Read by fetch, which unlike EventSource can carry a token. */
-import { call, Refused, Unreachable } from './client';
+import { call, reachability, Refused, Unreachable } from './client';
+import { pause } from './pause';
 import type { AnalysisStep, JobEvents, Problem } from './types';
 
 export type JobEvent = {
@@ -7,7 +8,6 @@ export type JobEvent = {
 }[keyof JobEvents];
 
 const endings: ReadonlySet<string> = new Set(['done', 'failed', 'cancelled']);
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /**
  * All events up to the one that ends the job. A connection that breaks is taken up again where it broke off.
@@ -30,7 +30,7 @@ export async function* jobEvents(job: string, signal: AbortSignal): AsyncGenerat
       if (signal.aborted) return;
       if (!(error instanceof Unreachable) && !(error instanceof TypeError)) throw error;
     }
-    await pause(1000);
+    await pause(1000, signal);
   }
 }
 
@@ -54,6 +54,7 @@ export async function analyse(
     // What breaks while it is read is a TypeError of the browser's.
     if (!(error instanceof TypeError)) throw error;
   }
+  reachability.onSilence();
   throw new Unreachable();
 }
 

@@ -1,6 +1,7 @@
 /** What goes over the wire, in the package's own types. */
-import type { ImageRequest, JobEvents, JobState, Problem } from '../../../lib/server';
-import type { describeBundle } from '../../../lib/server/routes/bundles';
+import type { ImageRequest, JobEvents, JobState, PictureLink, Problem } from '../../../lib/server';
+import type { LoadedFacts } from '../../../lib/server/bundlePool';
+import type { describeBundle, forcedLoad } from '../../../lib/server/routes/bundles';
 import type { Plan, PlanExplanation } from '../../../lib/plan';
 import type { PresetName } from '../../../lib/guidance';
 import type { AnalysisStep } from '../../../lib/server/followed';
@@ -8,12 +9,13 @@ import type { AnalysisStep } from '../../../lib/server/followed';
 export type { AnalysisStep, ImageRequest, JobEvents, JobState, Plan, PlanExplanation, PresetName, Problem };
 export type { DetailOptions, GuidanceOptions, Retention } from '../../../lib/guidance';
 
-export type BundleInfo = ReturnType<typeof describeBundle> & {
-  id: string;
-  loaded: boolean;
-  /** Blocks, known once the bundle was loaded. */
-  layers: number | null;
+/** What is known once it was loaded is null before. */
+export type BundleInfo = ReturnType<typeof describeBundle> & { id: string; loaded: boolean } & {
+  [Fact in keyof LoadedFacts]: LoadedFacts[Fact] | null;
 };
+
+/** How the server was told to load bundles. */
+export type ForcedLoad = ReturnType<typeof forcedLoad>;
 
 /** A bundle whose files are wrong or gone. */
 export interface BrokenBundle {
@@ -24,13 +26,15 @@ export interface BrokenBundle {
 export interface BundleList {
   bundles: (BundleInfo | BrokenBundle)[];
   presets: PresetName[];
+  /** Not where other machines make the pictures. */
+  load?: ForcedLoad;
 }
 
 export interface JobDescription {
   id: string;
   bundle: string;
   state: JobState;
-  images?: { seed: number; width: number; height: number; url: string }[];
+  images?: PictureLink[];
   plan?: Plan;
   evaluations?: number;
   seconds?: number;

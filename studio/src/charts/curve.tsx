@@ -48,7 +48,7 @@ export function Curve({ points, handles = [], onDrag }: CurveProps) {
           cy={y(value)}
           r={6}
           class="handle"
-          tabIndex={0}
+          tabindex={0}
           role="slider"
           aria-label={`ρ at t = ${time}`}
           aria-valuenow={value}
@@ -61,7 +61,14 @@ export function Curve({ points, handles = [], onDrag }: CurveProps) {
               onDrag?.(index, rounded(valueAt(event.clientY)));
           }}
           onKeyDown={(event) => {
-            const by = { ArrowUp: 0.05, ArrowDown: -0.05, PageUp: 0.25, PageDown: -0.25 }[event.key];
+            const by = {
+              ArrowUp: 0.05,
+              ArrowRight: 0.05,
+              ArrowDown: -0.05,
+              ArrowLeft: -0.05,
+              PageUp: 0.25,
+              PageDown: -0.25,
+            }[event.key];
             if (by === undefined) return;
             event.preventDefault();
             onDrag?.(index, rounded(Math.min(10, Math.max(-10, value + by))));

@@ -1,4 +1,4 @@
-/** A plot of Observable Plot's, in the width that there is; figure anew when its data or its place change. */
+/** A plot of Observable Plot's, in the width that there is; drawn anew when its data or its place change. */
 import type * as Library from '@observablehq/plot';
 import { useEffect, useRef, useState } from 'preact/hooks';
 
@@ -8,7 +8,7 @@ interface PlotProps {
   /** In words, for who does not see it. */
   label: string;
   height: number;
-  /** Whatever the options are made of: the plot is figure anew when one of it changes. */
+  /** Whatever the options are made of: the plot is drawn anew when one of it changes. */
   of: readonly unknown[];
   options: (plot: typeof Library, width: number) => Library.PlotOptions;
   onDrawn?: (figure: SVGSVGElement | HTMLElement) => void;

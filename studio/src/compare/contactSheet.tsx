@@ -22,6 +22,8 @@ export interface Sheet {
   columns: readonly string[];
 }
 
+const inWords = (count: number) => `${count} ${count === 1 ? 'picture' : 'pictures'}`;
+
 export function makeSheet({ prefix, rows }: Sheet): void {
   stopAll(prefix);
   for (const { cells } of rows) for (const { place, request } of cells) start(place, request);
@@ -33,11 +35,12 @@ export function ContactSheet({ sheet, onPick }: { sheet: Sheet; onPick: (cell: S
   const cells = rows.flatMap((row) => row.cells);
   const done = cells.filter(({ place }) => runs.value[place]?.state === 'done').length;
   const active = activeIn(prefix).length;
+  const hasNames = rows.some(({ name }) => name !== '');
   return (
     <>
       <div class="row">
         <p class="note" aria-live="polite">
-          {active > 0 ? `${done} of ${cells.length} pictures` : done > 0 ? `${done} pictures` : ''}
+          {active > 0 ? `${done} of ${cells.length} pictures` : done > 0 ? inWords(done) : ''}
         </p>
         <span class="spacer" />
         <button type="button" class="secondary" disabled={active === 0} onClick={() => stopAll(prefix)}>
@@ -71,9 +74,9 @@ export function ContactSheet({ sheet, onPick }: { sheet: Sheet; onPick: (cell: S
           {columns.some(Boolean) && (
             <thead>
               <tr>
-                <td />
-                {columns.map((name) => (
-                  <th key={name} scope="col">
+                {hasNames && <td />}
+                {columns.map((name, at) => (
+                  <th key={at} scope="col">
                     {name}
                   </th>
                 ))}
@@ -81,14 +84,19 @@ export function ContactSheet({ sheet, onPick }: { sheet: Sheet; onPick: (cell: S
             </thead>
           )}
           <tbody>
-            {rows.map(({ name, cells: inRow }) => (
-              <tr key={name}>
-                <th scope="row">{name}</th>
+            {rows.map(({ name, cells: inRow }, at) => (
+              <tr key={at}>
+                {hasNames && <th scope="row">{name}</th>}
                 {inRow.map((cell) => {
                   const run = runs.value[cell.place];
                   return (
                     <td key={cell.place}>
-                      <button type="button" title="Take these settings" onClick={() => onPick(cell)}>
+                      <button
+                        type="button"
+                        aria-label={`${cell.title}: take these settings`}
+                        title="Take these settings"
+                        onClick={() => onPick(cell)}
+                      >
                         <div class={`frame${isActive(run) ? ' active' : ''}`}>
                           <Picture src={run?.picture ?? null} alt={cell.title} {...size} />
                           <div class="progress" style={{ '--share': run?.steps ? run.step / run.steps : 0 }} />

@@ -6,6 +6,8 @@ import { completed, settings, type Settings } from '../state/settings';
 export interface SweptOption {
   name: string;
   label: string;
+  /** Of the docstring. */
+  doc: string;
   /** The settings with the option changed. */
   apply: (to: Settings, value: number) => Settings;
   /** What a sweep starts with. */
@@ -30,12 +32,14 @@ export const sweptOptions: readonly SweptOption[] = [
   {
     name: 'detail.scale',
     label: 'Detail scale w',
+    doc: 'DetailOptions.scale',
     apply: (to, scale) => detailWith(to, { scale }),
     suggested: () => [0, 0.15, 0.3, 0.6, 1],
   },
   {
     name: 'detail.layer',
     label: 'Layer',
+    doc: 'DisruptionOptions.layer',
     apply: (to, layer) => detailWith(to, { layer }),
     suggested: () => spread(bundle.value?.layers ?? 1, 8),
     whole: true,
@@ -43,48 +47,56 @@ export const sweptOptions: readonly SweptOption[] = [
   {
     name: 'cfg.scale',
     label: 'CFG scale s',
+    doc: 'ClassifierFreeOptions.scale',
     apply: (to, scale) => cfgWith(to, { scale }),
     suggested: () => [1, 2, 3, 4, 6],
   },
   {
     name: 'embedded',
     label: 'Embedded guidance',
+    doc: 'EmbeddedOptions.scale',
     apply: (to, embedded) => ({ ...to, embedded }),
     suggested: () => [1, 2, 3.5, 5, 7],
   },
   {
     name: 'detail.retention',
     label: 'ρ',
+    doc: 'DisruptionOptions.retention',
     apply: (to, retention) => detailWith(to, { retention }),
     suggested: () => [0, 0.25, 0.5, 0.75],
   },
   {
     name: 'detail.start',
     label: 'Detail window: start',
+    doc: 'GuidanceWindow.start',
     apply: (to, start) => detailWith(to, { start, stop: Math.max(start, to.detail.stop) }),
     suggested: () => [0, 0.2, 0.4, 0.6],
   },
   {
     name: 'detail.stop',
     label: 'Detail window: end',
+    doc: 'GuidanceWindow.stop',
     apply: (to, stop) => detailWith(to, { stop, start: Math.min(stop, to.detail.start) }),
     suggested: () => [0.25, 0.5, 0.75, 1],
   },
   {
     name: 'cfg.start',
     label: 'CFG window: start',
+    doc: 'GuidanceWindow.start',
     apply: (to, start) => cfgWith(to, { start, stop: Math.max(start, to.cfg.stop) }),
     suggested: () => [0, 0.2, 0.4, 0.6],
   },
   {
     name: 'cfg.stop',
     label: 'CFG window: end',
+    doc: 'GuidanceWindow.stop',
     apply: (to, stop) => cfgWith(to, { stop, start: Math.min(stop, to.cfg.start) }),
     suggested: () => [0.25, 0.5, 0.75, 1],
   },
   {
     name: 'steps',
     label: 'Steps',
+    doc: 'GenerateOptions.numInferenceSteps',
     apply: (to, steps) => ({ ...to, steps }),
     suggested: () => {
       const steps = bundle.value ? stepsOf(settings.value, bundle.value) : 20;
@@ -95,6 +107,7 @@ export const sweptOptions: readonly SweptOption[] = [
   {
     name: 'seed',
     label: 'Seed',
+    doc: 'GenerateOptions.seed',
     apply: (to, seed) => ({ ...to, seed }),
     suggested: () => [0, 1, 2, 3, 4].map((after) => settings.value.seed + after),
     whole: true,
@@ -102,6 +115,7 @@ export const sweptOptions: readonly SweptOption[] = [
   {
     name: 'classLabel',
     label: 'Class',
+    doc: 'GenerateOptions.classLabel',
     apply: (to, classLabel) => ({ ...to, classLabel }),
     suggested: () => {
       const classes = bundle.value?.classes;
@@ -113,6 +127,7 @@ export const sweptOptions: readonly SweptOption[] = [
   {
     name: 'strength',
     label: 'Strength',
+    doc: 'GenerateOptions.strength',
     apply: (to, strength) => ({ ...to, strength }),
     suggested: () => [0.2, 0.4, 0.6, 0.8],
   },

@@ -9,6 +9,7 @@ import { Picture } from '../controls/picture';
 import { exportHtml } from '../copy/html';
 import { saveFile } from '../host';
 import { pictureSize } from '../make/viewCard';
+import { describe } from '../make/words';
 import { bundle, isReady } from '../state/bundles';
 import { requestOf, titleOf } from '../state/request';
 import { activeIn, runAt, start, stopAll } from '../state/runs';
@@ -38,6 +39,9 @@ const most = signal(128);
 
 const placeOf = (name: SideName) => `pair/${name}`;
 
+/** The titles of what was made: the fields may say something else by now. */
+const titles = signal<Partial<Record<SideName, string>>>({});
+
 /** As far as the bundle has it. */
 function sideHere({ view, option, value }: Side): Side {
   const isHere = optionsHere().some(({ name }) => name === option);
@@ -49,6 +53,9 @@ function titleOfSide(side: Side): string {
   const changed = optionNamed(option);
   return changed ? `${titleOf(view)}, ${changed.label} ${changed.nameOf?.(value) ?? value}` : titleOf(view);
 }
+
+const shownTitle = (name: SideName): string =>
+  (runAt(placeOf(name)) && titles.value[name]) ?? titleOfSide(sides[name].value);
 
 function requestOfSide(side: Side) {
   const { view, option, value } = sideHere(side);
@@ -65,6 +72,7 @@ function SideFields({ name }: { name: SideName }) {
       <legend>{name.toUpperCase()}</legend>
       <Choice
         label="Technique"
+        hint={describe(view)}
         value={view}
         options={techniques.value.map((preset) => ({ value: preset, label: titleOf(preset) }))}
         onChange={(preset) => change({ view: preset })}
@@ -72,6 +80,7 @@ function SideFields({ name }: { name: SideName }) {
       <div class="pair">
         <Choice
           label="But for"
+          doc={optionNamed(option)?.doc}
           value={option}
           options={[
             { value: '', label: 'as on the first page' },
@@ -181,6 +190,7 @@ function SliderView({ a, b }: { a: string | null; b: string | null }) {
 }
 
 function makeBoth(): void {
+  titles.value = { a: titleOfSide(sides.a.value), b: titleOfSide(sides.b.value) };
   for (const name of ['a', 'b'] as const) start(placeOf(name), requestOfSide(sides[name].value));
 }
 
@@ -219,10 +229,10 @@ export function Pair() {
             void saveFile(
               'comparison.html',
               exportHtml(
-                `A and B, seed ${settings.value.seed}`,
+                `A and B, seed ${String(runA!.request.seed)}`,
                 2,
                 [runA!, runB!].map((run, at) => ({
-                  title: titleOfSide(sides[at === 0 ? 'a' : 'b'].value),
+                  title: shownTitle(at === 0 ? 'a' : 'b'),
                   request: run.request,
                   png: run.png,
                   ...size,
@@ -234,7 +244,14 @@ export function Pair() {
           Save as HTML
         </button>
       </div>
-      {[runA, runB].map((run) => run?.problem && <p class="problem">{run.problem.message}</p>)}
+      {[runA, runB].map(
+        (run, at) =>
+          run?.problem && (
+            <p key={at} class="problem">
+              {'AB'[at]}: {run.problem.message}
+            </p>
+          ),
+      )}
       {mode.value === 'side by side' && (
         <div class="two">
           {(['a', 'b'] as const).map((name) => (
@@ -243,7 +260,7 @@ export function Pair() {
                 <Picture src={name === 'a' ? a : b} alt={name.toUpperCase()} {...size} />
               </div>
               <figcaption>
-                <b>{name.toUpperCase()}</b> {titleOfSide(sides[name].value)}
+                <b>{name.toUpperCase()}</b> {shownTitle(name)}
               </figcaption>
             </figure>
           ))}

@@ -1,10 +1,10 @@
 /** Other techniques at the cost of Detail Guidance: each takes as many steps as the same number of blocks allows. */
 import { signal } from '@preact/signals';
 
-import { postPlan } from '../api/client';
 import type { PresetName } from '../api/types';
 import { bundle, isReady } from '../state/bundles';
 import { stepsOf } from '../state/inside';
+import { planFor } from '../state/plans';
 import { requestOf, titleOf } from '../state/request';
 import { settings } from '../state/settings';
 import { hereOf, techniques } from '../state/views';
@@ -35,7 +35,7 @@ const isPlanning = signal(false);
 
 /** Blocks of a request, as the server plans it. */
 async function blocksOf(view: PresetName, steps: number): Promise<number> {
-  const planned = await postPlan({ ...requestOf({ ...settings.value, steps }, view, bundle.value!), seed: 0 });
+  const planned = await planFor(requestOf({ ...settings.value, steps }, view, bundle.value!));
   return planned.explanation.blocks;
 }
 

@@ -5,6 +5,7 @@ import type { PresetName } from '../api/types';
 import { Choice } from '../controls/choice';
 import { Field } from '../controls/help';
 import { bundle, isReady } from '../state/bundles';
+import { describe } from '../make/words';
 import { requestOf, titleOf } from '../state/request';
 import { settings } from '../state/settings';
 import { hereOf, selected, techniques } from '../state/views';
@@ -69,12 +70,17 @@ function AxisFields({ label, axis, optional }: { label: string; axis: typeof acr
     <div class="pair">
       <Choice
         label={label}
+        doc={swept?.doc}
         value={option}
         options={optional ? [{ value: '', label: 'nothing' }, ...choices] : choices}
         onChange={(name) => (axis.value = { option: name, text: '' })}
       />
       {swept && (
-        <Field label="Values" problem={values ? null : 'Numbers with commas between them.'}>
+        <Field
+          label="Values"
+          hint="A list of numbers; where it is empty, the one that stands there in grey."
+          problem={values ? null : 'Numbers with commas between them.'}
+        >
           {({ id, describedBy }) => (
             <input
               type="text"
@@ -99,6 +105,7 @@ export function Sweep() {
       <div class="sweep-fields">
         <Choice
           label="Technique"
+          hint={describe(view.value)}
           value={view.value}
           options={techniques.value.map((name) => ({ value: name, label: titleOf(name) }))}
           onChange={(name) => (chosen.value = name)}

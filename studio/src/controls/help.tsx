@@ -7,8 +7,8 @@ import { useId } from 'preact/hooks';
 /** Of `DetailOptions.scale`; empty for what has none. */
 export const docstring = (name: string): string => texts[name] ?? '';
 
-/** Backticks are code. */
-function formatted(text: string): ComponentChildren {
+/** A text of the sources: backticks are code. */
+export function formatted(text: string): ComponentChildren {
   return text.split('`').map((part, at) => (at % 2 === 1 ? <code key={at}>{part}</code> : part));
 }
 
@@ -33,12 +33,15 @@ export function Field({ label, doc, hint, aside, problem, children }: FieldProps
   return (
     <div class={`field${problem ? ' wrong' : ''}`}>
       <div class="field-head">
-        <label for={id}>{label}</label>
+        <label id={`${id}-label`} for={id}>
+          {label}
+        </label>
         {text !== '' && (
           <button
             type="button"
             class="help"
             aria-label="Help"
+            aria-describedby={`${id}-label`}
             aria-expanded={open.value}
             aria-controls={`${id}-help`}
             onClick={() => (open.value = !open.value)}

@@ -6,6 +6,8 @@ interface NumberProps {
   label: string;
   doc?: string;
   hint?: string;
+  /** Stands at the right of the label. */
+  aside?: string;
   value: number;
   min: number;
   max: number;
@@ -14,7 +16,7 @@ interface NumberProps {
   onChange: (value: number) => void;
 }
 
-interface InputProps extends Omit<NumberProps, 'doc' | 'hint' | 'problem'> {
+interface InputProps extends Omit<NumberProps, 'doc' | 'hint' | 'aside' | 'problem'> {
   id?: string;
   describedBy?: string;
   hideLabel?: boolean;
@@ -41,7 +43,7 @@ function NumberInput({ label, value, min, max, step, onChange, id, describedBy, 
 
 export function NumberField(props: NumberProps) {
   return (
-    <Field label={props.label} doc={props.doc} hint={props.hint} problem={props.problem}>
+    <Field label={props.label} doc={props.doc} hint={props.hint} aside={props.aside} problem={props.problem}>
       {(ids) => <NumberInput {...props} {...ids} />}
     </Field>
   );

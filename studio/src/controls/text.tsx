@@ -19,6 +19,7 @@ export function TextField({ label, doc, value, rows = 3, placeholder, problem, o
           id={id}
           aria-describedby={describedBy}
           rows={rows}
+          dir="auto"
           placeholder={placeholder}
           value={value}
           onInput={({ currentTarget }) => onChange(currentTarget.value)}

@@ -12,6 +12,9 @@ interface WindowProps {
   onChange: (window: { start: number; stop: number }) => void;
 }
 
+/** Steps that are drawn apart: more have no room for what is between them. */
+const mostDrawn = 60;
+
 const rounded = (value: number) => Number(value.toFixed(6));
 
 export function WindowField({ label, doc, start, stop, steps, colour, onChange }: WindowProps) {
@@ -23,7 +26,7 @@ export function WindowField({ label, doc, start, stop, steps, colour, onChange }
     <Field label={label} doc={`${doc}.start`} aside={said}>
       {({ id, describedBy }) => (
         <div class="window" style={{ '--from': start, '--to': stop, '--colour': colour }}>
-          <div class="window-track">
+          <div class={`window-track${steps > mostDrawn ? ' whole' : ''}`}>
             {Array.from({ length: steps }, (_, step) => (
               <i key={step} class={step >= first && step < beyond ? 'on' : ''} />
             ))}

@@ -5,8 +5,7 @@ import { linkedViews } from '../state/request';
 import { entriesOf, type Unknowns } from '../state/sound';
 import { viewOf } from '../state/takeOver';
 
-/** What the server computes in, where that is known and not the default. */
-export type Precision = string | null;
+import type { Loading } from './loading';
 
 /** A JavaScript literal; names without quotes where they need none. */
 export function literal(value: unknown, indent = ''): string {
@@ -34,13 +33,13 @@ export function filesOf({ image, maskImage, strength }: ImageRequest): ('image' 
   ];
 }
 
-export function asTypeScript(request: ImageRequest, dtype: Precision): string {
+export function asTypeScript(request: ImageRequest, of: BundleInfo | null, loading: Loading): string {
   const { bundle, ...options } = request;
   const files = filesOf(request);
   const pictures = { image: undefined, maskImage: undefined, ...Object.fromEntries(files.map((name) => [name, name])) };
   const all = { ...options, preview: undefined, ...pictures };
   const body = literal(all).replace(/\b(image|maskImage): '\1'/g, '$1');
-  const load = dtype === null ? '' : `, { dtype: ${quoted(dtype)} }`;
+  const load = Object.keys(loading).length === 0 ? '' : `, ${literal(loading)}`;
   return [
     ...(files.length > 0 ? ["import { readFile } from 'node:fs/promises';", ''] : []),
     "import { loadPipeline } from 'detail-guidance';",
@@ -48,27 +47,36 @@ export function asTypeScript(request: ImageRequest, dtype: Precision): string {
     ...files.map((name) => `const ${name} = await readFile('${name}.png');`),
     `const pipeline = await loadPipeline(${quoted(bundle ?? 'embedded')}${load});`,
     `const { images } = await pipeline.generate(${body});`,
-    "await images[0].save('picture.png');",
+    `await images[0].save('${fileFor(of)}');`,
     'await pipeline.dispose();',
     '',
   ].join('\n');
 }
 
+/** What it is written to: a video is an animated PNG. */
+const fileFor = (of: BundleInfo | null) => (of !== null && of.frameRate !== null ? 'picture.apng' : 'picture.png');
+
 /** For a POSIX shell. */
 const shell = (text: string) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
-export function asCurl({ preview: _preview, ...request }: ImageRequest, apiBase: string, hasToken: boolean): string {
+export function asCurl(
+  { preview: _preview, ...request }: ImageRequest,
+  of: BundleInfo | null,
+  apiBase: string,
+  hasToken: boolean,
+): string {
   return [
     `curl -s ${shell(`${apiBase}/v1/images`)}`,
     `-H 'Content-Type: application/json' -H 'Accept: image/png'`,
     ...(hasToken ? ['-H "Authorization: Bearer $DETAIL_GUIDANCE_TOKEN"'] : []),
-    `-d ${shell(JSON.stringify(request))} > picture.png`,
+    `-d ${shell(JSON.stringify(request))} > ${fileFor(of)}`,
   ].join(' \\\n  ');
 }
 
 /** A command that makes the same bytes on the same machine. */
-export function asCli(request: ImageRequest, of: BundleInfo | null, dtype: Precision): string {
-  const { bundle = 'embedded', classLabel, prompt, negativePrompt, width, height, seed, numInferenceSteps } = request;
+export function asCli(request: ImageRequest, of: BundleInfo | null, { device, dtype }: Loading): string {
+  const { bundle = 'embedded', classLabel, prompt, negativePrompt, width, height, numFrames } = request;
+  const { seed, numInferenceSteps } = request;
   const [image, mask] = [filesOf(request).includes('image'), request.maskImage !== undefined];
   const words = [
     // A name that begins like an option is one to the shell's reader.
@@ -79,6 +87,7 @@ export function asCli(request: ImageRequest, of: BundleInfo | null, dtype: Preci
       'negative-prompt': negativePrompt,
       width,
       height,
+      frames: numFrames,
       seed,
       steps: numInferenceSteps,
       scheduler: schedulerWord(request.scheduler),
@@ -87,7 +96,7 @@ export function asCli(request: ImageRequest, of: BundleInfo | null, dtype: Preci
       mask: mask ? 'maskImage.png' : undefined,
     }),
     ...guidanceWords(entriesOf(request.guidance), of),
-    ...flags({ dtype: dtype ?? undefined, out: 'picture.png' }),
+    ...flags({ device, dtype, out: fileFor(of) }),
   ];
   return words.join(' ');
 }

@@ -4,37 +4,44 @@ import { useEffect, useRef } from 'preact/hooks';
 
 import type { ImageRequest } from '../api/types';
 import { apiBase, saveFile, token } from '../host';
-import { readMetadata } from '../png/metadata';
-import { bundles } from '../state/bundles';
+import { bundles, forcedLoad } from '../state/bundles';
 
-import { asCli, asCurl, asTypeScript, filesOf, type Precision } from './code';
+import { asCli, asCurl, asTypeScript, filesOf } from './code';
+import { originOf, withoutFlag, type Origin } from './loading';
 
-const dtype = signal<Precision>(null);
+const origin = signal<Origin>({ loading: {}, elsewhere: null });
 const request = signal<ImageRequest | null>(null);
 const form = signal<'TypeScript' | 'Command line' | 'curl'>('TypeScript');
-const isCopied = signal(false);
+const outcome = signal<'copied' | 'selected' | null>(null);
 const forms = ['TypeScript', 'Command line', 'curl'] as const;
 
-/** @param png a picture of the same server and bundle, which says what is computed in */
+/** @param png a picture that it made, or that the same bundle made: it says how that was loaded */
 export function copyAs(what: ImageRequest, png: Uint8Array | null): void {
-  isCopied.value = false;
+  outcome.value = null;
   request.value = what;
-  dtype.value = png && dtypeOf(png);
+  origin.value = originOf(png, bundleOf(what), forcedLoad.value);
 }
 
-function dtypeOf(png: Uint8Array): Precision {
-  try {
-    const { dtype: made } = readMetadata(png, 'The picture');
-    return made === 'float32' ? null : made;
-  } catch {
-    return null;
-  }
-}
+// Back and forward lead to other pages.
+addEventListener('hashchange', () => (request.value = null));
+
+const bundleOf = (what: ImageRequest) => bundles.value.find(({ id }) => id === what.bundle) ?? null;
 
 function textOf(what: ImageRequest): string {
-  if (form.value === 'TypeScript') return asTypeScript(what, dtype.value);
-  if (form.value === 'curl') return asCurl(what, apiBase, token() !== null);
-  return asCli(what, bundles.value.find(({ id }) => id === what.bundle) ?? null, dtype.value);
+  const { loading } = origin.value;
+  if (form.value === 'TypeScript') return asTypeScript(what, bundleOf(what), loading);
+  if (form.value === 'curl') return asCurl(what, bundleOf(what), apiBase, token() !== null);
+  return asCli(what, bundleOf(what), loading);
+}
+
+/** What the text cannot say, so that it would make another picture. */
+function Unsaid() {
+  const { loading, elsewhere } = origin.value;
+  const names = withoutFlag(loading);
+  if (form.value === 'curl' && elsewhere !== null)
+    return <p class="note">The picture was made {elsewhere}. This server computes otherwise.</p>;
+  if (form.value !== 'Command line' || names.length === 0) return null;
+  return <p class="note">The command line has no flag for {names.join(' and ')}: the TypeScript says it.</p>;
 }
 
 /** Pictures that the program reads, to be saved beside it. */
@@ -67,7 +74,9 @@ export function CopyDialog() {
   const dialog = useRef<HTMLDialogElement>(null);
   const what = request.value;
   useEffect(() => {
-    if (what) dialog.current!.showModal();
+    const { open } = dialog.current!;
+    if (what && !open) dialog.current!.showModal();
+    if (!what && open) dialog.current!.close();
   }, [what]);
   const text = what ? textOf(what) : '';
   return (
@@ -81,7 +90,7 @@ export function CopyDialog() {
               aria-pressed={form.value === name}
               onClick={() => {
                 form.value = name;
-                isCopied.value = false;
+                outcome.value = null;
               }}
             >
               {name}
@@ -97,19 +106,27 @@ export function CopyDialog() {
       {what?.bundle !== undefined && what.bundle !== 'embedded' && form.value !== 'curl' && (
         <p class="note">{what.bundle} stands for the folder of that bundle.</p>
       )}
+      {what && <Unsaid />}
       {what && <Files of={what} inline={form.value === 'curl'} />}
       <button
         type="button"
         class="primary"
         onClick={(event) => {
-          // Without a secure context there is no clipboard: the text is selected, to be copied by hand.
+          // Without a secure context there is no clipboard, and with one it may be refused.
           const pre = event.currentTarget.parentElement!.querySelector('pre')!;
           getSelection()!.selectAllChildren(pre);
-          void navigator.clipboard?.writeText(text).then(() => (isCopied.value = true));
+          void Promise.resolve(navigator.clipboard?.writeText(text).then(() => 'copied' as const))
+            .catch(() => undefined)
+            .then((done) => (outcome.value = done ?? 'selected'));
         }}
       >
-        {isCopied.value ? 'Copied' : 'Copy'}
+        {outcome.value === 'copied' ? 'Copied' : 'Copy'}
       </button>
+      <p class="note" role="status">
+        {outcome.value === 'selected'
+          ? 'The browser does not let this page copy: the text is selected, copy it by hand.'
+          : ''}
+      </p>
     </dialog>
   );
 }

@@ -62,6 +62,8 @@ export class BrowserGallery implements GalleryStore {
           request.result.close();
           this.#database = null;
         };
+        // The browser's data were cleared.
+        request.result.onclose = () => (this.#database = null);
         resolve(request.result);
       };
       request.onerror = () => reject(request.error ?? new Error('IndexedDB cannot be opened'));

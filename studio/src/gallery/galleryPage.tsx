@@ -2,11 +2,13 @@
 import { signal, useComputed } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 
+import { FileButton } from '../controls/file';
 import { copyAs } from '../copy/copyDialog';
 import { takeFile } from '../drop';
 import { saveFile } from '../host';
 import { bundles } from '../state/bundles';
 import { say } from '../state/messages';
+import { cut } from '../state/sound';
 import { takeRequest } from '../state/takeOver';
 
 import { gallery, loadPictures, pictures, remove } from './pictures';
@@ -32,34 +34,44 @@ async function copy(picture: KeptPicture): Promise<void> {
 }
 
 async function download(picture: KeptPicture): Promise<void> {
-  const png = await gallery.png(picture.id);
-  if (!png) return;
-  const name = `${picture.title
-    .toLowerCase()
-    .replaceAll(/[^\p{L}\p{N}]+/gu, '-')
-    .slice(0, 60)}-${picture.seed}.png`;
-  await saveFile(name, png);
+  const png = await gallery.png(picture.id).catch(() => null);
+  if (!png) return say('The picture cannot be read from the gallery.');
+  const words = picture.title.toLowerCase().replaceAll(/[^\p{L}\p{N}]+/gu, '-');
+  await saveFile(`${cut(words, 60)}-${picture.seed}.png`, png);
 }
 
 function Details({ picture }: { picture: KeptPicture }) {
-  const { width, height, seed, cost, seconds, bundle, created } = picture;
+  const { width, height, request, seed, cost, seconds, bundle, created } = picture;
+  const of = bundles.value.find(({ id }) => id === bundle);
+  const frames = request.numFrames ?? (of?.frameRate === null ? null : of?.size.frames) ?? null;
   const facts = [
     ['Bundle', bundle],
     ['Size', `${width} × ${height}`],
+    ['Frames', frames === null ? null : String(frames)],
     ['Seed', String(seed)],
     ['Cost', cost === null ? null : `${cost.toFixed(2)}× plain CFG`],
     ['Time', seconds === null ? null : `${seconds.toFixed(1)} s`],
     ['Made', new Date(created).toLocaleString()],
   ] as const;
   const place = useRef<HTMLElement>(null);
-  useEffect(() => place.current!.scrollIntoView({ block: 'nearest' }), [picture.id]);
+  useEffect(() => {
+    place.current!.scrollIntoView({ block: 'nearest' });
+    // It stands before the list, of which the keyboard would have to go back through all.
+    place.current!.focus({ preventScroll: true });
+  }, [picture.id]);
   return (
-    <aside ref={place} class="block details" aria-label="The chosen picture">
+    <aside
+      ref={place}
+      class="block details"
+      aria-label="The chosen picture"
+      tabIndex={-1}
+      onKeyDown={({ key }) => key === 'Escape' && closeTo(picture)}
+    >
       <div class="details-picture">
         <Thumbnail key={picture.id} picture={picture} />
       </div>
       <div class="details-text">
-        <h2>{picture.title}</h2>
+        <h2 dir="auto">{picture.title}</h2>
         <dl>
           {facts.map(([name, value]) =>
             value === null ? null : (
@@ -80,14 +92,7 @@ function Details({ picture }: { picture: KeptPicture }) {
           <button type="button" class="secondary" onClick={() => void copy(picture)}>
             Copy as…
           </button>
-          <button
-            type="button"
-            class="text-button"
-            onClick={() => {
-              opened.value = null;
-              void remove(picture.id);
-            }}
-          >
+          <button type="button" class="text-button" onClick={() => discard(picture)}>
             Delete
           </button>
         </div>
@@ -96,14 +101,30 @@ function Details({ picture }: { picture: KeptPicture }) {
   );
 }
 
+/** The keyboard goes on at a picture of the list. */
+function closeTo(picture: KeptPicture | undefined): void {
+  opened.value = null;
+  if (picture) document.getElementById(cardOf(picture))?.querySelector('button')?.focus();
+}
+
+const cardOf = ({ id }: KeptPicture) => `picture-${id}`;
+
+/** Deletes it; the keyboard goes on at its neighbour. */
+function discard(picture: KeptPicture): void {
+  const all = pictures.value ?? [];
+  const at = all.findIndex(({ id }) => id === picture.id);
+  closeTo(all[at + 1] ?? all[at - 1]);
+  void remove(picture.id);
+}
+
 /** Drawn anew when it is opened or closed, and not when others come into sight. */
 function Card({ picture, at, of }: { picture: KeptPicture; at: number; of: number }) {
   const isOpen = useComputed(() => opened.value === picture.id).value;
   return (
-    <li aria-setsize={of} aria-posinset={at + 1}>
+    <li id={cardOf(picture)} aria-setsize={of} aria-posinset={at + 1}>
       <button type="button" aria-pressed={isOpen} onClick={() => (opened.value = isOpen ? null : picture.id)}>
         <Thumbnail picture={picture} square />
-        <span>{picture.title}</span>
+        <span dir="auto">{picture.title}</span>
       </button>
     </li>
   );
@@ -111,7 +132,7 @@ function Card({ picture, at, of }: { picture: KeptPicture; at: number; of: numbe
 
 function List({ all }: { all: readonly KeptPicture[] }) {
   const list = useRef<HTMLUListElement>(null);
-  const { columns, rowHeight, first, end } = useListWindow(list).value;
+  const { columns, rowHeight, first, end } = useListWindow(list, all.length).value;
   const rows = Math.ceil(all.length / columns);
   const from = Math.min(first, rows);
   const to = Math.min(end, rows);
@@ -141,18 +162,7 @@ export function GalleryPage() {
           {all === null ? 'Reading…' : `${all.length} ${all.length === 1 ? 'picture' : 'pictures'} in this gallery.`} A
           PNG made by the package brings its settings back: drop it anywhere on the page, or choose it here.
         </p>
-        <label class="file">
-          <span>Open a PNG</span>
-          <input
-            type="file"
-            accept="image/png"
-            onChange={({ currentTarget }) => {
-              const file = currentTarget.files?.[0];
-              if (file) void takeFile(file);
-              currentTarget.value = '';
-            }}
-          />
-        </label>
+        <FileButton text="Open a PNG" accept="image/png" onFile={(file) => void takeFile(file)} />
       </div>
       {current && <Details picture={current} />}
       {all?.length === 0 && (

@@ -2,10 +2,10 @@
 import { signal } from '@preact/signals';
 
 import { galleryFolder } from '../host';
-import { bundle } from '../state/bundles';
+import { bundles } from '../state/bundles';
 import { isLive } from '../state/live';
 import { say } from '../state/messages';
-import { plans } from '../state/plans';
+import { planFor } from '../state/plans';
 import { subjectInWords, titleOf } from '../state/request';
 import { onDone, type Run } from '../state/runs';
 import { clipped, entriesOf } from '../state/sound';
@@ -47,21 +47,24 @@ async function changed(): Promise<void> {
 
 export async function keep(run: Run): Promise<void> {
   if (!run.png || !run.job) return;
-  const view = viewOf(entriesOf(run.request.guidance));
-  const cost = plans.value[view]?.planned?.explanation.costOverClassifierFree ?? null;
+  const { request } = run;
+  const view = viewOf(entriesOf(request.guidance));
+  const of = bundles.value.find(({ id }) => id === request.bundle) ?? null;
+  // Of the picture: what the page plans may be something else by now.
+  const planned = await planFor(request).catch(() => null);
   try {
     await gallery.add(
       {
         id: run.job,
         created: Date.now(),
-        bundle: run.request.bundle ?? '',
-        title: clipped(`${titleOf(view)}: ${subjectInWords(run.request, bundle.value)}`),
-        request: { ...run.request, image: undefined, maskImage: undefined },
-        seed: Number(run.request.seed ?? 0),
+        bundle: request.bundle ?? '',
+        title: clipped(`${titleOf(view)}: ${subjectInWords(request, of)}`),
+        request: { ...request, image: undefined, maskImage: undefined },
+        seed: Number(request.seed ?? 0),
         width: run.width ?? 0,
         height: run.height ?? 0,
         evaluations: run.evaluations,
-        cost,
+        cost: planned?.explanation.costOverClassifierFree ?? null,
         seconds: run.seconds,
       },
       run.png,

@@ -19,7 +19,7 @@ export function GatesPlot() {
     const words = measurement?.answer
       ? `Layer ${layer} has no gates.`
       : (progressOf('gates') ?? 'The gates are measured when you look inside.');
-    return <p class="place-holder">{words}</p>;
+    return <p class="place-holder gates">{words}</p>;
   }
   const disrupted = new Set(disruptedNow().channels);
   const points = gate.gate.map((alpha, at) => ({ alpha, strength: gate.activation[at]!, channel: at }));

@@ -8,7 +8,7 @@ import { subjectInWords, requestOf } from '../state/request';
 import { settings } from '../state/settings';
 
 import { GatesPlot } from './gatesPlot';
-import { look, lookAt, lookInside } from './look';
+import { isOutdated, look, lookAt, lookInside } from './look';
 import { ChannelMap } from './map';
 import { OverTime } from './overTime';
 import { Variance } from './variance';
@@ -37,7 +37,7 @@ function Progress() {
     return words === null ? [] : [`${title}: ${words.toLowerCase()}`];
   });
   return (
-    <p class="note" role="status">
+    <p class="note progress-line" role="status">
       {going.join(' · ')}
     </p>
   );
@@ -54,11 +54,12 @@ export function InsidePage() {
         <button type="button" class="primary" disabled={!isReady.value} onClick={() => void lookInside()}>
           {measurement?.state === 'measuring' ? 'Looking…' : 'Look inside'}
         </button>
-        <Progress />
         <p class="note">
-          {subject ? `${subject}, ` : ''}seed {settings.value.seed}, the conditional branch. Chosen: channel {channel}{' '}
-          after layer {layer}.
+          {of &&
+            `${subject ? `${subject}, ` : ''}seed ${settings.value.seed}, the conditional branch. Chosen: channel ${channel} after layer ${layer}.`}
+          {measurement?.answer && isOutdated.value && <b> The settings have changed since: look inside again.</b>}
         </p>
+        <Progress />
       </div>
       {measurement?.problem && <p class="problem">{measurement.problem}</p>}
       {!measurement?.answer && (

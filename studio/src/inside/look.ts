@@ -13,7 +13,8 @@ interface Look {
   channel: number;
 }
 
-const clicked = signal<Look | null>(null);
+/** In which bundle. */
+const clicked = signal<(Look & { bundle: string }) | null>(null);
 
 /** The strongest that was measured. */
 function strongest(): Look | null {
@@ -30,9 +31,9 @@ function strongest(): Look | null {
   return best;
 }
 
-/** The one that was clicked, or the first that the settings disrupt; where they name none, the strongest one. */
+/** The one that was clicked in this bundle, or the first that the settings disrupt; where they name none, the strongest one. */
 export const look = computed<Look>(() => {
-  if (clicked.value) return clicked.value;
+  if (clicked.value && clicked.value.bundle === bundle.value?.id) return clicked.value;
   const { layer, channels } = disruptedNow();
   if (layer !== null && channels[0] !== undefined) return { layer, channel: channels[0] };
   return strongest() ?? { layer: 0, channel: 0 };
@@ -58,16 +59,27 @@ function makeWithout(): void {
 }
 
 export function lookAt(layer: number, channel: number): void {
-  clicked.value = { layer, channel };
   if (!bundle.value) return;
+  clicked.value = { layer, channel, bundle: bundle.value.id };
   measureMap();
   makeWithout();
 }
+
+/** What was looked at last: bundle, subject, seed and steps. */
+const lookedAt = signal<string | null>(null);
+const subjectNow = computed(() => {
+  if (!bundle.value) return null;
+  const { of, from, ...run } = common();
+  return JSON.stringify([of.id, conditionsOf(from, of), run]);
+});
+/** The settings have changed since: what is shown is of others. */
+export const isOutdated = computed(() => lookedAt.value !== null && lookedAt.value !== subjectNow.value);
 
 /** Everything that one trajectory tells; first the channels, which say what is to be looked at. */
 export async function lookInside(): Promise<void> {
   const { of, from, ...run } = common();
   const request = { bundle: of.id, conditions: [conditionsOf(from, of)], ...run };
+  lookedAt.value = subjectNow.value;
   start('inside/picture', requestOf(from, 'conditional', of));
   await measureChannels();
   if (bundle.value?.id !== of.id) return;

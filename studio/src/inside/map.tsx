@@ -4,7 +4,7 @@ import { useEffect, useRef } from 'preact/hooks';
 
 import { TimestepSlider } from '../charts/channelChart';
 import { pictureSize } from '../make/viewCard';
-import { measurementOf, progressOf, timestepAt } from '../state/inside';
+import { measurementOf, progressOf, strengths, timestepAt } from '../state/inside';
 import { runAt } from '../state/runs';
 
 import { highNorm, look, lookAt, measureHighNorm } from './look';
@@ -43,48 +43,46 @@ function MapCanvas({ values, rows, columns, most }: MapProps) {
   return <canvas ref={canvas} width={columns} height={rows} class="pixels" />;
 }
 
+/** What is drawn before it is measured has the same place: nothing moves when it comes. */
 export function ChannelMap() {
   const measurement = measurementOf('maps');
-  const measured = measurement?.answer;
+  const measured = measurement?.answer ?? null;
   const highNormTokens = measurementOf('high-norm-tokens');
   const tokens = highNormTokens?.answer?.tokens ?? [];
-  if (!measured) {
-    const words =
-      measurement?.problem ?? progressOf('maps') ?? 'The map of a channel is measured when you look inside.';
-    return <p class="place-holder">{words}</p>;
-  }
-  const [rows, columns] = measured.tokenGrid;
-  const step = Math.min(timestepAt.value, measured.timesteps.length - 1);
-  const { layer } = look.value;
+  const [rows, columns] = measured?.tokenGrid ?? [1, 1];
+  const step = Math.min(timestepAt.value, (measured?.timesteps.length ?? 1) - 1);
+  const { layer, channel: chosen } = look.value;
   // The one that was measured: another is on its way.
-  const { channel } = measured;
-  const row = Math.max(0, measured.layers.indexOf(layer));
+  const channel = measured?.channel ?? chosen;
+  const layers = measured?.layers ?? strengths.value?.layers ?? [];
   const frame = frameAt(runAt('inside/picture')?.frames ?? [], step);
-  const values = measured.maps[row]![step]!;
-  const most = measured.maps.flat(2).reduce((largest, value) => Math.max(largest, Math.abs(value)), 1e-6);
+  const most = measured?.maps.flat(2).reduce((largest, value) => Math.max(largest, Math.abs(value)), 1e-6) ?? 1;
   const { width, height } = pictureSize();
   const aspect = { aspectRatio: `${width} / ${height}` };
-  const marked = tokens.filter(({ layers, steps }) => layers.includes(layer) && steps.includes(step));
+  const marked = tokens.filter(({ layers: at, steps }) => at.includes(layer) && steps.includes(step));
+  const canvasAt = (row: number) =>
+    measured && <MapCanvas values={measured.maps[row]![step]!} rows={rows} columns={columns} most={most} />;
   return (
     <div class="channel-map">
       <div class="map-large" style={aspect}>
         {frame !== undefined && <img src={frame} alt="" class={width <= 128 ? 'pixels' : ''} />}
         <div class="map-over" style={{ opacity: opacity.value }}>
-          <MapCanvas values={values} rows={rows} columns={columns} most={most} />
+          {canvasAt(Math.max(0, layers.indexOf(layer)))}
         </div>
-        {marked.map(({ token, strongest }) => (
-          <i
-            key={token}
-            class="high-norm"
-            title={`A high-norm token: up to ${strongest.ratio.toFixed(1)} times the median token`}
-            style={{
-              left: `${((token % columns) / columns) * 100}%`,
-              top: `${(Math.floor(token / columns) / rows) * 100}%`,
-              width: `${100 / columns}%`,
-              height: `${100 / rows}%`,
-            }}
-          />
-        ))}
+        {measured &&
+          marked.map(({ token, strongest }) => (
+            <i
+              key={token}
+              class="high-norm"
+              title={`A high-norm token: up to ${strongest.ratio.toFixed(1)} times the median token`}
+              style={{
+                left: `${((token % columns) / columns) * 100}%`,
+                top: `${(Math.floor(token / columns) / rows) * 100}%`,
+                width: `${100 / columns}%`,
+                height: `${100 / rows}%`,
+              }}
+            />
+          ))}
       </div>
       <div class="map-side">
         <TimestepSlider />
@@ -111,14 +109,8 @@ export function ChannelMap() {
             onChange={measureHighNorm}
           />
         </label>
-        <p class="note">
-          Channel {channel} after layer {layer}: blue is negative, orange positive, up to {most.toFixed(1)}. A massive
-          activation is strong at every token. Ringed ({marked.length} here) are high-norm tokens, whose whole hidden
-          state is long: something else.
-        </p>
-        {highNormTokens?.problem && <p class="problem">{highNormTokens.problem}</p>}
         <div class="map-layers" role="group" aria-label="The same channel after every layer">
-          {measured.layers.map((number, at) => (
+          {layers.map((number, at) => (
             <button
               key={number}
               type="button"
@@ -126,13 +118,17 @@ export function ChannelMap() {
               aria-label={`After layer ${number}`}
               onClick={() => lookAt(number, channel)}
             >
-              <span style={aspect}>
-                <MapCanvas values={measured.maps[at]![step]!} rows={rows} columns={columns} most={most} />
-              </span>
+              <span style={aspect}>{canvasAt(at)}</span>
               {number}
             </button>
           ))}
         </div>
+        <p class={measurement?.problem ? 'problem' : 'note'}>
+          {measured
+            ? `Channel ${channel} after layer ${layer}: blue is negative, orange positive, up to ${most.toFixed(1)}. A massive activation is strong at every token. Ringed (${marked.length} here) are high-norm tokens, whose whole hidden state is long: something else.`
+            : (measurement?.problem ?? progressOf('maps') ?? 'The map of a channel is measured when you look inside.')}
+        </p>
+        {highNormTokens?.problem && <p class="problem">{highNormTokens.problem}</p>}
       </div>
     </div>
   );

@@ -2,7 +2,7 @@
 import { useSignalEffect } from '@preact/signals';
 
 import { ChannelChart, chartHeight } from '../charts/channelChart';
-import { bundle, serverState } from '../state/bundles';
+import { bundle, isReady, serverState } from '../state/bundles';
 import { isQuick, measureChannels, measurementOf, progressOf, stopMeasuring } from '../state/inside';
 import { changeDetail, detail, settings } from '../state/settings';
 
@@ -30,6 +30,7 @@ export function ChannelPicker() {
         <button
           type="button"
           class="text-button"
+          disabled={!isReady.value}
           onClick={() => (isMeasuring ? stopMeasuring('massive-activations') : void measureChannels())}
         >
           {isMeasuring ? 'Stop measuring' : measurement?.answer ? 'Measure again' : 'Measure the channels'}

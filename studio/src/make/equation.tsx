@@ -4,6 +4,11 @@ import { cfg, detail } from '../state/settings';
 
 const number = (value: number) => String(Number(value.toFixed(3)));
 
+/** As high as letters: beside a number with a word under it they would grow with both. In words, since false is no attribute. */
+const asLetters = { stretchy: 'false' } as object;
+const Open = () => <mo {...asLetters}>(</mo>;
+const Close = () => <mo {...asLetters}>)</mo>;
+
 const Prediction = ({ of, sub }: { of: string; sub?: string }) => (
   <>
     {sub ? (
@@ -14,9 +19,9 @@ const Prediction = ({ of, sub }: { of: string; sub?: string }) => (
     ) : (
       <mi>D</mi>
     )}
-    <mo>(</mo>
+    <Open />
     <mi mathvariant="normal">{of}</mi>
-    <mo>)</mo>
+    <Close />
   </>
 );
 
@@ -35,11 +40,11 @@ const Difference = ({
       <mn>{weight}</mn>
       <mi>{symbol}</mi>
     </munder>
-    <mo>(</mo>
+    <Open />
     <Prediction of="c" />
     <mo>−</mo>
     <Prediction of={of} sub={sub} />
-    <mo>)</mo>
+    <Close />
   </mrow>
 );
 

@@ -1,5 +1,5 @@
 /** Local Detail Guidance: the tokens at which massive activations are disrupted, painted on the picture. */
-import { docstring } from '../controls/help';
+import { docstring, formatted } from '../controls/help';
 import { MaskPainter } from '../controls/maskPainter';
 import { bundle } from '../state/bundles';
 import { plans } from '../state/plans';
@@ -22,7 +22,8 @@ export function LocalFields() {
   return (
     <>
       <p class="note">
-        {docstring('DisruptionOptions.tokens')} Paint where detail is to be guided; nothing painted means everywhere.
+        {formatted(docstring('DisruptionOptions.tokens'))} Paint where detail is to be guided; nothing painted means
+        everywhere.
       </p>
       <MaskPainter
         label="Tokens that are disrupted"

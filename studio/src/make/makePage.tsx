@@ -1,6 +1,9 @@
 /** The first page: the linked views of one seed, with the settings beside them and the plan below. */
+import { useRef } from 'preact/hooks';
+
 import type { PresetName } from '../api/types';
 import { TimeLine } from '../charts/timeLine';
+import { formatted } from '../controls/help';
 import { copyAs } from '../copy/copyDialog';
 import { bundle, isReady } from '../state/bundles';
 import { isLive } from '../state/live';
@@ -107,7 +110,7 @@ function Explanation() {
           Copy as…
         </button>
       </div>
-      <p class="note">{describe(view)}</p>
+      <p class="note">{formatted(describe(view))}</p>
       {answer?.planned && <TimeLine planned={answer.planned} at={at} />}
       {answer?.problem && (
         <p class="problem" role="alert">
@@ -120,8 +123,12 @@ function Explanation() {
 }
 
 export function MakePage() {
+  const stage = useRef<HTMLDivElement>(null);
   return (
     <div class="make">
+      <button type="button" class="skip" onClick={() => stage.current!.focus()}>
+        Skip the settings
+      </button>
       <form class="settings" onSubmit={(event) => event.preventDefault()} aria-label="Settings">
         <Panel title="Picture">
           <SubjectFields />
@@ -149,7 +156,7 @@ export function MakePage() {
           <PresetFields />
         </Panel>
       </form>
-      <div class="stage">
+      <div ref={stage} class="stage" tabIndex={-1}>
         <Introduction />
         <div class="stage-head">
           <MakeButtons />

@@ -58,12 +58,13 @@ export function PresetFields() {
           </div>
         )}
       </Field>
-      <Field label="Save as">
-        {({ id }) => (
+      <Field label="Save as" hint="In this browser, for all of its tabs; in place of one that has the name.">
+        {({ id, describedBy }) => (
           <div class="with-buttons">
             <input
               type="text"
               id={id}
+              aria-describedby={describedBy}
               maxLength={60}
               placeholder="a name"
               value={name.value}

@@ -2,7 +2,8 @@
 import { useSignal } from '@preact/signals';
 
 import type { BundleInfo } from '../api/types';
-import { docstring, Field } from '../controls/help';
+import { FileButton } from '../controls/file';
+import { docstring, Field, formatted } from '../controls/help';
 import { MaskPainter } from '../controls/maskPainter';
 import { Slider } from '../controls/number';
 import { bundle } from '../state/bundles';
@@ -23,6 +24,9 @@ export function readAsDataUrl(file: Blob): Promise<string> {
 }
 
 const mostCells = 256;
+
+/** The settings, with the picture in them, are written with every change. */
+const mostBytes = 2 ** 26;
 
 /** The mask has a cell for each latent cell: finer than that, nothing can be kept. */
 function maskGrid(): { rows: number; columns: number } {
@@ -53,11 +57,14 @@ export function StartPictureFields() {
   if (!chosen.imageToImage)
     return <p class="note">This bundle has no VAE encoder: its pictures start from noise alone.</p>;
   const { image, strength, repaint } = settings.value;
-  const take = async (file: File | undefined) => {
+  const take = async (file: File) => {
     complaint.value = null;
-    if (!file) return;
     if (!/^image\/(png|jpeg|webp)$/.test(file.type)) {
       complaint.value = `${file.name} is no PNG, JPEG or WebP file.`;
+      return;
+    }
+    if (file.size > mostBytes) {
+      complaint.value = `${file.name} is too large: pictures of up to 64 MB are taken.`;
       return;
     }
     const bitmap = await createImageBitmap(file).catch(() => null);
@@ -73,12 +80,12 @@ export function StartPictureFields() {
       <Field label="Start from" doc="GenerateOptions.image" problem={complaint.value ?? problemAt('image')}>
         {({ id, describedBy }) => (
           <div class="with-buttons">
-            <input
-              type="file"
+            <FileButton
+              text={image === null ? 'Choose a picture' : 'Choose another picture'}
               id={id}
-              aria-describedby={describedBy}
+              describedBy={describedBy}
               accept="image/png,image/jpeg,image/webp"
-              onChange={({ currentTarget }) => void take(currentTarget.files?.[0])}
+              onFile={(file) => void take(file)}
             />
             {image !== null && (
               <button type="button" class="text-button" onClick={() => change({ image: null, repaint: null })}>
@@ -101,7 +108,8 @@ export function StartPictureFields() {
             onChange={(value) => change({ strength: value })}
           />
           <p class="note">
-            {docstring('GenerateOptions.maskImage')} Paint what is to be made anew; nothing painted means all of it.
+            {formatted(docstring('GenerateOptions.maskImage'))} Paint what is to be made anew; nothing painted means all
+            of it.
           </p>
           <MaskPainter
             label="What is painted anew"

@@ -1,4 +1,5 @@
 /** What the picture shows, and how it is sampled: bundle, class or prompt, size, seed, steps, sampler. */
+import type { BundleInfo } from '../api/types';
 import { Choice } from '../controls/choice';
 import { useDraft } from '../controls/draft';
 import { Field } from '../controls/help';
@@ -112,19 +113,63 @@ export function SeedField() {
   );
 }
 
+/** Width or height in pixels. */
+function SideField({ side, of: { size } }: { side: 'width' | 'height'; of: BundleInfo }) {
+  const title = side === 'width' ? 'Width' : 'Height';
+  const step = size[`${side}Step`] ?? 1;
+  return (
+    <NumberField
+      label={title}
+      doc={`GenerateOptions.${side}`}
+      value={settings.value[side] ?? size[side]}
+      min={step}
+      max={size[`max${title}`] ?? 65_536}
+      step={step}
+      problem={problemAt(side)}
+      onChange={(value) => change({ [side]: value === size[side] ? null : value })}
+    />
+  );
+}
+
+/** Of a video; of a bundle that makes one length, only what cannot be asked for can be seen and undone. */
+function FramesField({ of: { size, frameRate } }: { of: BundleInfo }) {
+  const { numFrames } = settings.value;
+  if (frameRate === null && numFrames === null) return null;
+  const rate = `${String(frameRate)} a second`;
+  if (size.framesStep === null && numFrames === null)
+    return (
+      <p class="note">
+        This bundle makes videos of {size.frames} frames, {rate}.
+      </p>
+    );
+  return (
+    <NumberField
+      label="Frames"
+      doc="GenerateOptions.numFrames"
+      aside={frameRate === null ? undefined : rate}
+      value={numFrames ?? size.frames}
+      {...limitsOf('numFrames')}
+      step={size.framesStep ?? 1}
+      problem={problemAt('numFrames')}
+      onChange={(value) => change({ numFrames: value === size.frames ? null : value })}
+    />
+  );
+}
+
 export function SamplingFields() {
   const chosen = bundle.value;
   if (!chosen) return null;
-  const { steps, sampler, width, height } = settings.value;
-  const { size, scheduler } = chosen;
+  const { steps, sampler } = settings.value;
+  const { scheduler } = chosen;
   const limits = limitsOf('numInferenceSteps');
   // What cannot be asked for, but was taken from somewhere, can be seen and undone.
-  const hasWidth = size.widthStep !== null || width !== null;
-  const hasHeight = size.heightStep !== null || height !== null;
+  const sides = (['width', 'height'] as const).filter(
+    (side) => chosen.size[`${side}Step`] !== null || settings.value[side] !== null,
+  );
   const isFlow = scheduler.kind.startsWith('flow') || ('prediction' in scheduler && scheduler.prediction === 'flow');
   return (
     <>
-      <div class="pair">
+      <div class="pair short-first">
         <NumberField
           label="Steps"
           doc="GenerateOptions.numInferenceSteps"
@@ -156,34 +201,14 @@ export function SamplingFields() {
         ]}
         onChange={(value) => (previews.value = value === 'true' || (value === 'false' ? false : previewShare))}
       />
-      {(hasWidth || hasHeight) && (
+      {sides.length > 0 && (
         <div class="pair">
-          {hasWidth && (
-            <NumberField
-              label="Width"
-              doc="GenerateOptions.width"
-              value={width ?? size.width}
-              min={size.widthStep ?? 1}
-              max={size.maxWidth ?? 65_536}
-              step={size.widthStep ?? 1}
-              problem={problemAt('width')}
-              onChange={(value) => change({ width: value === size.width ? null : value })}
-            />
-          )}
-          {hasHeight && (
-            <NumberField
-              label="Height"
-              doc="GenerateOptions.height"
-              value={height ?? size.height}
-              min={size.heightStep ?? 1}
-              max={size.maxHeight ?? 65_536}
-              step={size.heightStep ?? 1}
-              problem={problemAt('height')}
-              onChange={(value) => change({ height: value === size.height ? null : value })}
-            />
-          )}
+          {sides.map((side) => (
+            <SideField key={side} side={side} of={chosen} />
+          ))}
         </div>
       )}
+      <FramesField of={chosen} />
     </>
   );
 }

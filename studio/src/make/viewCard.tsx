@@ -79,9 +79,11 @@ export function ViewCard({ view }: { view: PresetName }) {
       </div>
       <footer>
         <span class="state">{stateInWords(run)}</span>
-        <span class="cost" title="Blocks of the model, in units of plain classifier-free guidance">
-          {cost === undefined ? '' : `${cost.toFixed(2)}×`}
-        </span>
+        {cost !== undefined && !isActive(run) && (
+          <span class="cost" title="Blocks of the model, in units of plain classifier-free guidance">
+            {cost.toFixed(2)}×
+          </span>
+        )}
         {isActive(run) ? (
           <button type="button" class="text-button" aria-label={`Stop ${title}`} onClick={() => stop(placeOf(view))}>
             stop

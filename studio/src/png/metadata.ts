@@ -11,10 +11,15 @@ export class NotOurs extends Error {}
 export interface DroppedMetadata {
   /** Name of the bundle. */
   bundle: string;
+  /** sha256 of its transformer; null where that is not said. */
+  transformer: string | null;
   /** Of the package. */
   version: string;
-  /** What was computed in. */
-  dtype: string;
+  /** Where it was computed, and in what. */
+  device: string;
+  dtype: 'float32' | 'bfloat16' | 'float16';
+  /** What was quantised, in the words of `loadPipeline`; undefined: nothing. */
+  quantize: unknown;
   options: Unknowns;
   /** Sums of what is not in the PNG, by name. */
   conditioning: Unknowns;
@@ -34,18 +39,21 @@ export function readMetadata(bytes: Uint8Array, name: string): DroppedMetadata {
   } catch {
     throw new NotOurs(`${name}: its settings are damaged.`);
   }
-  const { format, version, dtype, bundle, options, conditioning } = metadata;
+  const { format, version, device, dtype, quantize, bundle, options, conditioning } = metadata;
   if (format !== 1) {
     const shown = typeof format === 'number' || typeof format === 'string' ? clipped(String(format)) : 'unknown';
     throw new NotOurs(`${name} has settings of the format ${shown}; this page reads format 1.`);
   }
-  const { name: owner } = entriesOf(bundle);
+  const { name: owner, transformer } = entriesOf(bundle);
   if (typeof owner !== 'string' || typeof version !== 'string' || typeof options !== 'object' || options === null)
     throw new NotOurs(`${name}: its settings are damaged.`);
   return {
     bundle: owner,
+    transformer: typeof transformer === 'string' ? transformer : null,
     version,
-    dtype: typeof dtype === 'string' ? dtype : 'float32',
+    device: typeof device === 'string' && /^(cpu|cuda:\d{1,3})$/.test(device) ? device : 'cpu',
+    dtype: dtype === 'bfloat16' || dtype === 'float16' ? dtype : 'float32',
+    quantize,
     options: entriesOf(options),
     conditioning: entriesOf(conditioning),
   };

@@ -2,18 +2,21 @@
 import { computed, signal } from '@preact/signals';
 
 import { getBundles, getHealth, getOpenApi, reachability, Refused, Unreachable } from '../api/client';
-import type { BrokenBundle, BundleInfo, PresetName } from '../api/types';
+import type { BrokenBundle, BundleInfo, ForcedLoad, PresetName } from '../api/types';
 
 import { change, isFirstVisit, isSameTab, settings } from './settings';
 import { entriesOf, firstOf, soundSettings } from './sound';
 
 type Json = Record<string, unknown>;
 
-export type ServerState = 'connecting' | 'here' | 'silent' | 'locked';
+/** Locked: to those without its token. Foreign: it answers this page's address not at all. */
+export type ServerState = 'connecting' | 'here' | 'silent' | 'locked' | 'foreign';
 
 export const serverState = signal<ServerState>('connecting');
 export const offered = signal<(BundleInfo | BrokenBundle)[]>([]);
 export const presets = signal<PresetName[]>([]);
+/** How the server was told to load bundles; null where it does not say. */
+export const forcedLoad = signal<ForcedLoad | null>(null);
 /** The server's /openapi.json, where the limits of options are. */
 export const openApi = signal<Json | null>(null);
 
@@ -52,15 +55,16 @@ let waiting: ReturnType<typeof setTimeout> | null = null;
 /** Asks the server what it has; again until it answers. */
 export async function connect(): Promise<void> {
   try {
-    const [{ bundles: list, presets: names }, document] = await Promise.all([getBundles(), getOpenApi()]);
+    const [{ bundles: list, presets: names, load = null }, document] = await Promise.all([getBundles(), getOpenApi()]);
     offered.value = list;
     presets.value = names;
+    forcedLoad.value = load;
     openApi.value = document;
     serverState.value = 'here';
     settle();
   } catch (error) {
-    if (error instanceof Refused && error.status === 401) serverState.value = 'locked';
-    else if (error instanceof Unreachable || error instanceof Refused) waitForServer();
+    if (error instanceof Refused && error.status === 401) return;
+    if (error instanceof Unreachable || error instanceof Refused) waitForServer();
     else throw error;
   }
 }
@@ -74,6 +78,7 @@ function waitForServer(): void {
 }
 
 reachability.onSilence = waitForServer;
+reachability.onLocked = (to) => (serverState.value = to);
 
 /** The bundle list again: layers are known once a bundle was loaded, and a bundle may have gone. */
 export async function refreshBundles(): Promise<void> {
@@ -113,7 +118,8 @@ export function takeDefaults({ defaults }: BundleInfo): void {
     cfg: classifierFree,
     detail: { ...own, layer: firstOf(own['layer']), tokens: null },
   }).settings;
-  change({ cfg, detail: ownDetail, steps: null, sampler: null, embedded: null, width: null, height: null });
+  const size = { width: null, height: null, numFrames: null };
+  change({ cfg, detail: ownDetail, steps: null, sampler: null, embedded: null, ...size });
 }
 
 /** Names of the classes of a model that has some; numbers where it names none. */

@@ -17,6 +17,8 @@ export interface Settings {
   /** In pixels; null: the bundle's. */
   width: number | null;
   height: number | null;
+  /** Of a video; null: the bundle's. */
+  numFrames: number | null;
   seed: number;
   /** Whether "make" keeps the seed. */
   seedLocked: boolean;
@@ -50,6 +52,7 @@ export const initialSettings: Settings = {
   negativePrompt: '',
   width: null,
   height: null,
+  numFrames: null,
   seed: 7,
   seedLocked: true,
   steps: null,

@@ -6,6 +6,7 @@ import type { AnalysisStep, BundleInfo, ImageRequest } from '../api/types';
 import type { GatesTrace, HighNormTokens, MagnitudeTrace, MassiveActivations } from '../../../lib/analysis';
 
 import { bundle } from './bundles';
+import { Pace } from './pace';
 import { subjectOf } from './request';
 import { settings, type Settings } from './settings';
 
@@ -41,6 +42,7 @@ export interface Measurement<Answer> {
 
 const measurements = signal<Partial<Record<Name, Measurement<unknown>>>>({});
 const aborts = new Map<Name, AbortController>();
+const underWay = new Map<Name, Promise<void>>();
 
 /** Null for what was not measured in the chosen bundle. */
 export function measurementOf<Of extends Name>(name: Of): Measurement<Answers[Of]> | null {
@@ -65,31 +67,42 @@ export const stepsOf = (from: Settings, of: BundleInfo): number =>
 /** As the server takes it; its own words say what is wrong with the rest. */
 type AnalysisRequest = { bundle: string } & Record<string, unknown>;
 
-/** Asks for an analysis, unless the same was asked for already. */
-export async function measure(name: Name, request: AnalysisRequest): Promise<void> {
+/** Asks for an analysis, unless the same was asked for already. Settles when it has ended. */
+export function measure(name: Name, request: AnalysisRequest): Promise<void> {
   const key = JSON.stringify(request);
   const before = measurements.value[name];
-  if (before?.key === key && before.state !== 'failed') return;
+  const isAsked = before?.key === key && before.state !== 'failed';
+  const ending = isAsked ? underWay.get(name)! : ask(name, key, request);
+  underWay.set(name, ending);
+  return ending;
+}
+
+async function ask(name: Name, key: string, request: AnalysisRequest): Promise<void> {
+  const before = measurements.value[name];
   aborts.get(name)?.abort();
   const abort = new AbortController();
   aborts.set(name, abort);
   const { bundle: of } = request;
-  const tell = (part: Omit<Measurement<unknown>, 'key' | 'bundle'>) => {
-    if (!abort.signal.aborted) measurements.value = { ...measurements.value, [name]: { key, bundle: of, ...part } };
-  };
-  // What was measured before stays in sight.
-  const meanwhile = {
+  let measurement: Measurement<unknown> = {
+    key,
+    bundle: of,
     state: 'measuring',
+    step: null,
+    // What was measured before stays in sight.
     answer: before?.bundle === of ? before.answer : null,
     problem: null,
-  } as const;
-  tell({ ...meanwhile, step: null });
+  };
+  const news = new Pace<Measurement<unknown>>((part) => {
+    measurement = { ...measurement, ...part };
+    if (!abort.signal.aborted) measurements.value = { ...measurements.value, [name]: measurement };
+  });
+  news.tell({});
   try {
-    const answer = await analyse(name, request, abort.signal, (step) => tell({ ...meanwhile, step }));
-    tell({ state: 'done', step: null, answer, problem: null });
+    const answer = await analyse(name, request, abort.signal, (step) => news.tellSoon({ step }));
+    news.tell({ state: 'done', step: null, answer });
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);
-    tell({ state: 'failed', step: null, answer: null, problem });
+    news.tell({ state: 'failed', step: null, answer: null, problem });
   }
 }
 
@@ -140,8 +153,11 @@ export interface Strengths {
   massive: ReadonlyMap<number, number[]>;
 }
 
+const massiveActivations = computed(() => measurementOf('massive-activations')?.answer ?? null);
+
+/** Of the answer alone: not made again with every step of the next measurement. */
 export const strengths = computed<Strengths | null>(() => {
-  const answer = measurementOf('massive-activations')?.answer;
+  const answer = massiveActivations.value;
   if (!answer) return null;
   const byLayer = answer.layers.map(({ channelMeans }) =>
     channelMeans.map((means) => {

@@ -10,7 +10,7 @@ export const messages = signal<readonly Message[]>([]);
 let next = 1;
 
 export function say(text: string): void {
-  messages.value = [...messages.value.slice(-3), { id: next++, text }];
+  messages.value = [...messages.value.filter((message) => message.text !== text).slice(-3), { id: next++, text }];
 }
 
 export function dismiss(id: number): void {

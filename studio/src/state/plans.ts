@@ -1,8 +1,8 @@
-/** What each view would compute, pending of the server whenever the settings change. */
+/** What each view would compute, asked of the server whenever the settings change. */
 import { effect, signal } from '@preact/signals';
 
 import { postPlan, Refused } from '../api/client';
-import type { Planned, PresetName, Problem } from '../api/types';
+import type { ImageRequest, Planned, PresetName, Problem } from '../api/types';
 
 import { bundle, refreshBundles, serverState } from './bundles';
 import { requestOf } from './request';
@@ -12,6 +12,16 @@ import { views } from './views';
 export type PlanAnswer = { planned: Planned; problem: null } | { planned: null; problem: Problem };
 
 export const plans = signal<Partial<Record<PresetName, PlanAnswer>>>({});
+
+/** In place of pictures, which may be megabytes: a plan depends on whether there are some, and the sizes are named. */
+const dot =
+  'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII=';
+
+/** What the request would compute, from whichever seed. @throws Refused, Unreachable */
+export function planFor({ image, maskImage, ...request }: ImageRequest, signalOfThis?: AbortSignal): Promise<Planned> {
+  const pictures = { ...(image && { image: dot }), ...(maskImage && { maskImage: dot }) };
+  return postPlan({ ...request, ...pictures, seed: 0 }, signalOfThis);
+}
 
 let pending: AbortController | null = null;
 let timer: ReturnType<typeof setTimeout> | null = null;
@@ -39,7 +49,7 @@ effect(() => {
     const answers = await Promise.all(
       names.map(async (view): Promise<[PresetName, PlanAnswer] | null> => {
         try {
-          const planned = await postPlan({ ...requestOf(current, view, chosen!), seed: 0 }, signalOfThis);
+          const planned = await planFor(requestOf(current, view, chosen!), signalOfThis);
           return [view, { planned, problem: null }];
         } catch (error) {
           return error instanceof Refused ? [view, { planned: null, problem: error.problem }] : null;

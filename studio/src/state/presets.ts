@@ -1,7 +1,7 @@
 /** Settings under a name, kept in the browser. */
 import { effect, signal } from '@preact/signals';
 
-import { recallJson, remember } from '../storage';
+import { followOtherTabs, recallJson, remember } from '../storage';
 
 import { settings, type Settings } from './settings';
 import { entriesOf, soundSettings } from './sound';
@@ -26,6 +26,8 @@ function remembered(): NamedSettings[] {
 export const named = signal<readonly NamedSettings[]>(remembered());
 
 effect(() => void remember('browser', 'presets', JSON.stringify(named.value)));
+// What another tab has saved is not written over by this one.
+followOtherTabs('presets', () => (named.value = remembered()));
 
 /** In place of the one of the same name. */
 export function saveAs(name: string): void {

@@ -54,7 +54,7 @@ export function requestOf(settings: Settings, view: PresetName, bundle: BundleIn
 }
 
 export function requestWith(settings: Settings, guidance: GuidanceOptions, bundle: BundleInfo): ImageRequest {
-  const { steps, sampler, embedded, image, strength, repaint } = settings;
+  const { numFrames, steps, sampler, embedded, image, strength, repaint } = settings;
   // Without a size the picture's own would be taken.
   const isStarted = image !== null && bundle.imageToImage;
   const width = settings.width ?? (isStarted ? bundle.size.width : null);
@@ -64,6 +64,7 @@ export function requestWith(settings: Settings, guidance: GuidanceOptions, bundl
     ...subjectOf(settings, bundle),
     ...(width === null ? {} : { width }),
     ...(height === null ? {} : { height }),
+    ...(numFrames === null ? {} : { numFrames }),
     seed: settings.seed,
     ...(steps === null ? {} : { numInferenceSteps: steps }),
     ...(sampler === null ? {} : { scheduler: { kind: sampler } as ImageRequest['scheduler'] }),

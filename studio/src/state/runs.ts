@@ -1,12 +1,14 @@
 /** Pictures that are being made: each has a place on the page, and a job of the server's. */
 import { computed, effect, signal } from '@preact/signals';
 
-import { cancelJob, getJob, getPicture, postJob, Refused, Unreachable } from '../api/client';
+import { cancelJob, getHealth, getJob, getPicture, postJob, Refused, Unreachable } from '../api/client';
 import { jobEvents } from '../api/events';
+import { pause } from '../api/pause';
 import type { ImageRequest, Plan } from '../api/types';
 import { setProgress } from '../host';
 import { forget, recallJson, remember } from '../storage';
 
+import { Pace } from './pace';
 import { previews } from './previews';
 import { settings } from './settings';
 import { entriesOf } from './sound';
@@ -60,6 +62,8 @@ const waiting: string[] = [];
 const aborts = new Map<string, AbortController>();
 let atServer = 0;
 
+/** When the page is loaded again. */
+const isTakenUp = (place: string) => place.startsWith('make/');
 const isWatchedByStep = (place: string) => place.startsWith('inside/');
 
 const fresh = (place: string, request: ImageRequest): Run => ({
@@ -93,8 +97,9 @@ function update(place: string, part: Partial<Run>): void {
 export function start(place: string, request: ImageRequest): void {
   stop(place);
   const before = runs.value[place];
-  // The picture before stays in sight until there is something of the new one.
-  runs.value = { ...runs.value, [place]: { ...fresh(place, request), picture: before?.picture ?? null } };
+  // The picture before stays in sight until there is something of the new one, but for another bundle's.
+  const picture = before?.request.bundle === request.bundle ? (before?.picture ?? null) : null;
+  runs.value = { ...runs.value, [place]: { ...fresh(place, request), picture } };
   waiting.push(place);
   work();
 }
@@ -132,9 +137,11 @@ function work(): void {
 }
 
 async function follow(place: string, run: Run, signalOfRun: AbortSignal): Promise<void> {
-  const tell = (part: Partial<Run>) => {
+  const news = new Pace<Run>((part) => {
     if (!signalOfRun.aborted) update(place, part);
-  };
+  });
+  const tell = (part: Partial<Run>) => news.tell(part);
+  const known = () => ({ ...runs.value[place], ...news.latest });
   try {
     const job = run.job ?? (await submit(place, run.request, signalOfRun));
     if (signalOfRun.aborted) {
@@ -149,19 +156,19 @@ async function follow(place: string, run: Run, signalOfRun: AbortSignal): Promis
           tell({ state: 'running' });
           break;
         case 'step':
-          tell({
+          news.tellSoon({
             state: 'running',
             step: event.data.step,
             steps: event.data.steps,
-            since: runs.value[place]?.since ?? performance.now(),
+            since: known().since ?? performance.now(),
           });
           break;
         case 'preview': {
           const { step, png, width, height } = event.data;
           const picture = `data:image/png;base64,${png}`;
-          const frames = [...(runs.value[place]?.frames ?? [])];
+          const frames = [...(known().frames ?? [])];
           if (isWatchedByStep(place)) frames[step - 1] = picture;
-          tell({ picture, width, height, frames });
+          news.tellSoon({ picture, width, height, frames });
           break;
         }
         case 'warning':
@@ -176,6 +183,10 @@ async function follow(place: string, run: Run, signalOfRun: AbortSignal): Promis
         case 'cancelled':
           // Not by this page, which does not listen any more to what it stopped.
           tell({ state: 'failed', problem: { code: 'CANCELLED', message: 'The server stopped it. Make it again.' } });
+          // A server that ends does so first: whether it is still there is seen by asking.
+          void pause(1500, signalOfRun)
+            .then(getHealth)
+            .catch(() => undefined);
           break;
       }
     }
@@ -193,7 +204,7 @@ async function submit(place: string, request: ImageRequest, signalOfRun: AbortSi
     } catch (error) {
       // Others fill the queue: it is tried again, as the server says.
       if (!(error instanceof Refused) || error.status !== 429) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 1000 * (error.retryAfter ?? 2)));
+      await pause(1000 * (error.retryAfter ?? 2), signalOfRun);
     }
   }
   return null;
@@ -239,7 +250,7 @@ function unfinished(): Pick<Run, 'place' | 'request' | 'job'>[] {
   if (!Array.isArray(list)) return [];
   return list.flatMap((entry) => {
     const { place, request, job } = entriesOf(entry);
-    if (typeof place !== 'string' || !place.startsWith('make/') || (job !== null && typeof job !== 'string')) return [];
+    if (typeof place !== 'string' || !isTakenUp(place) || (job !== null && typeof job !== 'string')) return [];
     return [{ place, request: entriesOf(request) as ImageRequest, job }];
   });
 }
@@ -252,9 +263,13 @@ export function resume(): void {
   }
   effect(() => {
     const entries = Object.values(runs.value)
-      .filter((run) => run.place.startsWith('make/') && (isActive(run) || run.state === 'done'))
+      .filter((run) => isTakenUp(run.place) && (isActive(run) || run.state === 'done'))
       .map(({ place, request, job }) => ({ place, request, job }));
     if (!remember('tab', 'runs', JSON.stringify(entries))) forget('runs');
+  });
+  addEventListener('pagehide', ({ persisted }) => {
+    // Nobody waits any more for what is not taken up again.
+    if (!persisted) activeRuns.value.filter(({ place }) => !isTakenUp(place)).forEach(({ place }) => stop(place));
   });
   effect(() => {
     const all = activeRuns.value;

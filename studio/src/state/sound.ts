@@ -16,8 +16,11 @@ export type Unknowns = Record<string, unknown>;
 export const entriesOf = (value: unknown): Unknowns =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Unknowns) : {};
 
+/** At most so many UTF-16 units, and no half of a pair of them. */
+export const cut = (words: string, most: number): string => words.slice(0, most).replace(/[\uD800-\uDBFF]$/, '');
+
 /** What a stranger wrote, in a sentence of ours. */
-export const clipped = (words: string): string => (words.length > 80 ? `${words.slice(0, 80)}…` : words);
+export const clipped = (words: string): string => (words.length > 80 ? `${cut(words, 80)}…` : words);
 
 /** The first of a list, and what is no list. */
 export const firstOf = (value: unknown): unknown => (Array.isArray(value) ? value[0] : value);
@@ -87,6 +90,7 @@ const readers: Readers<Omit<Settings, 'cfg' | 'detail'>> = {
   negativePrompt: text(longestText),
   width: orNull(whole(1, 65_536)),
   height: orNull(whole(1, 65_536)),
+  numFrames: orNull(whole(1, 10_000)),
   seed: whole(0, Number.MAX_SAFE_INTEGER),
   seedLocked: when((value) => typeof value === 'boolean'),
   steps: orNull(whole(1, 1000)),

@@ -32,13 +32,14 @@ export function takeRequest(from: Unknowns, of: BundleInfo): string[] {
 /** By the names that the page has for them. */
 function given(from: Unknowns, guidance: Unknowns, detail: Unknowns, of: BundleInfo): Unknowns {
   const { kind } = entriesOf(from['scheduler']);
-  const { classLabel, prompt, negativePrompt, width, height, seed, numInferenceSteps, strength } = from;
+  const { classLabel, prompt, negativePrompt, width, height, numFrames, seed, numInferenceSteps, strength } = from;
   return {
     classLabel: classIndexOf(firstOf(classLabel), of),
     prompt: firstOf(prompt),
     negativePrompt: firstOf(negativePrompt),
     width,
     height,
+    numFrames,
     seed: firstOf(seed),
     steps: numInferenceSteps,
     sampler: kind === of.scheduler.kind ? null : kind,
@@ -54,7 +55,7 @@ function given(from: Unknowns, guidance: Unknowns, detail: Unknowns, of: BundleI
  *
  * @returns sentences about what is not as it was; null in the first place when nothing could be taken
  */
-export function takeMetadata({ bundle, version, options, conditioning }: DroppedMetadata): string[] {
+export function takeMetadata({ bundle, transformer, version, options, conditioning }: DroppedMetadata): string[] {
   const of = bundles.value.find(({ name }) => name === bundle) ?? null;
   if (!of) {
     return [
@@ -64,6 +65,8 @@ export function takeMetadata({ bundle, version, options, conditioning }: Dropped
   const remarks = takeRequest(options, of);
   if (version !== __VERSION__)
     remarks.push(`It was made by version ${clipped(version)}; this is ${__VERSION__}, and the bytes may differ.`);
+  if (transformer !== null && transformer !== of.transformer)
+    remarks.push(`It was made by other weights than those of ${of.id}: the picture will be another one.`);
   if (Object.hasOwn(conditioning, 'image'))
     remarks.push('It was started from another picture, which it does not contain: choose that picture again.');
   if (options['latents']) remarks.push('It was made from latents of its own, not from its seed alone.');
