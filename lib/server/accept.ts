@@ -11,7 +11,7 @@ export async function accept(request: ImageRequest, services: Services): Promise
   const { bundles, settings } = services;
   const bundle = request.bundle ?? bundles.preferred;
   bundles.check(bundle);
-  checkLimits(request, settings);
+  checkLimits(request, await bundles.manifest(bundle), settings);
   const options = generateOptionsOf(request);
   if (bundles.isLoaded(bundle)) await bundles.with(bundle, async (pipeline) => void pipeline.plan(options));
   return services.jobs.submit(bundle, request);

@@ -31,7 +31,8 @@ export function createApp(services: Services): Hono {
   });
   if (settings.origins.length > 0) {
     const origin = settings.origins.includes('*') ? '*' : settings.origins;
-    app.use('/v1/*', cors({ origin, allowHeaders: ['Authorization', 'Content-Type', 'Last-Event-ID'] }));
+    const allowHeaders = ['Authorization', 'Content-Type', 'Last-Event-ID'];
+    app.use('/v1/*', cors({ origin, allowHeaders, exposeHeaders: ['Location', 'Retry-After', 'X-Job', 'X-Seed'] }));
   }
   const guard = settings.token === undefined ? requireOwnHost(settings) : requireToken(settings.token);
   for (const path of guarded) app.use(path, guard);
@@ -47,8 +48,11 @@ export function createApp(services: Services): Hono {
 
   app.notFound((context) => {
     const { method, path } = context.req;
-    const { problem, status } = problemOf(new ServerError('NOT_FOUND', `There is no ${method} ${path}.`));
-    return context.json({ error: problem }, status);
+    const methods = methodsAt(app, path);
+    if (methods.length === 0) throw new ServerError('NOT_FOUND', `There is no ${method} ${path}.`);
+    const Allow = methods.join(', ');
+    if (method === 'OPTIONS') return context.body(null, 204, { Allow });
+    throw new ServerError('METHOD_NOT_ALLOWED', `${path}: expected ${Allow}, received ${method}.`, { Allow });
   });
   app.onError((error, context) => {
     const { problem, status, headers } = error instanceof JobFailed ? error.answer : problemOf(saidBy(error));
@@ -56,6 +60,16 @@ export function createApp(services: Services): Hono {
     return context.json({ error: problem }, status, headers);
   });
   return app;
+}
+
+/** What may be asked of a path; nothing where there is none. */
+function methodsAt({ routes }: Hono, path: string): string[] {
+  const isHere = (route: string) =>
+    new RegExp(`^${route.replaceAll('.', '\\.').replaceAll(/:\w+/g, '[^/]+')}$`).test(path);
+  // ALL is what holds for several routes.
+  const methods = routes.filter((route) => route.method !== 'ALL' && isHere(route.path)).map(({ method }) => method);
+  if (methods.includes('GET')) methods.push('HEAD');
+  return [...new Set(methods)].sort();
 }
 
 /** A client that leaves in the middle of its body is no failure of ours. */

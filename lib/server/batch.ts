@@ -28,7 +28,7 @@ export function fitsTogether(a: Job, b: Job): boolean {
   );
 }
 
-function sharedPart({ guidance, ...request }: ImageRequest): Record<string, unknown> {
+function sharedPart({ guidance, priority: _priority, ...request }: ImageRequest): Record<string, unknown> {
   const shared = Object.entries(request).filter(
     ([key, value]) => !individual.includes(key as Individual) && value !== undefined,
   );

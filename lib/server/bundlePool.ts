@@ -17,18 +17,29 @@ interface Offer {
   users: number;
   lastUse: number;
   bytes: number;
-  /** Blocks of the transformer, known once it was loaded. */
-  blocks: number | null;
+  /** Known once it was loaded. */
+  facts: LoadedFacts | null;
+}
+
+/** What only loading a bundle tells. */
+export interface LoadedFacts {
+  /** Blocks of the transformer. */
+  layers: number;
+  /** Where it is computed: 'cpu' or 'cuda:N'. */
+  device: string;
+  /** What it is computed in. */
+  dtype: string;
 }
 
 export class BundlePool {
   readonly #offers: ReadonlyMap<string, Offer>;
+  readonly #closing = new AbortController();
 
   constructor(private readonly settings: Pick<ServerSettings, 'bundles' | 'load' | 'memoryLimit'>) {
     this.#offers = new Map(
       [...nameBundles(settings.bundles)].map(([name, location]) => [
         name,
-        { location, manifest: null, pipeline: null, users: 0, lastUse: 0, bytes: 0, blocks: null },
+        { location, manifest: null, pipeline: null, users: 0, lastUse: 0, bytes: 0, facts: null },
       ]),
     );
   }
@@ -51,8 +62,8 @@ export class BundlePool {
     return this.#offer(name).pipeline !== null;
   }
 
-  blocks(name: string): number | null {
-    return this.#offer(name).blocks;
+  facts(name: string): LoadedFacts | null {
+    return this.#offer(name).facts;
   }
 
   manifest(name: string): Promise<BundleManifest> {
@@ -68,14 +79,15 @@ export class BundlePool {
    * Runs `use` with the loaded pipeline of a bundle. Others that nobody uses are unloaded first, the longest unused
    * first, as far as `memoryLimit` asks for it.
    *
-   * @throws UNKNOWN_BUNDLE; what `loadPipeline` throws; what `use` throws
+   * @throws UNKNOWN_BUNDLE; SHUTTING_DOWN; what `loadPipeline` throws; what `use` throws
    */
   async with<Result>(name: string, use: (pipeline: Pipeline) => Promise<Result>): Promise<Result> {
     const offer = this.#offer(name);
+    if (this.#closing.signal.aborted) throw new ServerError('SHUTTING_DOWN', 'The server is about to stop.');
     offer.users++;
     offer.lastUse = Date.now();
     try {
-      offer.pipeline ??= this.#load(offer).catch((error: unknown) => {
+      offer.pipeline ??= this.#load(name, offer).catch((error: unknown) => {
         offer.pipeline = null;
         throw error;
       });
@@ -91,31 +103,35 @@ export class BundlePool {
     return [...this.#offers.values()].reduce((sum, { pipeline, bytes }) => sum + (pipeline ? bytes : 0), 0);
   }
 
+  /** Ends what is being loaded, and frees what is loaded. */
   async close(): Promise<void> {
+    this.#closing.abort();
     const loaded = [...this.#offers.values()].map(({ pipeline }) => pipeline?.catch(() => null));
     await Promise.all(loaded.map(async (pipeline) => (await pipeline)?.dispose()));
   }
 
-  async #load(offer: Offer): Promise<Pipeline> {
+  async #load(name: string, offer: Offer): Promise<Pipeline> {
     const { memoryLimit, load } = this.settings;
-    const manifest = await openBundle(offer.location);
+    const manifest = await this.manifest(name);
     const dtype = load.dtype === undefined || load.dtype === 'auto' ? 'float32' : load.dtype;
     offer.bytes = partSizes(manifest, dtype).reduce((sum, { bytes }) => sum + bytes, 0);
     if (memoryLimit !== undefined) await this.#makeRoom(memoryLimit - offer.bytes, offer);
-    const pipeline = await loadPipeline(offer.location, load);
-    offer.blocks = pipeline.size.blocks;
+    const pipeline = await loadPipeline(offer.location, { ...load, signal: this.#closing.signal });
+    offer.facts = { layers: pipeline.size.blocks, device: pipeline.device, dtype: pipeline.dtype };
     return pipeline;
   }
 
   async #makeRoom(limit: number, target: Offer): Promise<void> {
-    const idle = [...this.#offers.values()]
-      .filter((offer) => offer !== target && offer.pipeline !== null && offer.users === 0)
-      .sort((a, b) => a.lastUse - b.lastUse);
-    for (const offer of idle) {
-      if (this.bytes - target.bytes <= limit) return;
-      const pipeline = await offer.pipeline;
-      offer.pipeline = null;
-      await pipeline?.dispose();
+    while (this.bytes - target.bytes > limit) {
+      // Looked for anew each time: while one is unloaded, a request may begin to use the next.
+      const [longestUnused] = [...this.#offers.values()]
+        .filter((offer) => offer !== target && offer.pipeline !== null && offer.users === 0)
+        .sort((a, b) => a.lastUse - b.lastUse);
+      if (!longestUnused) return;
+      const loaded = longestUnused.pipeline;
+      // First, so that nobody begins to use it.
+      longestUnused.pipeline = null;
+      await (await loaded)?.dispose();
     }
   }
 

@@ -19,10 +19,10 @@ export interface Dispatcher {
   waiting(): Promise<number>;
   /** Jobs that run. */
   running(): number;
-  /** Whether jobs can be taken, as far as that depends on others. */
-  isReachable?(): boolean;
+  /** Why no job can be taken, in a sentence, as far as that depends on others; null where it can. */
+  obstacle?(): Promise<string | null>;
   /** Machines that take jobs, where there are others. */
   workers?(): Promise<unknown[]>;
-  /** Ends what waits, lets what runs end within so many seconds, and aborts the rest. */
+  /** Ends what is waited for here and has not begun, lets what runs end within so many seconds, and aborts the rest. */
   close(graceSeconds: number): Promise<void>;
 }

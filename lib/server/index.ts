@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import pino from 'pino';
 
+import { DetailGuidanceError } from '../validation/errors';
 import { invalid, reasonOf } from '../validation/invalid';
 import { parse } from '../validation/parse';
 
@@ -15,7 +16,7 @@ import { isLoopback } from './guard';
 import { LocalDispatcher } from './localDispatcher';
 import { answerMalformed, refuseMalformed } from './malformed';
 import { Metrics } from './metrics';
-import { serverSchema, type ServerOptions } from './options';
+import { checkToken, serverSchema, type ServerOptions } from './options';
 import { openRemote } from './remote';
 import { runJobs } from './runJobs';
 import { closeStalled } from './stalled';
@@ -47,8 +48,8 @@ export interface Server {
   /**
    * Loads the first bundle and begins to listen.
    *
-   * @returns where it listens, `http://127.0.0.1:7860`
-   * @throws what `loadPipeline` throws; BAD_OPTION when the address is taken
+   * @returns where it listens, `http://127.0.0.1:7860`; again is fine
+   * @throws what `loadPipeline` throws; BAD_OPTION when the address is taken; DISPOSED when it is closed meanwhile
    */
   listen(): Promise<string>;
   /**
@@ -73,12 +74,16 @@ export interface Server {
  * @throws BAD_OPTION, also for an address that others can reach without a token
  */
 export function createServer(options: ServerOptions = {}): Server {
+  checkToken(options.token);
   const settings = parse(serverSchema, options, 'options');
   if (!isLoopback(settings.host) && settings.token === undefined) {
     throw invalid('options.token', "a token where host is not this machine's own address", undefined);
   }
   if (settings.redis !== undefined && settings.results === undefined) {
     throw invalid('options.results', 'a folder, or s3://bucket/prefix, beside redis', undefined);
+  }
+  if (settings.results !== undefined && settings.redis === undefined) {
+    throw invalid('options.redis', 'the URL of a Redis beside results, which are for workers', undefined);
   }
   const log = pino({ level: settings.logLevel });
   const bundles = new BundlePool(settings);
@@ -107,7 +112,10 @@ export function createServer(options: ServerOptions = {}): Server {
     },
     metrics,
     log,
-    isReady: () => isReady && (jobs.isReachable?.() ?? true),
+    obstacle: async () => {
+      if (isReady) return (await jobs.obstacle?.()) ?? null;
+      return closing ? 'The server is about to stop.' : 'The first bundle is not loaded yet.';
+    },
   });
   let http: HttpServer | null = null;
   let closing: Promise<void> | null = null;
@@ -116,9 +124,11 @@ export function createServer(options: ServerOptions = {}): Server {
     isReady = false;
     const closed = new Promise<void>((resolve) => (http ? http.close(() => resolve()) : resolve()));
     await jobs.close(graceSeconds);
-    // The last answers are under way; who does not take them is cut off.
+    // The last answers are under way; their connections, which clients keep, end with them. Who does not take them is cut off.
+    const idle = setInterval(() => http?.closeIdleConnections(), 20);
     const timer = setTimeout(() => http?.closeAllConnections(), 2000);
     await closed;
+    clearInterval(idle);
     clearTimeout(timer);
     await bundles.close();
   };
@@ -127,15 +137,52 @@ export function createServer(options: ServerOptions = {}): Server {
     if (redis === undefined) {
       device = await bundles.with(bundles.preferred, (pipeline) => Promise.resolve(pipeline.device));
     } else {
-      jobs = await openRemote({ redis, results: results!, maxQueue, keepSeconds, keepBytes }, bundles);
+      const remote = await openRemote({ redis, results: results!, maxQueue, keepSeconds, keepBytes, log }, bundles);
+      if (closing) await remote.close(0);
+      else jobs = remote;
     }
   };
   let opening: Promise<void> | null = null;
-  const load = () =>
-    (opening ??= open().catch((error: unknown) => {
+  const requireOpen = () => {
+    if (closing) throw new DetailGuidanceError('DISPOSED', 'The server was closed.');
+  };
+  const load = async () => {
+    requireOpen();
+    opening ??= open().catch((error: unknown) => {
       opening = null;
       throw error;
-    }));
+    });
+    await opening.finally(requireOpen);
+  };
+
+  const bind = (): Promise<string> => {
+    const { host, port } = settings;
+    // As it stands in a URL.
+    const hostname = host.replace(/^\[(.*)\]$/, '$1');
+    const patience = settings.clientSeconds * 1000;
+    const serverOptions = {
+      requestTimeout: patience,
+      headersTimeout: Math.min(patience, 20_000),
+      connectionsCheckingInterval: Math.min(patience / 2, 10_000),
+      keepAliveTimeout,
+    };
+    const answer = getRequestListener(app.fetch, { hostname, errorHandler: answerMalformed });
+    const server = createHttpServer(serverOptions, (incoming, outgoing) => void answer(incoming, outgoing));
+    closeStalled(server, patience);
+    refuseMalformed(server);
+    http = server;
+    return new Promise((resolve, reject) => {
+      server.listen(port, hostname, () => {
+        const { address, family, port: boundPort } = server.address() as AddressInfo;
+        resolve(`http://${family === 'IPv6' ? `[${address}]` : address}:${boundPort}`);
+      });
+      server.once('error', (error: NodeJS.ErrnoException) => {
+        const details = { cause: error, note: reasonOf(error) };
+        reject(invalid('host, port', 'an address to listen at', `${host}:${port}`, details));
+      });
+    });
+  };
+  let listening: Promise<string> | null = null;
 
   return {
     async load() {
@@ -144,33 +191,11 @@ export function createServer(options: ServerOptions = {}): Server {
     },
     async listen() {
       await load();
-      const url = await new Promise<string>((resolve, reject) => {
-        const { host: hostname, port } = settings;
-        const patience = settings.clientSeconds * 1000;
-        const serverOptions = {
-          requestTimeout: patience,
-          headersTimeout: Math.min(patience, 20_000),
-          connectionsCheckingInterval: Math.min(patience / 2, 10_000),
-          keepAliveTimeout,
-        };
-        const answer = getRequestListener(app.fetch, { hostname, errorHandler: answerMalformed });
-        const listening = createHttpServer(serverOptions, (incoming, outgoing) => void answer(incoming, outgoing));
-        http = listening;
-        closeStalled(listening, patience);
-        refuseMalformed(listening);
-        listening.listen(port, hostname, () => {
-          const { address, family, port: boundPort } = listening.address() as AddressInfo;
-          resolve(`http://${family === 'IPv6' ? `[${address}]` : address}:${boundPort}`);
-        });
-        http.once('error', (error: NodeJS.ErrnoException) => {
-          reject(
-            invalid('host, port', 'an address to listen at', `${hostname}:${port}`, {
-              cause: error,
-              note: reasonOf(error),
-            }),
-          );
-        });
+      listening ??= bind().catch((error: unknown) => {
+        listening = null;
+        throw error;
       });
+      const url = await listening;
       isReady = true;
       return url;
     },

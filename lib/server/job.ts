@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 
 import type { Plan } from '../plan';
 
-import type { JobEvent, JobEvents } from './jobEvents';
+import type { JobEvent, JobEvents, PictureLink } from './jobEvents';
 import type { Problem } from './problem';
 import { imageRequestSchema, type ImageRequest } from './request';
 
@@ -21,13 +21,25 @@ export interface JobSummary {
   error?: Problem;
 }
 
-/** A picture as PNG, its plan in its metadata. */
-export interface JobPicture {
+/** What a picture is. */
+export interface PictureFacts {
   seed: number;
   width: number;
   height: number;
+  /** Of a video; 1 for a picture. */
+  frames: number;
+  /** Frames a second of a video; null for a picture. */
+  frameRate: number | null;
+}
+
+/** A picture as PNG, a video as animated PNG, its plan in its metadata. */
+export interface JobPicture extends PictureFacts {
   png: Uint8Array;
 }
+
+/** The pictures of a job as they can be fetched. */
+export const linksOf = (id: string, images: readonly JobPicture[]): PictureLink[] =>
+  images.map(({ png: _png, ...facts }, at) => ({ ...facts, url: `/v1/jobs/${id}/images/${at}` }));
 
 export interface JobResult {
   images: JobPicture[];
@@ -58,14 +70,19 @@ export class Job {
   readonly #events: JobEvent[] = [];
   readonly #listeners = new Set<() => void>();
   #readers = 0;
-  #next = 1;
+  #waiters = 0;
+  #next: number;
 
   constructor(
     /** Name of the bundle. */
     readonly bundle: string,
     public request: ImageRequest,
     readonly id: string = randomUUID(),
-  ) {}
+    /** Number of its first event. */
+    firstEvent = 1,
+  ) {
+    this.#next = firstEvent;
+  }
 
   /** Aborts when the job is cancelled. */
   get signal(): AbortSignal {
@@ -74,6 +91,16 @@ export class Job {
 
   get hasEnded(): boolean {
     return this.ended !== null;
+  }
+
+  /** Whether somebody waits for its end, to answer with what it comes to. */
+  get isAwaited(): boolean {
+    return this.#waiters > 0;
+  }
+
+  /** Number of the latest event; nothing follows it when the job has ended. */
+  get latestEvent(): number {
+    return this.#next - 1;
   }
 
   /** Whether somebody reads its events. */
@@ -128,13 +155,7 @@ export class Job {
     this.state = 'done';
     this.result = result;
     const { images, evaluations, seconds } = result;
-    const described = images.map(({ seed, width, height }, at) => ({
-      seed,
-      width,
-      height,
-      url: `/v1/jobs/${this.id}/images/${at}`,
-    }));
-    this.tell('done', { images: described, evaluations, seconds });
+    this.tell('done', { images: linksOf(this.id, images), evaluations, seconds });
   }
 
   fail(problem: Problem): void {
@@ -152,10 +173,12 @@ export class Job {
 
   /** Settles when the job has ended. */
   settled(): Promise<void> {
+    this.#waiters++;
     return new Promise((resolve) => {
       const look = () => {
         if (!this.hasEnded) return;
         this.#listeners.delete(look);
+        this.#waiters--;
         resolve();
       };
       this.#listeners.add(look);
@@ -168,7 +191,8 @@ export class Job {
    * the latest of each kind and does not hold up the job.
    */
   async *events(last = 0, signal?: AbortSignal): AsyncGenerator<JobEvent> {
-    let cursor = last;
+    // What this server has not told yet was told by another one, which counted by itself.
+    let cursor = last <= this.latestEvent ? last : 0;
     this.#readers++;
     try {
       while (!signal?.aborted) {

@@ -45,7 +45,11 @@ export interface PictureLink {
   width: number;
   /** In pixels. */
   height: number;
-  /** Where its PNG is, on this server. */
+  /** Of a video; 1 for a picture. */
+  frames: number;
+  /** Frames a second of a video; null for a picture. */
+  frameRate: number | null;
+  /** Where its PNG is, on this server; of a video it is animated. */
   url: string;
 }
 
@@ -84,7 +88,7 @@ export interface JobEvents {
 /** One event of a job. */
 export type JobEvent = {
   [Name in keyof JobEvents]: {
-    /** Counts the events of a job from 1; `Last-Event-ID` goes on after one. */
+    /** Counts the events of a job, from 1 at the server that took it; `Last-Event-ID` goes on after one. */
     id: number;
     /** Which event. */
     name: Name;

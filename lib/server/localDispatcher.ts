@@ -44,8 +44,9 @@ export class LocalDispatcher implements Dispatcher {
     forgetOld(this.#jobs, this.options);
     const job = new Job(bundle, request);
     this.#jobs.set(job.id, job);
-    this.#waiting.push(job);
-    job.tell('queued', { position: this.#waiting.length });
+    const later = this.#waiting.findIndex((other) => priorityOf(other) > priorityOf(job));
+    this.#waiting.splice(later < 0 ? this.#waiting.length : later, 0, job);
+    this.#tellPositions(job);
     job.signal.addEventListener('abort', () => this.#giveUp(job), { once: true });
     this.#work();
     return Promise.resolve(job);
@@ -124,7 +125,13 @@ export class LocalDispatcher implements Dispatcher {
       });
   }
 
-  #tellPositions(): void {
-    this.#waiting.forEach((job, at) => job.tell('queued', { position: at + 1 }));
+  /** @param from of this job and those after it */
+  #tellPositions(from = this.#waiting[0]): void {
+    for (let at = from ? this.#waiting.indexOf(from) : 0; at < this.#waiting.length; at++) {
+      this.#waiting[at]!.tell('queued', { position: at + 1 });
+    }
   }
 }
+
+/** 1 goes before 2, and 2 before none. */
+const priorityOf = ({ request }: Job) => request.priority ?? Infinity;

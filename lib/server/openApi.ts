@@ -28,17 +28,24 @@ const problems = {
 
 const body = (name: string): Json => ({ required: true, content: json(reference(name)) });
 const jobId = { name: 'id', in: 'path', required: true, schema: { type: 'string', format: 'uuid' } };
-const png = { 'image/png': { schema: { type: 'string', format: 'binary' } } };
+const file = { schema: { type: 'string', format: 'binary' } };
+const png = { 'image/png': file };
 
 const picture: Json = {
   type: 'object',
-  required: ['seed', 'width', 'height'],
+  required: ['seed', 'width', 'height', 'frames', 'frameRate'],
   properties: {
     seed: { type: 'integer' },
     width: { type: 'integer' },
     height: { type: 'integer' },
-    url: { type: 'string', description: 'Where the PNG is, in a job.' },
-    png: { type: 'string', contentEncoding: 'base64', description: 'The PNG, in the answer of POST /v1/images.' },
+    frames: { type: 'integer', description: 'Of a video; 1 for a picture.' },
+    frameRate: { type: ['number', 'null'], description: 'Frames a second of a video; null for a picture.' },
+    url: { type: 'string', description: 'Where the PNG is, in a job; of a video it is animated.' },
+    png: {
+      type: 'string',
+      contentEncoding: 'base64',
+      description: 'The PNG, of a video the animated one, in the answer of POST /v1/images.',
+    },
   },
 };
 
@@ -92,7 +99,7 @@ export function openApiDocument(): Json {
           summary: 'Make pictures and wait for them',
           requestBody: body('ImageRequest'),
           responses: {
-            '200': answer('The pictures; with `Accept: image/png` the one picture itself.', {
+            '200': answer('The pictures; with `Accept: image/png` the one picture itself, a video as animated PNG.', {
               ...json({
                 type: 'object',
                 properties: {
@@ -105,6 +112,7 @@ export function openApiDocument(): Json {
                 },
               }),
               ...png,
+              'image/apng': file,
             }),
             ...problems,
           },
@@ -159,7 +167,10 @@ export function openApiDocument(): Json {
       },
       '/v1/jobs/{id}/images/{index}': {
         parameters: [jobId, { name: 'index', in: 'path', required: true, schema: { type: 'integer', minimum: 0 } }],
-        get: { summary: 'A picture of a job that is done', responses: { '200': answer('PNG.', png), ...problems } },
+        get: {
+          summary: 'A picture of a job that is done',
+          responses: { '200': answer('PNG, of a video an animated one.', png), ...problems },
+        },
       },
       '/v1/plan': {
         post: {
@@ -196,7 +207,10 @@ export function openApiDocument(): Json {
         post: {
           summary: "OpenAI's request for pictures",
           requestBody: body('OpenAiImageRequest'),
-          responses: { '200': answer('Pictures in base64.', json({ type: 'object' })), ...problems },
+          responses: {
+            '200': answer('Pictures in base64, videos as animated PNG.', json({ type: 'object' })),
+            ...problems,
+          },
         },
       },
       '/v1/models': { get: { summary: "Bundles, as OpenAI's models", responses: { '200': answer('The bundles.') } } },

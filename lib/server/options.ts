@@ -3,6 +3,7 @@ import { z } from 'zod';
 
 import { presetBundle } from './bundleName';
 import { loadSchema, type LoadOptions } from '../model/loadOptions';
+import { invalid } from '../validation/invalid';
 import { choice, flag, list, strictObject, text, whole } from '../validation/vocabulary';
 
 /** What `createServer` takes. */
@@ -13,12 +14,14 @@ export interface ServerOptions {
    */
   bundles?: string[];
   /** How bundles are loaded. Default: as `loadPipeline` does. */
-  load?: Pick<LoadOptions, 'device' | 'devices' | 'dtype' | 'lowMemory' | 'fuse'>;
+  load?: Pick<LoadOptions, 'device' | 'devices' | 'dtype' | 'lowMemory' | 'offload' | 'fuse'>;
   /** Address to listen at. Default `'127.0.0.1'`; any other one needs a `token`. */
   host?: string;
   /** TCP port; 0 takes any that is free. Default 7860. */
   port?: number;
-  /** Bearer token that every request but `/healthz` and `/readyz` has to carry. Default: none. */
+  /**
+   * Bearer token that every request but `/healthz` and `/readyz` has to carry: at least 8 characters of ASCII. Default: none.
+   */
   token?: string;
   /** Jobs that may wait; one more is answered with 429. From 1 to 100 000. Default 64. */
   maxQueue?: number;
@@ -28,7 +31,10 @@ export interface ServerOptions {
   memoryLimit?: number;
   /** Largest body of a request, in bytes. Default 32 MiB. */
   maxBody?: number;
-  /** Most pixels of a picture, width times height times frames. Default 2048 x 2048. */
+  /**
+   * Most pixels of a picture that is made, width times height times frames, whether the request names them or the bundle.
+   * Default: for each bundle 2048 x 2048, or what it makes by itself where that is more.
+   */
   maxPixels?: number;
   /** Most pixels of a picture that is given, before it is resized: width times height. Default 8192 x 8192. */
   maxInputPixels?: number;
@@ -67,6 +73,20 @@ export interface WorkerOptions extends Pick<
   results: string;
 }
 
+/** Whatever else it is, no two clients send it as the same bytes. */
+const tokenForm = 'at least 8 characters of ASCII, the first and the last no space';
+
+const tokenSchema = text(tokenForm)
+  .min(8, tokenForm)
+  .regex(/^[!-~]([ -~]*[!-~])?$/, tokenForm);
+
+/** Before the other options: what does not fit is not shown, as it may be somebody's secret. @throws BAD_OPTION */
+export function checkToken(token: unknown): void {
+  if (token === undefined || tokenSchema.safeParse(token).success) return;
+  const shown = typeof token === 'string' ? `one of ${token.length} characters` : typeof token;
+  throw invalid('options.token', tokenForm, undefined, { shown });
+}
+
 export const serverSchema = strictObject({
   bundles: list(text('the folder of a bundle'), "a list of bundles' folders").default([presetBundle]),
   load: strictObject({
@@ -74,18 +94,19 @@ export const serverSchema = strictObject({
     devices: loadSchema.shape.devices,
     dtype: loadSchema.shape.dtype,
     lowMemory: loadSchema.shape.lowMemory,
+    offload: loadSchema.shape.offload,
     fuse: loadSchema.shape.fuse,
   })
     .partial()
     .default({}),
   host: text('a host name or address').default('127.0.0.1'),
   port: whole(0, 65_535).default(7860),
-  token: text('a text of at least 8 characters').min(8, 'a text of at least 8 characters').optional(),
+  token: tokenSchema.optional(),
   maxQueue: whole(1, 100_000).default(64),
   batch: whole(1, 256).default(1),
   memoryLimit: whole(1).optional(),
   maxBody: whole(1024, 2 ** 31).default(32 * 2 ** 20),
-  maxPixels: whole(1, 2 ** 31).default(2048 * 2048),
+  maxPixels: whole(1, 2 ** 40).optional(),
   maxInputPixels: whole(1, 2 ** 31).default(8192 * 8192),
   maxImages: whole(1, 4096).default(16),
   maxSteps: whole(1, 1000).default(250),

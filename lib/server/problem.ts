@@ -8,6 +8,8 @@ export type ServerErrorCode =
   | 'BAD_REQUEST'
   | 'UNAUTHORIZED'
   | 'NOT_FOUND'
+  | 'METHOD_NOT_ALLOWED'
+  | 'NOT_ACCEPTABLE'
   | 'BODY_TOO_LARGE'
   | 'UNSUPPORTED_MEDIA_TYPE'
   | 'UNKNOWN_BUNDLE'
@@ -16,12 +18,15 @@ export type ServerErrorCode =
   | 'SHUTTING_DOWN'
   | 'QUEUE_UNAVAILABLE'
   | 'RESULT_UNAVAILABLE'
+  | 'WORKER_MISMATCH'
   | 'INTERNAL';
 
 const ownStatus: Record<ServerErrorCode, ContentfulStatusCode> = {
   BAD_REQUEST: 400,
   UNAUTHORIZED: 401,
   NOT_FOUND: 404,
+  METHOD_NOT_ALLOWED: 405,
+  NOT_ACCEPTABLE: 406,
   BODY_TOO_LARGE: 413,
   UNSUPPORTED_MEDIA_TYPE: 415,
   UNKNOWN_BUNDLE: 404,
@@ -30,6 +35,7 @@ const ownStatus: Record<ServerErrorCode, ContentfulStatusCode> = {
   SHUTTING_DOWN: 503,
   QUEUE_UNAVAILABLE: 503,
   RESULT_UNAVAILABLE: 503,
+  WORKER_MISMATCH: 503,
   INTERNAL: 500,
 };
 

@@ -70,7 +70,7 @@ export interface ImageRequestInput extends Omit<GenerateOptions, keyof typeof ot
   conditioning?: Record<string, JsonTensor>;
   /** The same for the unconditional branch. */
   negativeConditioning?: Record<string, JsonTensor>;
-  /** Among the jobs that wait for other machines: 1 before 2 before none; up to 1 000 000. */
+  /** Among the jobs that wait: 1 before 2 before none; up to 1 000 000. */
   priority?: number;
   /**
    * Send previews among the job's events: of every step, where making them keeps up, or with a number from 0 to 1 as many

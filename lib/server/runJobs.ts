@@ -4,6 +4,7 @@ import { randomInt } from 'node:crypto';
 import type { Logger } from 'pino';
 
 import { lastPng, type GeneratedImage, type GenerateResult } from '../call/result';
+import type { Plan } from '../plan';
 import type { StepEvent } from '../request/stepEvent';
 import { DetailGuidanceError } from '../validation/errors';
 
@@ -14,6 +15,7 @@ import type { Metrics } from './metrics';
 import { previewOf } from './preview';
 import { PreviewPace } from './previewPace';
 import { problemOf } from './problem';
+import { generateOptionsOf } from './request';
 
 export interface Workshop {
   bundles: BundlePool;
@@ -36,9 +38,8 @@ export async function runJobs(
   const started = performance.now();
   const words = jobs.map(({ request: { prompt, negativePrompt } }) => (logPrompts ? { prompt, negativePrompt } : {}));
   try {
-    const result = await sample(jobs, workshop).finally(onSampled);
-    const seconds = (performance.now() - started) / 1000;
-    await deliver(jobs, result, seconds, workshop);
+    const sampled = await sampleAble(jobs, workshop).finally(onSampled);
+    await deliver(sampled, (performance.now() - started) / 1000, workshop);
   } catch (error) {
     const { status, problem } = problemOf(error);
     if (status >= 500) log.error({ err: error, jobs: jobs.map(({ id }) => id) }, 'a job failed');
@@ -51,6 +52,35 @@ export async function runJobs(
     metrics.ended(state);
     log.info({ job: id, bundle, state, ms: Math.round(performance.now() - started), ...words[at] }, 'job');
   }
+}
+
+interface Sampled {
+  /** Those that were sampled. */
+  able: readonly Job[];
+  /** Of each of them alone, where several share a call. */
+  plans: ReadonlyMap<Job, Plan> | null;
+  result: GenerateResult | null;
+}
+
+/** Jobs that share a call do not share a mistake: whose request the bundle refuses fails alone, the others go on. */
+async function sampleAble(jobs: readonly Job[], workshop: Workshop): Promise<Sampled> {
+  const plans = jobs.length > 1 ? await plansOf(jobs, workshop) : null;
+  const able = plans ? [...plans.keys()] : jobs;
+  return { able, plans, result: able.length > 0 ? await sample(able, workshop) : null };
+}
+
+function plansOf(jobs: readonly Job[], { bundles }: Workshop): Promise<Map<Job, Plan>> {
+  return bundles.with(jobs[0]!.bundle, (pipeline) => {
+    const plans = new Map<Job, Plan>();
+    for (const job of jobs) {
+      try {
+        plans.set(job, pipeline.plan(generateOptionsOf(job.request)));
+      } catch (error) {
+        job.fail(problemOf(error).problem);
+      }
+    }
+    return Promise.resolve(plans);
+  });
 }
 
 function sample(jobs: readonly Job[], { bundles, metrics, log }: Workshop): Promise<GenerateResult> {
@@ -109,12 +139,9 @@ const stepOf = ({ step, steps, image, images, timestep, fraction }: StepEvent) =
   fraction,
 });
 
-async function deliver(
-  jobs: readonly Job[],
-  { images, plan, evaluations }: GenerateResult,
-  seconds: number,
-  { metrics }: Workshop,
-): Promise<void> {
+async function deliver({ able: jobs, plans, result }: Sampled, seconds: number, { metrics }: Workshop): Promise<void> {
+  if (!result) return;
+  const { images, plan: shared, evaluations } = result;
   const pictures: JobPicture[] = [];
   for (const image of images) pictures.push(await pictureOf(image));
   metrics.pictures(jobs[0]!.bundle, pictures.length, seconds);
@@ -124,13 +151,16 @@ async function deliver(
     if (job.signal.aborted) job.endCancelled();
     else {
       const own = pictures.slice(at * share, (at + 1) * share);
+      // Its own: what the others asked for is theirs.
+      const plan = { ...(plans?.get(job) ?? shared), batchSize: shared.batchSize };
       job.finish({ images: own, plan, evaluations: evaluations / jobs.length, seconds });
     }
   });
 }
 
 async function pictureOf(image: GeneratedImage): Promise<JobPicture> {
-  const { seed, width, height } = image;
+  const { width, height, frames, frameRate } = image;
   // JSON has no bigint; a request in JSON asked for none.
-  return { seed: Number(seed), width, height, png: await lastPng(image) };
+  const seed = Number(image.seed);
+  return { seed, width, height, frames: frames.length, frameRate, png: await lastPng(image) };
 }

@@ -12,6 +12,6 @@ export interface Services {
   jobs: Dispatcher;
   metrics: Metrics;
   log: Logger;
-  /** Whether requests for pictures can be taken now. */
-  isReady: () => boolean;
+  /** Why no request for pictures can be taken now, in a sentence; null where it can. */
+  obstacle: () => Promise<string | null>;
 }

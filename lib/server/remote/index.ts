@@ -13,7 +13,7 @@ export async function openRemote(
   {
     results,
     ...options
-  }: Pick<RedisDispatcherOptions, 'redis' | 'maxQueue' | 'keepSeconds' | 'keepBytes'> & { results: string },
+  }: Pick<RedisDispatcherOptions, 'redis' | 'maxQueue' | 'keepSeconds' | 'keepBytes' | 'log'> & { results: string },
   bundles: BundlePool,
 ): Promise<Dispatcher> {
   const checksums = new Map<string, string>();

@@ -3,11 +3,14 @@ import { createHash } from 'node:crypto';
 
 import type { BundleManifest } from '../../bundle';
 import type { Plan } from '../../plan';
+import type { PictureFacts } from '../job';
 import type { JobEvents } from '../jobEvents';
 import type { ImageRequestInput } from '../request';
 
 /** A job: a request that was validated, with its seed, and the bundle it is meant for. */
 export interface RemoteRequest {
+  /** Of the package that put it into the queue. */
+  version?: string;
   bundle: string;
   checksum: string;
   request: ImageRequestInput;
@@ -20,7 +23,7 @@ export type RemoteNews = {
 
 /** What a job comes to. The pictures are in the result store. */
 export interface RemoteResult {
-  images: { seed: number; width: number; height: number; key: string }[];
+  images: (PictureFacts & { key: string })[];
   plan: Plan;
   evaluations: number;
   seconds: number;
@@ -30,6 +33,8 @@ export interface RemoteResult {
 export interface Announcement {
   id: string;
   host: string;
+  /** Of its package. */
+  version: string;
   bundles: { name: string; checksum: string }[];
   device: string;
   /** Bytes; null where nobody says. */
@@ -37,7 +42,12 @@ export interface Announcement {
   running: number;
 }
 
+/** What of its news a worker passes on; a later version of it may know others. */
+export const eventNames: ReadonlySet<string> = new Set(['progress', 'step', 'preview', 'warning']);
+
 export const cancelChannel = 'detail-guidance:cancel';
+/** Written to see whether Redis takes it. */
+export const probeKey = 'detail-guidance:probe';
 export const announcementKey = (id: string) => `detail-guidance:worker:${id}`;
 
 /** A queue for each bundle, so that a worker takes only jobs whose bundle it has, to the byte. */

@@ -19,14 +19,22 @@ export interface ResultStore {
 }
 
 /**
+ * @throws BAD_OPTION for a folder that is not there
  * @param location a folder, or `s3://bucket/prefix` (region, endpoint and credentials as the AWS client finds them)
  * @param patience milliseconds in which a store takes or gives a picture: the AWS client itself would wait for good
  */
 export async function openResultStore(location: string, patience = 60_000): Promise<ResultStore> {
-  return location.startsWith('s3://') ? openS3Store(location, patience) : new FolderStore(resolve(location));
+  if (location.startsWith('s3://')) return openS3Store(location, patience);
+  const status = await stat(location).catch(() => null);
+  if (status?.isDirectory()) return new FolderStore(resolve(location));
+  throw invalid('results', 'a folder that is there, and that all machines reach', location, {
+    note: status ? 'it is a file' : 'it does not exist',
+  });
 }
 
 const keyPattern = /^[0-9a-f-]{36}-\d+\.png$/;
+/** Of files that tell the time; a process that is killed leaves one. */
+const clockName = '.clock-';
 
 class FolderStore implements ResultStore {
   constructor(private readonly folder: string) {}
@@ -58,7 +66,7 @@ class FolderStore implements ResultStore {
 
   /** Milliseconds by the clock that stamps the files: on a shared folder not this machine's. */
   async #now(): Promise<number> {
-    const probe = join(this.folder, `.clock-${randomUUID()}`);
+    const probe = join(this.folder, `${clockName}${randomUUID()}`);
     try {
       await writeFile(probe, '');
       return (await stat(probe)).mtimeMs;
@@ -70,10 +78,11 @@ class FolderStore implements ResultStore {
   async removeOlderThan(seconds: number): Promise<void> {
     const oldest = (await this.#now()) - seconds * 1000;
     for (const name of await readdir(this.folder).catch(() => [])) {
-      if (!keyPattern.test(name)) continue;
+      if (!keyPattern.test(name) && !name.startsWith(clockName)) continue;
       const path = join(this.folder, name);
       const { mtimeMs } = await lstat(path).catch(() => ({ mtimeMs: Infinity }));
-      if (mtimeMs < oldest) await rm(path, { force: true });
+      // One that cannot be removed, a folder or another user's, does not keep the others.
+      if (mtimeMs < oldest) await rm(path, { force: true }).catch(() => undefined);
     }
   }
 }

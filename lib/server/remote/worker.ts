@@ -1,22 +1,26 @@
 /** `detail-guidance worker`: takes jobs for its bundles from Redis, one after the other. */
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Job as BullJob } from 'bullmq';
 import pino, { type Logger } from 'pino';
 
+import { version } from '../../files/version';
 import { freeMemory } from '../../model/memory';
 import { native } from '../../native';
+import { DetailGuidanceError } from '../../validation/errors';
+import { invalid, reasonOf } from '../../validation/invalid';
 import { parse } from '../../validation/parse';
 import { BundlePool } from '../bundlePool';
 import { Job } from '../job';
 import { Metrics } from '../metrics';
 import { workerSchema, type WorkerOptions } from '../options';
-import { problemOf } from '../problem';
-import { imageRequestSchema } from '../request';
+import { problemOf, ServerError } from '../problem';
+import { imageRequestSchema, type ImageRequest } from '../request';
 import { runJobs, type Workshop } from '../runJobs';
 
-import { impatient, loadBullMq, patient, withoutWaitingForRedis } from './connection';
+import { Connections, loadBullMq } from './connection';
 import {
   announcementKey,
   bundleChecksum,
@@ -28,9 +32,12 @@ import {
   type RemoteResult,
 } from './protocol';
 import { openResultStore, type ResultStore } from './resultStore';
+import { beginPause, wakeEvery, wakePaused } from './retries';
 
 /** Milliseconds: a worker that has not renewed its lock for so long is taken to be dead, and its job given to another. */
 const lockDuration = 10_000;
+/** Milliseconds that the last news of a job may take. */
+const newsPatience = 2000;
 /** Milliseconds between two announcements. */
 const announceEvery = 5000;
 
@@ -60,7 +67,12 @@ export function createWorker(options: WorkerOptions): Worker {
     device: () => null,
   });
   const workshop: Workshop = { bundles, metrics, log, logPrompts: false };
-  const closers: (() => Promise<unknown>)[] = [];
+  /** What takes no further job from then on, and ends when those that run have ended. */
+  const leaving: (() => Promise<unknown>)[] = [];
+  const timers: NodeJS.Timeout[] = [];
+  const oneAtATime = turns();
+  let connections: Connections | null = null;
+  const closing = new AbortController();
 
   return {
     async start() {
@@ -71,7 +83,20 @@ export function createWorker(options: WorkerOptions): Worker {
       const offered = await Promise.all(
         bundles.names.map(async (name) => ({ name, checksum: bundleChecksum(await bundles.manifest(name)) })),
       );
-      const oneAtATime = turns();
+      closing.signal.throwIfAborted();
+      connections = new Connections(Redis, settings.redis, log);
+      const { say } = connections;
+      const speaker = connections.impatient();
+      const listener = connections.patient();
+      listener.on('message', (_channel, id) => running.get(id)?.cancel());
+      // Whenever Redis takes it back; the first time is waited for: BullMQ's worker could not be closed before.
+      const closed = new Promise<never>((_, reject) => {
+        closing.signal.addEventListener('abort', () => reject(closing.signal.reason as Error), { once: true });
+      });
+      const subscribed = new Promise<void>((resolve) => {
+        listener.on('ready', () => void listener.subscribe(cancelChannel).then(() => resolve(), say));
+      });
+      await Promise.race([subscribed, closed]);
       for (const { name, checksum } of offered) {
         const process = (bull: BullJob<RemoteRequest, RemoteResult>) =>
           oneAtATime(() => runRemote(bull, name, store, workshop, running)).catch((error: unknown) => {
@@ -81,33 +106,32 @@ export function createWorker(options: WorkerOptions): Worker {
             const isFinal = error instanceof JobProblem ? error.isFinal : problem.type === 'invalid_request_error';
             throw isFinal ? new bullmq.UnrecoverableError(failure) : new Error(failure);
           });
-        const connection = patient(Redis, settings.redis);
         const worker = new bullmq.Worker<RemoteRequest, RemoteResult>(queueName(checksum), process, {
-          connection,
+          connection: connections.patient(),
           concurrency: 1,
           lockDuration,
           stalledInterval: lockDuration / 2,
           maxStalledCount: 5,
+          settings: { backoffStrategy: (tries, _kind, _error, bull) => beginPause(speaker, bull!.id!, tries) },
         });
-        worker.on('error', (error) => log.warn({ err: error.message }, 'redis'));
-        closers.push(async () => {
-          // It takes no further job from now on.
-          const leaving = worker.close();
-          await Promise.all([...running.values()].map((job) => job.settled()));
-          await withoutWaitingForRedis(leaving);
-          connection.disconnect();
+        worker.on('error', say);
+        const queue = new bullmq.Queue(queueName(checksum), { connection: speaker });
+        queue.on('error', say);
+        timers.push(setInterval(() => void wakePaused(speaker, queue).catch(() => undefined), wakeEvery));
+        // Without Redis it would wait for its word, for ever.
+        leaving.push(() => Promise.allSettled([worker.close(speaker.status !== 'ready'), queue.close()]));
+        await Promise.race([worker.waitUntilReady(), closed]).catch((cause: unknown) => {
+          closing.signal.throwIfAborted();
+          // Its version, or a right that is missing.
+          throw invalid('redis', 'a Redis that BullMQ works with', undefined, { cause, note: reasonOf(cause) });
         });
       }
-      const listener = patient(Redis, settings.redis);
-      listener.on('message', (_channel, id) => running.get(id)?.cancel());
-      closers.push(() => Promise.resolve(listener.disconnect()));
-      await listener.subscribe(cancelChannel);
-      const speaker = impatient(Redis, settings.redis);
       const id = randomUUID();
       const announce = async () => {
         const announcement: Announcement = {
           id,
           host: hostname(),
+          version: version(),
           bundles: offered,
           device,
           freeMemory: freeMemory(device, native()),
@@ -116,17 +140,20 @@ export function createWorker(options: WorkerOptions): Worker {
         await speaker.set(announcementKey(id), JSON.stringify(announcement), 'PX', 3 * announceEvery);
         await store.removeOlderThan(settings.keepSeconds);
       };
-      const timer = setInterval(() => void announce().catch(() => undefined), announceEvery);
-      speaker.once('ready', () => void announce().catch(() => undefined));
-      closers.push(async () => {
-        clearInterval(timer);
-        await withoutWaitingForRedis(speaker.del(announcementKey(id)));
-        speaker.disconnect();
-      });
+      const announceNow = () => void announce().catch(() => undefined);
+      timers.push(setInterval(announceNow, announceEvery));
+      if (speaker.status === 'ready') announceNow();
+      else speaker.once('ready', announceNow);
+      leaving.push(() => speaker.del(announcementKey(id)));
       log.info({ worker: id, bundles: offered, device }, 'worker');
     },
     async close() {
-      for (const close of closers) await close();
+      closing.abort(new DetailGuidanceError('DISPOSED', 'The worker was closed.'));
+      timers.forEach(clearInterval);
+      const left = Promise.allSettled(leaving.map((leave) => leave()));
+      // Those that were taken, up to their pictures in the store.
+      await oneAtATime(() => Promise.resolve());
+      await connections?.close(left);
       await bundles.close();
     },
   };
@@ -159,13 +186,14 @@ async function runRemote(
   workshop: Workshop,
   running: Map<string, Job>,
 ): Promise<RemoteResult> {
-  const job = new Job(bundle, parse(imageRequestSchema, bull.data.request, 'request'), bull.id);
+  const job = new Job(bundle, requestOf(bull.data), bull.id);
   running.set(job.id, job);
   try {
     job.start();
     const telling = tellNews(job, bull, workshop.log);
     await runJobs([job], workshop);
-    await telling;
+    // Redis may be away, and its pictures are to be kept.
+    await Promise.race([telling, sleep(newsPatience, undefined, { ref: false })]);
     if (!job.result) throw new JobProblem(job);
     const { images, ...rest } = job.result;
     const stored = [];
@@ -177,6 +205,17 @@ async function runRemote(
     return { images: stored, ...rest };
   } finally {
     running.delete(job.id);
+  }
+}
+
+/** What one server took another version may not know: no fault of the client's, and another worker may know it. */
+function requestOf(data: RemoteRequest | null): ImageRequest {
+  const { request, version: its = 'unknown' } = data ?? {};
+  try {
+    return parse(imageRequestSchema, request, 'request');
+  } catch (error) {
+    const versions = `The server's version is ${its}, this worker's ${version()}`;
+    throw new ServerError('WORKER_MISMATCH', `${versions}, and it does not know the request: ${reasonOf(error)}`);
   }
 }
 

@@ -6,8 +6,12 @@ import { analyses } from '../analyses';
 import { readBody } from '../body';
 import { followed, type AnalysisStep } from '../followed';
 import { checkAnalysisLimits, type AnalysisSize } from '../limits';
+import { preferredType } from '../mediaType';
+import { jsonInPieces, jsonParts } from '../pieces';
 import { problemOf, ServerError } from '../problem';
 import type { Services } from '../services';
+
+const types = ['application/json', 'text/event-stream'] as const;
 
 export function analysisRoutes(app: Hono, { bundles, settings }: Services): void {
   let waiting = 0;
@@ -16,7 +20,7 @@ export function analysisRoutes(app: Hono, { bundles, settings }: Services): void
       const request = (await readBody(context, schema)) as AnalysisSize & { bundle?: string };
       const bundle = request.bundle ?? bundles.preferred;
       bundles.check(bundle);
-      checkAnalysisLimits(request, settings);
+      checkAnalysisLimits(request, await bundles.manifest(bundle), settings);
       if (waiting >= settings.maxQueue) {
         const message = `${settings.maxQueue} analyses wait already; try again in 5 s.`;
         throw new ServerError('QUEUE_FULL', message, { 'Retry-After': '5' });
@@ -34,15 +38,17 @@ export function analysisRoutes(app: Hono, { bundles, settings }: Services): void
           waiting--;
         }
       };
-      if (context.req.header('accept') !== 'text/event-stream') {
-        return context.body(JSON.stringify(await analyse(), sixDigits), 200, { 'Content-Type': 'application/json' });
+      if (preferredType(context.req.header('accept'), types) !== 'text/event-stream') {
+        return jsonInPieces(context, await analyse(), sixDigits);
       }
       return streamSSE(context, async (stream) => {
         stream.onAbort(() => gone.abort());
-        const tell = (event: string, data: unknown) =>
-          stream.writeSSE({ event, data: JSON.stringify(data, sixDigits) });
+        const tell = (event: string, data: unknown) => stream.writeSSE({ event, data: JSON.stringify(data) });
         try {
-          await tell('done', await analyse((step) => void tell('step', step)));
+          const result = await analyse((step) => void tell('step', step));
+          await stream.write('event: done\ndata: ');
+          for await (const part of jsonParts(result, sixDigits)) await stream.write(part);
+          await stream.write('\n\n');
         } catch (error) {
           await tell('failed', problemOf(error).problem);
         }
@@ -52,5 +58,4 @@ export function analysisRoutes(app: Hono, { bundles, settings }: Services): void
 }
 
 /** Measurements in float32 have no more. */
-const sixDigits = (_key: string, value: unknown): unknown =>
-  typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(6)) : value;
+const sixDigits = (value: number) => (Number.isInteger(value) ? value : Number(value.toPrecision(6)));

@@ -1,16 +1,18 @@
 /** `GET /v1/bundles`: what can be asked for. */
 import type { Hono } from 'hono';
 
-import type { BundleManifest } from '../../bundle';
+import { frameRateOf, type BundleManifest } from '../../bundle';
 import { presetNames } from '../../guidance';
+import type { ServerSettings } from '../options';
 import type { Services } from '../services';
 
 export function bundleRoutes(app: Hono, services: Services): void {
-  const { bundles } = services;
+  const { bundles, settings } = services;
 
   app.get('/v1/bundles', async (context) => {
     const described = bundles.names.map(async (id) => {
-      const state = { id, loaded: bundles.isLoaded(id), layers: bundles.blocks(id) };
+      const { layers = null, device = null, dtype = null } = bundles.facts(id) ?? {};
+      const state = { id, loaded: bundles.isLoaded(id), layers, device, dtype };
       try {
         return { ...state, ...describeBundle(await bundles.manifest(id)) };
       } catch (error) {
@@ -21,9 +23,20 @@ export function bundleRoutes(app: Hono, services: Services): void {
     return context.json({
       bundles: await Promise.all(described),
       presets: presetNames,
-      ...(workers ? { workers } : {}),
+      // Workers load as they were told, and not as this server was.
+      ...(workers ? { workers } : { load: forcedLoad(settings.load) }),
     });
   });
+}
+
+/** How the server was told to load bundles, as far as it changes the bytes of a picture and is no default. */
+export function forcedLoad({ device, devices, dtype, fuse }: ServerSettings['load']) {
+  return {
+    ...(device === undefined || device === 'auto' ? {} : { device }),
+    ...(devices === undefined || Object.keys(devices).length === 0 ? {} : { devices }),
+    ...(dtype === undefined || dtype === 'float32' ? {} : { dtype }),
+    ...(fuse === undefined || fuse === true ? {} : { fuse }),
+  };
 }
 
 /** Roles of inputs that are made of the call's other options. */
@@ -31,7 +44,7 @@ const ownRoles: ReadonlySet<string> = new Set(['latent', 'timestep', 'guidance']
 
 /** What of `bundle.json` a client needs to ask for pictures. */
 export function describeBundle(manifest: BundleManifest) {
-  const { name, family, licence, description, conditioning, latent, vae, transformer } = manifest;
+  const { name, family, licence, description, conditioning, latent, vae, transformer, files } = manifest;
   const cell = vae?.scale ?? 1;
   const [rows, columns] = transformer.tokenGrid;
   const latentShape = transformer.inputs.find(({ role }) => role === 'latent')!.shape;
@@ -41,6 +54,8 @@ export function describeBundle(manifest: BundleManifest) {
     family,
     licence,
     description: description ?? null,
+    /** sha256 of the transformer: pictures say by which one they were made. */
+    transformer: files[transformer.file]!.sha256,
     conditioning: conditioning.kind,
     /** Whether classifier-free guidance has something to be unconditional on. */
     unconditional:
@@ -62,8 +77,13 @@ export function describeBundle(manifest: BundleManifest) {
       /** Of a token: what widths and heights are multiples of. Null: there is one size. */
       widthStep: isFree(-1) ? (latent.width / columns) * cell : null,
       heightStep: isFree(-2) ? (latent.height / rows) * cell : null,
-      frames: latent.frames ?? 1,
+      /** Of a video; 1 for a picture. */
+      frames: 1 + ((latent.frames ?? 1) - 1) * (vae?.frameScale ?? 1),
+      /** What numbers of frames are one more than multiples of. Null: there is one number. */
+      framesStep: latent.frames !== undefined && isFree(-3) ? (vae?.frameScale ?? 1) : null,
     },
+    /** Frames a second of a video; null for a picture. */
+    frameRate: frameRateOf(manifest),
     imageChannels: manifest.image.channels,
     imageToImage: vae ? vae.encoder !== undefined : latent.frames === undefined,
     tokenGrid: transformer.tokenGrid,

@@ -7,8 +7,9 @@ import { parse } from '../../validation/parse';
 import { choice, strictObject } from '../../validation/vocabulary';
 import { accept } from '../accept';
 import { readBody } from '../body';
-import type { Job } from '../job';
-import { bytesInPieces } from '../pieces';
+import { eventBytes } from '../eventBytes';
+import { linksOf, type Job } from '../job';
+import { bytesInPieces, inTurns } from '../pieces';
 import { ServerError } from '../problem';
 import { imageRequestSchema } from '../request';
 import type { Services } from '../services';
@@ -50,13 +51,19 @@ export function jobRoutes(app: Hono, services: Services): void {
     // Nobody reads what follows a HEAD, nor says that it has gone.
     if (context.req.raw.method === 'HEAD') return context.body(null, 200, { 'Content-Type': 'text/event-stream' });
     const last = Number(context.req.header('last-event-id') ?? 0) || 0;
+    // An EventSource asks again when the stream has ended, and does not after this answer.
+    if (job.hasEnded && last === job.latestEvent) return context.body(null, 204);
     return streamSSE(context, async (stream) => {
       const gone = new AbortController();
       stream.onAbort(() => gone.abort());
-      const timer = setInterval(() => void stream.write(': alive\n\n').catch(() => gone.abort()), signOfLife);
+      let isWriting = false;
+      // Not into an event that is written in pieces.
+      const timer = setInterval(() => void (isWriting || stream.write(': alive\n\n')), signOfLife);
       try {
-        for await (const { id, name, data } of job.events(last, gone.signal)) {
-          await stream.writeSSE({ id: String(id), event: name, data: JSON.stringify(data) });
+        for await (const event of job.events(last, gone.signal)) {
+          isWriting = true;
+          for await (const part of inTurns(eventBytes(event))) await stream.write(part);
+          isWriting = false;
         }
       } finally {
         clearInterval(timer);
@@ -88,12 +95,7 @@ async function find(id: string, services: Services): Promise<Job> {
 
 function describe(job: Job): Record<string, unknown> {
   const { id, result, summary } = job;
-  const images = result?.images.map(({ seed, width, height }, at) => ({
-    seed,
-    width,
-    height,
-    url: `/v1/jobs/${id}/images/${at}`,
-  }));
+  const images = result && linksOf(id, result.images);
   return {
     ...summary,
     events: `/v1/jobs/${id}/events`,

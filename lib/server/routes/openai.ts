@@ -19,7 +19,7 @@ export const openAiImageSchema = z.looseObject({
   /** Of a bundle conditioned by class: the name of a class. */
   prompt: text(),
   /** Name of a bundle; any other name means the first one. */
-  model: z.string().optional(),
+  model: z.string({ error: 'the name of a bundle' }).nullish(),
   n: whole(1).nullish(),
   size: size.nullish(),
   response_format: choice(['b64_json']).nullish(),
@@ -42,7 +42,7 @@ export function openAiRoutes(app: Hono, services: Services): void {
 
   app.post('/v1/images/generations', async (context) => {
     const { prompt, model, n, size: sizeText } = await readBody(context, openAiImageSchema);
-    const bundle = model !== undefined && bundles.names.includes(model) ? model : bundles.preferred;
+    const bundle = typeof model === 'string' && bundles.names.includes(model) ? model : bundles.preferred;
     const { conditioning } = await bundles.manifest(bundle);
     const [, width, height] = /^(\d+)x(\d+)$/.exec(sizeText ?? '') ?? [];
     const options = {

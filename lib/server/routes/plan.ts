@@ -11,7 +11,7 @@ export function planRoutes(app: Hono, { bundles, settings }: Services): void {
     const request = await readBody(context, imageRequestSchema);
     const bundle = request.bundle ?? bundles.preferred;
     bundles.check(bundle);
-    checkLimits(request, settings);
+    checkLimits(request, await bundles.manifest(bundle), settings);
     return bundles.with(bundle, async (pipeline) => {
       const plan = pipeline.plan(generateOptionsOf(request));
       return context.json({ bundle, plan, explanation: plan.explain() });

@@ -4,12 +4,12 @@ import type { Hono } from 'hono';
 import { openApiDocument } from '../openApi';
 import type { Services } from '../services';
 
-export function systemRoutes(app: Hono, { isReady, metrics }: Services): void {
+export function systemRoutes(app: Hono, { obstacle, metrics }: Services): void {
   app.get('/healthz', (context) => context.json({ status: 'alive' }));
 
-  app.get('/readyz', (context) => {
-    const ready = isReady();
-    return context.json({ status: ready ? 'ready' : 'not ready' }, ready ? 200 : 503);
+  app.get('/readyz', async (context) => {
+    const reason = await obstacle();
+    return reason === null ? context.json({ status: 'ready' }) : context.json({ status: 'not ready', reason }, 503);
   });
 
   app.get('/metrics', async (context) =>

@@ -77,3 +77,32 @@ test('requests that wait together are made together, and are the pictures of eac
   await pipeline.dispose();
   await server.close();
 }, 60_000);
+
+test('of requests that share a call, the one that is wrong fails, and one that is cancelled ends, without the others', async () => {
+  // Of the second bundle nothing is known before it is loaded, so all its requests are taken.
+  const server = createServer({ bundles: ['embedded', 'embedded'], port: 0, logLevel: 'silent', batch: 4 });
+  const url = await server.listen();
+  const submit = async (body: unknown) => {
+    const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+    return ((await (await fetch(`${url}/v1/jobs`, init)).json()) as Wire).id as string;
+  };
+  const first = await submit({ classLabel: 'Coat', numInferenceSteps: 60 });
+  const ids: string[] = [];
+  for (const classLabel of ['Coat', 'Hat', 'Bag', 'Shirt']) {
+    ids.push(await submit({ bundle: 'embedded-2', classLabel, seed: 1, numInferenceSteps: 2 }));
+  }
+  await fetch(`${url}/v1/jobs/${ids[2]}`, { method: 'DELETE' });
+  const states: unknown[] = [];
+  const classes: unknown[] = [];
+  for (const id of [first, ...ids]) {
+    await (await fetch(`${url}/v1/jobs/${id}/events`)).text();
+    const { state, error, plan } = (await (await fetch(`${url}/v1/jobs/${id}`)).json()) as Wire;
+    states.push([state, error?.code]);
+    if (plan) classes.push(plan.classes);
+  }
+  const done = ['done', undefined];
+  expect(states).toEqual([done, done, ['failed', 'CLASS_OUT_OF_RANGE'], ['cancelled', undefined], done]);
+  // What the neighbours asked for is nobody's business.
+  expect(classes).toEqual([[4], [4], [6]]);
+  await server.close();
+}, 60_000);

@@ -200,6 +200,12 @@ test('no origin is let in unless it is named', async () => {
   };
   expect(await preflight('https://app.example')).toBe('https://app.example');
   expect(await preflight('https://other.example')).toBeNull();
+  // Its pages may read what a refusal and a picture say beside their body.
+  const refusal = await named.fetch(
+    new Request('http://localhost/v1/bundles', { headers: { origin: 'https://app.example' } }),
+  );
+  expect([refusal.status, refusal.headers.get('access-control-allow-origin')]).toEqual([401, 'https://app.example']);
+  expect(refusal.headers.get('access-control-expose-headers')).toMatch(/Retry-After.*X-Seed/);
   await named.close();
 });
 

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { describe, expect } from '@jest/globals';
+import { Redis } from 'ioredis';
 
 import { packageRoot } from '../../../lib/files/packageRoot';
 import { createServer, type Server, type ServerOptions } from '../../../lib/server';
@@ -32,6 +33,7 @@ export class Machines {
   results = join(this.#folder, 'results');
   readonly #children = new Set<ChildProcess>();
   #server: Server | null = null;
+  #operator: Redis | null = null;
 
   private constructor(
     readonly port: number,
@@ -57,9 +59,23 @@ export class Machines {
     return this.#start('redis-server', args);
   }
 
+  /** A Redis, and who operates it. */
+  operateRedis(): { redis: ChildProcess; operator: Redis } {
+    const redis = this.startRedis();
+    this.#operator = new Redis(this.redisUrl);
+    return { redis, operator: this.#operator };
+  }
+
   async stopRedis(redis: ChildProcess): Promise<void> {
     redis.kill('SIGTERM');
     await once(redis, 'exit');
+  }
+
+  /** What happens to a Redis that keeps nothing on its disk and is started anew. */
+  async forgetAll(): Promise<void> {
+    const client = new Redis(this.redisUrl);
+    await client.flushall();
+    client.disconnect();
   }
 
   async startServer(options: ServerOptions = {}): Promise<void> {
@@ -74,14 +90,14 @@ export class Machines {
   }
 
   /** @param args of Node, before the program */
-  launchWorker(args: string[] = []): ChildProcess {
+  launchWorker(args: string[] = [], bundles: string[] = []): ChildProcess {
     const cli = join(packageRoot(), 'dist', 'cli.js');
     const flags = ['--redis', this.redisUrl, '--results', this.results, '--log-level', 'silent'];
-    return this.#start(process.execPath, [...args, cli, 'worker', ...flags]);
+    return this.#start(process.execPath, [...args, cli, 'worker', ...bundles, ...flags]);
   }
 
-  async startWorker(args: string[] = []): Promise<ChildProcess> {
-    const child = this.launchWorker(args);
+  async startWorker(args: string[] = [], bundles: string[] = []): Promise<ChildProcess> {
+    const child = this.launchWorker(args, bundles);
     const [line] = (await once(child.stdout!, 'data')) as [Buffer];
     expect(String(line)).toMatch(/taking jobs/);
     return child;
@@ -121,6 +137,7 @@ export class Machines {
 
   async close(): Promise<void> {
     await this.stopServer();
+    this.#operator?.disconnect();
     for (const child of this.#children) child.kill('SIGKILL');
     rmSync(this.#folder, { recursive: true, force: true });
   }

@@ -35,6 +35,11 @@ test('makes pictures', async () => {
   for (const { b64_json } of data!) expect(Buffer.from(b64_json!, 'base64').subarray(1, 4).toString()).toBe('PNG');
 });
 
+test('a model that is null is the first one, as its interface says', async () => {
+  const { data } = await client.images.generate({ model: null, prompt: 'Sneaker' });
+  expect(data).toHaveLength(1);
+});
+
 test('its errors are errors of the client', async () => {
   await expect(client.images.generate({ prompt: 'A hat' })).rejects.toMatchObject({
     status: 400,

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 
 import { openResultStore } from '../../../lib/server/remote/resultStore';
 
-import { long, Machines, short, until, withRedis } from './machines';
+import { long, Machines, short, until, withRedis, type Wire } from './machines';
 
 let machines: Machines;
 let redis: ChildProcess;
@@ -40,6 +40,21 @@ withRedis('what can go wrong', () => {
     redis = machines.startRedis();
     expect(await machines.ended(id)).toMatchObject({ state: 'done', images: [{ seed: 11 }, {}, {}, {}] });
     expect((await machines.get('/v1/jobs?state=running')).jobs).toEqual([]);
+  }, 120_000);
+
+  test('jobs that Redis has lost are said to be lost, to who waits and to who asks', async () => {
+    const id = await machines.submit(long);
+    await machines.running(id);
+    const waiting = machines.post('/v1/images', short);
+    await until(async () => (await machines.get('/v1/jobs?state=queued')).jobs.length === 1);
+    await machines.forgetAll();
+    const response = await waiting;
+    expect([response.status, ((await response.json()) as Wire).error]).toEqual([
+      503,
+      expect.objectContaining({ code: 'QUEUE_UNAVAILABLE', message: expect.stringMatching(/has lost the job/) }),
+    ]);
+    expect(await machines.ended(id)).toMatchObject({ state: 'failed', error: { code: 'QUEUE_UNAVAILABLE' } });
+    expect(await machines.ended(await machines.submit(short))).toMatchObject({ state: 'done' });
   }, 120_000);
 
   test('results that cannot be written are tried again, and end among the dead letters', async () => {

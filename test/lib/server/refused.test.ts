@@ -84,6 +84,28 @@ test('several pictures as one PNG are refused before they are made', async () =>
 });
 
 test.each([
+  ['PUT', '/v1/images', 405, 'POST'],
+  ['GET', '/v1/analysis/maps', 405, 'POST'],
+  ['POST', '/v1/jobs/any', 405, 'DELETE, GET, HEAD'],
+  ['DELETE', '/openapi.json', 405, 'GET, HEAD'],
+  ['OPTIONS', '/v1/jobs', 204, 'GET, HEAD, POST'],
+  ['OPTIONS', '/nothing', 404, null],
+  ['GET', '/openapi_json', 404, null],
+])('%s %s is %p and allows %p', async (method, path, status, allow) => {
+  const response = await fetch(url + path, { method });
+  expect([response.status, response.headers.get('allow')]).toEqual([status, allow]);
+  if (status === 405) expect(((await response.json()) as Wire).error.code).toBe('METHOD_NOT_ALLOWED');
+});
+
+test('a form of the answer that there is not is 406 before it is made, and of two the one with more quality comes', async () => {
+  const { status, error } = await post('/v1/images', short, { accept: 'image/webp' });
+  expect([status, error.code]).toEqual([406, 'NOT_ACCEPTABLE']);
+  expect(error.message).toMatch(/^Accept: expected one of application\/json, image\/png.*received 'image\/webp'/);
+  const { headers } = await post('/v1/images', short, { accept: 'application/json, image/png;q=0.5' });
+  expect(headers.get('content-type')).toBe('application/json');
+});
+
+test.each([
   ['the last one that JSON has', { seed: 2 ** 53 - 1 }, 200],
   ['one that leads beyond it', { seed: 2 ** 53 - 1, numImages: 2 }, 400],
   ['2 to the 31st', { seed: 2 ** 31, numImages: 2 }, 200],

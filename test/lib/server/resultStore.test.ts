@@ -45,8 +45,23 @@ test('a folder gives back what was put there, and nothing else', async () => {
 });
 
 test('a folder that is not there is said before any work', async () => {
-  const store = await openResultStore(join(folder, 'missing', 'results'));
-  await expect(store.check()).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
+  const missing = openResultStore(join(folder, 'missing', 'results'));
+  await expect(missing).rejects.toMatchObject({ code: 'BAD_OPTION', message: expect.stringMatching(/^results: /) });
+  const file = join(folder, 'a file');
+  writeFileSync(file, '');
+  await expect(openResultStore(file)).rejects.toMatchObject({ message: expect.stringMatching(/it is a file/) });
+});
+
+test('what cannot be removed does not keep what is old, and files of others stay', async () => {
+  const place = join(folder, 'foreign');
+  mkdirSync(place);
+  const [inTheWay, old] = ['00000000-0000-0000-0000-000000000001-0.png', '00000000-0000-0000-0000-000000000002-0.png'];
+  mkdirSync(join(place, inTheWay));
+  // A process that was killed left the last one.
+  for (const name of [old, 'holiday.jpg', '.clock-00000000']) writeFileSync(join(place, name), '');
+  for (const name of readdirSync(place)) utimesSync(join(place, name), 1, 1);
+  await (await openResultStore(place)).removeOlderThan(60);
+  expect(readdirSync(place).sort()).toEqual([inTheWay, 'holiday.jpg']);
 });
 
 test('neither a link nor a pipe in the folder leads out of it, or holds the server up', async () => {
