@@ -1,6 +1,7 @@
 'use strict';
 // After tsup: makes the declarations shorter to read. Comments that belong to nothing go, which are those at the head of
-// each source file: an editor shows none of them. So do empty lines before a comment's tags.
+// each source file: an editor shows none of them. So do empty lines before a comment's tags. What an application's own
+// target may lack is named.
 
 const { readdirSync, readFileSync, writeFileSync } = require('node:fs');
 const path = require('node:path');
@@ -24,12 +25,17 @@ function withoutLooseComments(text) {
   return rest.replace(/\n{3,}/g, '\n\n').replace(/^ *\*\n(?= *\* @)/gm, '');
 }
 
+/** What the declarations name and the libraries of an older target do not have. @param {string} text */
+function withLibraries(text) {
+  return /\bSymbol\.(async)?[dD]ispose\b/.test(text) ? `/// <reference lib="esnext.disposable" />\n${text}` : text;
+}
+
 /** @param {string} folder */
 function tidyDeclarations(folder) {
   for (const name of readdirSync(folder)) {
     if (!/\.d\.c?ts$/.test(name)) continue;
     const file = path.join(folder, name);
-    writeFileSync(file, withoutLooseComments(readFileSync(file, 'utf8')).trimStart());
+    writeFileSync(file, withLibraries(withoutLooseComments(readFileSync(file, 'utf8')).trimStart()));
   }
 }
 

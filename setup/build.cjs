@@ -6,7 +6,17 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { FILES, SOURCES, cachedBuild, findPrebuilt, isComplete } = require('./addon.cjs');
-const { root, buildFolder, fingerprint, hasStamp, isRepository, isWritable, writeStamp } = require('./cache.cjs');
+const {
+  root,
+  buildFolder,
+  fingerprint,
+  hasStamp,
+  isRepository,
+  isWritable,
+  makeFolder,
+  requireRoom,
+  writeStamp,
+} = require('./cache.cjs');
 const { explain } = require('./failure.cjs');
 const { searchLibtorch } = require('./libtorch.cjs');
 const { ensureNvcc } = require('./nvcc.cjs');
@@ -36,7 +46,7 @@ function deliver(folder) {
     say(`  ${root} cannot be written to: the addon stays in ${folder}`);
     return;
   }
-  fs.mkdirSync(place, { recursive: true });
+  makeFolder(place);
   // Renamed into place: a process that has the old one loaded keeps it.
   for (const file of FILES) {
     const temporary = path.join(place, `.${file}.${process.pid}`);
@@ -57,14 +67,15 @@ async function build({ tests = false, prebuilt = true } = {}) {
   if (!present && !(prebuilt && fs.existsSync(path.join(root, 'prebuilds')))) requireCompiler();
   const libtorch = present ?? (await ensureLibtorch());
   const inCache = !isRepository && !process.env.DETAIL_GUIDANCE_BUILD;
+  const fitting = prebuilt && inCache ? findPrebuilt() : null;
+  if (fitting) {
+    // Nothing is put into the cache, which this user may not have.
+    say(`  prebuilt for libtorch ${libtorch.version}: ${fitting}`);
+    return { built: false, cmakeFolder: path.join(buildFolder(), 'cmake') };
+  }
   const folder = inCache ? cachedBuild() : buildFolder();
   const output = path.join(folder, 'Release');
   const cmakeFolder = path.join(folder, 'cmake');
-  const fitting = prebuilt && inCache ? findPrebuilt() : null;
-  if (fitting) {
-    say(`  prebuilt for libtorch ${libtorch.version}: ${fitting}`);
-    return { built: false, cmakeFolder };
-  }
   const nvcc = await ensureNvcc(libtorch);
   const sources = tests ? [...SOURCES, 'test/native'] : SOURCES;
   const facts = [libtorch, nvcc, process.env.CXX ?? null, process.env.DETAIL_GUIDANCE_CUDA_ARCHITECTURES ?? null];
@@ -79,6 +90,7 @@ async function build({ tests = false, prebuilt = true } = {}) {
   }
 
   const compiler = requireCompiler();
+  if (!fs.existsSync(cmakeFolder)) requireRoom('The build of the addon', 0.7, { folder });
   const { cmake, ninja } = await ensureBuildTools();
   const generator = ninja ? 'Ninja' : process.platform === 'win32' ? 'NMake Makefiles' : 'Unix Makefiles';
   forgetOtherGenerator(cmakeFolder, generator);

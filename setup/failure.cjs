@@ -22,9 +22,13 @@ class SetupError extends Error {
 const REFUSALS = {
   EACCES: 'this user may not write there',
   EPERM: 'this user may not write there',
+  ENOTDIR: 'a part of its path is a file and no folder',
+  EEXIST: 'there is a file of that name',
   EROFS: 'that file system is read-only',
   ENOSPC: 'the disk is full',
   EDQUOT: 'the quota of this user is used up',
+  ELOOP: 'its links lead round in a circle',
+  ENAMETOOLONG: 'the name is too long',
 };
 
 /**
@@ -33,8 +37,11 @@ const REFUSALS = {
  * @returns {Error}
  */
 function explain(error) {
-  const { code = '', path = '' } = /** @type {NodeJS.ErrnoException} */ (error ?? {});
-  const refusal = REFUSALS[/** @type {keyof typeof REFUSALS} */ (code)];
+  const { code = '', path = '', syscall } = /** @type {NodeJS.ErrnoException} */ (error ?? {});
+  const refusal =
+    code === 'ENOENT' && syscall === 'mkdir'
+      ? 'no folder can be made there'
+      : REFUSALS[/** @type {keyof typeof REFUSALS} */ (code)];
   if (error instanceof SetupError || !refusal) return error instanceof Error ? error : new Error(String(error));
   return new SetupError(`${path || 'A file'} cannot be written: ${refusal}.`, {
     waysOut: [

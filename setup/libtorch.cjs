@@ -5,7 +5,7 @@
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
-const { cacheFolder } = require('./cache.cjs');
+const { cacheFolder, findCacheFolder } = require('./cache.cjs');
 const { SetupError } = require('./failure.cjs');
 
 /** The version that is installed when none is found. */
@@ -224,14 +224,17 @@ function searchLibtorch({ env = process.env, headers = true, version } = {}) {
     if (candidate || usePython) return answer(candidate);
   }
 
-  const cached = torchOfEnvironment(privateEnvironment(env));
+  const cached = findCacheFolder(env)
+    ? torchOfEnvironment(privateEnvironment(env))
+    : { path: null, reason: 'this user has no home folder for it' };
   return answer(consider('cache', cached.path, cached.reason));
 }
 
 /** @returns {string[]} every way to get a libtorch, best first */
 function waysToLibtorch() {
+  const cache = findCacheFolder();
   return [
-    `let set-up install PyTorch ${PINNED}: python3 (3.10 or newer) with its venv module (Debian: python3-venv), a package index that pip reaches, and 6 GB free in the cache folder ${cacheFolder()}`,
+    `let set-up install PyTorch ${PINNED}: python3 (3.10 or newer) with its venv module (Debian: python3-venv), a package index that pip reaches, and 6 GB free in the cache folder${cache ? ` ${cache}` : ''}`,
     'DETAIL_GUIDANCE_CACHE=/elsewhere puts the cache on a disk that has room',
     `LIBTORCH=/path/to/libtorch uses an unpacked libtorch ${SUPPORTED.join(' to ')}, CPU or CUDA build (LIBTORCH_INCLUDE and LIBTORCH_LIB where headers and libraries lie apart)`,
     'LIBTORCH_USE_PYTORCH=1 uses the PyTorch that python3 on PATH has',

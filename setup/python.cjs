@@ -4,10 +4,10 @@
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
-const { cacheFolder } = require('./cache.cjs');
+const { cacheFolder, makeCacheFolder, requireRoom } = require('./cache.cjs');
 const { SetupError } = require('./failure.cjs');
 const { privateEnvironment, searchLibtorch, waysToLibtorch } = require('./libtorch.cjs');
-const { execute, step } = require('./steps.cjs');
+const { announce, execute, step } = require('./steps.cjs');
 
 const PYTHON = { major: 3, minor: 10 };
 
@@ -56,8 +56,9 @@ async function makeEnvironment() {
     });
   }
   const shared = searchLibtorch().libtorch && !process.env.LIBTORCH ? ['--system-site-packages'] : [];
+  makeCacheFolder();
   fs.rmSync(environment, { recursive: true, force: true });
-  fs.mkdirSync(cacheFolder(), { recursive: true });
+  requireRoom('The private Python environment', 0.1);
   try {
     await step('private Python environment', interpreter.path, ['-m', 'venv', ...shared, environment]);
   } catch (error) {
@@ -74,7 +75,11 @@ async function makeEnvironment() {
       await step('pip for it', interpreter.path, ['-m', 'pip', '--python', python, 'install', 'pip'], { waysOut });
     } catch {
       fs.rmSync(environment, { recursive: true, force: true });
-      throw new SetupError('The private Python environment cannot be made.', { found: [String(error)], waysOut });
+      const { message, found } = /** @type {SetupError} */ (error);
+      throw new SetupError('The private Python environment cannot be made.', {
+        found: [message.split('\nWhat was looked at')[0] ?? '', ...(found ?? [])],
+        waysOut,
+      });
     }
   }
   return python;
@@ -87,7 +92,7 @@ async function makeEnvironment() {
 async function pipInstall(name, args) {
   const python = await makeEnvironment();
   await step(name, python, ['-m', 'pip', 'install', '--disable-pip-version-check', ...args], {
-    progress: /(Downloading \S+|Installing collected)/,
+    progress: /(Downloading \S+|Installing collected|Retrying)/,
     waysOut: [
       'check that pip reaches a package index (pip config list, PIP_INDEX_URL, proxies)',
       `free disk space in the cache folder ${cacheFolder()} and in TMPDIR`,
@@ -100,12 +105,42 @@ async function pipInstall(name, args) {
  * Whether pip's package index offers exactly this, for this Python and machine. Downloads nothing.
  * @param {string} requirement such as `torch==2.11.0+cpu`
  * @returns {Promise<boolean>} false as well where pip is too old to say (before 22.2)
+ * @throws {SetupError} where no index answers, or it has no version at all
  */
 async function pipOffers(requirement) {
   const python = await makeEnvironment();
   const args = ['install', '--dry-run', '--no-deps', '--ignore-installed', '--quiet', requirement];
-  return (await execute(python, ['-m', 'pip', ...args])) === 0;
+  // pip's own five retries of 15 s each are long for a question; what the user set goes first.
+  const env = { ...process.env, PIP_RETRIES: process.env.PIP_RETRIES ?? '1' };
+  let said = '';
+  const ask = () => execute(python, ['-m', 'pip', ...args], { env, onOutput: (text) => (said += text) });
+  const status = await announce(`whether the package index has ${requirement}`, ask);
+  // One that has no version at all has no other build either.
+  if (status !== 0 && said.includes('from versions: none')) {
+    const silent = said.includes('Retrying (');
+    throw new SetupError(
+      silent
+        ? 'The package index of pip does not answer.'
+        : `The package index of pip has no PyTorch for this machine and ${interpreterOf(python)}.`,
+      {
+        found: silent ? reasonsOf(said) : said.trim().split('\n').slice(0, 3),
+        waysOut: [
+          'check the network, proxies and which index pip asks (pip config list, PIP_INDEX_URL)',
+          ...(silent ? [] : ['put a python3 that PyTorch has builds for first on PATH, and remove the cache folder']),
+          ...waysToLibtorch().slice(2, 4),
+        ],
+      },
+    );
+  }
+  return status === 0;
 }
+
+/** Why pip tried again, the last time. @param {string} said by pip */
+const reasonsOf = (said) =>
+  [...said.matchAll(/after connection broken by '(.*)': /g)].map(([, reason = '']) => reason).slice(-1);
+
+/** @param {string} python @returns {string} such as `Python 3.11.2` */
+const interpreterOf = (python) => spawnSync(python, ['--version'], { encoding: 'utf8' }).stdout.trim();
 
 /**
  * Found, not imported: importing torch takes seconds.

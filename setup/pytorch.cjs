@@ -4,7 +4,7 @@
 
 const fs = require('node:fs');
 const path = require('node:path');
-const { cacheFolder, freeBytes } = require('./cache.cjs');
+const { requireRoom } = require('./cache.cjs');
 const { SetupError } = require('./failure.cjs');
 const {
   describeCandidates,
@@ -42,6 +42,7 @@ const hasNvidia = () =>
  * it. DETAIL_GUIDANCE_TORCH_BUILD=cpu or cuda decides for a machine that is not the one that will run it.
  * @param {NodeJS.ProcessEnv} [env]
  * @returns {Promise<PyTorch>}
+ * @throws {SetupError} where no index answers, or the cache folder has no room for it
  */
 async function choosePyTorch(env = process.env) {
   const version = wantedVersion(env);
@@ -51,20 +52,33 @@ async function choosePyTorch(env = process.env) {
   }
   const plain = `torch==${version}`;
   if (process.platform === 'darwin') {
-    return { requirement: plain, build: 'cpu', reason: 'macOS has no CUDA', gigabytes: SIZES.cpu };
+    return chosen('cpu', plain, 'macOS has no CUDA');
   }
-  if (variant === 'cuda') return cudaBuild(plain, 'DETAIL_GUIDANCE_TORCH_BUILD=cuda');
-  if (!variant && hasNvidia()) return cudaBuild(plain, 'this machine has an NVIDIA driver');
+  if (variant === 'cuda') return chosen('cuda', plain, 'DETAIL_GUIDANCE_TORCH_BUILD=cuda');
+  if (!variant && hasNvidia()) return chosen('cuda', plain, 'this machine has an NVIDIA driver');
+  requireRoomFor(SIZES.cpu);
   if (!(await pipOffers(`${plain}+cpu`))) {
     const why = variant ? 'DETAIL_GUIDANCE_TORCH_BUILD=cpu, but' : 'this machine has no NVIDIA driver, but';
-    return cudaBuild(plain, `${why} the package index offers no CPU build (torch ${version}+cpu)`);
+    return chosen('cuda', plain, `${why} the package index offers no CPU build (torch ${version}+cpu)`);
   }
   const reason = variant ? 'DETAIL_GUIDANCE_TORCH_BUILD=cpu' : 'this machine has no NVIDIA driver';
-  return { requirement: `${plain}+cpu`, build: 'cpu', reason, gigabytes: SIZES.cpu };
+  return chosen('cpu', `${plain}+cpu`, reason);
 }
 
-/** @param {string} requirement @param {string} reason @returns {PyTorch} */
-const cudaBuild = (requirement, reason) => ({ requirement, build: 'cuda', reason, gigabytes: SIZES.cuda });
+/** @param {'cpu' | 'cuda'} build @param {string} requirement @param {string} reason @returns {PyTorch} */
+function chosen(build, requirement, reason) {
+  const gigabytes = SIZES[build];
+  requireRoomFor(gigabytes);
+  return { requirement, build, reason, gigabytes };
+}
+
+/** @param {{ disk: number }} gigabytes */
+function requireRoomFor({ disk }) {
+  const environment = privateEnvironment();
+  const begun = fs.existsSync(environment) ? [`remove ${environment}, which is not whole`] : [];
+  // pip unpacks beside what is there.
+  requireRoom('PyTorch', disk + 1, { waysOut: [...begun, ...waysToLibtorch().slice(2)] });
+}
 
 /** Takes out what cannot be set up before anything is fetched for it. @param {ReturnType<typeof searchLibtorch>['candidates']} candidates */
 function refuseHopeless(candidates) {
@@ -72,7 +86,7 @@ function refuseHopeless(candidates) {
   if (source !== 'cache') {
     throw new SetupError(`${source} was set, but what it names cannot be used.`, {
       found: describeCandidates(candidates),
-      waysOut: waysToLibtorch(),
+      waysOut: [`unset ${source}, and set-up looks elsewhere and installs PyTorch`, ...waysToLibtorch().slice(2)],
     });
   }
   const reason = platformReason();
@@ -95,13 +109,6 @@ async function ensureLibtorch() {
   const environment = privateEnvironment();
   if (candidates.at(-1)?.reason?.includes('interrupted')) fs.rmSync(environment, { recursive: true, force: true });
   const { requirement, build, reason, gigabytes } = await choosePyTorch();
-  const free = freeBytes(cacheFolder());
-  if (free !== null && free < (gigabytes.disk + 1) * 1e9) {
-    throw new SetupError(
-      `PyTorch needs about ${gigabytes.disk + 1} GB in the cache folder, and ${(free / 1e9).toFixed(1)} GB are free there.`,
-      { found: describeCandidates(candidates), waysOut: waysToLibtorch() },
-    );
-  }
   const name = `PyTorch ${wantedVersion()}, ${build === 'cpu' ? 'CPU' : 'CUDA'} build (${gigabytes.download} GB to fetch, ${gigabytes.disk} GB on disk)`;
   say(`  ${build === 'cpu' ? 'the CPU build' : 'the CUDA build'} of PyTorch: ${reason}`);
   await pipInstall(name, [requirement, 'numpy']);

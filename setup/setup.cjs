@@ -3,12 +3,12 @@
 
 const { findAddon, findPrebuilt } = require('./addon.cjs');
 const { build } = require('./build.cjs');
-const { cacheFolder, isRepository } = require('./cache.cjs');
+const { findCacheFolder, isRepository, makeCacheFolder } = require('./cache.cjs');
 const { searchLibtorch } = require('./libtorch.cjs');
 const { findPython } = require('./python.cjs');
 const { choosePyTorch, refuseHopeless } = require('./pytorch.cjs');
 const { findBuildTools, findCompiler, requireCompiler } = require('./toolchain.cjs');
-const { SetupError } = require('./failure.cjs');
+const { SetupError, explain } = require('./failure.cjs');
 
 /**
  * @typedef {object} Download
@@ -23,7 +23,7 @@ const { SetupError } = require('./failure.cjs');
  * @property {import('./libtorch.cjs').Libtorch | null} libtorch that is there
  * @property {string | null} compiler
  * @property {Download[]} downloads
- * @property {string} cache folder they go to
+ * @property {string | null} cache folder they go to; null where there are none and the user has no home folder
  */
 
 /**
@@ -46,6 +46,7 @@ async function planSetup({ prebuilt = true } = {}) {
     downloads.push({ name, gigabytes: gigabytes.download, disk: gigabytes.disk, reason });
   }
   if (!fitting && !folder) {
+    requireCompiler();
     const tools = findBuildTools();
     if (!tools.cmake || (!tools.ninja && !tools.make)) {
       const { reason } = findPython();
@@ -57,13 +58,14 @@ async function planSetup({ prebuilt = true } = {}) {
       downloads.push({ name: 'cmake and ninja', gigabytes: 0.03, disk: 0.1, reason: 'there is no cmake on PATH' });
     }
   }
+  if (downloads.length) makeCacheFolder();
   return {
     addon: folder,
     prebuilt: fitting,
     libtorch,
     compiler: findCompiler().path,
     downloads,
-    cache: cacheFolder(),
+    cache: findCacheFolder(),
   };
 }
 
@@ -88,4 +90,4 @@ function describePlan({ addon, prebuilt, libtorch, compiler, downloads, cache })
 /** @param {number} gigabytes */
 const inWords = (gigabytes) => (gigabytes < 0.1 ? `${Math.round(gigabytes * 1000)} MB` : `${gigabytes} GB`);
 
-module.exports = { planSetup, describePlan, build };
+module.exports = { planSetup, describePlan, build, explain };

@@ -4,7 +4,7 @@
 const { spawn } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
-const { cacheFolder } = require('./cache.cjs');
+const { cacheFolder, makeFolder } = require('./cache.cjs');
 const { SetupError } = require('./failure.cjs');
 
 const SIGN_OF_LIFE_MS = 20_000;
@@ -35,6 +35,45 @@ function execute(program, args, { cwd, env, onOutput } = {}) {
 }
 
 /**
+ * Says that something begins, and gives a sign of life while it lasts.
+ * @template T
+ * @param {string} name as the user reads it
+ * @param {() => Promise<T>} work
+ * @param {() => string} [quote] how far it is
+ * @returns {Promise<T>}
+ */
+async function announce(name, work, quote = () => '') {
+  const started = Date.now();
+  say(`> ${name}`);
+  const timer = setInterval(() => say(`  ${name}: ${elapsed(started)} ${quote()}`.trimEnd()), SIGN_OF_LIFE_MS);
+  try {
+    return await work();
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/**
+ * The file that keeps the whole output of a step. Where the disk is full it lacks the rest: the step itself says so.
+ * @param {string} name
+ */
+function openLog(name) {
+  const folder = path.join(cacheFolder(), 'logs');
+  makeFolder(folder);
+  const place = path.join(folder, `${name.replace(/[^\w.]+/g, '-')}.log`);
+  const file = fs.openSync(place, 'w');
+  /** @param {string} text */
+  const write = (text) => {
+    try {
+      fs.writeSync(file, text);
+    } catch {
+      // Thrown here, in a listener, it would end the process.
+    }
+  };
+  return { place, write, close: () => fs.closeSync(file) };
+}
+
+/**
  * Runs one step of set-up and throws a SetupError with the end of its output when it fails. The whole output is kept
  * in the cache's `logs` folder.
  * @param {string} name as the user reads it
@@ -45,33 +84,25 @@ function execute(program, args, { cwd, env, onOutput } = {}) {
  */
 async function step(name, program, args, { cwd, env, waysOut, progress } = {}) {
   const started = Date.now();
-  const folder = path.join(cacheFolder(), 'logs');
-  const log = path.join(folder, `${name.replace(/[^\w.]+/g, '-')}.log`);
-  fs.mkdirSync(folder, { recursive: true });
-  const file = fs.openSync(log, 'w');
+  const log = openLog(name);
   let tail = '';
   let quoted = '';
-  say(`> ${name}`);
-  const timer = setInterval(() => say(`  ${name}: ${elapsed(started)}${quoted ? ` ${quoted}` : ''}`), SIGN_OF_LIFE_MS);
-  const status = await execute(program, args, {
-    cwd,
-    env,
-    onOutput: (text) => {
-      fs.writeSync(file, text);
-      tail = (tail + text).slice(-4000);
-      if (progress) quoted = text.match(progress)?.[0] ?? quoted;
-    },
-  });
-  clearInterval(timer);
-  fs.closeSync(file);
+  const onOutput = (/** @type {string} */ text) => {
+    log.write(text);
+    tail = (tail + text).slice(-4000);
+    if (progress) quoted = text.match(progress)?.[0] ?? quoted;
+  };
+  const run = () => execute(program, args, { cwd, env, onOutput });
+  const status = await announce(name, run, () => quoted);
+  log.close();
   if (status !== 0) {
     const end = tail.trimEnd().split('\n').slice(-25).join('\n    ');
     throw new SetupError(`${name}: ${program} ended with status ${status} after ${elapsed(started)}.\n    ${end}`, {
-      found: [`the whole output: ${log}`],
+      found: [`the whole output: ${log.place}`],
       waysOut,
     });
   }
   say(`  ${name}: done in ${elapsed(started)}`);
 }
 
-module.exports = { step, execute, say, elapsed };
+module.exports = { announce, step, execute, say, elapsed };

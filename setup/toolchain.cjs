@@ -3,6 +3,7 @@
 
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
+const { findCacheFolder } = require('./cache.cjs');
 const { SetupError } = require('./failure.cjs');
 const { privateEnvironment } = require('./libtorch.cjs');
 const { pipInstall, programOf } = require('./python.cjs');
@@ -54,7 +55,7 @@ function requireCompiler() {
  */
 function findBuildTools() {
   /** @param {string} name */
-  const places = (name) => [name, programOf(privateEnvironment(), name)];
+  const places = (name) => (findCacheFolder() ? [name, programOf(privateEnvironment(), name)] : [name]);
   /** @type {string[]} */
   const refused = [];
   let cmake = null;

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { checkNewFolder, writeNewFolder, writeSynced } from '../files/newFolder';
 import type { Libtorch } from '../files/libtorch';
 import { setup } from '../files/setup';
+import { syncFile } from '../files/syncFile';
 import { describedBy } from '../validation/describedBy';
 import { AbortError, DetailGuidanceError } from '../validation/errors';
 import { invalid } from '../validation/invalid';
@@ -141,7 +142,7 @@ async function copySynced(from: string, to: string): Promise<void> {
   await copyFile(from, to);
   const file = await open(to, 'r+');
   try {
-    await file.sync();
+    await syncFile(file);
   } finally {
     await file.close();
   }

@@ -54,4 +54,9 @@ test('the Dockerfile is the one they are built from', () => {
   expect(text).toMatch(/^FROM node:\d+/m);
   expect(text).toMatch(/^USER node$/m);
   expect(text).toMatch(/npx detail-guidance setup --yes/);
+  // Node itself is told to stop, and every user finds the cache.
+  const { bin } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { bin: object };
+  const program = `/app/node_modules/detail-guidance/${Object.values(bin)[0]}`;
+  expect(text).toContain(`ENTRYPOINT ["node", "${program}"]`);
+  expect(text).toMatch(/^ENV DETAIL_GUIDANCE_CACHE=\/app\/cache$/m);
 });

@@ -48,7 +48,11 @@ if (reason) process.stderr.write(`- package managers: skipped, ${reason}\n`);
     const folder = join(base, name);
     await mkdir(folder);
     await writeFile(join(folder, 'package.json'), JSON.stringify({ name, private: true }));
-    await writeFile(join(folder, 'app.mjs'), `import { loadPipeline } from 'detail-guidance';${picture}`);
+    await writeFile(
+      join(folder, 'app.mjs'),
+      `import { loadPipeline } from 'detail-guidance';${picture}
+       await images[0].save('picture.png');`,
+    );
     return folder;
   }
 
@@ -75,6 +79,7 @@ if (reason) process.stderr.write(`- package managers: skipped, ${reason}\n`);
       if (name.startsWith('yarn 4')) await writeFile(join(folder, 'yarn.lock'), '');
       run(folder, install());
       expect(run(folder, start)).toMatch(sha256);
+      expect(existsSync(join(folder, 'picture.png'))).toBe(true);
       const installed = join(folder, 'node_modules', 'detail-guidance');
       if (!existsSync(installed)) return;
       // Nothing was compiled or fetched into it.

@@ -1,6 +1,6 @@
 /** The packed package from ESM, CommonJS and TypeScript, in a folder whose name has spaces and other letters. */
 import { execFileSync } from 'node:child_process';
-import { cp, mkdir, symlink } from 'node:fs/promises';
+import { cp, mkdir, realpath, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -102,9 +102,15 @@ test('the root and the entries beside it load no more packages than they need', 
   expect(server.filter((name) => ['linkedom', ...drawing].includes(name))).toEqual([]);
 }, 60_000);
 
-test('a prebuilt addon is taken where it fits the libtorch of the machine', async () => {
+/** Lays this repository's addon where the published package has those that are prebuilt. */
+async function layPrebuilt(): Promise<string> {
   const folder = prebuiltFolder(findLibtorch()).replace(root, application.installed);
-  await cp(join(buildFolder(), 'Release'), folder, { recursive: true });
+  await cp(await realpath(join(buildFolder(), 'Release')), folder, { recursive: true });
+  return folder;
+}
+
+test('a prebuilt addon is taken where it fits the libtorch of the machine', async () => {
+  const folder = await layPrebuilt();
   const { stdout, stderr, code } = await application.node(['esm.mjs'], { DETAIL_GUIDANCE_BUILD: '' });
   expect([code, stderr, stdout]).toEqual([0, '', expect.stringMatching(sha256)]);
   const dryRun = await application.node([join(application.installed, 'dist', 'cli.js'), 'setup', '--dry-run'], {
@@ -116,7 +122,18 @@ test('a prebuilt addon is taken where it fits the libtorch of the machine', asyn
     DETAIL_GUIDANCE_BUILD: '',
   });
   expect(setup).toMatchObject({ code: 0, stderr: expect.stringContaining('The addon is ready') });
+  // Without a libtorch for it the error says which were looked at.
+  const without = await application.node(['esm.mjs'], { DETAIL_GUIDANCE_BUILD: '', LIBTORCH: '/nowhere' });
+  expect(without.stderr).toMatch(/not built .*waits for a libtorch: LIBTORCH \(\/nowhere\): there is no such folder\)/);
 }, 120_000);
+
+test('a prebuilt addon serves a user without a home folder', async () => {
+  await layPrebuilt();
+  const homeless = { HOME: 'nowhere', XDG_CACHE_HOME: '', DETAIL_GUIDANCE_CACHE: '', DETAIL_GUIDANCE_BUILD: '' };
+  const args = [join(application.installed, 'dist', 'cli.js'), 'setup'];
+  const { code, stderr } = await application.node(args, { ...homeless, LIBTORCH: findLibtorch().path });
+  expect([code, stderr]).toEqual([0, expect.stringContaining('The addon is ready')]);
+}, 60_000);
 
 test.each([
   ['node16', 'node16'],

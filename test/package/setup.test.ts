@@ -1,14 +1,14 @@
 /** From `npm install` to a loaded addon: what is said when something is missing, and where things are then found. */
-import { spawnSync } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { cp, mkdir, mkdtemp, readdir, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 
-import { afterAll, beforeAll, beforeEach, afterEach, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, afterEach, describe, expect, test } from '@jest/globals';
 
 import { cachedBuild } from '../../setup/addon.cjs';
 import { buildFolder } from '../../setup/cache.cjs';
-import { libraryFile } from '../../setup/libtorch.cjs';
+import { findLibtorch, libraryFile } from '../../setup/libtorch.cjs';
 
 import { Application, picture } from './application';
 
@@ -67,6 +67,13 @@ test('setup without a compiler says so before anything is fetched', async () => 
   expect([code, await readdir(cache)]).toEqual([1, []]);
 });
 
+test('setup without a compiler says so before its plan, also where libtorch is there', async () => {
+  const env = { DETAIL_GUIDANCE_BUILD: '', DETAIL_GUIDANCE_CACHE: cache, CXX: 'no-such-compiler' };
+  const { code, stderr } = await application.node([cli, 'setup'], { ...env, LIBTORCH: findLibtorch().path });
+  expect(stderr).toMatch(/^SETUP_FAILED: The native addon cannot be compiled: there is no no-such-compiler on PATH/);
+  expect(code).toBe(1);
+});
+
 test('an addon in the cache serves a package that cannot be written to', async () => {
   // The tarball's sources are this repository's, so the fingerprint is too.
   const built = join(cachedBuild({ DETAIL_GUIDANCE_CACHE: cache }), 'Release');
@@ -75,6 +82,16 @@ test('an addon in the cache serves a package that cannot be written to', async (
   const { stdout } = await application.node(['app.mjs'], { DETAIL_GUIDANCE_CACHE, DETAIL_GUIDANCE_BUILD: '' });
   expect(stdout).toMatch(/^[0-9a-f]{64}\n$/);
 }, 60_000);
+
+test('an addon that the dynamic linker refuses: ADDON_NOT_BUILT with its words', async () => {
+  const built = join(cache, 'Release');
+  await cp(await realpath(join(buildFolder(), 'Release')), built, { recursive: true });
+  await writeFile(join(built, 'preload.node'), 'no library');
+  const { stdout } = await application.node(['app.mjs'], { DETAIL_GUIDANCE_BUILD: cache });
+  expect(stdout).toMatch(
+    /^ADDON_NOT_BUILT The native addon in .*Release does not load: .*preload\.node.*--no-prebuilt/,
+  );
+});
 
 test('another libtorch than the one of the build: LIBTORCH_MISMATCH with both', async () => {
   for (const name of ['torch', 'torch_cpu', 'c10']) {
@@ -108,18 +125,34 @@ test('in Electron’s app.asar the copy in app.asar.unpacked is read; without on
   expect([stdout, stderr]).toEqual([expect.stringMatching(/^[0-9a-f]{64}\n$/), '']);
 }, 60_000);
 
-const asRoot = process.getuid?.() === 0 ? test : test.skip;
-asRoot('a cache that this user cannot write to is said in words', () => {
-  const code = `const { planSetup } = require('./setup/setup.cjs'); const { explain } = require('./setup/failure.cjs');
-    const { makeEnvironment } = require('./setup/python.cjs'); require('./setup/steps.cjs');
-    process.setgid(65534); process.setuid(65534);
-    makeEnvironment().catch((error) => { console.error(explain(error).message); process.exit(1); });`;
-  const { status, stderr } = spawnSync(process.execPath, ['-e', code], {
-    cwd: application.installed,
-    encoding: 'utf8',
-    env: { ...bare(), DETAIL_GUIDANCE_CACHE: join(cache, 'deep') },
+describe('setup with a cache that cannot be used says so in words', () => {
+  // Where nobody may make a folder, root neither; in a bare chroot it is a folder like others.
+  (existsSync('/sys/kernel') ? test : test.skip)('of the system', async () => {
+    const { code, stderr } = await application.node([cli, 'setup', '--yes'], {
+      ...bare(),
+      DETAIL_GUIDANCE_CACHE: '/sys/detail-guidance',
+      DETAIL_GUIDANCE_TORCH_BUILD: 'cpu',
+    });
+    expect(stderr).toMatch(/^SETUP_FAILED: .* cannot be written: this user may not write there\./m);
+    expect(stderr).toContain('DETAIL_GUIDANCE_CACHE=/elsewhere');
+    expect(code).toBe(1);
   });
-  expect(stderr).toContain('cannot be written: this user may not write there');
-  expect(stderr).toContain('DETAIL_GUIDANCE_CACHE=/elsewhere');
-  expect(status).toBe(1);
+
+  (process.platform === 'linux' ? test : test.skip)('of a system that has no folders of users', async () => {
+    const env = { ...bare(), DETAIL_GUIDANCE_CACHE: '/proc/x' };
+    const { code, stderr } = await application.node([cli, 'setup', '--yes'], env);
+    expect(stderr).toMatch(/^SETUP_FAILED: \/proc\/x cannot be written: no folder can be made there\./m);
+    expect(code).toBe(1);
+  });
+
+  test('a file, before anything is asked', async () => {
+    const file = join(cache, 'file');
+    await writeFile(file, '');
+    const { code, stderr } = await application.node([cli, 'setup', '--yes'], {
+      ...bare(),
+      DETAIL_GUIDANCE_CACHE: file,
+    });
+    expect(stderr).toMatch(/^SETUP_FAILED: .*file cannot be written: there is a file of that name\./m);
+    expect(code).toBe(1);
+  });
 });

@@ -1,6 +1,6 @@
 /** Set-up that cannot go on says what was wrong and lists every way out. Programs are hidden by an empty PATH. */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 
@@ -56,21 +56,40 @@ test('a Python whose venv module does not work', () => {
   );
   const { stderr } = runSetup(ensureLibtorch);
   expect(stderr).toContain('no ensurepip');
+  expect(stderr.match(/What was looked at/g)).toHaveLength(1);
   expect(stderr).toContain('install the venv module of your Python (Debian: python3-venv)');
 });
 
 test('no disk space', () => {
-  const { stderr } = runSetup(`require('node:fs').statfsSync = () => ({ bavail: 1, bsize: 1e9 }); ${ensureLibtorch}`, {
-    DETAIL_GUIDANCE_TORCH_BUILD: 'cuda',
-  });
-  expect(stderr).toContain('needs about 6 GB in the cache folder, and 1.0 GB are free there');
+  const { stderr } = runSetup(
+    `require('node:fs').statfsSync = () => ({ blocks: 9, bavail: 1, bsize: 1e9 }); ${ensureLibtorch}`,
+    {
+      DETAIL_GUIDANCE_TORCH_BUILD: 'cuda',
+    },
+  );
+  expect(stderr).toMatch(/^PyTorch needs about 6 GB, and 1\.00 GB are free in .*cache/);
   expect(stderr).toContain('DETAIL_GUIDANCE_CACHE');
+});
+
+test('no disk space: said before the package index is asked, and before a question to the user', () => {
+  program('python3', 'case "$*" in *executable*) echo "/bin/python3 3.11.2";; *) exit 1;; esac');
+  program('g++', 'echo 12.2.0');
+  const plan = `require('./setup/setup.cjs').planSetup().catch((e) => { console.error(e.message); process.exit(1) })`;
+  const { status, stderr } = runSetup(
+    `require('node:fs').statfsSync = () => ({ blocks: 9, bavail: 64, bsize: 1e6 }); ${plan}`,
+    {
+      DETAIL_GUIDANCE_TORCH_BUILD: 'cpu',
+    },
+  );
+  expect(stderr).toMatch(/^PyTorch needs about 1\.9 GB, and 0\.06 GB are free in .*cache/);
+  expect([status, existsSync(join(folder, 'cache'))]).toEqual([1, false]);
 });
 
 test('a LIBTORCH that cannot be used is not passed over', () => {
   const { stderr } = runSetup(ensureLibtorch, { LIBTORCH: join(folder, 'nowhere') });
   expect(stderr).toContain('LIBTORCH was set, but what it names cannot be used');
   expect(stderr).toContain('there is no such folder');
+  expect(stderr).toContain('1. unset LIBTORCH');
 });
 
 test('no compiler, and one that is too old', () => {
@@ -113,6 +132,14 @@ test('on musl nothing is fetched, and a libtorch of the system is the way out', 
   expect(stderr).toContain('LIBTORCH=/path/to/libtorch');
 });
 
+test('on musl no addon fits that is prebuilt for glibc', () => {
+  const musl = 'process.report.getReport = () => ({ header: {} });';
+  const place = `${musl} console.error(require('./setup/addon.cjs').prebuiltFolder({ version: '2.11.0', cuda: null }))`;
+  expect(runSetup(place).stderr).toMatch(
+    process.platform === 'linux' ? /linuxmusl-\w+.torch-2\.11-cpu\n$/ : /torch-2\.11-cpu\n$/,
+  );
+});
+
 test('what the file system refuses is said in words, with ways out', () => {
   const refused = Object.assign(new Error('EACCES: permission denied, mkdir'), { code: 'EACCES', path: '/opt/x' });
   expect(explain(refused)).toMatchObject({
@@ -121,6 +148,12 @@ test('what the file system refuses is said in words, with ways out', () => {
       /^\/opt\/x cannot be written: this user may not write there\.\n.*\n.*DETAIL_GUIDANCE_CACHE/,
     ),
   });
+  // A cache that is a file, a disk's quota.
+  for (const code of ['ENOTDIR', 'EDQUOT', 'EEXIST', 'ELOOP', 'ENAMETOOLONG']) {
+    expect(explain(Object.assign(new Error(), { code }))).toMatchObject({ code: 'SETUP_FAILED' });
+  }
+  const folders = Object.assign(new Error(), { code: 'ENOENT', syscall: 'mkdir', path: '/proc/x' });
+  expect(explain(folders).message).toContain('/proc/x cannot be written: no folder can be made there.');
   const other = new Error('something else');
   expect(explain(other)).toBe(other);
 });
@@ -144,4 +177,19 @@ test('a step that fails shows the end of its output and where all of it is', () 
   expect(stderr).toContain('breaks ended with status 3');
   expect(stderr).toContain('the reason');
   expect(stderr).toContain(join('logs', 'a-step.log'));
+});
+
+const onLinux = process.platform === 'linux' ? test : test.skip;
+onLinux('a step whose output the disk does not take ends with its own reason', () => {
+  program('breaks', 'echo the reason; exit 3');
+  const logs = join(folder, 'cache', 'logs');
+  mkdirSync(logs, { recursive: true });
+  symlinkSync('/dev/full', join(logs, 'a-step.log'));
+  const { status, stderr } = runSetup(
+    "require('./setup/steps.cjs').step('a step', 'breaks', []).catch((e) => console.error(e.message))",
+    { PATH: `${join(folder, 'bin')}${delimiter}/bin` },
+  );
+  expect(stderr).toContain('breaks ended with status 3');
+  expect(stderr).not.toContain('ENOSPC');
+  expect(status).toBe(0);
 });

@@ -1,6 +1,8 @@
 /** Which build of PyTorch set-up takes: pip itself decides, on an index of two small wheels that only look like PyTorch. */
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -67,7 +69,8 @@ suite('PyTorch from a package index', () => {
   const ensure = `require('./setup/pytorch.cjs').ensureLibtorch().then((it) => console.log(JSON.stringify(it)),
     (e) => { console.error(e.message); process.exit(1) })`;
   const plan = `const { planSetup, describePlan } = require('./setup/setup.cjs');
-    planSetup().then((it) => console.log(describePlan(it).join('\\n')))`;
+    planSetup().then((it) => console.log(describePlan(it).join('\\n')),
+    (e) => { console.error(e.message); process.exit(1) })`;
 
   beforeAll(() => {
     wheel('torch', '2.11.0', torch('2.11.0+cu130', "'13.0'"));
@@ -106,6 +109,60 @@ suite('PyTorch from a package index', () => {
     expect(stderr).toContain('the CPU build of PyTorch: DETAIL_GUIDANCE_TORCH_BUILD=cpu');
     expect(JSON.parse(stdout)).toMatchObject({ version: '2.11.0', cuda: null });
     expect(status).toBe(0);
+  }, 120_000);
+
+  /** Asks an index of its own address, instead of the wheels above. */
+  const askIndex = (address: string, env: NodeJS.ProcessEnv = {}) =>
+    runSetup(plan, {
+      DETAIL_GUIDANCE_TORCH_BUILD: 'cpu',
+      DETAIL_GUIDANCE_CACHE: join(folder, 'asks'),
+      PIP_NO_INDEX: undefined,
+      PIP_FIND_LINKS: undefined,
+      PIP_INDEX_URL: `${address}/simple`,
+      NO_PROXY: '127.0.0.1',
+      ...env,
+    });
+
+  test('an index that takes the connection and never answers: one error, with what pip saw', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    // This process waits for set-up, and so answers nobody; the system takes the connection.
+    const { status, stderr } = askIndex(`http://127.0.0.1:${port}`, { PIP_DEFAULT_TIMEOUT: '1' });
+    server.close();
+    expect(stderr).toContain('> whether the package index has torch==2.11.0+cpu\n');
+    expect(stderr).toContain('The package index of pip does not answer.');
+    expect(stderr).toMatch(/Read timed out/);
+    expect(stderr).toContain('PIP_INDEX_URL');
+    expect(status).toBe(1);
+  }, 120_000);
+
+  test('an index that refuses the connection, and a proxy that is not there: the same', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    await new Promise((closed) => server.close(closed));
+    const nowhere = `http://127.0.0.1:${port}`;
+    for (const { status, stderr } of [
+      askIndex(nowhere),
+      askIndex('http://index.invalid', {
+        PIP_TRUSTED_HOST: 'index.invalid',
+        HTTP_PROXY: nowhere,
+        http_proxy: nowhere,
+      }),
+    ]) {
+      expect(stderr).toContain('The package index of pip does not answer.');
+      expect(stderr).toMatch(/Connection refused/);
+      expect(status).toBe(1);
+    }
+  }, 120_000);
+
+  test('an index that has no PyTorch at all: no larger build is offered in its place, and pip’s words', () => {
+    // pip ignores one that is asked over plain http.
+    const { status, stdout, stderr } = askIndex('http://index.invalid');
+    expect(stderr).toMatch(/The package index of pip has no PyTorch for this machine and Python 3\./);
+    expect(stderr).toContain('not a trusted or secure host');
+    expect([status, stdout]).toEqual([1, '']);
   }, 120_000);
 
   test('an index that pip does not reach: one error, with every way out', () => {
