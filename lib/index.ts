@@ -102,6 +102,7 @@ export {
 export { readMetadata, readOptions, type BundleIdentity, type PictureMetadata } from './call/metadata';
 export { encodePng, type PngPicture, type Raster } from './image/png';
 export type {
+  ActivationScope,
   ApgAdjustment,
   Confinement,
   Execution,
@@ -109,6 +110,7 @@ export type {
   FusionKind,
   GraphReport,
   MemoryStatistics,
+  OffloadReport,
   PartialForwardReport,
   PlanAdjustment,
   PlanEdit,
@@ -118,6 +120,7 @@ export type {
   RescaleAdjustment,
   Site,
   Tap,
+  WeightFormat,
   ZeroAdjustment,
 } from './native';
 export type {
@@ -129,6 +132,7 @@ export type {
 } from './activations/options';
 export type { ForwardOptions, Hook } from './request/forwardOptions';
 export type { GenerateOptions } from './request/generateOptions';
+export type { ExpectedMemory, ExpectedMemoryOptions } from './model/expectedMemory';
 export type { LoadOptions, PartDevices } from './model/loadOptions';
 export { quantizeBundle, type QuantizeBundleOptions, type QuantizeProgress } from './model/quantizeBundle';
 export type { Quantize, QuantizedLayerOptions, QuantizeOptions } from './model/quantizeOptions';

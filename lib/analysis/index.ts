@@ -44,6 +44,7 @@ export {
   type QuantizationComparison,
   type QuantizationReportOptions,
   type QuantizationWay,
+  type UnmeasuredWay,
 } from './quantizationReport';
 export { drawMap, selectivity, spatialMap, type MapPicture, type Selectivity, type SpatialMap } from './spatialMap';
 export type { LayerEffect, SuggestedLayer } from './suggestLayer';

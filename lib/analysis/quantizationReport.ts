@@ -2,9 +2,11 @@
  * What 8 bits cost a model, by what is done about its massive channels: the error of one evaluation by layer and timestep,
  * of whole pictures, and of what Detail Guidance changes in them.
  */
+import type { LoadOptions } from '../model/loadOptions';
 import type { QuantizeOptions } from '../model/quantizeOptions';
 import { loadPipeline, type Pipeline } from '../pipeline';
 import { toFloat32 } from '../tensor';
+import { DetailGuidanceError } from '../validation/errors';
 import { invalid } from '../validation/invalid';
 
 import { chooseConditions, type Conditions } from './conditions';
@@ -13,6 +15,8 @@ import { stepAt } from './noised';
 
 /** What `reportQuantization` takes. */
 export interface QuantizationReportOptions {
+  /** As `loadPipeline` takes it. Default 'cpu'. DEVICE_UNAVAILABLE. */
+  device?: string;
   /** Pictures that each way is judged by. Default 32. */
   pictures?: number;
   /** Seed of the first picture. Default 0. */
@@ -33,7 +37,7 @@ export interface QuantizationReportOptions {
 
 /** One way to quantise, against float32. */
 export interface QuantizationWay {
-  /** `per-tensor`, `per-token`, `massive kept`, `others kept`, `SmoothQuant`, … */
+  /** `per-tensor`, `per-token`, `massive kept`, `others kept`, `SmoothQuant`, `weight-only`, `fp8`, … */
   name: string;
   /** PSNR in dB of the pictures' values from 0 to 1: of the mean squared error over all of them; null for equal ones. */
   psnr: number | null;
@@ -49,10 +53,20 @@ export interface QuantizationWay {
   layers: number[][];
 }
 
+/** A way that the device does not compute. */
+export interface UnmeasuredWay {
+  /** As a way is called. */
+  name: string;
+  /** Why. */
+  reason: string;
+}
+
 /** What `reportQuantization` gives. */
 export interface QuantizationComparison {
   /** Of the bundle. */
   name: string;
+  /** 'cpu' or 'cuda:N'. */
+  device: string;
   /** That are kept. */
   channels: number[];
   /** As many others, the control. */
@@ -65,10 +79,12 @@ export interface QuantizationComparison {
   times: number[];
   /** In the order in which they were tried. */
   ways: QuantizationWay[];
+  /** Those that the device has no product for. */
+  leftOut: UnmeasuredWay[];
 }
 
 /**
- * Compares ways to quantise a bundle with float32, on the CPU.
+ * Compares ways to quantise a bundle with float32, all that the device computes.
  *
  * @param location folder of a bundle, or `'embedded'`
  * @throws what `loadPipeline` and `generate` throw, with `quantize`; BAD_OPTION where no channels are known
@@ -77,8 +93,9 @@ export async function reportQuantization(
   location: string,
   options: QuantizationReportOptions = {},
 ): Promise<QuantizationComparison> {
-  const { pictures = 32, seed = 0, times = [0.1, 0.3, 0.5, 0.7, 0.9], onProgress, signal } = options;
-  await using plain = await loadPipeline(location, { device: 'cpu', ...(signal ? { signal } : {}) });
+  const { device = 'cpu', pictures = 32, seed = 0, times = [0.1, 0.3, 0.5, 0.7, 0.9], onProgress, signal } = options;
+  const loading = { device, ...(signal ? { signal } : {}) };
+  await using plain = await loadPipeline(location, loading);
   const { bundle } = plain;
   const channels = options.channels ?? bundle.massiveActivations?.channels;
   if (!channels || channels.length === 0) {
@@ -99,7 +116,7 @@ export async function reportQuantization(
     signal,
   };
   const reference = await observe(plain, setting);
-  const maxima = await inputMaxima(plain, location, setting);
+  const maxima = await inputMaxima(plain, location, loading, setting);
   const ways: [name: string, QuantizeOptions][] = [
     ['per-tensor', { activations: 'per-tensor', channels: [] }],
     ['per-token', { channels: [] }],
@@ -107,14 +124,26 @@ export async function reportQuantization(
     ['others kept', { channels: others }],
     ['SmoothQuant', { channels: [], layers: maxima }],
     ['per-tensor, massive kept', { activations: 'per-tensor', channels }],
+    ['weight-only', { activations: 'none', channels: [] }],
+    ['weight-only, massive kept', { activations: 'none', channels }],
+    ['fp8', { weights: 'fp8', channels: [] }],
+    ['fp8, massive kept', { weights: 'fp8', channels }],
   ];
   const results: QuantizationWay[] = [];
+  const leftOut: UnmeasuredWay[] = [];
   for (const [name, quantize] of ways) {
-    await using pipeline = await loadPipeline(location, { device: 'cpu', quantize, ...(signal ? { signal } : {}) });
-    results.push(compare(name, await observe(pipeline, setting, reference.clean), reference));
-    onProgress?.(results.length, ways.length, name);
+    try {
+      await using pipeline = await loadPipeline(location, { ...loading, quantize });
+      results.push(compare(name, await observe(pipeline, setting, reference.clean), reference));
+    } catch (error) {
+      const isUnavailable = error instanceof DetailGuidanceError && error.code === 'PRECISION_UNAVAILABLE';
+      if (!isUnavailable) throw error;
+      leftOut.push({ name, reason: error.message });
+    }
+    onProgress?.(results.length + leftOut.length, ways.length, name);
   }
-  return { name: bundle.name, channels, others, pictures, numInferenceSteps, times, ways: results };
+  const setup = { name: bundle.name, device: plain.device, channels, others, pictures, numInferenceSteps, times };
+  return { ...setup, ways: results, leftOut };
 }
 
 interface Setting {
@@ -199,9 +228,9 @@ function compare(name: string, result: Observed, reference: Observed): Quantizat
 }
 
 /** The largest magnitudes of the input channels of every quantised layer, over one picture. */
-async function inputMaxima(plain: Pipeline, location: string, setting: Setting) {
+async function inputMaxima(plain: Pipeline, location: string, loading: LoadOptions, setting: Setting) {
   const { conditions, seed, numInferenceSteps, signal } = setting;
-  const paths = await quantizedPaths(location, signal);
+  const paths = await quantizedPaths(location, loading);
   const inputs = new Set(plain.sites.filter(({ tap }) => tap === 'input').map(({ path }) => path));
   const { sites } = await plain.quantisationStatistics({
     generate: { ...conditions[0]!, seed, numInferenceSteps, guidance: {} },
@@ -211,12 +240,8 @@ async function inputMaxima(plain: Pipeline, location: string, setting: Setting) 
   return sites.map(({ path, absmax }) => ({ path, maxima: absmax }));
 }
 
-async function quantizedPaths(location: string, signal: AbortSignal | undefined): Promise<string[]> {
-  await using pipeline = await loadPipeline(location, {
-    device: 'cpu',
-    quantize: 'int8',
-    ...(signal ? { signal } : {}),
-  });
+async function quantizedPaths(location: string, loading: LoadOptions): Promise<string[]> {
+  await using pipeline = await loadPipeline(location, { ...loading, quantize: { activations: 'none' } });
   return pipeline.quantized!.layers.map(({ path }) => path);
 }
 

@@ -163,7 +163,7 @@ export interface BundleDefaults {
   numInferenceSteps?: number;
   /** Guidance when `generate` is given none; checked by the schema of `generate` when it is used. */
   guidance?: Record<string, unknown>;
-  /** Pictures a second, for video. */
+  /** Frames a second of a video, 0.1 to 240. Default 24. */
   frameRate?: number;
 }
 

@@ -41,6 +41,7 @@ export type {
   ZerosSize,
 } from './manifest';
 export { isBounded, mostNumbers } from './bounds';
+export { frameRateOf } from './frameRate';
 export { openBundle, opened, type OpenBundle } from './open';
 export { bundleSchema, inputRoles } from './schema';
 export { fingerprintFile, type SealedFile } from './sealed';

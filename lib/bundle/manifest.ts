@@ -8,6 +8,7 @@ import type {
   TensorConditioning,
   TextConditioning,
 } from './bundle';
+import type { ActivationScope, WeightFormat } from '../native';
 
 /** Peak signal-to-noise ratio of pictures against float32's, in dB. */
 export interface MeasuredPrecision {
@@ -17,7 +18,7 @@ export interface MeasuredPrecision {
   float16?: number;
 }
 
-/** A linear layer whose weight is stored as int8, one scale an output channel. */
+/** A linear layer whose weight is stored in 8 bits, one scale an output channel. */
 export interface StoredLayerManifest {
   /** Path of the layer. */
   path: string;
@@ -34,9 +35,9 @@ export interface StoredQuantization {
   /** safetensors: `PATH.scales` [outputs], `PATH.columns` [kept channels, outputs] and `PATH.smoothing` [inputs] where there is some. */
   file: string;
   /** Of the weights. */
-  weights: 'int8';
-  /** What shares a scale of the activations. */
-  activations: 'per-token' | 'per-tensor';
+  weights: WeightFormat;
+  /** What shares a scale of the activations where `loadPipeline` is told nothing else. */
+  activations: ActivationScope;
   /** The layers, in order of evaluation. */
   layers: StoredLayerManifest[];
 }
@@ -48,7 +49,7 @@ export interface TransformerManifest extends BundleTransformer {
    * `dtype: 'auto'` goes by it.
    */
   psnr?: MeasuredPrecision;
-  /** Absent: all weights are stored in `dtype`. Such a bundle runs on a CPU with AVX-512 VNNI alone. */
+  /** Absent: all weights are stored in `dtype`. */
   quantized?: StoredQuantization;
 }
 

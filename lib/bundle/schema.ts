@@ -6,6 +6,8 @@
  */
 import { z } from 'zod';
 
+import { frameRates } from '../image/frameRate';
+import { activationScopes, weightFormats } from '../native';
 import { schedulerSchema, type SchedulerOptions } from '../schedule/schema';
 import { gives } from '../validation/describedBy';
 
@@ -59,8 +61,8 @@ const transformerSchema = closed({
   hiddenChannels: count,
   quantized: closed({
     file: fileName,
-    weights: z.literal('int8'),
-    activations: z.enum(['per-token', 'per-tensor']),
+    weights: z.enum(weightFormats),
+    activations: z.enum(activationScopes),
     layers: z.array(closed({ path: line, inputs: count, outputs: count, channels: z.array(index) })).min(1),
   }).optional(),
 });
@@ -133,7 +135,7 @@ export const bundleSchema = gives<BundleManifest>()(
       // As `generate` takes them.
       numInferenceSteps: count.max(1000).optional(),
       guidance: z.record(z.string(), z.unknown()).optional(),
-      frameRate: z.number().positive().optional(),
+      frameRate: z.number().min(frameRates.least).max(frameRates.most).optional(),
     }).optional(),
   }),
 );

@@ -1,5 +1,6 @@
 /** What happens to a request of `generate`, when its turn has come: prompts, starting pictures, sampling, decoding. */
 import type { Components } from '../model/components';
+import type { MemorySettings } from '../model/expectedMemory';
 import type { NativePlan, NativeProgress } from '../native';
 import type { Plan } from '../plan';
 import type { GenerateRequest } from '../request/generateOptions';
@@ -18,6 +19,8 @@ import type { RunningCall } from './runningCall';
 export interface LoadedModel extends LoadedBundle {
   /** Text encoders and VAE. */
   components: Components;
+  /** What `loadPipeline` was told of memory. */
+  memory: Pick<MemorySettings, 'offload' | 'lowMemory'>;
 }
 
 /** @throws what `pipeline.generate` throws once it runs */

@@ -1,5 +1,5 @@
 /** One call of `generate`, from its plan to its pictures; what the pipeline does apart from waiting its turn. */
-import type { OpenBundle } from '../bundle';
+import { frameRateOf, type OpenBundle } from '../bundle';
 import { conditioningTensors } from '../request/conditioning';
 import type { Checksums } from './given';
 import type { PictureMetadata } from './metadata';
@@ -155,10 +155,11 @@ export function finishGeneration(
   checksums: readonly Checksums[],
   loaded: LoadedBundle,
 ): GenerateResult {
+  const frameRate = frameRateOf(loaded.bundle);
   const images = decoded.map((picture, index) => {
     const latents = latentsOf(sampled, index, plan);
     const metadata = metadataOf(index, plan, request, seeds, checksums[index]!, loaded);
-    return new GeneratedImage(picture, latents, metadata);
+    return new GeneratedImage(picture, latents, metadata, frameRate);
   });
   const { latents, execution, evaluations } = sampled;
   return { images, latents, seeds, plan, execution, evaluations };

@@ -3,8 +3,9 @@ import { join } from 'node:path';
 
 import { invalid } from '../validation/invalid';
 import { writeFileAtomic } from '../files/atomic';
-import { encodePng, type PngPicture } from '../image/png';
-import { encodePngAside } from './png';
+import { encodeApng, type Animation } from '../image/apng';
+import { usualFrameRate } from '../image/frameRate';
+import { encodeApngAside } from './png';
 import { encodeMetadata, metadataKeyword, type PictureMetadata } from './metadata';
 import type { DecodedPicture } from './decoding';
 import type { Execution } from '../native';
@@ -14,23 +15,25 @@ import type { Tensor } from '../tensor';
 
 /** How a picture becomes a PNG. */
 export interface PngOptions {
-  /** Of a video, from 0. Default 0. */
+  /** Of a video the one frame to give, from 0. Default: all of them, as an animated PNG. */
   frame?: number;
+  /** Frames a second of an animated PNG, 0.1 to 240; browsers play more than 90 as 10. Default: the video's `frameRate`. */
+  frameRate?: number;
   /** Put in what the picture was made by, with which `readOptions` makes it again. Default true. */
   metadata?: boolean;
 }
 
-let pictureOf: (image: GeneratedImage) => PngPicture;
+let animationOf: (image: GeneratedImage) => Animation;
 
-/** The PNG of a picture of which nothing else is used any more: its pixels are moved to the thread, not copied. */
+/** The PNG of a picture, or a video, of which nothing else is used any more: its pixels are moved to the thread, not copied. */
 export function lastPng(image: GeneratedImage): Promise<Uint8Array> {
-  return encodePngAside(pictureOf(image), true);
+  return encodeApngAside(animationOf(image), true);
 }
 
 /** One picture, as tensor, as pixels, as PNG, as file. */
 export class GeneratedImage {
   static {
-    pictureOf = (image) => image.#picture({});
+    animationOf = (image) => image.#animation({});
   }
 
   /** Makes this picture again, alone, with the other options the same. */
@@ -45,35 +48,53 @@ export class GeneratedImage {
   readonly pixels: Uint8Array;
   /** The pixels of every frame: one for a picture. */
   readonly frames: readonly Uint8Array[];
+  /** Frames a second of a video: `defaults.frameRate` of its bundle, or 24. Null for a picture. */
+  readonly frameRate: number | null;
   /** The sampler's final state, float32 [1, channels, height, width]; of video [1, channels, frames, height, width]. */
   readonly latents: Tensor;
   /** How it was made; what the PNG carries. */
   readonly metadata: PictureMetadata;
 
-  constructor(picture: Omit<DecodedPicture, 'pixels'>, latents: Tensor, metadata: PictureMetadata) {
+  constructor(
+    picture: Omit<DecodedPicture, 'pixels'>,
+    latents: Tensor,
+    metadata: PictureMetadata,
+    frameRate: number | null,
+  ) {
     this.seed = metadata.seed;
     this.width = picture.width;
     this.height = picture.height;
     this.channels = picture.channels;
     this.frames = picture.frames;
     this.pixels = picture.frames[0]!;
+    this.frameRate = frameRate;
     this.latents = latents;
     this.metadata = metadata;
   }
 
-  /** The picture as PNG, its metadata in the text chunk `detail-guidance`. @throws BAD_OPTION for a frame there is not */
+  /**
+   * The picture as PNG, its metadata in the text chunk `detail-guidance`. Of a video an animated PNG of all frames, which
+   * plays for ever; programs that do not know these show the first.
+   *
+   * @throws BAD_OPTION for a frame or a frame rate that there is not
+   */
   toPng(options: PngOptions = {}): Uint8Array {
-    return encodePng(this.#picture(options));
+    return encodeApng(this.#animation(options));
   }
 
-  /** The same bytes, made on another thread: a large picture takes the best part of a second to compress. */
-  toPngAside(options: PngOptions = {}): Promise<Uint8Array> {
-    return encodePngAside(this.#picture(options));
+  /** The same bytes, made on other threads: a large picture, or frame, takes the best part of a second to compress. */
+  async toPngAside(options: PngOptions = {}): Promise<Uint8Array> {
+    return encodeApngAside(this.#animation(options));
   }
 
-  /** Writes the PNG, atomically: the file is whole or not there. @throws OUTPUT_UNWRITABLE */
-  async save(path: string): Promise<void> {
-    await writeFileAtomic(path, await this.toPngAside());
+  /**
+   * Writes the PNG, of a video the animated one, atomically: the file is whole or not there.
+   *
+   * @param path usually ends in .png, or for a video in .apng
+   * @throws OUTPUT_UNWRITABLE, and what `toPng` throws
+   */
+  async save(path: string, options: PngOptions = {}): Promise<void> {
+    await writeFileAtomic(path, await this.toPngAside(options));
   }
 
   /** Writes a video's frames, `0000.png` and so on, into a folder that is there; gives the files. @throws OUTPUT_UNWRITABLE */
@@ -83,12 +104,14 @@ export class GeneratedImage {
     return files;
   }
 
-  #picture({ frame = 0, metadata: withMetadata = true }: PngOptions): PngPicture {
+  #animation({ frame, frameRate, metadata: withMetadata = true }: PngOptions): Animation {
     const { width, height, channels, metadata } = this;
+    const text: Record<string, string> = withMetadata ? { [metadataKeyword]: encodeMetadata(metadata) } : {};
+    const form = { width, height, channels, text, frameRate: frameRate ?? this.frameRate ?? usualFrameRate };
+    if (frame === undefined) return { ...form, frames: this.frames };
     const pixels = this.frames[frame];
     if (!pixels) throw invalid('frame', `a whole number from 0 to ${this.frames.length - 1}`, frame);
-    const text: Record<string, string> = withMetadata ? { [metadataKeyword]: encodeMetadata(metadata) } : {};
-    return { width, height, channels, pixels, text };
+    return { ...form, frames: [pixels] };
   }
 }
 

@@ -8,7 +8,7 @@ import { loadPipeline } from '../pipeline';
 
 import { printJson } from './failure';
 import { interruptible } from './interrupt';
-import { addLoadOptions, type LoadFlags } from './load';
+import { addLoadOptions, loadOptionsOf, type LoadFlags } from './load';
 import { print } from './print';
 import { startProgress } from './progressBar';
 import { addPromptOptions, readPrompts, type PromptFlags } from './prompts';
@@ -44,7 +44,7 @@ async function runAnalyze(location: string, flags: AnalyzeFlags, signal: AbortSi
   await checkNewFolder(flags.out);
   if (flags.bundleOut !== undefined) await checkNewFolder(flags.bundleOut);
   const prompts = await readPrompts(flags);
-  const pipeline = await loadPipeline(location, { device: flags.device, dtype: flags.dtype, signal });
+  const pipeline = await loadPipeline(location, { ...loadOptionsOf(flags), signal });
   const progress = startProgress(100, 'percent');
   try {
     const { page, data, massive } = await writeReport(pipeline, {

@@ -16,7 +16,7 @@ import { version } from '../files/version';
 
 import { printJson } from './failure';
 import { addGuidanceOptions, guidanceFromFlags, type GuidanceFlags } from './guidance';
-import { addSampleOptions, type SampleFlags } from './load';
+import { addSampleOptions, loadOptionsOf, type SampleFlags } from './load';
 import { interruptible } from './interrupt';
 import { startProgress } from './progressBar';
 import { say } from './quiet';
@@ -58,7 +58,7 @@ export function demoCommand(): Command {
 async function runDemo(location: string, flags: DemoFlags, signal: AbortSignal): Promise<void> {
   const file = resolve(flags.out);
   await checkWritable(file);
-  const pipeline = await loadPipeline(location, { device: flags.device, dtype: flags.dtype, signal });
+  const pipeline = await loadPipeline(location, { ...loadOptionsOf(flags), signal });
   try {
     const { bundle } = pipeline;
     const classes = classNames(bundle).slice(0, mostRows);

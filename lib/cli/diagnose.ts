@@ -48,7 +48,8 @@ export interface Diagnosis {
   cuda: { available: boolean; devices: { name: string; memory: number }[]; reason: string | null };
   /** The bundle that is shipped: its files have the checksums that its manifest gives. */
   embedded: { ok: boolean; folder: string | null; reason: string | null };
-  cache: { folder: string; freeBytes: number | null };
+  /** `folder` is null for a user without a home folder who names none. */
+  cache: { folder: string | null; freeBytes: number | null };
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
@@ -61,7 +62,8 @@ const messageOf = (error: unknown): string => (error instanceof Error ? error.me
 export async function diagnose(): Promise<Diagnosis> {
   const { libtorch, candidates } = setup('libtorch').searchLibtorch();
   const { findBuildTools, findCompiler } = setup('toolchain');
-  const { cacheFolder, freeBytes } = setup('cache');
+  const { findCacheFolder, freeBytes } = setup('cache');
+  const cache = findCacheFolder();
   const tools = findBuildTools();
   const findings = {
     node: nodeFinding(),
@@ -76,7 +78,7 @@ export async function diagnose(): Promise<Diagnosis> {
     },
     ...addonFinding(),
     embedded: await embeddedFinding(),
-    cache: { folder: cacheFolder(), freeBytes: freeBytes(cacheFolder()) },
+    cache: { folder: cache, freeBytes: cache === null ? null : freeBytes(cache) },
   };
   const problems = problemsOf(findings);
   return { ok: problems.length === 0, problems, ...findings };

@@ -54,7 +54,7 @@ export function inWords(diagnosis: Diagnosis): string {
       'embedded bundle',
       embedded.ok ? `checksums match (${embedded.folder})` : (embedded.reason ?? ''),
     ),
-    line(true, 'cache', `${cache.folder}, ${cache.freeBytes === null ? 'unknown' : gigabytes(cache.freeBytes)} free`),
+    line(cache.folder !== null, 'cache', cacheInWords(cache)),
     '',
     ...(diagnosis.ok
       ? ['Everything that is needed works.']
@@ -70,6 +70,11 @@ function kernelsInWords({ builtFor }: Diagnosis['addon']): string {
   const kernels = builtFor?.kernels;
   if (kernels) return `compiled by nvcc ${kernels.nvcc} for ${kernels.architectures}`;
   return `none: ${builtFor?.kernelsReason ?? 'the addon is not built'}`;
+}
+
+function cacheInWords({ folder, freeBytes }: Diagnosis['cache']): string {
+  if (folder === null) return 'none: this user has no home folder; DETAIL_GUIDANCE_CACHE=/elsewhere names one';
+  return `${folder}, ${freeBytes === null ? 'unknown' : gigabytes(freeBytes)} free`;
 }
 
 const build = (cuda: string | null) => (cuda ? `CUDA ${cuda} build` : 'CPU build');

@@ -10,6 +10,7 @@ import { loadPipeline, type Pipeline } from '../pipeline';
 import { printJson } from './failure';
 import { guidanceFromFlags } from './guidance';
 import { interruptible } from './interrupt';
+import { loadOptionsOf } from './load';
 import { print } from './print';
 import { startProgress } from './progressBar';
 import { addRunOptions, type RunFlags } from './runOptions';
@@ -69,7 +70,7 @@ async function runDump(location: string, flags: DumpFlags, signal: AbortSignal):
     throw invalid('dump', '--out <folder> or --quantisation <file>', undefined, { shown: 'neither' });
   }
   if (quantisation !== undefined) await checkWritable(quantisation);
-  const pipeline = await loadPipeline(location, { device: flags.device, dtype: flags.dtype, signal });
+  const pipeline = await loadPipeline(location, { ...loadOptionsOf(flags), signal });
   try {
     const collector = quantisation === undefined ? null : new QuantisationCollector(percentilesOf(flags) ?? []);
     const summary = await record(pipeline, flags, collector, signal);

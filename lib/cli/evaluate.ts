@@ -19,7 +19,7 @@ import { loadPipeline } from '../pipeline';
 import { printJson } from './failure';
 import { addGuidanceOptions, guidanceFromFlags, type GuidanceFlags } from './guidance';
 import { interruptible } from './interrupt';
-import { addSampleOptions, type SampleFlags } from './load';
+import { addSampleOptions, loadOptionsOf, type SampleFlags } from './load';
 import { addNetworkOptions, networkFromFlags } from './network';
 import { print } from './print';
 import { startProgress, type Progress } from './progressBar';
@@ -90,7 +90,7 @@ export function evaluateCommand(): Command {
 async function runEvaluate(location: string, flags: EvaluateFlags, signal: AbortSignal): Promise<void> {
   const settings = flags.settings === undefined ? undefined : await readSettings(flags.settings);
   const prompts = await readPrompts(flags);
-  const pipeline = await loadPipeline(location, { device: flags.device, dtype: flags.dtype, signal });
+  const pipeline = await loadPipeline(location, { ...loadOptionsOf(flags), signal });
   const bar: { progress?: Progress } = {};
   try {
     const result = await evaluate(pipeline, {

@@ -6,7 +6,7 @@ import { loadPipeline } from '../pipeline';
 
 import { printJson } from './failure';
 import { interruptible } from './interrupt';
-import { addLoadOptions, type LoadFlags } from './load';
+import { addLoadOptions, loadOptionsOf, type LoadFlags } from './load';
 import { print } from './print';
 import { startProgress } from './progressBar';
 import { table } from './table';
@@ -36,7 +36,7 @@ export function featuresCommand(): Command {
 }
 
 async function runFeatures(location: string, flags: FeatureFlags, signal: AbortSignal): Promise<void> {
-  const pipeline = await loadPipeline(location, { device: flags.device, dtype: flags.dtype, signal });
+  const pipeline = await loadPipeline(location, { ...loadOptionsOf(flags), signal });
   const progress = startProgress(5, 'parts');
   try {
     const layer = flags.layer ?? pipeline.bundle.massiveActivations?.layer ?? pipeline.size.blocks >> 1;

@@ -1,11 +1,13 @@
 /** `detail-guidance generate`: pictures of a class or a prompt, each a PNG that carries the plan it was made by. */
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { parse as parsePath, join } from 'node:path';
 
 import { Command } from 'commander';
 
 import { invalid, reasonOf } from '../validation/invalid';
 import { checkWritable } from '../files/atomic';
+import { makeFolder } from '../files/newFolder';
+import { checkFrameRate } from '../image/frameRate';
 import type { GenerateOptions } from '../request/generateOptions';
 import { loadPipeline, type Pipeline } from '../pipeline';
 import type { GeneratedImage } from '../call/result';
@@ -14,7 +16,8 @@ import { decodeSafetensors, type Tensor } from '../tensor';
 import { printJson } from './failure';
 import { guidanceFromFlags } from './guidance';
 import { interruptible } from './interrupt';
-import { pictureOutput } from './pictureOutput';
+import { loadOptionsOf } from './load';
+import { pictureOutput, type PictureOutput } from './pictureOutput';
 import { print } from './print';
 import { startProgress } from './progressBar';
 import { say } from './quiet';
@@ -25,6 +28,7 @@ interface GenerateFlags extends RunFlags {
   width?: number;
   height?: number;
   frames?: number;
+  frameRate?: number;
   maxSequenceLength?: number;
   embeddedScale?: number;
   image?: string;
@@ -45,6 +49,7 @@ export function generateCommand(): Command {
     .option('--width <pixels>', "of the picture (default: the bundle's, or that of --image)", parseWhole)
     .option('--height <pixels>', "of the picture (default: the bundle's, or that of --image)", parseWhole)
     .option('--frames <count>', "frames of a video (default: the bundle's)", parseWhole)
+    .option('--frame-rate <rate>', "frames a second of a video in one file (default: the bundle's, or 24)", parseNumber)
     .option('--max-sequence-length <tokens>', 'tokens of the prompt for encoders that take any number', parseWhole)
     .option('--embedded-scale <scale>', 'guidance that the model takes as an input (Flux)', parseNumber)
     .option('--image <file>', 'start from this picture instead of from noise alone')
@@ -59,7 +64,7 @@ export function generateCommand(): Command {
     )
     .option(
       '-o, --out <file>',
-      'the picture (.png); several are numbered: name-0.png, name-1.png; a video is a folder of them; a folder gets sample.png; - is stdout',
+      'the picture (.png); several are numbered: name-0.png, name-1.png; a video is an animated PNG (.apng), or a folder of its frames; a folder gets sample.png; - is stdout',
       'sample.png',
     )
     .option('--explain', 'print what would be computed in which step, and stop')
@@ -70,15 +75,18 @@ export function generateCommand(): Command {
 async function runGenerate(location: string, flags: GenerateFlags, signal: AbortSignal): Promise<void> {
   const latents = flags.latents === undefined ? undefined : await readLatents(flags.latents);
   const count = flags.numImages ?? latents?.shape[0] ?? 1;
-  const { files, isStdout } = pictureOutput(flags.out, count, flags.json ?? false);
+  const { frameRate } = flags;
+  if (frameRate !== undefined) checkFrameRate(frameRate, '--frame-rate');
+  const output = pictureOutput(flags.out, count, flags.json ?? false);
+  const { files, isStdout, isAnimated } = output;
   if (!flags.explain && files[0] !== undefined) await checkWritable(files[0]);
   const pipeline = await loadPipeline(location, {
-    device: flags.device,
-    dtype: flags.dtype,
+    ...loadOptionsOf(flags),
     lowMemory: flags.lowMemory,
     signal,
   });
   try {
+    checkOutput(flags, output, pipeline);
     const options = await requestOf(flags, latents, pipeline);
     if (flags.explain) {
       const explanation = pipeline.plan(options).explain();
@@ -88,22 +96,24 @@ async function runGenerate(location: string, flags: GenerateFlags, signal: Abort
     }
     const result = await sample(pipeline, options, count, signal);
     if (isStdout) {
-      process.stdout.write(result.images[0]!.toPng());
+      process.stdout.write(await result.images[0]!.toPngAside({ frameRate }));
       return;
     }
     for (const [index, image] of result.images.entries()) {
       // Between the files, not inside: a picture that is there is whole.
       signal.throwIfAborted();
-      if (image.frames.length === 1) await image.save(files[index]!);
+      if (isAnimated || image.frames.length === 1) await image.save(files[index]!, { frameRate });
       else files[index] = await saveVideo(image, files[index]!);
     }
     if (flags.json) {
-      const images = result.images.map(({ seed, width, height, channels }, index) => ({
+      const images = result.images.map(({ seed, width, height, channels, frames, ...image }, index) => ({
         file: files[index],
         seed,
         width,
         height,
         channels,
+        frames: frames.length,
+        frameRate: frameRate ?? image.frameRate,
       }));
       printJson({
         bundle: pipeline.bundle.name,
@@ -118,6 +128,20 @@ async function runGenerate(location: string, flags: GenerateFlags, signal: Abort
   } finally {
     await pipeline.dispose();
   }
+}
+
+/** @throws BAD_OPTION for what only a video, or only a video in one file, has */
+function checkOutput(
+  { out, frameRate }: GenerateFlags,
+  { isAnimated, isStdout }: PictureOutput,
+  { bundle }: Pipeline,
+): void {
+  const note = 'this model makes single pictures';
+  const isVideo = bundle.latent.frames !== undefined;
+  if (isAnimated && !isStdout && !isVideo) throw invalid('--out', 'a name that ends in .png', out, { note });
+  if (frameRate === undefined || (isVideo && isAnimated)) return;
+  if (!isVideo) throw invalid('--frame-rate', 'nothing', frameRate, { note });
+  throw invalid('--frame-rate', 'a video in one file, --out NAME.apng or -, beside it', out);
 }
 
 async function requestOf(
@@ -153,7 +177,7 @@ async function requestOf(
 async function saveVideo(video: GeneratedImage, file: string): Promise<string> {
   const { dir, name } = parsePath(file);
   const folder = join(dir, name);
-  await mkdir(folder, { recursive: true });
+  makeFolder(folder);
   await video.saveFrames(folder);
   return folder;
 }

@@ -1,14 +1,15 @@
 /** `detail-guidance inspect`: what is in a bundle, and where its transformer can be hooked. */
 import { Command } from 'commander';
 
-import { opened } from '../bundle';
-import { expectedMemory, partSizes, type ExpectedMemory } from '../model/memory';
+import { opened, type BundleManifest } from '../bundle';
+import type { ExpectedMemory } from '../model/expectedMemory';
+import { partSizes } from '../model/memory';
 import { loadPipeline, type Pipeline } from '../pipeline';
 import { pictureSize } from '../request/pictureSize';
 
 import { printJson } from './failure';
 import { interruptible } from './interrupt';
-import { addLoadOptions, type LoadFlags } from './load';
+import { addLoadOptions, loadOptionsOf, type LoadFlags } from './load';
 import { print } from './print';
 import { parseWhole } from './values';
 import { table } from './table';
@@ -31,7 +32,7 @@ export function inspectCommand(): Command {
 }
 
 async function runInspect(location: string, flags: InspectFlags, signal: AbortSignal): Promise<void> {
-  const pipeline = await loadPipeline(location, { device: flags.device, dtype: flags.dtype, signal });
+  const pipeline = await loadPipeline(location, { ...loadOptionsOf(flags), signal });
   try {
     const report = await describe(pipeline, flags, signal);
     if (flags.json) printJson(report);
@@ -61,9 +62,16 @@ async function describe(pipeline: Pipeline, { width, height }: InspectFlags, sig
     memory: {
       width: size.width,
       height: size.height,
-      ...Object.fromEntries(
-        Object.entries(branchCounts).map(([guidance, rows]) => [guidance, expectedMemory(bundle, dtype, size, rows)]),
+      activations: Object.fromEntries(
+        Object.entries(branchCounts).map(([guidance, rows]) => [
+          guidance,
+          pipeline.expectedMemory({ width, height, rows }).activations,
+        ]),
       ),
+      expected: loadings(bundle).map((loading) => ({
+        ...loading,
+        ...pipeline.expectedMemory({ width, height, ...loading }),
+      })),
     },
     layers: pipeline.size.blocks,
     containers: bundle.transformer.blocks,
@@ -76,6 +84,15 @@ async function describe(pipeline: Pipeline, { width, height }: InspectFlags, sig
     massiveActivations: bundle.massiveActivations,
     sites: pipeline.sites.map((site, index) => ({ ...site, shape: shapes[index] ?? null })),
   };
+}
+
+/** Every way to load a bundle that memory depends on; weights that are stored in 8 bits stay so. */
+function loadings({ transformer }: Pick<BundleManifest, 'transformer'>) {
+  const stored = transformer.quantized?.weights;
+  const precisions = stored === undefined ? ([null, 'int8', 'fp8'] as const) : [stored];
+  return (['float32', 'bfloat16', 'float16'] as const).flatMap((dtype) =>
+    precisions.flatMap((quantize) => ([null, 'blocks'] as const).map((offload) => ({ dtype, quantize, offload }))),
+  );
 }
 
 /** Branches that are evaluated together, by the guidance. */
@@ -93,7 +110,7 @@ function inWords(report: Report): string {
       `${grouped(report.parameters)} parameters, ${grouped(report.bytes)} bytes as ${report.dtype} on ${report.device}`,
     ],
     ...report.parts.map(({ part, bytes }): [string, string] => [`  ${part}`, `${grouped(bytes)} bytes of weights`]),
-    ['expected memory', memoryInWords(report.memory)],
+    ['activations', activationsInWords(report.memory)],
     [
       'blocks',
       `${report.layers}: ${report.containers.map(({ path, streams }) => `${path} (${streams.join(', ')})`).join('; ')}`,
@@ -120,13 +137,22 @@ function inWords(report: Report): string {
     shape ? `[${shape.join(', ')}]` : '-',
     className,
   ]);
-  return [...table(facts), '', ...table([['site', 'tap', 'stream', 'shape', 'class'], ...sites]), ''].join('\n');
+  return [
+    ...table(facts),
+    '',
+    ...memoryTable(report.memory),
+    '',
+    ...table([['site', 'tap', 'stream', 'shape', 'class'], ...sites]),
+    '',
+  ].join('\n');
 }
 
-function quantizedInWords({ layers, kept }: NonNullable<Report['quantized']>): string {
+function quantizedInWords(report: NonNullable<Report['quantized']>): string {
+  const { weights, activations, product, layers, kept } = report;
+  const how = `${weights}, activations ${activations === 'none' ? 'in the dtype' : activations} (${product})`;
   const channels = [...new Set(layers.flatMap((layer) => layer.channels))].sort((a, b) => a - b);
   const inFloat = channels.length > 0 ? `; channels ${channels.join(', ')} in float32` : '';
-  return `${layers.length} linear layers${inFloat}${kept.length > 0 ? `; ${kept.length} layers kept` : ''}`;
+  return `${layers.length} linear layers: ${how}${inFloat}${kept.length > 0 ? `; ${kept.length} layers kept` : ''}`;
 }
 
 /** 2514000 as 2,514,000. */
@@ -134,10 +160,31 @@ function grouped(count: number): string {
   return count.toLocaleString('en-GB');
 }
 
-/** For one picture at a time; an estimate, see lib/memory.ts. */
-function memoryInWords({ width, height, ...byGuidance }: Report['memory']): string {
-  const sizes = Object.entries(byGuidance as Record<string, ExpectedMemory>).map(
-    ([guidance, { total }]) => `${grouped(total)} bytes with ${guidance}`,
-  );
-  return `at ${width} x ${height}, beside the process: ${sizes.join(', ')}`;
+/** For one picture at a time. */
+function activationsInWords({ width, height, activations }: Report['memory']): string {
+  const sizes = Object.entries(activations).map(([guidance, bytes]) => `${grouped(bytes)} bytes with ${guidance}`);
+  return `at ${width} x ${height}: ${sizes.join(', ')}`;
 }
+
+/** What a picture by CFG and Detail Guidance is expected to take, beside the process; int8 and fp8 take the same. */
+function memoryTable({ expected }: Report['memory']): string[] {
+  const rows = expected
+    .filter(({ quantize }) => quantize !== 'fp8')
+    .map(({ dtype, quantize, offload, ...memory }) => [
+      `${dtype}${quantize ? ', int8 or fp8' : ''}${offload ? ', --offload blocks' : ''}`,
+      ...memoryColumns.map((column) => grouped(memory[column])),
+    ]);
+  return table([
+    ['expected memory in bytes', 'transformer', 'text encoders', 'VAE', 'activations', 'all', 'on the host'],
+    ...rows,
+  ]);
+}
+
+const memoryColumns = [
+  'transformer',
+  'textEncoders',
+  'vae',
+  'activations',
+  'total',
+  'host',
+] as const satisfies readonly (keyof ExpectedMemory)[];

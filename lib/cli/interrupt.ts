@@ -5,25 +5,38 @@ export class Interrupted extends Error {
   override name = 'Interrupted';
   readonly exitCode: number;
 
-  constructor(signal: 'SIGINT' | 'SIGTERM') {
+  constructor(signal: InterruptSignal) {
     super(`Interrupted by ${signal}; no file was left half-written.`);
-    this.exitCode = signal === 'SIGINT' ? 130 : 143;
+    this.exitCode = 128 + signals[signal];
   }
 }
 
+/** What ends a command; a terminal that is closed says SIGHUP. Their numbers are the same on every system. */
+const signals = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 };
+type InterruptSignal = keyof typeof signals;
+
+/** Milliseconds in which a second signal is the first one again: npm passes on a Ctrl-C that the terminal sent to all. */
+const sameSignal = 500;
+
 /**
- * Runs work with a signal that SIGINT and SIGTERM abort. A second one ends the process at once, as if nobody
- * listened, for somebody who does not want to wait for the current model evaluation.
+ * Runs work with a signal that SIGINT, SIGTERM and SIGHUP abort. A second SIGINT or SIGTERM ends the process at once, as if
+ * nobody listened, for somebody who does not want to wait for the current model evaluation.
  */
 export async function interruptible<Result>(work: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
   const controller = new AbortController();
-  const interrupt = (signal: 'SIGINT' | 'SIGTERM'): void => controller.abort(new Interrupted(signal));
-  process.once('SIGINT', interrupt);
-  process.once('SIGTERM', interrupt);
+  let first: number | undefined;
+  const interrupt = (name: NodeJS.Signals): void => {
+    first ??= performance.now();
+    controller.abort(new Interrupted(name as InterruptSignal));
+    if (name === 'SIGHUP' || performance.now() - first < sameSignal) return;
+    stopListening();
+    process.kill(process.pid, name);
+  };
+  const stopListening = () => Object.keys(signals).forEach((name) => process.off(name, interrupt));
+  for (const name of Object.keys(signals)) process.on(name, interrupt);
   try {
     return await work(controller.signal);
   } finally {
-    process.off('SIGINT', interrupt);
-    process.off('SIGTERM', interrupt);
+    stopListening();
   }
 }

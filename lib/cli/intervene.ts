@@ -13,7 +13,7 @@ import { loadPipeline, type Pipeline } from '../pipeline';
 import { interval } from './evaluate';
 import { printJson } from './failure';
 import { interruptible } from './interrupt';
-import { addSampleOptions, type SampleFlags } from './load';
+import { addSampleOptions, loadOptionsOf, type SampleFlags } from './load';
 import { addNetworkOptions, networkFromFlags } from './network';
 import { print } from './print';
 import { startProgress, type Progress } from './progressBar';
@@ -66,7 +66,7 @@ export function interveneCommand(): Command {
 async function runIntervene(location: string, flags: InterveneFlags, signal: AbortSignal): Promise<void> {
   for (const file of [flags.out, flags.sheet]) if (file !== undefined) await checkWritable(resolve(file));
   const prompts = await readPrompts(flags);
-  const pipeline = await loadPipeline(location, { device: flags.device, dtype: flags.dtype, signal });
+  const pipeline = await loadPipeline(location, { ...loadOptionsOf(flags), signal });
   const bar: { progress?: Progress } = {};
   try {
     const { samples, seed, layer, channels, retention, draws, tokenShare, sigma, cutoff, batchSize } = flags;

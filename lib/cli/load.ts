@@ -8,6 +8,7 @@ import { parseWhole } from './values';
 export interface LoadFlags {
   device?: LoadOptions['device'];
   dtype?: LoadOptions['dtype'];
+  offload?: LoadOptions['offload'];
 }
 
 export interface SampleFlags extends LoadFlags {
@@ -17,7 +18,18 @@ export interface SampleFlags extends LoadFlags {
 export function addLoadOptions(command: Command): Command {
   return command
     .addOption(new Option('--device <device>', "'auto', 'cpu', 'cuda' or 'cuda:N'").default('auto'))
-    .addOption(new Option('--dtype <dtype>', "'float32', 'bfloat16', 'float16' or 'auto'").default('float32'));
+    .addOption(new Option('--dtype <dtype>', "'float32', 'bfloat16', 'float16' or 'auto'").default('float32'))
+    .addOption(
+      new Option(
+        '--offload <what>',
+        "'blocks': their weights wait in host memory, and those of two at a time are on the device",
+      ).choices(['blocks']),
+    );
+}
+
+/** The options of `loadPipeline` that the flags say. */
+export function loadOptionsOf({ device, dtype, offload }: LoadFlags): Pick<LoadOptions, keyof LoadFlags> {
+  return { device, dtype, ...(offload === undefined ? {} : { offload }) };
 }
 
 /** For commands that sample: the above, and how many pictures share an evaluation. */

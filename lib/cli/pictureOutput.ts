@@ -12,25 +12,28 @@ export interface PictureOutput {
   files: string[];
   /** One picture to stdout. */
   isStdout: boolean;
+  /** Whether a video is one file, an animated PNG, and not a folder of its frames. */
+  isAnimated: boolean;
 }
 
 /**
  * `cat.png` for one picture; `cat-0.png`, `cat-1.png`, … for several; `sample.png` in a folder that exists or whose name
- * ends in a slash; `-` is stdout.
+ * ends in a slash; `-` is stdout. `cat.apng` and `-` ask for a video in one file.
  *
- * @throws BAD_OPTION for another suffix than .png, and for several pictures, or JSON, to stdout
+ * @throws BAD_OPTION for another suffix than .png and .apng, and for several pictures, or JSON, to stdout
  */
 export function pictureOutput(out: string, count: number, json: boolean): PictureOutput {
   if (out === '-') {
     if (count > 1) throw invalid('--out', 'one picture for stdout', count, { shown: `${count} pictures` });
     if (json) throw invalid('--out', "a file beside --json, which is printed to stdout, where '-' is", out);
-    return { files: [], isStdout: true };
+    return { files: [], isStdout: true, isAnimated: true };
   }
   const isFolder = out.endsWith('/') || out.endsWith(sep) || statSync(out, { throwIfNoEntry: false })?.isDirectory();
   const { dir, name, ext } = parsePath(resolve(isFolder ? join(out, inFolder) : out));
-  if (ext !== '' && ext.toLowerCase() !== '.png') {
-    throw invalid('--out', 'a name that ends in .png, a folder, or - for stdout', out);
+  const isAnimated = ext.toLowerCase() === '.apng';
+  if (ext !== '' && ext.toLowerCase() !== '.png' && !isAnimated) {
+    throw invalid('--out', 'a name that ends in .png, or .apng for a video, a folder, or - for stdout', out);
   }
   const numbers = count === 1 ? [''] : Array.from({ length: Math.max(1, count) }, (_, index) => `-${index}`);
-  return { files: numbers.map((number) => join(dir, `${name}${number}${ext || '.png'}`)), isStdout: false };
+  return { files: numbers.map((number) => join(dir, `${name}${number}${ext || '.png'}`)), isStdout: false, isAnimated };
 }

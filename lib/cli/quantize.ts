@@ -8,6 +8,7 @@ import { writeNewFolder, writeSynced, checkNewFolder } from '../files/newFolder'
 import { drawLineChart, type LineChart } from '../image/lineChart';
 import { encodePng } from '../image/png';
 import { quantizeBundle } from '../model/quantizeBundle';
+import { activationScopes, weightFormats, type ActivationScope, type WeightFormat } from '../native';
 import { invalid } from '../validation/invalid';
 
 import { printJson } from './failure';
@@ -22,8 +23,10 @@ interface QuantizeFlags extends PromptFlags {
   out?: string;
   report?: string;
   keep?: string[];
-  activations: 'per-token' | 'per-tensor';
+  weights: WeightFormat;
+  activations: ActivationScope;
   massive: boolean;
+  device: string;
   pictures: number;
   seed: number;
   steps?: number;
@@ -37,12 +40,14 @@ export function quantizeCommand(): Command {
     .option('-o, --out <folder>', 'the new bundle, a folder that does not exist yet; a call that was cut short goes on')
     .option('--report <folder>', 'compare ways to quantise with float32 instead, in a folder that does not exist yet')
     .option('--keep <pattern...>', 'layers that are not quantised: paths, * for one part of one, ** for any number')
+    .addOption(new Option('--weights <format>', 'what weights become').choices([...weightFormats]).default('int8'))
     .addOption(
-      new Option('--activations <scale>', 'what shares a scale of the activations')
-        .choices(['per-token', 'per-tensor'])
+      new Option('--activations <scale>', 'what shares a scale of the activations; none: they are not quantised')
+        .choices([...activationScopes])
         .default('per-token'),
     )
     .option('--no-massive', 'quantise massive channels like all others')
+    .option('--device <device>', 'that the report compares on: cpu, cuda, cuda:N, or auto', 'cpu')
     .option('--pictures <count>', 'of the report, for each way', parseWhole, 32)
     .option('--seed <seed>', 'of the first picture of the report', parseWhole, 0)
     .option('--steps <count>', "sampling steps of the report's pictures (default: the bundle's)", parseWhole);
@@ -56,13 +61,13 @@ export function quantizeCommand(): Command {
 }
 
 async function store(bundle: string, flags: QuantizeFlags, signal: AbortSignal): Promise<void> {
-  const { out, keep, activations, massive, json } = flags;
+  const { out, keep, weights, activations, massive, json } = flags;
   if (out === undefined) throw invalid('--out or --report', 'a folder that does not exist yet', out);
   let progress: ReturnType<typeof startProgress> | undefined;
   try {
     const folder = await quantizeBundle(bundle, {
       out,
-      quantize: { ...(keep ? { keep } : {}), activations, ...(massive ? {} : { channels: [] }) },
+      quantize: { ...(keep ? { keep } : {}), weights, activations, ...(massive ? {} : { channels: [] }) },
       onProgress: ({ file, done, files }) => {
         progress ??= startProgress(files, 'files');
         progress.update(done, file);
@@ -83,6 +88,7 @@ async function report(bundle: string, flags: QuantizeFlags, out: string, signal:
   let progress: ReturnType<typeof startProgress> | undefined;
   try {
     const comparison = await reportQuantization(bundle, {
+      device: flags.device,
       pictures: flags.pictures,
       seed: flags.seed,
       ...(flags.steps === undefined ? {} : { numInferenceSteps: flags.steps }),
@@ -113,8 +119,9 @@ const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0)
 const percent = (value: number) => `${(100 * value).toFixed(2)} %`;
 const decibels = (value: number | null) => (value === null ? 'equal' : `${value.toFixed(1)} dB`);
 
-function inWords({ name, channels, others, pictures, numInferenceSteps, times, ways }: QuantizationComparison): string {
-  const about = `${name}: ${pictures} pictures of ${numInferenceSteps} steps, against float32; massive channels ${channels.join(', ')}; others ${others.join(', ')}`;
+function inWords({ name, device, pictures, numInferenceSteps, times, ways, ...rest }: QuantizationComparison): string {
+  const channels = `massive channels ${rest.channels.join(', ')}; others ${rest.others.join(', ')}`;
+  const about = `${name} on ${device}: ${pictures} pictures of ${numInferenceSteps} steps, against float32; ${channels}`;
   const rows = [
     ['', 'error of an evaluation', 'last block', 'PSNR', 'PSNR with DG', 'change by DG: cosine', 'norm'],
     ...ways.map((way) => [
@@ -131,7 +138,8 @@ function inWords({ name, channels, others, pictures, numInferenceSteps, times, w
     ['error at time', ...times.map(String)],
     ...ways.map((way) => [way.name, ...way.output.map(percent)]),
   ];
-  return [about, '', ...table(rows, { right: true }), '', ...table(byTime, { right: true }), ''].join('\n');
+  const leftOut = rest.leftOut.map(({ name, reason }) => `${name}: ${reason}\n`);
+  return [about, '', ...table(rows, { right: true }), '', ...table(byTime, { right: true }), '', ...leftOut].join('\n');
 }
 
 function charts({ times, ways }: QuantizationComparison): Record<string, LineChart> {

@@ -2,7 +2,7 @@
 import { Command, Option } from 'commander';
 
 import { interruptible } from './interrupt';
-import { addLoadOptions, type LoadFlags } from './load';
+import { addLoadOptions, loadOptionsOf, type LoadFlags } from './load';
 import { parseWhole } from './values';
 
 /** The options that `serve` and `studio` share. */
@@ -12,6 +12,7 @@ export interface ServeFlags extends LoadFlags {
   token?: string;
   maxQueue: number;
   batch: number;
+  maxPixels?: number;
   memoryLimit?: number;
   origin?: string[];
   redis?: string;
@@ -37,6 +38,11 @@ export function addServeOptions(command: Command): Command {
     .option('--port <port>', 'port to listen at; 0 takes a free one', parseWhole, 7860)
     .addOption(new Option('--token <token>', 'bearer token that requests have to carry').env('DETAIL_GUIDANCE_TOKEN'))
     .option('--max-queue <jobs>', 'jobs that may wait; one more is answered with 429', parseWhole, 64)
+    .option(
+      '--max-pixels <pixels>',
+      'of a picture, width times height times frames (default: 2048 x 2048, or what the bundle makes by itself)',
+      parseWhole,
+    )
     .option('--batch <requests>', 'requests of the same structure that may share an evaluation', parseWhole, 1)
     .option('--memory-limit <bytes>', 'weights that may be loaded at once', parseWhole)
     .option('--origin <origin...>', 'origins that browsers may call from')
@@ -66,18 +72,32 @@ export async function runServer(
   signal: AbortSignal,
   { page, onListening }: Serving,
 ): Promise<void> {
-  const { host, port, token, maxQueue, batch, memoryLimit, origin, redis, results, lowMemory, logPrompts, logLevel } =
-    flags;
+  const {
+    host,
+    port,
+    token,
+    maxQueue,
+    batch,
+    maxPixels,
+    memoryLimit,
+    origin,
+    redis,
+    results,
+    lowMemory,
+    logPrompts,
+    logLevel,
+  } = flags;
   // Not with every command: the framework takes a moment to load.
   const { createServer } = await import('../server');
   const server = createServer({
     ...(bundles.length > 0 ? { bundles } : {}),
-    load: { device: flags.device, dtype: flags.dtype, ...(lowMemory ? { lowMemory } : {}) },
+    load: { ...loadOptionsOf(flags), ...(lowMemory ? { lowMemory } : {}) },
     host,
     port,
     ...(token === undefined ? {} : { token }),
     maxQueue,
     batch,
+    ...(maxPixels === undefined ? {} : { maxPixels }),
     ...(memoryLimit === undefined ? {} : { memoryLimit }),
     ...(origin ? { origins: origin } : {}),
     ...(redis === undefined ? {} : { redis }),
@@ -87,11 +107,14 @@ export async function runServer(
     ...(page === undefined ? {} : { page }),
   });
   try {
-    onListening(await server.listen());
-    await new Promise<void>((resolve) => {
+    const interrupted = new Promise<void>((resolve) => {
       if (signal.aborted) resolve();
       signal.addEventListener('abort', () => resolve(), { once: true });
     });
+    // A large model takes a while to load.
+    const url = await Promise.race([server.listen(), interrupted]);
+    if (url !== undefined) onListening(url);
+    await interrupted;
   } finally {
     await server.close();
   }

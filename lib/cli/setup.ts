@@ -21,7 +21,16 @@ export function setupCommand(): Command {
     .action(runSetup);
 }
 
-async function runSetup({ yes = false, dryRun = false, prebuilt }: SetupFlags): Promise<void> {
+/** @throws SETUP_FAILED, also for what the file system refuses */
+async function runSetup(flags: SetupFlags): Promise<void> {
+  try {
+    await getAddon(flags);
+  } catch (error) {
+    throw setup('setup').explain(error);
+  }
+}
+
+async function getAddon({ yes = false, dryRun = false, prebuilt }: SetupFlags): Promise<void> {
   const { build, describePlan, planSetup } = setup('setup');
   const plan = await planSetup({ prebuilt });
   for (const line of describePlan(plan)) process.stderr.write(`${line}\n`);

@@ -2,7 +2,7 @@
 import { Command, Option } from 'commander';
 
 import { interruptible } from './interrupt';
-import { addLoadOptions, type LoadFlags } from './load';
+import { addLoadOptions, loadOptionsOf, type LoadFlags } from './load';
 import { parseWhole } from './values';
 
 interface WorkerFlags extends LoadFlags {
@@ -32,11 +32,11 @@ export function workerCommand(): Command {
 }
 
 async function runWorker(bundles: string[], flags: WorkerFlags, signal: AbortSignal): Promise<void> {
-  const { redis, results, memoryLimit, lowMemory, logLevel, device, dtype } = flags;
+  const { redis, results, memoryLimit, lowMemory, logLevel } = flags;
   const { createWorker } = await import('../server');
   const worker = createWorker({
     ...(bundles.length > 0 ? { bundles } : {}),
-    load: { device, dtype, ...(lowMemory ? { lowMemory } : {}) },
+    load: { ...loadOptionsOf(flags), ...(lowMemory ? { lowMemory } : {}) },
     ...(memoryLimit === undefined ? {} : { memoryLimit }),
     redis,
     results,

@@ -1,11 +1,11 @@
 /** The studio's gallery as a folder of PNG files, on behalf of a window's page. */
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, stat, unlink } from 'node:fs/promises';
+import { readdir, readFile, stat, unlink } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 
 import { readMetadata } from '../call/metadata';
 import { writeFileAtomic } from '../files/atomic';
-import { DetailGuidanceError } from '../validation/errors';
+import { makeFolder } from '../files/newFolder';
 import { invalid, reasonOf } from '../validation/invalid';
 
 import { answerPage } from './answerPage';
@@ -89,9 +89,7 @@ export class GalleryFolder {
   async #write(png: unknown, name: unknown): Promise<string> {
     if (!(png instanceof Uint8Array) || png.length > mostBytes) throw invalid('write', 'the bytes of a PNG', png);
     readMetadata(png);
-    await mkdir(this.folder, { recursive: true }).catch((error: unknown) => {
-      throw new DetailGuidanceError('OUTPUT_UNWRITABLE', `${this.folder} cannot be made: ${reasonOf(error)}.`);
-    });
+    makeFolder(this.folder);
     const stem = stemOf(name);
     for (let count = 1; ; count++) {
       const file = count === 1 ? `${stem}.png` : `${stem}-${count}.png`;

@@ -1,10 +1,11 @@
 /** What an evaluation in a folder was begun with: only the same may go on there. */
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { DetailGuidanceError } from '../validation/errors';
 import { invalid, reasonOf } from '../validation/invalid';
 import { writeFileAtomic } from '../files/atomic';
+import { makeFolder } from '../files/newFolder';
 
 /** Facts that decide what the files in a folder hold, as plain JSON. */
 export type State = Record<string, unknown>;
@@ -31,13 +32,7 @@ export async function claimFolder(folder: string, file: string, state: State, re
       note: '`resume` goes on with an evaluation that is there',
     });
   }
-  await mkdir(folder, { recursive: true }).catch((cause: Error) => {
-    throw new DetailGuidanceError('OUTPUT_UNWRITABLE', `The folder ${folder} cannot be made: ${cause.message}.`, {
-      received: folder,
-      expected: 'a folder that this user may write to',
-      cause,
-    });
-  });
+  makeFolder(folder);
   const path = join(folder, file);
   const stored = await readState(path);
   if (stored) return refuseChanges(folder, stored, state);

@@ -5,6 +5,7 @@ import { dirname, resolve } from 'node:path';
 
 import { AbortError, DetailGuidanceError } from '../validation/errors';
 
+import { syncFile } from './syncFile';
 import { removeLeftovers, temporaryBeside } from './temporary';
 
 /**
@@ -23,7 +24,7 @@ export async function writeFileAtomic(path: string, bytes: Uint8Array, signal?: 
     const file = await open(temporary, 'wx');
     try {
       await file.writeFile(bytes, { signal });
-      await file.sync();
+      await syncFile(file);
     } finally {
       await file.close();
     }

@@ -1,9 +1,12 @@
 /** Folders that appear whole or not at all: filled beside their place under another name, then renamed onto it. */
+import { existsSync } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 
 import { AbortError, DetailGuidanceError } from '../validation/errors';
 
+import { setup } from './setup';
+import { syncFile } from './syncFile';
 import { removeLeftovers, temporaryBeside } from './temporary';
 
 export interface NewFolderOptions {
@@ -66,25 +69,45 @@ export async function writeNewFolder(
   return place;
 }
 
+/**
+ * Makes a folder that may be there already, and those above it.
+ *
+ * @throws OUTPUT_UNWRITABLE
+ */
+export function makeFolder(folder: string): void {
+  try {
+    setup('cache').makeFolder(folder);
+  } catch (cause) {
+    const isFile = (cause as NodeJS.ErrnoException).code === 'EEXIST';
+    throw unwritable(folder, isFile ? { code: 'ENOTDIR' } : cause, 'a folder that this user may write to');
+  }
+}
+
 /** Writes a file of such a folder, synced, so that the rename does not come before its bytes. */
 export async function writeSynced(path: string, content: Uint8Array | string, signal?: AbortSignal): Promise<void> {
   if (signal?.aborted) throw new AbortError(signal.reason);
   const file = await open(path, 'wx');
   try {
     await file.writeFile(content);
-    await file.sync();
+    await syncFile(file);
   } finally {
     await file.close();
   }
 }
 
-function unwritable(out: string, cause: unknown): DetailGuidanceError {
+function unwritable(
+  out: string,
+  cause: unknown,
+  expected = 'a folder that does not exist, in one that does',
+): DetailGuidanceError {
   const code = (cause as NodeJS.ErrnoException | null)?.code;
+  const above = dirname(resolve(out));
   const reasons: Record<string, string> = {
     EEXIST: 'it exists already',
     ENOTEMPTY: 'it exists already',
-    ENOENT: `the folder ${dirname(resolve(out))} does not exist`,
-    ENOTDIR: `${dirname(resolve(out))} is not a folder`,
+    // A folder that is there and still answers so holds none: /proc.
+    ENOENT: existsSync(above) ? `no folder can be made in ${above}` : `the folder ${above} does not exist`,
+    ENOTDIR: `${existsSync(out) ? out : above} is not a folder`,
     ENOSPC: 'the disk is full',
     EDQUOT: 'the quota of this user is used up',
     EACCES: 'writing there is not permitted',
@@ -95,7 +118,7 @@ function unwritable(out: string, cause: unknown): DetailGuidanceError {
   const reason = (code && reasons[code]) ?? (cause instanceof Error ? cause.message : String(cause));
   return new DetailGuidanceError('OUTPUT_UNWRITABLE', `The folder ${out} cannot be written: ${reason}.`, {
     received: code,
-    expected: 'a folder that does not exist, in one that does',
+    expected,
     cause,
   });
 }

@@ -2,6 +2,7 @@
 import type { NativeHook, Site, Tap } from './edits';
 import type { NativePlan, NativeProgress, NativeRecords } from './plan';
 import type {
+  ActivationScope,
   Confinement,
   Execution,
   FusedChains,
@@ -9,6 +10,7 @@ import type {
   MemoryStatistics,
   QuantizationReport,
   QuantizedLayer,
+  WeightFormat,
 } from './reports';
 import type { Dtype, Tensor } from './tensor';
 
@@ -40,9 +42,11 @@ export interface NativeLoadOptions {
   fuse?: FusionKind[];
   /** Absent: weights and activations stay in `dtype`. */
   quantise?: NativeQuantisation;
+  /** Weights of the blocks wait in host memory; see native/core/device/block_offload.h. */
+  offload?: 'blocks';
 }
 
-/** A layer whose weight was stored as int8. */
+/** A layer whose weight was stored in 8 bits. */
 export interface StoredLayer extends QuantizedLayer {
   /** float32, one an output channel. */
   scales: Tensor;
@@ -54,14 +58,15 @@ export interface StoredLayer extends QuantizedLayer {
 
 /** How linear layers of the blocks are quantised; see native/core/graph/quantise.h. */
 export interface NativeQuantisation {
-  activations: 'per-token' | 'per-tensor';
+  weights: WeightFormat;
+  activations: ActivationScope;
   /** Of the hidden state. */
   channels: number[];
   /** In which they are. */
   stream: string;
   keep: string[];
   layers: { path: string; channels: number[]; smoothing?: Tensor; maxima?: Tensor }[];
-  /** Layers whose weights in the file are int8, with what else is known of them. */
+  /** Layers whose weights in the file are the bits of 8 bit numbers, with what else is known of them. */
   stored: { path: string; channels: number[]; scales: Tensor; columns?: Tensor; smoothing?: Tensor }[];
 }
 
@@ -86,8 +91,19 @@ interface Loaded<Says extends Description = Description> {
   dispose(): Promise<void>;
 }
 
+/** How many weights a transformer has, and where; see native/core/model/weight_inventory.h. */
+export interface NativeWeights {
+  /** Floating numbers of each block: in linear layers that can be quantised, output channels of those, others. */
+  blocks: { linear: number; outputs: number; others: number }[];
+  /** Floating numbers outside of blocks. */
+  others: number;
+  /** Bytes of what is not floating. */
+  integerBytes: number;
+}
+
 interface ModelDescription extends Description {
   blocks: number;
+  weights: NativeWeights;
   sites: Site[];
   /** Chains of operators that run as one, and how many there are of each kind. */
   fused: FusedChains[];
@@ -158,7 +174,7 @@ export interface NativeAddon {
   /** Takes rights away from this thread and those it starts, for good: each says whether the system offers that. */
   confine(memoryBytes: number): Confinement;
   load(options: NativeLoadOptions): NativeRun<NativeModel>;
-  /** Writes the archive to `out` with int8 weights where `options.quantise` says; what else there is to know of them. */
+  /** Writes the archive to `out` with 8 bit weights where `options.quantise` says; what else there is to know of them. */
   storeQuantised(options: NativeLoadOptions, out: string): NativeRun<StoredLayer[]>;
   /** Any TorchScript file as a function of tensors; audited as a model is. */
   loadComponent(

@@ -11,6 +11,7 @@ export type {
   NativePictures,
   NativeQuantisation,
   NativeRun,
+  NativeWeights,
   StoredLayer,
 } from './addon';
 export type { NativeHook, PlanEdit, Site, Tap } from './edits';
@@ -35,9 +36,14 @@ export {
   type FusionKind,
   type GraphReport,
   type MemoryStatistics,
+  type OffloadReport,
   type PartialForwardReport,
+  type ActivationScope,
   type QuantizationReport,
   type QuantizedLayer,
+  type WeightFormat,
+  activationScopes,
   fusionKinds,
+  weightFormats,
 } from './reports';
 export type { Dtype, Tensor } from './tensor';

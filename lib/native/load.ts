@@ -29,11 +29,11 @@ export interface BuildInfo {
 /** The addon's folder and what it was built for. @throws ADDON_NOT_BUILT */
 export function readBuild(): { folder: string; info: BuildInfo } {
   const { HOW_TO_BUILD, findAddon } = setup('addon');
-  const { folder, missing } = findAddon();
+  const { folder, missing, reason } = findAddon();
   if (folder === null) {
     throw new DetailGuidanceError(
       'ADDON_NOT_BUILT',
-      `The native addon is not built (${missing} is missing): ${HOW_TO_BUILD}.`,
+      `The native addon is not built (${missing} is missing${reason ? `; ${reason}` : ''}): ${HOW_TO_BUILD}.`,
       { received: missing, expected: 'a built addon' },
     );
   }
@@ -86,15 +86,31 @@ function load(): NativeAddon {
   const { folder, info } = readBuild();
   const { lib: libraries } = findLibtorch(info);
   const { libraryFile } = setup('libtorch');
-  const require = createRequire(join(packageRoot(), 'package.json'));
-  const { preload } = require(unpacked(join(folder, 'preload.node'))) as { preload(paths: string[]): string | null };
+  const { preload } = openAddon(folder, 'preload.node') as { preload(paths: string[]): string | null };
   const failure = preload(
     ['c10', 'torch_cpu', 'c10_cuda', 'torch_cuda', 'torch']
       .map((name) => join(libraries, libraryFile(name)))
       .filter((file) => existsSync(file)),
   );
   if (failure !== null) throw notLoaded(libraries, failure);
-  return require(unpacked(join(folder, 'detail_guidance.node'))) as NativeAddon;
+  return openAddon(folder, 'detail_guidance.node') as NativeAddon;
+}
+
+/** @throws ADDON_NOT_BUILT where the dynamic linker refuses it: built for another C library, damaged */
+function openAddon(folder: string, name: string): unknown {
+  const require = createRequire(join(packageRoot(), 'package.json'));
+  try {
+    return require(unpacked(join(folder, name)));
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ERR_DLOPEN_FAILED') throw cause;
+    const reason = (cause as Error).message;
+    throw new DetailGuidanceError(
+      'ADDON_NOT_BUILT',
+      `The native addon in ${folder} does not load: ${reason}. It may be damaged or built for another system: remove ` +
+        'that folder, and let `detail-guidance setup --no-prebuilt` compile one for this system.',
+      { received: reason, expected: 'an addon that was built on this system', cause },
+    );
+  }
 }
 
 /** What it means that the dynamic linker did not load libtorch. `failure` is what it said. */

@@ -43,7 +43,19 @@ export interface FusedChains {
   count: number;
 }
 
-/** A linear layer with 8 bit weights and activations. */
+/** What weights are rounded to: whole numbers, or floating ones of four bits for the exponent and three behind the point. */
+export type WeightFormat = 'int8' | 'fp8';
+
+/** See native/core/operators/quantised_weight.h. */
+export const weightFormats = ['int8', 'fp8'] as const satisfies readonly WeightFormat[];
+
+/** What shares a scale of the activations: the channels of a token, or all tokens of a picture; 'none': they have none. */
+export type ActivationScope = 'per-token' | 'per-tensor' | 'none';
+
+/** See native/core/operators/quantised_weight.h. */
+export const activationScopes = ['per-token', 'per-tensor', 'none'] as const satisfies readonly ActivationScope[];
+
+/** A linear layer with 8 bit weights. */
 export interface QuantizedLayer {
   /** Of the submodule. */
   path: string;
@@ -59,10 +71,28 @@ export interface QuantizedLayer {
 
 /** What was quantised. */
 export interface QuantizationReport {
+  /** What weights were rounded to. */
+  weights: WeightFormat;
+  /** What shares a scale of the activations. */
+  activations: ActivationScope;
+  /** What multiplies: the package's own product, libtorch's of 8 bit matrices, or `dtype`'s of weights brought back to it. */
+  product: 'vnni' | 'int_mm' | 'scaled_mm' | 'dequantised';
   /** In order of evaluation. */
   layers: QuantizedLayer[];
   /** Layers that `keep` named. */
   kept: string[];
+}
+
+/** Blocks whose weights waited in host memory. */
+export interface OffloadReport {
+  /** Blocks that have weights of their own. */
+  blocks: number;
+  /** Bytes of their weights. */
+  bytes: number;
+  /** The most bytes of them that were on the device at the same time since the model was loaded: two blocks'. */
+  resident: number;
+  /** Bytes that were copied to the device in this run. */
+  brought: number;
 }
 
 /** How a run was executed: what it found, at its end. */
@@ -75,8 +105,10 @@ export interface Execution {
   fused: FusedChains[];
   /** Which fused chains were found and are not used, and why; null: all that were found are. */
   notFused: string | null;
-  /** Linear layers with 8 bit weights and activations; null: none were asked for. */
+  /** Linear layers with 8 bit weights, and how they are computed; null: none were asked for. */
   quantized: QuantizationReport | null;
+  /** Blocks whose weights waited in host memory; null: `offload` was not asked for. */
+  offload: OffloadReport | null;
 }
 
 /** Memory of a device, in bytes. */

@@ -22,7 +22,16 @@ import { createPipeline, type Pipeline } from './pipeline';
  */
 export async function loadPipeline(location: string, options: LoadOptions = {}): Promise<Pipeline> {
   const request = parse(loadSchema, options, 'options');
-  const { dtype: wantedDtype, lowMemory, allowAllOperators, firstEvaluationLimit, fuse, quantize, signal } = request;
+  const {
+    dtype: wantedDtype,
+    lowMemory,
+    allowAllOperators,
+    firstEvaluationLimit,
+    fuse,
+    quantize,
+    offload,
+    signal,
+  } = request;
   if (signal?.aborted) throw new AbortError(signal.reason);
   try {
     const addon = native();
@@ -37,7 +46,8 @@ export async function loadPipeline(location: string, options: LoadOptions = {}):
     const bundle = await openBundle(location, signal, (manifest) => {
       if (!request.checkMemory) return;
       const { dtype } = resolveDtype(wantedDtype, device, manifest.transformer);
-      refuseTooLarge(manifest, dtype, devices, lowMemory, (place) => freeMemory(place, addon));
+      const placement = { dtype, devices, lowMemory, offload: offload !== undefined, quantize: quantize !== undefined };
+      refuseTooLarge(manifest, placement, (place) => freeMemory(place, addon));
     });
     const { transformer: manifest } = bundle;
     const { dtype, reason: dtypeReason } = resolveDtype(wantedDtype, device, manifest);
@@ -54,6 +64,7 @@ export async function loadPipeline(location: string, options: LoadOptions = {}):
         firstEvaluationLimit,
         ...(fuse === true ? {} : { fuse: fuse === false ? [] : fuse }),
         ...(quantise ? { quantise } : {}),
+        ...(offload ? { offload } : {}),
       },
       () => bundle.sealed(manifest.file),
       lowMemory,
@@ -61,7 +72,9 @@ export async function loadPipeline(location: string, options: LoadOptions = {}):
     );
     try {
       const components = await Components.load(bundle, { dtype, devices, lowMemory, allowAllOperators }, signal);
-      const pipeline = createPipeline(transformer, { bundle, device, dtype, dtypeReason, quantize, addon, components });
+      const memory = { offload: offload ?? null, lowMemory };
+      const loaded = { bundle, device, dtype, dtypeReason, quantize, addon, components, memory };
+      const pipeline = createPipeline(transformer, loaded);
       if (!signal?.aborted) return pipeline;
       await pipeline.dispose();
     } catch (error) {

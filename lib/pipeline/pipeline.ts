@@ -26,6 +26,13 @@ import { streamSteps } from '../call/steps';
 import { abortsWith, checkSignal } from '../model/abort';
 import type { Components } from '../model/components';
 import { memoryStatistics } from '../model/device';
+import {
+  expectedMemory,
+  expectedMemorySchema,
+  type ExpectedMemory,
+  type ExpectedMemoryOptions,
+  type MemorySettings,
+} from '../model/expectedMemory';
 import { Queue } from '../model/queue';
 import type { Transformer } from '../model/transformer';
 import type { FusedChains, MemoryStatistics, NativeModel, QuantizationReport, Site } from '../native';
@@ -110,7 +117,7 @@ export class Pipeline {
     return this.#fused;
   }
 
-  /** Linear layers with 8 bit weights and activations; null where `loadPipeline` was not told to `quantize`. */
+  /** Linear layers with 8 bit weights, and how they are computed; null where `loadPipeline` was not told to `quantize`. */
   get quantized(): QuantizationReport | null {
     return this.#description.quantized;
   }
@@ -118,6 +125,22 @@ export class Pipeline {
   /** Memory of the device in bytes, of all pipelines of this process; null on the CPU (`process.memoryUsage().rss`). */
   memory(): Promise<MemoryStatistics | null> {
     return memoryStatistics(this.device);
+  }
+
+  /**
+   * Bytes that sampling is expected to take, by part: of this model as it is loaded, or as it would be in another dtype,
+   * quantised, or with `offload`. An estimate from the shapes; nothing is loaded and nothing runs.
+   *
+   * @throws BAD_OPTION, also for a size that the model cannot make
+   */
+  expectedMemory(options: ExpectedMemoryOptions = {}): ExpectedMemory {
+    const { rows, width, height, numFrames, ...settings } = parse(expectedMemorySchema, options, 'options');
+    const size = pictureSize({ width, height, numFrames }, this.#bundle);
+    const { quantize, memory, dtype } = this.#loaded;
+    return expectedMemory(this.#bundle, this.#description.weights, size, rows, {
+      ...{ dtype: dtype as MemorySettings['dtype'], quantize: quantize === undefined ? null : 'int8', ...memory },
+      ...settings,
+    });
   }
 
   /** How many calls have been made that wait for their turn. */

@@ -36,7 +36,10 @@ export interface GenerateOptions {
   width?: number;
   /** In pixels. Default: that of `image`, of `latents`, or the bundle's. BAD_OPTION, with the nearest that can be made. */
   height?: number;
-  /** Frames of a video. Default: the bundle's. BAD_OPTION for a model of single pictures. */
+  /**
+   * Frames of a video, one more than a multiple of those that a latent frame stands for: of Wan 1, 5, 9, … For models of
+   * videos. Default: the bundle's. BAD_OPTION, with the nearest that can be made.
+   */
   numFrames?: number;
   /** Tokens for the encoders that take any number (T5). Default and maximum: the bundle's. */
   maxSequenceLength?: number;

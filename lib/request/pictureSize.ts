@@ -18,14 +18,18 @@ export interface PictureSize {
   frames: number;
 }
 
-type Asked = Pick<GenerateRequest, 'width' | 'height' | 'numFrames' | 'latents' | 'image'>;
+/** What of a call says how large its pictures are. */
+export interface AskedSize extends Pick<GenerateRequest, 'width' | 'height' | 'numFrames' | 'image'> {
+  /** Only their shape is looked at. */
+  latents?: { shape: number[] } | undefined;
+}
 
 /**
  * The size that a call asks for: `width` and `height`, those of its image or its latents, or the bundle's.
  *
  * @throws BAD_OPTION for a size that the model cannot make, with the nearest ones that it can
  */
-export function pictureSize(request: Asked, manifest: BundleManifest): PictureSize {
+export function pictureSize(request: AskedSize, manifest: BundleManifest): PictureSize {
   const { latent, transformer, vae } = manifest;
   const scale = vae?.scale ?? 1;
   const [rows, columns] = transformer.tokenGrid;

@@ -8,7 +8,7 @@ import { invalid } from '../validation/invalid';
 import { toFloat32, type Tensor, type TensorProgram } from '../tensor';
 
 import type { Planes } from './planes';
-import { toVae } from './scaling';
+import { smallLatents } from '../image/latents';
 import { decodeTiles } from './tiling';
 import type { WarningOf } from '../validation/ofKind';
 
@@ -54,7 +54,8 @@ export async function decodeLatents(
   const channels = latents.shape[1]!;
   const [rows, columns] = latents.shape.slice(-2) as [number, number];
   const form = { height: rows * vae.scale, width: columns * vae.scale, range };
-  const data = toVae(latents.data as Float32Array, channels, vae);
+  const sampled = latents.data as Float32Array;
+  const data = await aside('toVae', [sampled, channels, vae], { isSmall: sampled.length < smallLatents });
   const decodeWhole = async () => {
     const { shape, frames, overflowed } = await decoder.pictures({ ...latents, data }, form, signal);
     const length = latents.shape.length === 5 ? [1 + (latents.shape[2]! - 1) * (vae.frameScale ?? 1)] : [];

@@ -1,12 +1,13 @@
 /** Pixels to latents by the VAE's encoder. */
+import { aside } from '../aside/thread';
 import type { VaeManifest } from '../bundle';
 import { invalid } from '../validation/invalid';
 import { toFloat32, type Tensor, type TensorProgram } from '../tensor';
 
-import { fromVae } from './scaling';
+import { smallLatents } from '../image/latents';
 
 /**
- * Encodes a picture and draws from the distribution that the encoder gives: mean + exp(log variance / 2) · noise.
+ * Encodes a picture and draws from the distribution that the encoder gives.
  *
  * @param picture float32 [1, 3, height, width]
  * @param latent shape of the result without its batch
@@ -29,13 +30,6 @@ export async function encodePicture(
     throw invalid("The output of the VAE's encoder", `[${expected}]`, output?.shape, { code: 'BUNDLE_INVALID' });
   }
   const moments = toFloat32(output);
-  const half = moments.length / 2;
-  return draws.map((draw) => {
-    const sample = new Float32Array(half);
-    for (let at = 0; at < half; at++) {
-      const logVariance = Math.min(Math.max(moments[half + at]!, -30), 20);
-      sample[at] = moments[at]! + Math.exp(logVariance / 2) * draw[at]!;
-    }
-    return fromVae(sample, channels, vae);
-  });
+  const isSmall = draws.length * moments.length < 2 * smallLatents;
+  return aside('drawLatents', [moments, draws, channels, vae], { isSmall });
 }

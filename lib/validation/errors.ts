@@ -1,5 +1,6 @@
-/** The one family of errors this package throws: a stable `code`, and a sentence: what was expected, what was received. */
+import { isNativeError } from 'node:util/types';
 
+/** The one family of errors this package throws: a stable `code`, and a sentence: what was expected, what was received. */
 export const errorCodes = [
   'BAD_OPTION',
   'BUNDLE_NOT_FOUND',
@@ -96,7 +97,8 @@ const known: ReadonlySet<string> = new Set(errorCodes);
  * Errors that already are one, and errors whose code is not ours, pass through unchanged.
  */
 export function wrapNative(error: unknown): unknown {
-  if (error instanceof DetailGuidanceError || !(error instanceof Error)) return error;
+  // Not `instanceof Error`: where a program runs in a context of its own (Jest, node:vm) its `Error` is not the addon's.
+  if (error instanceof DetailGuidanceError || !isNativeError(error)) return error;
   const { code, received, expected } = error as Error & { code?: unknown; received?: unknown; expected?: unknown };
   if (typeof code !== 'string' || !known.has(code)) return error;
   if (code === 'ABORT_ERR') return new AbortError(error.cause);

@@ -115,6 +115,7 @@ const quantiseOptions = () => ({
   ...loadOptions(),
   fuse: [],
   quantise: {
+    weights: 'int8',
     activations: 'per-token',
     channels: [1],
     stream: 'image',

@@ -15,7 +15,7 @@ const here: Parameters<typeof comparisons>[0] = {
   size: 'full',
   precision: 'float32',
   withoutBfloat16: null,
-  withoutInt8: null,
+  withoutQuantised: {},
   device: 'cpu',
   fused: ['modulation', 'rotary'],
   resizable: true,
@@ -104,6 +104,7 @@ describe('comparisons', () => {
     expect(names).toEqual(
       expect.arrayContaining([
         'images-8-over-1',
+        'offloaded-over-ours',
         'unrecorded-over-ours',
         'torch-compile-reduce-overhead-over-ours@0.5',
         'torch-compile-cut-reduce-overhead-over-ours@0.5',
@@ -123,15 +124,33 @@ describe('comparisons', () => {
     expect(names).toContain('torch-compile-over-ours@0.5');
   });
 
+  test('quantised layers, by what the device has products for and what gains time there', () => {
+    const names = (changes: Partial<typeof here>) =>
+      comparisons({ ...here, ...changes })
+        .chosen.map(({ name }) => name)
+        .filter((name) => name.startsWith('bf16-over-'));
+    const all = ['int8', 'int8-all', 'fp8', 'weight-only'].map((way) => `bf16-over-${way}@0.5`);
+    expect(names({ device: 'cuda:0' })).toEqual(all);
+    expect(names({ size: 'tiny' })).toEqual(all);
+    expect(names({})).toEqual(all.slice(0, 2));
+    const { leftOut } = comparisons({ ...here, device: 'cuda:0', withoutQuantised: { fp8: 'it is too old' } });
+    expect(leftOut).toContainEqual({ name: 'bf16-over-fp8@0.5', reason: 'it is too old' });
+  });
+
   test('of a model with one size no other is asked', () => {
     const { leftOut } = comparisons({ ...here, resizable: false });
     expect(leftOut).toContainEqual({ name: 'scale-0.5-over-1', reason: 'this model has one size' });
   });
 
+  test('blocks wait in host memory where that is another', () => {
+    const { leftOut } = comparisons(here);
+    expect(leftOut).toContainEqual({ name: 'offloaded-over-ours', reason: 'on a CPU weights are in host memory' });
+  });
+
   test('bfloat16 is left out where it has no instructions, with the reason', () => {
     const { chosen, leftOut } = comparisons({ ...here, withoutBfloat16: 'it has none' });
     expect(chosen.filter(({ name }) => name.includes('bf16'))).toEqual([]);
-    expect(leftOut.filter(({ reason }) => reason === 'it has none')).toHaveLength(5);
+    expect(leftOut.filter(({ reason }) => reason === 'it has none')).toHaveLength(7);
     expect(leftOut[2]).toEqual({ name: 'fp32-over-bf16', reason: 'it has none' });
   });
 

@@ -98,6 +98,7 @@ describe('a pipeline', () => {
       fused: pipeline.fused,
       notFused: null,
       quantized: null,
+      offload: null,
     });
   });
 

@@ -7,6 +7,7 @@ import { describe, expect, test } from '@jest/globals';
 
 import { packageRoot } from '../../lib/files/packageRoot';
 import { testPython } from '../../scripts/test-packages.cjs';
+import { withoutInt8 } from '../vnni';
 
 const { path: python, reason } = testPython();
 const withPython = python ? test : test.skip;
@@ -28,18 +29,25 @@ describe('bench/cuda/run.sh --dry-run', () => {
       };
       expect(device).toBe('cpu');
       const counted = (wanted: string) => outcomes.filter((outcome) => outcome.status === wanted).length;
-      expect([counted('failed'), counted('skipped')]).toEqual([0, 2]);
-      expect(counted('passed')).toBeGreaterThanOrEqual(6);
+      expect([counted('failed'), counted('skipped')]).toEqual([0, withoutInt8 ? 5 : 2]);
+      expect(counted('passed')).toBeGreaterThanOrEqual(9);
       const resultsOf = (size: string) =>
         JSON.parse(readFileSync(join(out, `${size}-float32.json`), 'utf8')) as { name: string; ratio: number }[];
+      const reportOf = (size: string): unknown =>
+        JSON.parse(readFileSync(join(out, `${size}-float32.report.json`), 'utf8'));
       const both = ['detail-over-cfg@0.5', 'python-eager-over-ours@0.5'];
       expect(resultsOf('tiny').map(({ name }) => name)).toEqual(both);
       const gains = ['modulation', 'pack', 'residual', 'rotary'].map((kind) => `unfused-${kind}-over-ours`);
       expect(resultsOf('tiny-joint').map(({ name }) => name)).toEqual([...both, 'scale-0.5-over-1', ...gains]);
-      for (const { ratio } of [...resultsOf('tiny'), ...resultsOf('tiny-joint')]) expect(ratio).toBeGreaterThan(0);
+      const ways = ['int8', 'int8-all', 'fp8', 'weight-only'].map((way) => `bf16-over-${way}@0.5`);
+      const { leftOut } = reportOf('tiny-quantised') as { leftOut: { name: string }[] };
+      const named = [...resultsOf('tiny-quantised'), ...leftOut].map(({ name }) => name);
+      expect(named.sort()).toEqual(ways.sort());
+      for (const { ratio } of ['tiny', 'tiny-joint', 'tiny-quantised'].flatMap(resultsOf)) {
+        expect(ratio).toBeGreaterThan(0);
+      }
       expect(readFileSync(join(out, 'tiny-float32.md'), 'utf8')).toMatch(/Machine: .+/);
-      const report = JSON.parse(readFileSync(join(out, 'tiny-float32.report.json'), 'utf8')) as unknown;
-      expect(report).toMatchObject({
+      expect(reportOf('tiny')).toMatchObject({
         size: 'tiny',
         device: 'cpu',
         precision: 'float32',
@@ -57,6 +65,6 @@ describe('bench/cuda/run.sh --dry-run', () => {
       encoding: 'utf8',
     });
     expect(status).toBe(2);
-    expect(stderr).toMatch(/--only: expected one of checks small dit .*flux-compile.*, received sd4/);
+    expect(stderr).toMatch(/--only: expected one of checks small dit .*offload .*flux-compile.*, received sd4/);
   });
 });

@@ -5,7 +5,9 @@ import { join } from 'node:path';
 
 import { expect, test } from '@jest/globals';
 
-import { expectedMemory, freeMemory, partSizes, refuseTooLarge } from '../../lib/model/memory';
+import type { BundleManifest } from '../../lib/bundle';
+import { expectedActivations, expectedMemory } from '../../lib/model/expectedMemory';
+import { freeMemory, partSizes, refuseTooLarge, type Placement } from '../../lib/model/memory';
 import { loadPipeline } from '../../lib/pipeline';
 import { pictureSize } from '../../lib/request/pictureSize';
 
@@ -20,21 +22,103 @@ test('weights grow with the dtype, activations with tokens and rows', () => {
     { part: 'transformer', kind: 'transformer', fileBytes: file, bytes: 2 * file },
   ]);
   const size = pictureSize({}, manifest);
-  const one = expectedMemory(manifest, 'float16', size, 1);
-  expect(one).toEqual({ weights: file, activations: 49 * 128 * 30 * 2, total: file + 49 * 128 * 30 * 2 });
-  expect(expectedMemory(manifest, 'float32', size, 3).activations).toBe(one.activations * 6);
+  const one = expectedActivations(manifest, 'float16', size, 1);
+  expect(one).toBe(49 * 128 * 30 * 2);
+  expect(expectedActivations(manifest, 'float32', size, 3)).toBe(one * 6);
+});
+
+test('weights by part, in every precision', () => {
+  const weights = {
+    blocks: [
+      { linear: 1000, outputs: 10, others: 100 },
+      { linear: 2000, outputs: 20, others: 300 },
+      { linear: 2000, outputs: 20, others: 200 },
+    ],
+    others: 50,
+    integerBytes: 8,
+  };
+  const encoder = { file: 'encoder.pt', dtype: 'float32' };
+  const parts = {
+    ...manifest,
+    files: { ...manifest.files, 'encoder.pt': { bytes: 400, sha256: '' }, 'decoder.pt': { bytes: 80, sha256: '' } },
+    textEncoders: { one: encoder, two: encoder },
+    vae: { decoder: { file: 'decoder.pt', dtype: 'float32' } },
+  } as never;
+  const size = pictureSize({}, manifest);
+  const memory = (settings: Partial<Parameters<typeof expectedMemory>[4]>) =>
+    expectedMemory(parts, weights, size, 2, {
+      ...{ dtype: 'float32', quantize: null, offload: null, lowMemory: false },
+      ...settings,
+    });
+  const activations = expectedActivations(manifest, 'float32', size, 2);
+  expect(memory({})).toEqual({
+    transformer: 5650 * 4 + 8,
+    textEncoders: 800,
+    vae: 80,
+    activations,
+    total: 5650 * 4 + 8 + 880 + activations,
+    host: 0,
+  });
+  expect(memory({ dtype: 'bfloat16' })).toMatchObject({ transformer: 5650 * 2 + 8, textEncoders: 400, vae: 40 });
+  // A byte a weight, and a scale of four for each output channel.
+  const inEight = (bytes: number) => 5000 + 50 * 4 + 600 * bytes;
+  for (const quantize of ['int8', 'fp8'] as const) {
+    expect(memory({ quantize }).transformer).toBe(inEight(4) + 50 * 4 + 8);
+    expect(memory({ quantize, dtype: 'float16' }).transformer).toBe(inEight(2) + 50 * 2 + 8);
+  }
+  // The two largest that follow each other are no larger than twice the largest.
+  expect(memory({ offload: 'blocks' })).toMatchObject({ transformer: (2 * 2300 + 50) * 4 + 8, host: 5600 * 4 });
+  expect(memory({ offload: 'blocks', quantize: 'int8' })).toMatchObject({
+    transformer: 2 * (2000 + 80 + 300 * 4) + 50 * 4 + 8,
+    host: inEight(4),
+  });
+  const low = memory({ lowMemory: true });
+  expect(low).toMatchObject({ textEncoders: 400, total: low.transformer + activations });
+});
+
+/** Whether the transformer fits into what is free on the CPU and on a GPU. */
+function fits(placement: Partial<Placement>, free: { cpu: number; gpu: number }, of = manifest): boolean {
+  const devices = { textEncoders: 'cpu', transformer: 'cuda:0', vae: 'cpu' };
+  const whole = { dtype: 'float32', devices, lowMemory: false, offload: false, quantize: false, ...placement } as const;
+  try {
+    refuseTooLarge(of, whole, (device) => (device === 'cpu' ? free.cpu : free.gpu));
+    return true;
+  } catch (error) {
+    expect(error).toMatchObject({ code: 'BUNDLE_TOO_LARGE' });
+    return false;
+  }
+}
+
+test('weights that wait in host memory count there', () => {
+  expect(fits({ offload: true }, { cpu: 2 * file, gpu: 0 })).toBe(true);
+  expect(fits({ offload: true }, { cpu: 2 * file - 1, gpu: 4 * file })).toBe(false);
+  expect(fits({}, { cpu: 0, gpu: 2 * file })).toBe(true);
+  expect(fits({}, { cpu: 4 * file, gpu: 2 * file - 1 })).toBe(false);
+});
+
+test('weights that are brought to 8 bits for a GPU are plain on the CPU alone', () => {
+  const inEight = Math.ceil(file / 2);
+  expect(fits({ quantize: true }, { cpu: 2 * file, gpu: inEight })).toBe(true);
+  expect(fits({ quantize: true }, { cpu: 2 * file - 1, gpu: 4 * file })).toBe(false);
+  expect(fits({ quantize: true }, { cpu: 4 * file, gpu: inEight - 1 })).toBe(false);
+  expect(fits({ quantize: true, offload: true }, { cpu: 2 * file, gpu: 0 })).toBe(true);
+  // Those of a bundle that is stored so never are.
+  const quantized = { layers: [{ inputs: 128, outputs: 128 }] };
+  const stored = { ...manifest, transformer: { ...manifest.transformer, quantized } } as unknown as BundleManifest;
+  expect(fits({ quantize: true, dtype: 'float16' }, { cpu: 0, gpu: file }, stored)).toBe(true);
 });
 
 test('a bundle that does not fit is refused, one that just fits is not', () => {
-  const refuse = (free: number) => errorOf(() => refuseTooLarge(manifest, 'float32', devices, false, () => free));
-  expect(refuse(2 * file - 1)).toMatchObject({
+  const placement = { dtype: 'float32', devices, lowMemory: false, offload: false, quantize: false } as const;
+  const refuse = (free: number | null) => () => refuseTooLarge(manifest, placement, () => free);
+  expect(errorOf(refuse(2 * file - 1))).toMatchObject({
     code: 'BUNDLE_TOO_LARGE',
     message: expect.stringMatching(
       /as float32 on cpu: expected at most .*, received 0\.0 GiB \(lowMemory, a 16 bit dtype/,
     ),
   });
-  expect(() => refuseTooLarge(manifest, 'float32', devices, false, () => 2 * file)).not.toThrow();
-  expect(() => refuseTooLarge(manifest, 'float32', devices, false, () => null)).not.toThrow();
+  expect(refuse(2 * file)).not.toThrow();
+  expect(refuse(null)).not.toThrow();
 });
 
 test('the memory that is free is more than nothing and not more than the machine has', () => {

@@ -87,12 +87,14 @@ describe('generate', () => {
     expect(largestDifference(Array.from(latents.data as Float32Array), alone)).toBeLessThan(1e-4);
   });
 
-  test('7. a shared prefix changes nothing', async () => {
+  // A product of other rows may differ in its last bit (docs/determinism.md): it does without AVX-512.
+  test('7. a shared prefix changes rounding only', async () => {
     const guidance = { classifierFree: { scale: 3 }, detail: { scale: 0.5, layer: 4 } };
     const { execution, evaluations } = await pipeline.generate({ ...short, guidance });
     expect(execution.partialForward).toMatchObject({ shared: true, reason: null });
     expect(evaluations).toBe(3 * 4);
-    expect(await values({ guidance })).toEqual(await values({ guidance, partialForward: false }));
+    const whole = await values({ guidance, partialForward: false });
+    expect(largestDifference(await values({ guidance }), whole)).toBeLessThan(1e-5);
   });
 });
 

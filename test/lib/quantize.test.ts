@@ -17,7 +17,8 @@ import { reportQuantization } from '../../lib/analysis';
 import { psnr } from '../../lib/evaluation/fidelity';
 import { withoutInt8 } from '../vnni';
 
-const suite = withoutInt8 ? describe.skip : describe;
+const suite = (name: string, tests: () => void) =>
+  withoutInt8 === null ? describe(name, tests) : describe.skip(`${name} (skipped: ${withoutInt8})`, tests);
 
 const options = { classLabel: 3, seed: 5, numInferenceSteps: 6 };
 const load = (quantize?: LoadOptions['quantize'], location = 'embedded') =>
@@ -54,7 +55,8 @@ suite('loadPipeline with quantize', () => {
   });
 
   test('says which layers, with the bundle’s massive channels, and takes less memory', async () => {
-    const { layers, kept } = quantised.quantized!;
+    const { layers, kept, ...how } = quantised.quantized!;
+    expect(how).toEqual({ weights: 'int8', activations: 'per-token', product: 'vnni' });
     expect(kept).toEqual([]);
     expect(layers).toHaveLength(4 * quantised.size.blocks);
     expect(layers.every(({ path }) => /^blocks\.\d+\.(attention|mlp)\./.test(path))).toBe(true);
@@ -112,14 +114,92 @@ suite('loadPipeline with quantize', () => {
     [{ layers: [{ path: 'blocks.0.mlp.0', channels: [9999] }] }, 'CHANNEL_OUT_OF_RANGE', '9999'],
     [{ layers: [{ path: 'blocks.0.mlp.0', smoothing: [1, 2] }] }, 'BAD_OPTION', 'received 2'],
     [{ channels: [9999] }, 'CHANNEL_OUT_OF_RANGE', 'options.quantize.channels'],
-    ['fp8', 'PRECISION_UNAVAILABLE', "'int8' on the CPU"],
-    [{ weights: 'fp8' }, 'PRECISION_UNAVAILABLE', "'int8' on the CPU"],
+    [{ weights: 'fp8', activations: 'none', keep: ['block.0'] }, 'BAD_OPTION', "'blocks.0.attention"],
     ['int4', 'BAD_OPTION', 'options.quantize'],
     [{ activation: 'per-token' }, 'BAD_OPTION', 'options.quantize'],
   ])('refuses %j', async (quantize, wanted, named) => {
     const error = await code(load(quantize as LoadOptions['quantize']));
     expect(error.code).toBe(wanted);
     expect(error.message).toContain(named);
+  });
+});
+
+describe('quantised on every device', () => {
+  let plain: Pipeline;
+  beforeAll(async () => {
+    plain = await load();
+  });
+  afterAll(() => plain?.dispose());
+
+  test.each([
+    [{ activations: 'none' }, { weights: 'int8', activations: 'none', product: 'dequantised' }, 40],
+    [{ weights: 'fp8', activations: 'none' }, { weights: 'fp8', activations: 'none', product: 'dequantised' }, 28],
+    ['fp8', { weights: 'fp8', activations: 'per-token', product: 'scaled_mm' }, 28],
+  ] as const)('%j', async (quantize, wanted, least) => {
+    await using pipeline = await load(quantize as LoadOptions['quantize']);
+    const { layers, kept, ...how } = pipeline.quantized!;
+    expect(how).toEqual(wanted);
+    expect(kept).toEqual([]);
+    expect(layers).toHaveLength(4 * pipeline.size.blocks);
+    expect(pipeline.size.bytes).toBeLessThan(0.6 * plain.size.bytes);
+    const { execution, images, latents } = await pipeline.generate(options);
+    expect(execution.quantized).toEqual(pipeline.quantized);
+    expect(execution.notFused).toBeNull();
+    const told = readMetadata(images[0]!.toPng()).quantize;
+    expect(told).toEqual(typeof quantize === 'string' ? quantize : expect.objectContaining(quantize));
+    const found = latents.data as Float32Array;
+    expect(decibels(found, await latentsOf(plain))).toBeGreaterThan(least);
+    expect(await latentsOf(pipeline)).toEqual(found);
+    await using half = await loadPipeline('embedded', {
+      device: 'cpu',
+      dtype: 'bfloat16',
+      quantize: quantize as LoadOptions['quantize'],
+    });
+    expect(decibels(await latentsOf(half), await latentsOf(plain))).toBeGreaterThan(26);
+  });
+
+  test('a layer looks the same to hooks, and whatever is shared', async () => {
+    await using pipeline = await load({ activations: 'none' });
+    const shared = await latentsOf(pipeline);
+    const apart = await latentsOf(pipeline, { partialForward: false });
+    expect(decibels(apart, shared)).toBeGreaterThan(90);
+  });
+
+  test.each(['int8', 'fp8'] as const)('%s that is stored is what it is at load', async (weights) => {
+    const quantize = { weights, activations: 'none' } as const;
+    const out = join(folder, `${weights}-none`);
+    await quantizeBundle('embedded', { out, quantize });
+    await using stored = await load(undefined, out);
+    await using atLoad = await load(quantize);
+    expect(stored.quantized).toEqual(atLoad.quantized);
+    expect(stored.size).toEqual(atLoad.size);
+    expect(await latentsOf(stored)).toEqual(await latentsOf(atLoad));
+    const { transformer } = JSON.parse(readFileSync(join(out, 'bundle.json'), 'utf8')) as { transformer: object };
+    expect(transformer).toMatchObject({ quantized: quantize });
+  });
+
+  test('how activations are rounded may be another than that of the stored bundle, weights may not', async () => {
+    const out = join(folder, 'fp8-none');
+    await using tokens = await load({ activations: 'per-token' }, out);
+    await using atLoad = await load('fp8');
+    expect(tokens.quantized).toEqual(atLoad.quantized);
+    expect(await latentsOf(tokens)).toEqual(await latentsOf(atLoad));
+    for (const quantize of ['int8', { weights: 'int8' }, { channels: [] }, { keep: ['blocks.0.**'] }] as const) {
+      const error = await code(load(quantize as LoadOptions['quantize'], out));
+      expect(error.code).toBe('BAD_OPTION');
+      expect(error.message).toContain("'fp8'");
+    }
+  });
+
+  test('a stored bundle whose weights are said to be another kind is not one', async () => {
+    const out = join(folder, 'fp8-none');
+    const manifest = join(out, 'bundle.json');
+    const text = readFileSync(manifest, 'utf8');
+    writeFileSync(manifest, text.replace('"weights": "fp8"', '"weights": "int4"'));
+    const error = await code(load(undefined, out));
+    writeFileSync(manifest, text);
+    expect(error.code).toBe('BUNDLE_INVALID');
+    expect(error.message).toContain('transformer.quantized.weights');
   });
 });
 
@@ -133,6 +213,8 @@ suite('reportQuantization', () => {
       onProgress: (_done, _total, name) => names.push(name),
     });
     expect(found.ways.map(({ name }) => name)).toEqual(names);
+    expect(names).toEqual(expect.arrayContaining(['massive kept', 'SmoothQuant', 'weight-only', 'fp8']));
+    expect(found).toMatchObject({ device: 'cpu', leftOut: [] });
     expect(found.others).toHaveLength(found.channels.length);
     expect(found.others.filter((channel) => found.channels.includes(channel))).toEqual([]);
     for (const way of found.ways) {

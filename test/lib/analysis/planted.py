@@ -2,8 +2,9 @@
 
     python planted.py <folder>
 
-massive: channels 7 and 21 are strong at every token; plain: nothing stands out; sinks: token 10 is
-long in all channels, and channel 5 is strong at token 30 alone.
+massive: channels 7 and 21 are strong at every token; thousandfold: a thousand times the others, in a
+model that still tells the others apart; plain: nothing stands out; sinks: token 10 is long in all
+channels, and channel 5 is strong at token 30 alone.
 """
 
 from __future__ import annotations
@@ -46,6 +47,22 @@ def massive() -> DiffusionTransformer:
     return model
 
 
+def thousandfold() -> DiffusionTransformer:
+    """As in large models, whose layers read the other channels behind a norm that the strong ones rule."""
+    model = untrained()
+    strong = {7: 1000.0, 21: -700.0}
+    others = [channel for channel in range(CONFIG.width) if channel not in strong]
+    squares = sum(value**2 for value in strong.values()) / CONFIG.width
+    with torch.no_grad():
+        for channel, value in strong.items():
+            model.position_embedding[:, :, channel] += value
+        for name, weight in model.named_parameters():
+            if name.endswith(("qkv.weight", "mlp.0.weight", "final_projection.weight")):
+                weight[:, others] *= squares**0.5
+                weight[:, list(strong)] /= 10
+    return model
+
+
 def sinks() -> DiffusionTransformer:
     model = untrained()
     with torch.no_grad():
@@ -55,7 +72,7 @@ def sinks() -> DiffusionTransformer:
 
 
 def main(folder: Path) -> None:
-    for make in (plain, massive, sinks):
+    for make in (plain, massive, thousandfold, sinks):
         write_bundle(
             make(),
             [torch.randn(2, 1, 28, 28), torch.rand(2), torch.tensor([0, 10])],

@@ -19,11 +19,16 @@ test.each<[string, number, string[]]>([
   [folder, 1, [join(folder, 'sample.png')]],
   [`${folder}/`, 2, [join(folder, 'sample-0.png'), join(folder, 'sample-1.png')]],
 ])('%s for %d', (out, count, files) => {
-  expect(pictureOutput(out, count, false)).toEqual({ files, isStdout: false });
+  expect(pictureOutput(out, count, false)).toEqual({ files, isStdout: false, isAnimated: false });
+});
+
+test('a video is one file for .apng, and for stdout', () => {
+  const [one, two] = [resolve('cat-0.apng'), resolve('cat-1.apng')];
+  expect(pictureOutput('cat.apng', 2, false)).toEqual({ files: [one, two], isStdout: false, isAnimated: true });
 });
 
 test('- is stdout, for one picture and without JSON', () => {
-  expect(pictureOutput('-', 1, false)).toEqual({ files: [], isStdout: true });
+  expect(pictureOutput('-', 1, false)).toEqual({ files: [], isStdout: true, isAnimated: true });
   for (const [count, json] of [
     [2, false],
     [1, true],
@@ -34,6 +39,7 @@ test('- is stdout, for one picture and without JSON', () => {
 test('another suffix is refused before anything is computed', () => {
   expect(errorOf(() => pictureOutput('cat.jpg', 1, false))).toMatchObject({
     code: 'BAD_OPTION',
-    message: "--out: expected a name that ends in .png, a folder, or - for stdout, received 'cat.jpg'.",
+    message:
+      "--out: expected a name that ends in .png, or .apng for a video, a folder, or - for stdout, received 'cat.jpg'.",
   });
 });

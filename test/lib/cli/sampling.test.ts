@@ -173,5 +173,33 @@ describe('inspect', () => {
     for (const block of blocks) expect(block).toMatchObject({ tap: 'output', stream: 'image', shape: [1, 49, 128] });
     const words = await run(['inspect', 'embedded', '--device', 'cpu']);
     expect(words.stdout).toMatch(/^blocks\.0 +output +image +\[1, 49, 128\]/m);
+    const number = '[\\d,]+';
+    expect(words.stdout).toMatch(
+      new RegExp(`^bfloat16, int8 or fp8, --offload blocks +${number} +0 +0 +${number} +${number} +${number}`, 'm'),
+    );
+  });
+
+  test('and the memory of every way to load it', async () => {
+    const { stdout } = await run(['inspect', 'embedded', '--device', 'cpu', '--offload', 'blocks', '--json']);
+    const { memory, bytes } = JSON.parse(stdout) as {
+      bytes: number;
+      memory: {
+        activations: Record<string, number>;
+        expected: (Record<'transformer' | 'activations' | 'host' | 'total', number> &
+          Record<'dtype' | 'quantize' | 'offload', string | null>)[];
+      };
+    };
+    expect(memory.expected).toHaveLength(3 * 3 * 2);
+    const of = (dtype: string, quantize: string | null, offload: string | null) =>
+      memory.expected.find((way) => way.dtype === dtype && way.quantize === quantize && way.offload === offload)!;
+    const plain = of('float32', null, null);
+    expect(plain).toMatchObject({ transformer: bytes, textEncoders: 0, vae: 0, host: 0 });
+    expect(plain.activations).toBe(memory.activations['detail+cfg']);
+    expect(of('float16', null, null).transformer).toBeCloseTo(bytes / 2, -1);
+    expect(of('float32', 'int8', null).transformer).toBeLessThan(0.6 * plain.transformer);
+    const waiting = of('float32', null, 'blocks');
+    expect(waiting.total).toBe(waiting.transformer + waiting.activations);
+    expect(waiting.transformer + waiting.host).toBeGreaterThan(plain.transformer);
+    expect(waiting.transformer).toBeLessThan(plain.transformer / 2);
   });
 });
