@@ -9,6 +9,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { loadPipeline, type GeneratedImage, type GenerateOptions } from '../../lib';
 import { findElectron, layElectron } from '../../scripts/electron.cjs';
 import { buildFolder, root } from '../../setup/cache.cjs';
+import { settles } from '../settles';
 
 import { pack } from './application';
 import { ElectronRun } from './electronRun';
@@ -295,7 +296,7 @@ suite('the example, packaged by electron-builder', () => {
       await page.screenshot({ path: join(process.env.TEST_SCREENSHOTS, 'gallery.png') });
     await page.getByRole('button', { name: /Conditional: Bag/ }).click();
     await page.getByRole('button', { name: 'Take its settings' }).click();
-    expect(await page.getByLabel('Seed', { exact: true }).inputValue()).toBe('3');
+    await settles(() => page.getByLabel('Seed', { exact: true }).inputValue(), '3');
     await page.getByRole('link', { name: 'Gallery' }).click();
     await page.getByRole('button', { name: 'Delete' }).click();
     await page.getByText('1 picture in this gallery.', { exact: false }).waitFor();

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 
 import { inChromium } from '../inBrowser';
+import { settles } from '../settles';
 
 import { setSteps, Studio } from './studio';
 
@@ -31,7 +32,7 @@ inChromium('comparing', () => {
     // The same settings twice: the same bytes, and no difference. Until they are made, the captions are of what is shown.
     await page.getByRole('button', { name: 'side by side' }).click();
     await page.getByRole('group', { name: 'B' }).getByLabel('Technique').selectOption('cfg');
-    expect(await page.locator('figcaption').allTextContents()).toEqual(['A CFG', 'B CFG + Detail']);
+    await settles(() => page.locator('figcaption').allTextContents(), ['A CFG', 'B CFG + Detail']);
     await page.getByRole('button', { name: 'Make both' }).click();
     await page.getByRole('button', { name: 'difference' }).click();
     await page.getByText(/PSNR infinite: the same picture/).waitFor({ timeout: 60_000 });
@@ -49,14 +50,14 @@ inChromium('comparing', () => {
     await values.last().fill('2 5');
     await page.getByRole('button', { name: 'Make 6 pictures' }).click();
     await page.getByText('6 pictures', { exact: true }).waitFor({ timeout: 60_000 });
-    expect(await page.locator('.sheet img').count()).toBe(6);
+    await settles(() => page.locator('.sheet img').count(), 6);
     await page.locator('.sheet tbody tr').last().locator('button').last().click();
-    expect(await page.getByLabel('Detail scale w', { exact: true }).inputValue()).toBe('0.8');
-    expect(await page.getByLabel('Layer', { exact: true }).inputValue()).toBe('5');
+    await settles(() => page.getByLabel('Detail scale w', { exact: true }).inputValue(), '0.8');
+    await settles(() => page.getByLabel('Layer', { exact: true }).inputValue(), '5');
     await page.getByRole('link', { name: 'Compare' }).click();
     await values.first().fill('one, two');
     await page.getByText('Numbers with commas between them.').waitFor();
-    expect(await page.getByRole('button', { name: /^Make \d+ pictures/ }).isDisabled()).toBe(true);
+    await settles(() => page.getByRole('button', { name: /^Make \d+ pictures/ }).isDisabled(), true);
     await page.close();
   });
 
@@ -66,7 +67,7 @@ inChromium('comparing', () => {
     await page.getByRole('button', { name: /^Make \d+ pictures/ }).click();
     await page.locator('.sheet img').first().waitFor();
     await page.getByRole('button', { name: 'Stop' }).click();
-    expect(await page.getByRole('button', { name: 'Stop' }).isDisabled()).toBe(true);
+    await settles(() => page.getByRole('button', { name: 'Stop' }).isDisabled(), true);
     expect(await page.locator('.sheet img').count()).toBeLessThan(40);
     await page.close();
   });
@@ -98,7 +99,7 @@ inChromium('comparing', () => {
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: /^Channel 28 over the picture/ }).waitFor();
     await page.getByRole('img', { name: 'channel 28 disrupted after layer 4' }).waitFor({ timeout: 60_000 });
-    expect(await page.getByText('The settings have changed since').count()).toBe(0);
+    await settles(() => page.getByText('The settings have changed since').count(), 0);
     await page.getByRole('button', { name: 'Measure', exact: true }).click();
     await page
       .getByRole('img', { name: /Share of the variance/ })

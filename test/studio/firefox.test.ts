@@ -6,6 +6,7 @@ import type { Page } from 'playwright-core';
 import { loadPipeline } from '../../lib';
 import { launchFirefox } from '../../scripts/browsers.cjs';
 import { inFirefox } from '../inBrowser';
+import { settles } from '../settles';
 
 import { card, isMade, paintMask, setSteps, Studio } from './studio';
 
@@ -72,7 +73,7 @@ inFirefox('the studio in Firefox', () => {
     await values.last().fill('2');
     await page.getByRole('button', { name: 'Make 2 pictures' }).click();
     await page.getByText('2 pictures', { exact: true }).waitFor({ timeout: 60_000 });
-    expect(await page.locator('.sheet img').count()).toBe(2);
+    await settles(() => page.locator('.sheet img').count(), 2);
     await page.close();
   });
 
@@ -95,7 +96,7 @@ inFirefox('the studio in Firefox', () => {
     await page.getByRole('link', { name: 'Gallery' }).click();
     await page.getByRole('button', { name: /Detail Guidance: Sandal/ }).click();
     await page.getByRole('button', { name: 'Take its settings' }).click();
-    expect(await page.getByLabel('Class', { exact: true }).inputValue()).toBe('5');
+    await settles(() => page.getByLabel('Class', { exact: true }).inputValue(), '5');
     await page.getByRole('link', { name: 'Gallery' }).click();
     await page.getByRole('button', { name: 'Delete' }).click();
     await page.getByText('0 pictures in this gallery.', { exact: false }).waitFor();

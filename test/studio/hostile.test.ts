@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
 
 import { inChromium } from '../inBrowser';
+import { settles } from '../settles';
 
 import { bundleFolder, embeddedAs } from './bundles';
 import { drop, pngSaying } from './drop';
@@ -127,7 +128,7 @@ inChromium('what strangers bring', () => {
     await page.getByRole('button', { name: 'Make Conditional', exact: true }).click();
     await isMade(page, 'Conditional');
     await page.getByText(/could not be kept in the gallery: the browser gives this page no more room/).waitFor();
-    expect(await page.getByLabel('Class', { exact: true }).inputValue()).toBe('8');
+    await settles(() => page.getByLabel('Class', { exact: true }).inputValue(), '8');
     await page.context().close();
   });
 

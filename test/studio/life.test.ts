@@ -4,6 +4,7 @@ import { rmSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 
 import { inChromium } from '../inBrowser';
+import { settles } from '../settles';
 
 import { bundleFolder, embeddedAs } from './bundles';
 import { card, isMade, setSteps, Studio } from './studio';
@@ -25,7 +26,7 @@ inChromium('a page’s life', () => {
     await page.reload();
     await state.filter({ hasText: /step \d+ of 250|^[\d.]+ s$/ }).waitFor();
     await isMade(page, 'CFG + Detail');
-    expect(await page.getByLabel('Steps', { exact: true }).inputValue()).toBe('250');
+    await settles(() => page.getByLabel('Steps', { exact: true }).inputValue(), '250');
     // And once more when it is done: the picture is still there.
     await page.reload();
     await isMade(page, 'CFG + Detail');
@@ -50,7 +51,7 @@ inChromium('a page’s life', () => {
     await studio.server.listen();
     await page.getByText(/Make it again\.$/).waitFor({ timeout: 30_000 });
     await page.locator('.notice').waitFor({ state: 'detached' });
-    expect(await page.getByLabel('Seed', { exact: true }).inputValue()).toBe('1234');
+    await settles(() => page.getByLabel('Seed', { exact: true }).inputValue(), '1234');
     await setSteps(page, 5);
     await page.getByRole('button', { name: 'Make Conditional', exact: true }).click();
     await isMade(page, 'Conditional');
@@ -65,9 +66,9 @@ inChromium('a page’s life', () => {
     );
     await page.reload();
     await page.getByText('The server does not offer the bundle gone any more.').waitFor();
-    expect(await page.getByRole('button', { name: /^Make 5/ }).isDisabled()).toBe(true);
+    await settles(() => page.getByRole('button', { name: /^Make 5/ }).isDisabled(), true);
     await page.getByRole('button', { name: 'Use embedded' }).click();
-    expect(await page.getByLabel('Seed', { exact: true }).inputValue()).toBe('55');
+    await settles(() => page.getByLabel('Seed', { exact: true }).inputValue(), '55');
     await page.getByRole('button', { name: 'Make Conditional', exact: true }).click();
     await isMade(page, 'Conditional');
     await page.close();
@@ -88,8 +89,8 @@ inChromium('a page’s life', () => {
       await page.getByText('The server does not offer the bundle embedded any more.').waitFor();
       const next = await studio.visit(await page.context().newPage());
       await next.locator('.time-line').waitFor();
-      expect(await next.locator('.notice').count()).toBe(0);
-      expect(await next.getByLabel('Steps', { exact: true }).inputValue()).toBe('9');
+      await settles(() => next.locator('.notice').count(), 0);
+      await settles(() => next.getByLabel('Steps', { exact: true }).inputValue(), '9');
       await page.getByRole('button', { name: 'Use other' }).click();
       await page.getByRole('button', { name: 'Make Conditional', exact: true }).click();
       await isMade(page, 'Conditional');
@@ -124,8 +125,8 @@ inChromium('a page’s life', () => {
     for (const page of [one, other]) await isMade(page, 'CFG + Detail');
     await one.reload();
     await other.reload();
-    expect(await one.getByLabel('Class', { exact: true }).inputValue()).toBe('8');
-    expect(await other.getByLabel('Class', { exact: true }).inputValue()).toBe('3');
+    await settles(() => one.getByLabel('Class', { exact: true }).inputValue(), '8');
+    await settles(() => other.getByLabel('Class', { exact: true }).inputValue(), '3');
     await one.close();
     await other.close();
   });

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 
 import { loadPipeline } from '../../lib';
 import { inChromium } from '../inBrowser';
+import { settles } from '../settles';
 
 import { card, faultsIn, isMade, paintMask, pictureOf, setSteps, Studio } from './studio';
 
@@ -53,7 +54,8 @@ inChromium('the first page', () => {
     await page.getByRole('button', { name: 'Stop', exact: true }).click();
     // The first view may be done before the browser has come to the button; the last one is not.
     await card(page, 'CFG + Detail').locator('.state').filter({ hasText: 'stopped' }).waitFor();
-    for (const state of await page.locator('.card .state').allTextContents()) expect(state).toMatch(/^stopped$| s$/);
+    const states = page.locator('.card .state');
+    await settles(async () => (await states.allTextContents()).filter((state) => !/^stopped$| s$/.test(state)), []);
     expect(await page.evaluate('window.shifts')).toEqual([]);
     // The server has ended them too.
     const metrics = await (await fetch(`${studio.url}/metrics`)).text();
@@ -65,11 +67,10 @@ inChromium('the first page', () => {
     const page = await studio.page();
     const line = page.locator('.time-line');
     await line.getByText('1.13×').waitFor();
-    expect(await line.locator('.lane-names b').allTextContents()).toEqual([
-      'conditional',
-      'unconditional',
-      'detail-deficient',
-    ]);
+    await settles(
+      () => line.locator('.lane-names b').allTextContents(),
+      ['conditional', 'unconditional', 'detail-deficient'],
+    );
     await page.getByLabel('Layer', { exact: true }).selectOption('0');
     await line.getByText('1.44×').waitFor();
     // Out of range: the server's own sentence, at the option.
@@ -95,10 +96,10 @@ inChromium('the first page', () => {
     await page.locator('.lane-text').filter({ hasText: '0.85' }).waitFor();
     await page.keyboard.type('9');
     await page.keyboard.press('Tab');
-    expect(await channels.inputValue()).toBe('12, 49');
+    await settles(() => channels.inputValue(), '12, 49');
     await channels.fill('twelve');
     await channels.press('Tab');
-    expect(await channels.inputValue()).toBe('12, 49');
+    await settles(() => channels.inputValue(), '12, 49');
     await page.close();
   });
 
@@ -122,8 +123,8 @@ inChromium('the first page', () => {
     const readout = page.locator('.channel-chart .readout');
     expect(await readout.textContent()).toMatch(/^Layer 6, channel 29: \d/);
     await page.keyboard.press('Enter');
-    expect(await page.getByLabel('Layer', { exact: true }).inputValue()).toBe('6');
-    expect(await page.getByLabel('Channels', { exact: true }).inputValue()).toBe('29');
+    await settles(() => page.getByLabel('Layer', { exact: true }).inputValue(), '6');
+    await settles(() => page.getByLabel('Channels', { exact: true }).inputValue(), '29');
     await page.close();
   });
 

@@ -8,6 +8,7 @@ import { encodePng } from '../../lib/image/png';
 import { clipped } from '../../studio/src/state/sound';
 import { launchChromium } from '../../scripts/browsers.cjs';
 import { inChromium } from '../inBrowser';
+import { settles } from '../settles';
 
 import { bundleFolder, embeddedAs } from './bundles';
 import { drop, pngSaying } from './drop';
@@ -65,7 +66,7 @@ inChromium('mishaps', () => {
     // Office programs put a picture of the words beside them; where no text is written the picture is meant.
     const rich = "data.setData('text/plain', '12'); data.items.add(file('words.png'))";
     await bring(page, 'paste', rich, "document.querySelector('input[inputmode=numeric]')");
-    expect(await page.getByText('words.png').count()).toBe(0);
+    await settles(() => page.getByText('words.png').count(), 0);
     await bring(page, 'paste', rich);
     await page.getByText('words.png is no PNG.').waitFor();
     expect(new URL(page.url()).pathname).toBe('/');
@@ -79,7 +80,7 @@ inChromium('mishaps', () => {
     const made = { format: 1, version: '0.1.0', bundle, options: { classLabel: 3, seed: 5 } };
     await drop(page, 'cousin.png', pngSaying(JSON.stringify(made)));
     await page.getByText('cousin.png: It was made by other weights than those of embedded').waitFor();
-    expect(await page.getByLabel('Class', { exact: true }).inputValue()).toBe('3');
+    await settles(() => page.getByLabel('Class', { exact: true }).inputValue(), '3');
     await page.context().close();
   });
 
@@ -125,8 +126,8 @@ inChromium('mishaps', () => {
     await page.getByLabel('Bundle').selectOption('other');
     await page.getByRole('link', { name: 'Compare' }).click();
     await page.locator('.sheet button').click();
-    expect(await page.getByLabel('Bundle').inputValue()).toBe('embedded');
-    expect(await page.getByLabel('Detail scale w', { exact: true }).inputValue()).toBe('0.5');
+    await settles(() => page.getByLabel('Bundle').inputValue(), 'embedded');
+    await settles(() => page.getByLabel('Detail scale w', { exact: true }).inputValue(), '0.5');
     await page.context().close();
   });
 
@@ -158,7 +159,7 @@ inChromium('mishaps', () => {
     await page.route('**/v1/jobs', (route) => route.fulfill(answer));
     await page.getByRole('button', { name: 'Make 5 pictures' }).click();
     await refused;
-    expect(await page.locator('.card .state').allTextContents()).toEqual(Array(5).fill('waits'));
+    await settles(() => page.locator('.card .state').allTextContents(), Array(5).fill('waits'));
     await page.unroute('**/v1/jobs');
     await page.getByRole('button', { name: 'Stop', exact: true }).click();
     await page.getByRole('button', { name: 'Make CFG', exact: true }).click();
@@ -196,7 +197,7 @@ inChromium('mishaps', () => {
     await page.getByRole('link', { name: 'Gallery' }).click();
     await page.getByRole('button', { name: /CFG: / }).waitFor();
     await page.getByText('1 picture in this gallery.', { exact: false }).waitFor();
-    expect(await page.locator('.notice').count()).toBe(0);
+    await settles(() => page.locator('.notice').count(), 0);
     await page.context().close();
   });
 
@@ -217,11 +218,10 @@ inChromium('mishaps', () => {
     }
     await one.reload();
     await one.getByText('Presets').click();
-    expect(await one.getByLabel('Take').locator('option').allTextContents()).toEqual([
-      'the bundle’s own',
-      'soft',
-      'hard',
-    ]);
+    await settles(
+      () => one.getByLabel('Take').locator('option').allTextContents(),
+      ['the bundle’s own', 'soft', 'hard'],
+    );
     await one.context().close();
   });
 
@@ -262,7 +262,7 @@ inChromium('who may come in', () => {
       await page.getByLabel('Token').fill('another one');
       await page.getByRole('button', { name: 'Enter' }).click();
       await page.locator('.time-line').waitFor();
-      expect(await page.getByLabel('Class', { exact: true }).inputValue()).toBe('8');
+      await settles(() => page.getByLabel('Class', { exact: true }).inputValue(), '8');
     } finally {
       await studio.close();
     }
@@ -276,7 +276,7 @@ inChromium('who may come in', () => {
       const page = await studio.browser.newPage();
       await page.goto(`http://${name}:${studio.port}/`);
       await page.getByText('This server answers to its own machine alone').waitFor();
-      expect(await page.getByLabel('Token').count()).toBe(0);
+      await settles(() => page.getByLabel('Token').count(), 0);
     } finally {
       await studio.close();
     }

@@ -9,6 +9,7 @@ import type { Page } from 'playwright-core';
 import { packageRoot } from '../../lib/files/packageRoot';
 import { inChromium } from '../inBrowser';
 import { Oracle, python } from '../parity/oracle';
+import { settles } from '../settles';
 
 import { bundleFolder, embeddedAs } from './bundles';
 import { isMade, pictureOf, setSteps, Studio } from './studio';
@@ -64,13 +65,12 @@ inChromium('the embedded model, described otherwise', () => {
     await page.getByLabel('Bundle').selectOption('without-null');
     expect(await goRound(page, 'Detail Guidance')).toEqual([]);
     await page.getByRole('link', { name: 'Make', exact: true }).click();
-    expect(await page.locator('.card .title').allTextContents()).toEqual([
-      'Conditional',
-      'MA-disrupted',
-      'Detail Guidance',
-    ]);
+    await settles(
+      () => page.locator('.card .title').allTextContents(),
+      ['Conditional', 'MA-disrupted', 'Detail Guidance'],
+    );
     await page.getByText('trained without an unconditional prediction').waitFor();
-    expect(await page.getByLabel('CFG scale s').count()).toBe(0);
+    await settles(() => page.getByLabel('CFG scale s').count(), 0);
     await page.getByRole('link', { name: 'Compare' }).click();
     await page.getByRole('button', { name: 'Rivals at equal cost' }).click();
     await page.getByRole('button', { name: 'Make them' }).click();
@@ -79,8 +79,8 @@ inChromium('the embedded model, described otherwise', () => {
     // The other bundle has it all, and none of the pictures of this one.
     await page.getByRole('link', { name: 'Make', exact: true }).click();
     await page.getByLabel('Bundle').selectOption('embedded');
-    expect(await page.locator('.card').count()).toBe(5);
-    expect(await page.locator('.card img').count()).toBe(0);
+    await settles(() => page.locator('.card').count(), 5);
+    await settles(() => page.locator('.card img').count(), 0);
     await page.context().close();
   });
 
@@ -210,7 +210,7 @@ withPython('models of other families', () => {
     }
     await setSteps(page, 3);
     await disrupt(page, '2');
-    expect(await page.getByLabel('Embedded guidance', { exact: true }).inputValue()).toBe('3.5');
+    await settles(() => page.getByLabel('Embedded guidance', { exact: true }).inputValue(), '3.5');
     await page.getByText('This model has its guidance built in', { exact: false }).waitFor();
     await page.getByRole('button', { name: 'Make Conditional', exact: true }).click();
     await isMade(page, 'Conditional');
@@ -235,7 +235,7 @@ withPython('models of other families', () => {
       ['Look inside', 'Look inside'],
     ] as const) {
       await page.getByRole('link', { name: link, exact: true }).click();
-      expect(await page.getByRole('button', { name: button }).isDisabled()).toBe(true);
+      await settles(() => page.getByRole('button', { name: button }).isDisabled(), true);
     }
     await page.context().close();
   });

@@ -5,6 +5,7 @@ import type { Page } from 'playwright-core';
 import { loadPipeline } from '../../lib';
 import { inChromium } from '../inBrowser';
 import { exportSmallWan, framesOf, withVideos, type VideoBundle } from '../video';
+import { settles } from '../settles';
 
 import { drop } from './drop';
 import { card, isMade, pictureOf, Studio } from './studio';
@@ -41,7 +42,7 @@ inChromium('in a browser', () => {
 
     test('the number of frames is asked for where the model makes videos, and nowhere else', async () => {
       const page = await studio.page();
-      expect(await frames(page).inputValue()).toBe('5');
+      await settles(() => frames(page).inputValue(), '5');
       const limits = ['min', 'max', 'step'].map((name) => frames(page).getAttribute(name));
       expect(await Promise.all(limits)).toEqual(['1', '10000', '4']);
       const field = page.locator('.field').filter({ has: frames(page) });
@@ -53,7 +54,7 @@ inChromium('in a browser', () => {
       await field.getByRole('alert').getByText('near it: 5, 9').waitFor();
       await page.getByLabel('Bundle').selectOption('embedded');
       await page.getByLabel('Class', { exact: true }).waitFor();
-      expect(await frames(page).count()).toBe(0);
+      await settles(() => frames(page).count(), 0);
       await page.close();
     });
 
@@ -83,7 +84,7 @@ inChromium('in a browser', () => {
       expect(await details.locator('dt', { hasText: 'Frames' }).locator('+ dd').textContent()).toBe('9');
       await details.getByRole('button', { name: 'Take its settings' }).click();
       await page.getByRole('link', { name: 'Make', exact: true }).click();
-      expect(await frames(page).inputValue()).toBe('9');
+      await settles(() => frames(page).inputValue(), '9');
       await page.close();
     });
 
@@ -106,7 +107,7 @@ inChromium('in a browser', () => {
       await setFrames(page, 5);
       await drop(page, 'drop.png', png);
       await page.getByText('drop.png: Its settings are here: seed 7.').waitFor();
-      expect(await frames(page).inputValue()).toBe('9');
+      await settles(() => frames(page).inputValue(), '9');
       await page.close();
     });
 
