@@ -35,15 +35,15 @@ function sharedPart({ guidance, priority: _priority, ...request }: ImageRequest)
   return Object.fromEntries([...shared, ['guidance', withoutScales(guidance)]].sort(([a], [b]) => (a! < b! ? -1 : 1)));
 }
 
-/** A scale that is off takes a branch away, and with it the structure. */
+/** A scale that is off, 1 and 0, takes a branch away, and with it the structure. */
 function withoutScales(guidance: ImageRequest['guidance']): unknown {
   if (typeof guidance !== 'object') return guidance;
   const { classifierFree, detail } = guidance;
   const entries = detail && (Array.isArray(detail) ? detail : [detail]);
   return {
     ...guidance,
-    ...(classifierFree ? { classifierFree: { ...classifierFree, scale: classifierFree.scale > 1 } } : {}),
-    ...(entries ? { detail: entries.map((entry) => ({ ...entry, scale: entry.scale > 0 })) } : {}),
+    ...(classifierFree ? { classifierFree: { ...classifierFree, scale: classifierFree.scale !== 1 } } : {}),
+    ...(entries ? { detail: entries.map((entry) => ({ ...entry, scale: entry.scale !== 0 })) } : {}),
   };
 }
 

@@ -18,6 +18,11 @@ test.each<[string, ImageRequestInput, boolean]>([
   ['another seed and class', { ...base, seed: 2, classLabel: 'Bag' }, true],
   ['other scales', { ...base, guidance: { classifierFree: { scale: 7 }, detail: { scale: 0.1 } } }, true],
   ['a scale that is off', { ...base, guidance: { classifierFree: { scale: 1 }, detail: { scale: 0.3 } } }, false],
+  [
+    'a scale below the one that is off',
+    { ...base, guidance: { classifierFree: { scale: 0.5 }, detail: { scale: 0.3 } } },
+    true,
+  ],
   ['another layer', { ...base, guidance: { ...base.guidance, detail: { scale: 0.3, layer: 2 } } }, false],
   ['other steps', { ...base, numInferenceSteps: 3 }, false],
   ['another size', { ...base, width: 56, height: 56 }, false],
@@ -27,6 +32,12 @@ test.each<[string, ImageRequestInput, boolean]>([
   ['no class', { ...base, classLabel: undefined }, false],
 ])('%s: fits %j: %p', (_, other, fits) => {
   expect(fitsTogether(job(base), job(other))).toBe(fits);
+});
+
+test('a scale that is off fits none that is not, also below it', () => {
+  const scaled = (scale: number) => job({ ...base, guidance: { classifierFree: { scale } } });
+  expect(fitsTogether(scaled(0.5), scaled(1))).toBe(false);
+  expect(fitsTogether(scaled(0), scaled(0.5))).toBe(true);
 });
 
 test('another bundle does not fit', () => {
@@ -56,7 +67,7 @@ test('requests that wait together are made together, and are the pictures of eac
     classLabel,
     seed: at,
     numInferenceSteps: 6,
-    guidance: { classifierFree: { scale: 2 + at }, detail: { scale: 0.2 + at / 10 } },
+    guidance: { classifierFree: { scale: 0.5 + at }, detail: { scale: 0.2 + at / 10 } },
   }));
   // While this one runs, the others gather.
   const first = await submit({ classLabel: 'Coat', numInferenceSteps: 60, guidance: {} });
