@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { inChromium } from '../inBrowser';
 import { settles } from '../settles';
 
-import { setSteps, Studio } from './studio';
+import { goTo, setSteps, Studio } from './studio';
 
 inChromium('comparing', () => {
   let studio: Studio;
@@ -43,7 +43,7 @@ inChromium('comparing', () => {
     const page = await studio.page();
     await page.locator('.time-line').waitFor();
     await setSteps(page, 4);
-    await page.getByRole('link', { name: 'Compare' }).click();
+    await goTo(page, 'Compare');
     await page.getByRole('button', { name: 'Sweep' }).click();
     const values = page.getByLabel('Values');
     await values.first().fill('0, 0.4, 0.8');
@@ -54,7 +54,7 @@ inChromium('comparing', () => {
     await page.locator('.sheet tbody tr').last().locator('button').last().click();
     await settles(() => page.getByLabel('Detail scale w', { exact: true }).inputValue(), '0.8');
     await settles(() => page.getByLabel('Layer', { exact: true }).inputValue(), '5');
-    await page.getByRole('link', { name: 'Compare' }).click();
+    await goTo(page, 'Compare');
     await values.first().fill('one, two');
     await page.getByText('Numbers with commas between them.').waitFor();
     await settles(() => page.getByRole('button', { name: /^Make \d+ pictures/ }).isDisabled(), true);
@@ -62,7 +62,10 @@ inChromium('comparing', () => {
   });
 
   test('a sweep can be stopped', async () => {
-    const page = await studio.page({ address: '#compare' });
+    const page = await studio.page();
+    await page.locator('.time-line').waitFor();
+    await setSteps(page, 250);
+    await goTo(page, 'Compare');
     await page.getByRole('button', { name: 'Sweep' }).click();
     await page.getByRole('button', { name: /^Make \d+ pictures/ }).click();
     await page.locator('.sheet img').first().waitFor();
@@ -106,9 +109,9 @@ inChromium('comparing', () => {
       .locator('svg rect')
       .first()
       .waitFor({ timeout: 60_000 });
-    await page.getByRole('link', { name: 'Make', exact: true }).click();
+    await goTo(page, 'Make');
     await page.getByLabel('Class', { exact: true }).selectOption('Bag');
-    await page.getByRole('link', { name: 'Look inside' }).click();
+    await goTo(page, 'Look inside');
     await page.getByText('The settings have changed since: look inside again.').waitFor();
     await page.close();
   });

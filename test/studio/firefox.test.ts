@@ -8,7 +8,7 @@ import { launchFirefox } from '../../scripts/browsers.cjs';
 import { inFirefox } from '../inBrowser';
 import { settles } from '../settles';
 
-import { card, isMade, paintMask, setSteps, Studio } from './studio';
+import { card, goTo, isMade, paintMask, setSteps, Studio } from './studio';
 
 /** The bytes of the one picture in the gallery; playwright does not see Firefox's downloads of what a page made itself. */
 async function keptPicture(page: Page): Promise<Buffer> {
@@ -35,9 +35,9 @@ inFirefox('the studio in Firefox', () => {
     const page = await studio.page();
     await page.getByRole('button', { name: 'Make CFG + Detail', exact: true }).click();
     await isMade(page, 'CFG + Detail');
-    await page.getByRole('link', { name: 'Gallery' }).click();
+    await goTo(page, 'Gallery');
     await page.getByText('1 picture in this gallery.', { exact: false }).waitFor();
-    await page.getByRole('link', { name: 'Make', exact: true }).click();
+    await goTo(page, 'Make');
     const pipeline = await loadPipeline('embedded');
     const { images } = await pipeline.generate({ classLabel: 0, seed: 7 });
     await pipeline.dispose();
@@ -93,11 +93,11 @@ inFirefox('the studio in Firefox', () => {
     await page.getByRole('button', { name: 'Make Detail Guidance', exact: true }).click();
     await isMade(page, 'Detail Guidance');
     await page.getByLabel('Class', { exact: true }).selectOption('Bag');
-    await page.getByRole('link', { name: 'Gallery' }).click();
+    await goTo(page, 'Gallery');
     await page.getByRole('button', { name: /Detail Guidance: Sandal/ }).click();
     await page.getByRole('button', { name: 'Take its settings' }).click();
     await settles(() => page.getByLabel('Class', { exact: true }).inputValue(), '5');
-    await page.getByRole('link', { name: 'Gallery' }).click();
+    await goTo(page, 'Gallery');
     await page.getByRole('button', { name: 'Delete' }).click();
     await page.getByText('0 pictures in this gallery.', { exact: false }).waitFor();
     await page.close();
@@ -106,8 +106,7 @@ inFirefox('the studio in Firefox', () => {
   test.each([1280, 400])('at %i pixels nothing is wider than the page', async (width) => {
     const page = await studio.page({ viewport: { width, height: 800 } });
     for (const name of ['Make', 'Compare', 'Look inside', 'Gallery']) {
-      await page.getByRole('link', { name, exact: true }).click();
-      await page.locator('.stage').waitFor();
+      await goTo(page, name);
       const overflow = await page.evaluate(
         'document.documentElement.scrollWidth - document.documentElement.clientWidth',
       );

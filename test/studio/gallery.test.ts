@@ -10,7 +10,7 @@ import { settles } from '../settles';
 
 import { drop, pngSaying } from './drop';
 import { fillGallery } from './fillGallery';
-import { isMade, pictureOf, Studio } from './studio';
+import { goTo, isMade, pictureOf, Studio } from './studio';
 
 inChromium('remembering', () => {
   let studio: Studio;
@@ -109,7 +109,7 @@ inChromium('remembering', () => {
       other.getByRole('button', { name: 'Save the PNG' }).click(),
     ]);
     expect(decodePng(await readFile(await download.path())).text).toHaveProperty('detail-guidance');
-    await page.getByRole('link', { name: 'Gallery' }).click();
+    await goTo(page, 'Gallery');
     await page.getByText('1 picture in this gallery.', { exact: false }).waitFor();
     await other.getByRole('button', { name: 'Delete' }).click();
     await page.getByText('0 pictures in this gallery.', { exact: false }).waitFor();
@@ -123,7 +123,7 @@ inChromium('remembering', () => {
       await page.getByRole('button', { name: `Make ${title}`, exact: true }).click();
       await isMade(page, title);
     }
-    await page.getByRole('link', { name: 'Gallery' }).click();
+    await goTo(page, 'Gallery');
     await page.getByRole('button', { name: /^Conditional: / }).focus();
     const focused = page.locator(':focus');
     await page.keyboard.press('Enter');
@@ -155,6 +155,7 @@ inChromium('remembering', () => {
     expect(await cards.count()).toBeLessThan(150);
     // With the keyboard, one after the other, through rows that were not there; also where no frame is drawn in between.
     await page.setViewportSize({ width: 400, height: 500 });
+    await page.locator('.gallery[style*="--columns: 2;"]').waitFor();
     await page.getByRole('button', { name: 'Picture 1999' }).focus();
     const active = () => page.evaluate('document.activeElement.textContent');
     for (let presses = 0; presses < 20; presses++) await page.keyboard.press('Tab');

@@ -9,6 +9,7 @@ const target = (seen: number, end: number, columns = 8): Target => ({
   first: Math.max(0, seen - 3),
   end,
   seen,
+  hasFocus: false,
 });
 const nothing: ListWindow = { columns: 2, rowHeight: 200, first: 0, end: 0 };
 
@@ -42,6 +43,12 @@ test.each([
     if (first < to.seen) expect(end).toBeGreaterThan(to.seen);
     before = [first, end];
   }
+});
+
+test('another width, and the keyboard in the list: the neighbours of its row are there at once', () => {
+  const from = { columns: 5, rowHeight: 210, first: 3, end: 14 };
+  expect(nearer(from, { ...target(6, 12), hasFocus: true })).toMatchObject({ first: 5, end: 8 });
+  expect(nearer(from, { ...target(0, 1), hasFocus: true })).toMatchObject({ first: 0, end: 1 });
 });
 
 test('an empty list has no rows', () => {

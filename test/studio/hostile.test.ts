@@ -9,7 +9,7 @@ import { settles } from '../settles';
 
 import { bundleFolder, embeddedAs } from './bundles';
 import { drop, pngSaying } from './drop';
-import { card, isMade, Studio } from './studio';
+import { card, goTo, isMade, Studio } from './studio';
 
 const script = '<img src=x onerror="window.wasRun = true">';
 const made = { format: 1, version: '0.1.0', dtype: 'float32', bundle: { name: 'fashion-mnist-dit' }, seed: 1 };
@@ -69,7 +69,7 @@ inChromium('what strangers bring', () => {
     await page.locator('.time-line').waitFor();
     await drop(page, `${script}.png`, pngSaying(text));
     await page.locator('.notice.message').first().waitFor();
-    await page.getByRole('link', { name: 'Make', exact: true }).click();
+    await goTo(page, 'Make');
     await page.getByRole('button', { name: 'Make Conditional', exact: true }).click();
     await isMade(page, 'Conditional');
     await nothingWasRun(page);
@@ -95,7 +95,7 @@ inChromium('what strangers bring', () => {
     }
     await page.getByLabel('Class', { exact: true }).selectOption('5');
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(1280);
-    await page.getByRole('link', { name: 'Gallery' }).click();
+    await goTo(page, 'Gallery');
     await page.locator('.gallery li').first().waitFor();
     await nothingWasRun(page);
     await page.context().close();
@@ -110,8 +110,7 @@ inChromium('what strangers bring', () => {
     await isMade(page, 'Conditional');
     await page.getByText(/could not be kept in the gallery: the browser lets this page keep nothing/).waitFor();
     for (const name of ['Compare', 'Look inside', 'Gallery']) {
-      await page.getByRole('link', { name }).click();
-      await page.locator('.stage').waitFor();
+      await goTo(page, name);
     }
     await page.getByText(/The gallery cannot be read: the browser lets this page keep nothing/).waitFor();
     await page.context().close();
@@ -164,7 +163,7 @@ inChromium('what strangers bring', () => {
     const page = await studio.page();
     await page.getByRole('button', { name: 'Make Conditional', exact: true }).click();
     await isMade(page, 'Conditional');
-    await page.getByRole('link', { name: 'Gallery' }).click();
+    await goTo(page, 'Gallery');
     await page.getByText('1 picture in this gallery.', { exact: false }).waitFor();
     await page.evaluate(`new Promise((resolve) => {
       const request = indexedDB.open('detail-guidance', 1);

@@ -12,7 +12,7 @@ import { encodePng } from '../../lib/image/png';
 import { inChromium } from '../inBrowser';
 
 import { fillGallery } from './fillGallery';
-import { card, faultsIn, isMade, setSteps, Studio } from './studio';
+import { card, faultsIn, goTo, isMade, setSteps, Studio } from './studio';
 
 const folder = process.env['TEST_SCREENSHOTS'];
 const png = encodePng({ width: 28, height: 28, channels: 1, pixels: new Uint8Array(784).map((_, at) => at % 251) });
@@ -49,13 +49,11 @@ const checkedByAxe = [
   'server-gone',
 ];
 
-const link = (page: Page, name: string) => page.getByRole('link', { name, exact: true }).click();
-
 /** From a fresh page on, one after the other. */
 const states: Record<string, (page: Page, studio: Studio) => Promise<unknown>> = {
-  'gallery-empty': (page) => link(page, 'Gallery'),
+  'gallery-empty': (page) => goTo(page, 'Gallery'),
   'make-new': async (page) => {
-    await link(page, 'Make');
+    await goTo(page, 'Make');
     await page.locator('.channel-chart svg image').waitFor();
   },
   'make-done': async (page) => {
@@ -82,11 +80,11 @@ const states: Record<string, (page: Page, studio: Studio) => Promise<unknown>> =
     await page.getByLabel('Channels', { exact: true }).fill('');
     await page.getByLabel('Channels', { exact: true }).press('Tab');
     await page.locator('.field.wrong').waitFor({ state: 'detached' });
-    await link(page, 'Compare');
+    await goTo(page, 'Compare');
   },
   'compare-pair': async (page) => {
     await page.getByRole('button', { name: 'Make both' }).click();
-    await page.getByRole('button', { name: 'Save as HTML' }).and(page.locator(':enabled')).waitFor();
+    await page.getByRole('button', { name: 'Save as HTML' }).and(page.locator(':enabled')).waitFor({ timeout: 60_000 });
   },
   'compare-slider': (page) => page.getByRole('button', { name: 'slider' }).click(),
   'compare-difference': async (page) => {
@@ -108,7 +106,7 @@ const states: Record<string, (page: Page, studio: Studio) => Promise<unknown>> =
     await page.getByRole('button', { name: 'Make them' }).click();
     await page.getByText('12 pictures', { exact: true }).waitFor({ timeout: 60_000 });
   },
-  'inside-new': (page) => link(page, 'Look inside'),
+  'inside-new': (page) => goTo(page, 'Look inside'),
   'inside-done': async (page) => {
     await page.getByRole('button', { name: 'Look inside' }).click();
     await page.locator('.map-layers button').nth(7).waitFor();
@@ -129,7 +127,7 @@ const states: Record<string, (page: Page, studio: Studio) => Promise<unknown>> =
     await page.getByRole('status').filter({ hasText: /^$/ }).waitFor({ state: 'attached' });
   },
   'gallery-some': async (page) => {
-    await link(page, 'Gallery');
+    await goTo(page, 'Gallery');
     await page.locator('.gallery img').first().waitFor();
     await page.locator('.gallery button').first().click();
     await page.locator('.details img').waitFor();
@@ -141,8 +139,9 @@ const states: Record<string, (page: Page, studio: Studio) => Promise<unknown>> =
     await page.locator('.gallery img').first().waitFor();
   },
   copy: async (page) => {
-    await link(page, 'Make');
+    await goTo(page, 'Make');
     await page.getByRole('button', { name: 'Copy as…' }).click();
+    await page.locator('dialog[open]').waitFor();
   },
   'server-gone': async (page, studio) => {
     await page.keyboard.press('Escape');

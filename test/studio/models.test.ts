@@ -12,7 +12,7 @@ import { Oracle, python } from '../parity/oracle';
 import { settles } from '../settles';
 
 import { bundleFolder, embeddedAs } from './bundles';
-import { isMade, pictureOf, setSteps, Studio } from './studio';
+import { goTo, isMade, pictureOf, setSteps, Studio } from './studio';
 
 const problems = async (page: Page) => page.locator('.problem:visible').allTextContents();
 
@@ -23,12 +23,12 @@ async function goRound(page: Page, last: string): Promise<string[]> {
   await page.getByRole('button', { name: /^Make (\d+ pictures|the picture)$/ }).click();
   await isMade(page, last);
   const found = await problems(page);
-  await page.getByRole('link', { name: 'Compare' }).click();
+  await goTo(page, 'Compare');
   await page.getByRole('button', { name: 'Make both' }).click();
   await page.getByRole('img', { name: 'A', exact: true }).waitFor();
   await page.getByRole('img', { name: 'B', exact: true }).waitFor();
   found.push(...(await problems(page)));
-  await page.getByRole('link', { name: 'Look inside' }).click();
+  await goTo(page, 'Look inside');
   await page.getByRole('button', { name: 'Look inside' }).click();
   await page
     .getByRole('application', { name: /Strength of every channel after/ })
@@ -37,7 +37,7 @@ async function goRound(page: Page, last: string): Promise<string[]> {
   await page.locator('.map-layers button').first().waitFor();
   await page.getByRole('img', { name: /disrupted after layer/ }).waitFor();
   found.push(...(await problems(page)));
-  await page.getByRole('link', { name: 'Gallery' }).click();
+  await goTo(page, 'Gallery');
   await page.locator('.gallery li img').first().waitFor();
   return found;
 }
@@ -64,20 +64,20 @@ inChromium('the embedded model, described otherwise', () => {
     const page = await studio.page();
     await page.getByLabel('Bundle').selectOption('without-null');
     expect(await goRound(page, 'Detail Guidance')).toEqual([]);
-    await page.getByRole('link', { name: 'Make', exact: true }).click();
+    await goTo(page, 'Make');
     await settles(
       () => page.locator('.card .title').allTextContents(),
       ['Conditional', 'MA-disrupted', 'Detail Guidance'],
     );
     await page.getByText('trained without an unconditional prediction').waitFor();
     await settles(() => page.getByLabel('CFG scale s').count(), 0);
-    await page.getByRole('link', { name: 'Compare' }).click();
+    await goTo(page, 'Compare');
     await page.getByRole('button', { name: 'Rivals at equal cost' }).click();
     await page.getByRole('button', { name: 'Make them' }).click();
     await page.locator('.sheet img').first().waitFor();
     expect(await problems(page)).toEqual([]);
     // The other bundle has it all, and none of the pictures of this one.
-    await page.getByRole('link', { name: 'Make', exact: true }).click();
+    await goTo(page, 'Make');
     await page.getByLabel('Bundle').selectOption('embedded');
     await settles(() => page.locator('.card').count(), 5);
     await settles(() => page.locator('.card img').count(), 0);
@@ -92,14 +92,14 @@ inChromium('the embedded model, described otherwise', () => {
     await page.locator('.card .problem').first().waitFor();
     // While the first page measures the channels, which tell what is looked at: the strongest of them.
     await begun;
-    await page.getByRole('link', { name: 'Look inside' }).click();
+    await goTo(page, 'Look inside');
     await page.getByRole('button', { name: 'Look inside' }).click();
     await page.getByRole('img', { name: /channel \d+ disrupted after layer \d/ }).waitFor({ timeout: 60_000 });
     const [, channel] = /^Channel (\d+)/.exec(
       await page.getByRole('heading', { name: /over the picture/ }).innerText(),
     )!;
     await page.getByText(new RegExp(`^Channel ${channel} after layer \\d+: blue`)).waitFor();
-    await page.getByRole('link', { name: 'Make', exact: true }).click();
+    await goTo(page, 'Make');
     const chart = page.getByRole('application', { name: /Strength of every channel/ });
     await chart.locator('svg image').waitFor();
     await chart.focus();
@@ -174,9 +174,9 @@ withPython('models of other families', () => {
     await disrupt(page, '0');
     expect(await goRound(page, 'Detail Guidance')).toEqual([]);
     await page.getByText('this model is conditioned by neither').waitFor({ state: 'detached' });
-    await page.getByRole('link', { name: 'Look inside' }).click();
+    await goTo(page, 'Look inside');
     await page.getByText('this model is conditioned by neither').waitFor();
-    await page.getByRole('link', { name: 'Make', exact: true }).click();
+    await goTo(page, 'Make');
     const box = (await page.locator('.card .picture').first().boundingBox())!;
     expect(Math.round((10 * box.width) / box.height)).toBe(20);
     // Sizes are multiples of a token's.
@@ -217,7 +217,7 @@ withPython('models of other families', () => {
     const before = await pictureOf(page, 'Conditional');
     await page.getByLabel('Embedded guidance', { exact: true }).fill('8');
     expect(await goRound(page, 'CFG + Detail')).toEqual([]);
-    await page.getByRole('link', { name: 'Make', exact: true }).click();
+    await goTo(page, 'Make');
     expect((await pictureOf(page, 'Conditional')).equals(before)).toBe(false);
     await page.getByRole('button', { name: 'Copy as…' }).click();
     await page.getByRole('button', { name: 'Command line' }).click();
@@ -234,7 +234,7 @@ withPython('models of other families', () => {
       ['Compare', 'Make both'],
       ['Look inside', 'Look inside'],
     ] as const) {
-      await page.getByRole('link', { name: link, exact: true }).click();
+      await goTo(page, link);
       await settles(() => page.getByRole('button', { name: button }).isDisabled(), true);
     }
     await page.context().close();

@@ -66,6 +66,12 @@ export class Studio {
 export const card = (page: Page, title: string) =>
   page.locator('.card').filter({ has: page.getByRole('button', { name: title, exact: true }) });
 
+/** Goes to a part of the page, and waits until it stands there: what the address says is drawn a moment later. */
+export async function goTo(page: Page, name: string): Promise<void> {
+  await page.getByRole('link', { name, exact: true }).click();
+  await page.locator('nav a[aria-current=page]').getByText(name, { exact: true }).waitFor();
+}
+
 /** Waits until a view has its picture. */
 export async function isMade(page: Page, title: string): Promise<void> {
   await card(page, title).locator('.state').filter({ hasText: / s$/ }).waitFor({ timeout: 60_000 });
@@ -81,6 +87,8 @@ export async function setSteps(page: Page, steps: number): Promise<void> {
 
 /** Paints the middle row of tokens of the embedded model with the mouse, and the first token by the keyboard. */
 export async function paintMask(page: Page): Promise<void> {
+  // Fields that come with the first plan would move it away from under the mouse.
+  await page.locator('.time-line').waitFor();
   await page.getByText('Local Detail Guidance').click();
   const mask = page.getByRole('application', { name: /Tokens that are disrupted/ });
   await mask.scrollIntoViewIfNeeded();

@@ -8,7 +8,7 @@ import { exportSmallWan, framesOf, withVideos, type VideoBundle } from '../video
 import { settles } from '../settles';
 
 import { drop } from './drop';
-import { card, isMade, pictureOf, Studio } from './studio';
+import { card, goTo, isMade, pictureOf, Studio } from './studio';
 
 const prompt = 'a dew drop on a spider web';
 
@@ -76,14 +76,14 @@ inChromium('in a browser', () => {
     test('the gallery keeps it, says how long it is, and gives its settings back', async () => {
       const page = await made();
       await setFrames(page, 5);
-      await page.getByRole('link', { name: 'Gallery' }).click();
+      await goTo(page, 'Gallery');
       await page.locator('.gallery li img').first().waitFor();
       await page.locator('.gallery li button').first().click();
       const details = page.getByRole('complementary', { name: 'The chosen picture' });
       await details.locator('dt', { hasText: 'Frames' }).waitFor();
       expect(await details.locator('dt', { hasText: 'Frames' }).locator('+ dd').textContent()).toBe('9');
       await details.getByRole('button', { name: 'Take its settings' }).click();
-      await page.getByRole('link', { name: 'Make', exact: true }).click();
+      await goTo(page, 'Make');
       await settles(() => frames(page).inputValue(), '9');
       await page.close();
     });

@@ -11,17 +11,26 @@ export interface ListWindow {
 /** The rows that are to be in the page, and the one to begin with: that of the keyboard's focus, else the first in sight. */
 export interface Target extends ListWindow {
   seen: number;
+  /** Whether that is the focus's: then its neighbours are there with it, for a key that is quicker than the next frame. */
+  hasFocus: boolean;
 }
 
 /**
  * One row nearer to the target, those in sight first; the target itself once it is reached. A row is eight pictures to draw
  * and to read: with all rows at once, after a jump, the page would stand still.
  */
-export function nearer(now: ListWindow, { seen, ...target }: Target): ListWindow {
+export function nearer(now: ListWindow, { seen, hasFocus, ...target }: Target): ListWindow {
   const { columns, rowHeight } = target;
   const [first, end] = [Math.max(now.first, target.first), Math.min(now.end, target.end)];
   const isOther = now.columns !== columns || now.rowHeight !== rowHeight || first >= end;
-  if (isOther) return { columns, rowHeight, first: seen, end: Math.min(seen + 1, target.end) };
+  const beside = hasFocus ? 1 : 0;
+  if (isOther)
+    return {
+      columns,
+      rowHeight,
+      first: Math.max(target.first, seen - beside),
+      end: Math.min(seen + 1 + beside, target.end),
+    };
   if (first > seen || end === target.end) return { columns, rowHeight, first: Math.max(target.first, first - 1), end };
   return { columns, rowHeight, first, end: end + 1 };
 }

@@ -26,8 +26,9 @@ function targetOf(list: HTMLElement, pictures: number): Target {
   const end = Math.max(0, Math.min(rows, Math.ceil((innerHeight - top) / rowHeight) + spare));
   const firstSeen = Math.max(0, Math.min(end - 1, Math.floor(-top / rowHeight)));
   const focusRow = Math.floor(focused(list) / columns);
-  const start = focusRow >= firstSeen && focusRow < end ? focusRow : firstSeen;
-  return { columns, rowHeight, first: Math.max(0, firstSeen - spare), end, seen: start };
+  const hasFocus = focusRow >= firstSeen && focusRow < end;
+  const start = hasFocus ? focusRow : firstSeen;
+  return { columns, rowHeight, first: Math.max(0, firstSeen - spare), end, seen: start, hasFocus };
 }
 
 const isSame = (a: ListWindow, b: ListWindow) =>
