@@ -7,7 +7,7 @@ import { loadPipeline } from '../../lib';
 import { inChromium } from '../inBrowser';
 import { settles } from '../settles';
 
-import { card, faultsIn, isMade, paintMask, pictureOf, setSteps, Studio } from './studio';
+import { card, faultsIn, goTo, isMade, paintMask, pictureOf, setSteps, Studio } from './studio';
 
 inChromium('the first page', () => {
   let studio: Studio;
@@ -100,6 +100,28 @@ inChromium('the first page', () => {
     await channels.fill('twelve');
     await channels.press('Tab');
     await settles(() => channels.inputValue(), '12, 49');
+    await page.close();
+  });
+
+  test('nothing can be set that the server’s first answer would throw away', async () => {
+    const page = await studio.browser.newPage();
+    let answer = () => {};
+    const held = new Promise<void>((resolve) => (answer = resolve));
+    await page.route('**/v1/bundles', async (route) => {
+      await held;
+      await route.continue();
+    });
+    await studio.visit(page);
+    const scale = page.getByLabel('CFG scale s', { exact: true });
+    await settles(() => scale.isDisabled(), true);
+    await page.getByText('Local Detail Guidance').click();
+    await settles(() => page.getByRole('application').count(), 0);
+    answer();
+    // It is filled in when it can be, and what the bundle says comes before.
+    await scale.fill('3.5');
+    await page.locator('.time-line').waitFor();
+    await settles(() => scale.inputValue(), '3.5');
+    await page.getByRole('application', { name: /Tokens that are disrupted/ }).waitFor();
     await page.close();
   });
 
@@ -219,11 +241,11 @@ inChromium('the first page', () => {
     await page.locator('.channel-chart svg image').waitFor();
     expect(await faultsIn(page)).toEqual([]);
     await page.getByRole('button', { name: 'Copy as…' }).click();
+    await page.locator('dialog[open]').waitFor();
     expect(await faultsIn(page)).toEqual([]);
     await page.keyboard.press('Escape');
     for (const name of ['Compare', 'Look inside', 'Gallery']) {
-      await page.getByRole('link', { name }).click();
-      await page.locator('.stage').waitFor();
+      await goTo(page, name);
       expect([name, await faultsIn(page)]).toEqual([name, []]);
     }
     await page.close();
@@ -232,8 +254,7 @@ inChromium('the first page', () => {
   test.each([1280, 900, 400])('at %i pixels nothing is wider than the page', async (width) => {
     const page = await studio.page({ viewport: { width, height: 800 } });
     for (const name of ['Make', 'Compare', 'Look inside', 'Gallery']) {
-      await page.getByRole('link', { name, exact: true }).click();
-      await page.locator('.stage').waitFor();
+      await goTo(page, name);
       expect([name, await page.evaluate('document.documentElement.scrollWidth')]).toEqual([name, width]);
     }
     await page.close();

@@ -17,6 +17,7 @@ export function tokenGrid(): readonly [rows: number, columns: number] {
 }
 
 export function LocalFields() {
+  if (!bundle.value) return null;
   const [rows, columns] = tokenGrid();
   const problem = problemAt('guidance.detail.tokens');
   return (

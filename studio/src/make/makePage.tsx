@@ -130,31 +130,34 @@ export function MakePage() {
         Skip the settings
       </button>
       <form class="settings" onSubmit={(event) => event.preventDefault()} aria-label="Settings">
-        <Panel title="Picture">
-          <SubjectFields />
-          <SeedField />
-          <SamplingFields />
-        </Panel>
-        {bundle.value?.embeddedGuidance && (
-          <Panel title="Guidance of the model">
-            <EmbeddedField />
+        {/* What is set before it is known for which bundle, the bundle's own would be written over. */}
+        <fieldset disabled={!bundle.value}>
+          <Panel title="Picture">
+            <SubjectFields />
+            <SeedField />
+            <SamplingFields />
           </Panel>
-        )}
-        <Panel title="Classifier-free guidance">
-          <CfgFields />
-        </Panel>
-        <Panel title="Detail Guidance">
-          <DetailFields />
-        </Panel>
-        <Panel title="Local Detail Guidance" open={settings.value.detail.tokens !== null}>
-          <LocalFields />
-        </Panel>
-        <Panel title="Image to image" open={settings.value.image !== null}>
-          <StartPictureFields />
-        </Panel>
-        <Panel title="Presets" open={false}>
-          <PresetFields />
-        </Panel>
+          {bundle.value?.embeddedGuidance && (
+            <Panel title="Guidance of the model">
+              <EmbeddedField />
+            </Panel>
+          )}
+          <Panel title="Classifier-free guidance">
+            <CfgFields />
+          </Panel>
+          <Panel title="Detail Guidance">
+            <DetailFields />
+          </Panel>
+          <Panel title="Local Detail Guidance" open={settings.value.detail.tokens !== null}>
+            <LocalFields />
+          </Panel>
+          <Panel title="Image to image" open={settings.value.image !== null}>
+            <StartPictureFields />
+          </Panel>
+          <Panel title="Presets" open={false}>
+            <PresetFields />
+          </Panel>
+        </fieldset>
       </form>
       <div ref={stage} class="stage" tabIndex={-1}>
         <Introduction />
