@@ -5,24 +5,19 @@
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
-const { FILES, SOURCES, cachedBuild, findPrebuilt, isComplete } = require('./addon.cjs');
-const {
-  root,
-  buildFolder,
-  fingerprint,
-  hasStamp,
-  isRepository,
-  isWritable,
-  makeFolder,
-  requireRoom,
-  writeStamp,
-} = require('./cache.cjs');
+const { FILES, isComplete } = require('./addon.cjs');
+const { root, buildFolder, isRepository, isWritable, makeFolder, requireRoom, writeStamp } = require('./cache.cjs');
 const { explain } = require('./failure.cjs');
 const { searchLibtorch } = require('./libtorch.cjs');
-const { ensureNvcc } = require('./nvcc.cjs');
+const { exclusively } = require('./lock.cjs');
+const { ensureNvcc, fetchesNvcc, findNvcc } = require('./nvcc.cjs');
 const { ensureLibtorch } = require('./pytorch.cjs');
+const { fittingPrebuilt, mayBePrebuilt, targetOf } = require('./target.cjs');
 const { ensureBuildTools, requireCompiler } = require('./toolchain.cjs');
 const { step, say } = require('./steps.cjs');
+
+/** @typedef {import('./libtorch.cjs').Libtorch} Libtorch */
+/** @typedef {import('./target.cjs').Target} Target */
 
 /** CMake keeps generator and compiler for good: start over when they have changed. @param {string} folder @param {string} generator */
 function forgetOtherGenerator(folder, generator) {
@@ -34,61 +29,101 @@ function forgetOtherGenerator(folder, generator) {
   if (!same) fs.rmSync(folder, { recursive: true, force: true });
 }
 
+/** What is known of the addon in a folder, as it stands there. @param {string} folder */
+function infoIn(folder) {
+  const file = path.join(folder, 'build-info.json');
+  return fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : null;
+}
+
 /**
  * An installed package is built in the cache, where CMake's own files (600 MB) are not left in anybody's node_modules;
  * only the addon comes back, where the package may be written to: Electron's packagers look for it there.
- * @param {string} folder of the build
+ * @param {Target} target
  */
-function deliver(folder) {
-  fs.rmSync(path.join(folder, 'cmake'), { recursive: true, force: true });
+function deliver({ folder, output, cmakeFolder }) {
+  fs.rmSync(cmakeFolder, { recursive: true, force: true });
   const place = path.join(buildFolder(), 'Release');
+  if (isComplete(place) && infoIn(place) === infoIn(output)) return;
   if (!isWritable(root)) {
     say(`  ${root} cannot be written to: the addon stays in ${folder}`);
     return;
   }
   makeFolder(place);
-  // Renamed into place: a process that has the old one loaded keeps it.
+  // Renamed into place: a process that has the old one loaded keeps it. What tells which one it is comes last.
   for (const file of FILES) {
     const temporary = path.join(place, `.${file}.${process.pid}`);
-    fs.copyFileSync(path.join(folder, 'Release', file), temporary);
+    fs.copyFileSync(path.join(output, file), temporary);
     fs.renameSync(temporary, path.join(place, file));
   }
 }
 
 /**
+ * Where a prebuilt addon fits, one that was built for another libtorch is in its way: it would be found first.
+ * @param {Libtorch} libtorch
+ */
+function clearOutdated({ version, cuda }) {
+  const place = path.join(buildFolder(), 'Release');
+  const text = infoIn(place);
+  if (!text || !isWritable(root)) return;
+  const info = JSON.parse(text);
+  if (info.libtorchVersion === version && info.cuda === (cuda !== null)) return;
+  say(`  removing the addon for libtorch ${info.libtorchVersion} in ${place}`);
+  fs.rmSync(place, { recursive: true, force: true });
+}
+
+/**
+ * @typedef {object} BuildOptions
+ * @property {boolean} [tests] the C++ tests too
+ * @property {boolean} [prebuilt] false compiles also where a prebuilt addon fits
+ *
+ * @typedef {{ built: boolean, cmakeFolder: string }} Built
+ */
+
+/**
  * Builds what is missing or stale.
- * @param {{ tests?: boolean, prebuilt?: boolean }} [options] `tests`: the C++ tests too; `prebuilt`: false compiles also
- *   where a prebuilt addon fits
- * @returns {Promise<{ built: boolean, cmakeFolder: string }>}
+ * @param {BuildOptions} [options]
+ * @returns {Promise<Built>}
  */
 async function build({ tests = false, prebuilt = true } = {}) {
+  const { libtorch } = searchLibtorch();
   // Before gigabytes are fetched for a machine that cannot compile.
-  const present = searchLibtorch().libtorch;
-  if (!present && !(prebuilt && fs.existsSync(path.join(root, 'prebuilds')))) requireCompiler();
-  const libtorch = present ?? (await ensureLibtorch());
-  const inCache = !isRepository && !process.env.DETAIL_GUIDANCE_BUILD;
-  const fitting = prebuilt && inCache ? findPrebuilt() : null;
+  if (!libtorch && !mayBePrebuilt(prebuilt)) requireCompiler();
+  return (libtorch && whatIsThere(libtorch, { tests, prebuilt })) ?? exclusively(() => complete({ tests, prebuilt }));
+}
+
+/**
+ * @param {Libtorch} libtorch
+ * @param {Required<BuildOptions>} options
+ * @returns {Built | null} null: something is to be done
+ */
+function whatIsThere(libtorch, { tests, prebuilt }) {
+  const fitting = fittingPrebuilt(libtorch, prebuilt);
   if (fitting) {
     // Nothing is put into the cache, which this user may not have.
+    clearOutdated(libtorch);
     say(`  prebuilt for libtorch ${libtorch.version}: ${fitting}`);
     return { built: false, cmakeFolder: path.join(buildFolder(), 'cmake') };
   }
-  const folder = inCache ? cachedBuild() : buildFolder();
-  const output = path.join(folder, 'Release');
-  const cmakeFolder = path.join(folder, 'cmake');
-  const nvcc = await ensureNvcc(libtorch);
-  const sources = tests ? [...SOURCES, 'test/native'] : SOURCES;
-  const facts = [libtorch, nvcc, process.env.CXX ?? null, process.env.DETAIL_GUIDANCE_CUDA_ARCHITECTURES ?? null];
-  // A folder in the cache serves every project that has these very sources.
-  if (!inCache) facts.push(root);
-  const addonStamp = path.join(folder, 'stamps', 'native');
-  const stamp = tests ? path.join(folder, 'stamps', 'native-and-tests') : addonStamp;
-  const digest = fingerprint(sources, facts);
-  if (isComplete(output) && hasStamp(stamp, digest)) {
-    if (inCache && !isComplete(path.join(buildFolder(), 'Release'))) deliver(folder);
-    return { built: false, cmakeFolder };
-  }
+  const target = targetOf(libtorch, findNvcc(libtorch), { tests });
+  if (fetchesNvcc(libtorch) || !target.isThere) return null;
+  if (target.isCached) deliver(target);
+  return { built: false, cmakeFolder: target.cmakeFolder };
+}
 
+/** @param {Required<BuildOptions>} options @returns {Promise<Built>} */
+async function complete({ tests, prebuilt }) {
+  const libtorch = await ensureLibtorch();
+  // Prebuilt for the libtorch that has come, or built by who was first.
+  const there = whatIsThere(libtorch, { tests, prebuilt });
+  if (there) return there;
+  const target = targetOf(libtorch, await ensureNvcc(libtorch), { tests });
+  if (!target.isThere) await compile(libtorch, target, tests);
+  if (target.isCached) deliver(target);
+  return { built: !target.isThere, cmakeFolder: target.cmakeFolder };
+}
+
+/** @param {Libtorch} libtorch @param {Target} target @param {boolean} tests */
+async function compile(libtorch, { folder, output, cmakeFolder, nvcc, stamps }, tests) {
   const compiler = requireCompiler();
   if (!fs.existsSync(cmakeFolder)) requireRoom('The build of the addon', 0.7, { folder });
   const { cmake, ninja } = await ensureBuildTools();
@@ -125,10 +160,7 @@ async function build({ tests = false, prebuilt = true } = {}) {
       waysOut: ['if the compiler was killed, memory ran out: CMAKE_BUILD_PARALLEL_LEVEL=1'],
     },
   );
-  writeStamp(stamp, digest);
-  if (tests) writeStamp(addonStamp, fingerprint(SOURCES, facts));
-  if (inCache) deliver(folder);
-  return { built: true, cmakeFolder };
+  for (const { file, digest } of stamps) writeStamp(file, digest);
 }
 
 module.exports = { build };

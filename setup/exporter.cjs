@@ -7,6 +7,7 @@ const path = require('node:path');
 const { root } = require('./cache.cjs');
 const { SetupError } = require('./failure.cjs');
 const { privateEnvironment, wantedVersion } = require('./libtorch.cjs');
+const { exclusively } = require('./lock.cjs');
 const { makeEnvironment, missingModules, pipInstall, programOf } = require('./python.cjs');
 const { choosePyTorch } = require('./pytorch.cjs');
 
@@ -49,7 +50,11 @@ function refuseOldPython(python) {
  */
 async function ensureExportPython() {
   const python = programOf(privateEnvironment());
-  if (fs.existsSync(python) && missingModules(python, MODULES) === '') return python;
+  const isWhole = () => fs.existsSync(python) && missingModules(python, MODULES) === '';
+  return isWhole() ? python : exclusively(async () => (isWhole() ? python : complete()));
+}
+
+async function complete() {
   const environment = await makeEnvironment();
   if (missingModules(environment, ['torch']) !== '') {
     const { requirement } = await choosePyTorch();

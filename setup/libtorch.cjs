@@ -10,6 +10,8 @@ const { SetupError } = require('./failure.cjs');
 
 /** The version that is installed when none is found. */
 const PINNED = '2.11.0';
+/** CUDA of its CUDA build. */
+const PINNED_CUDA = '13.0';
 /** The source compiles against these: [first, last] minor version. */
 const SUPPORTED = ['2.11', '2.15'];
 
@@ -264,6 +266,7 @@ function findLibtorch(options) {
 
 module.exports = {
   PINNED,
+  PINNED_CUDA,
   SUPPORTED,
   wantedVersion,
   privateEnvironment,

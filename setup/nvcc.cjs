@@ -6,7 +6,7 @@
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
-const { freeBytes } = require('./cache.cjs');
+const { findCacheFolder, freeBytes } = require('./cache.cjs');
 const { privateEnvironment } = require('./libtorch.cjs');
 const { pipInstall } = require('./python.cjs');
 const { say } = require('./steps.cjs');
@@ -74,15 +74,22 @@ function toolkitVersion(libtorch) {
 }
 
 /**
+ * Whether set-up fetches nvcc: where there is none, and libtorch is (or will be) the private environment's own.
+ * @param {import('./libtorch.cjs').Libtorch} libtorch
+ */
+const fetchesNvcc = (libtorch) =>
+  findCacheFolder() !== null &&
+  libtorch.path.startsWith(privateEnvironment() + path.sep) &&
+  findNvcc(libtorch).reason === 'nvcc is not installed';
+
+/**
  * nvcc, installed from PyPI (about 50 MB to fetch, 270 MB on disk) where libtorch is the private environment's own.
  * Never throws: what cannot be had is a reason.
  * @param {import('./libtorch.cjs').Libtorch} libtorch
  * @returns {Promise<Nvcc>}
  */
 async function ensureNvcc(libtorch) {
-  const compiler = findNvcc(libtorch);
-  const isOurs = libtorch.path.startsWith(privateEnvironment() + path.sep);
-  if (compiler.path || compiler.reason !== 'nvcc is not installed' || !isOurs) return compiler;
+  if (!fetchesNvcc(libtorch)) return findNvcc(libtorch);
   const free = freeBytes(privateEnvironment());
   if (free !== null && free < BYTES_NEEDED) {
     return { path: null, reason: `nvcc needs ${BYTES_NEEDED / 1e9} GB, and ${(free / 1e9).toFixed(1)} GB are free` };
@@ -102,4 +109,4 @@ async function ensureNvcc(libtorch) {
   return findNvcc(libtorch);
 }
 
-module.exports = { findNvcc, ensureNvcc, nvccVersion, fitsRuntime };
+module.exports = { findNvcc, fetchesNvcc, ensureNvcc, nvccVersion, fitsRuntime };

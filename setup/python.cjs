@@ -7,6 +7,7 @@ const path = require('node:path');
 const { cacheFolder, makeCacheFolder, requireRoom } = require('./cache.cjs');
 const { SetupError } = require('./failure.cjs');
 const { privateEnvironment, searchLibtorch, waysToLibtorch } = require('./libtorch.cjs');
+const { exclusively } = require('./lock.cjs');
 const { announce, execute, step } = require('./steps.cjs');
 
 const PYTHON = { major: 3, minor: 10 };
@@ -46,9 +47,19 @@ function findPython() {
  * @returns {Promise<string>}
  */
 async function makeEnvironment() {
+  const python = programOf(privateEnvironment());
+  const isWhole = () => fs.existsSync(python) && spawnSync(python, ['-m', 'pip', '--version']).status === 0;
+  if (!isWhole()) {
+    await exclusively(async () => {
+      if (!isWhole()) await makeAnew(python);
+    });
+  }
+  return python;
+}
+
+/** @param {string} python of the environment */
+async function makeAnew(python) {
   const environment = privateEnvironment();
-  const python = programOf(environment);
-  if (fs.existsSync(python) && spawnSync(python, ['-m', 'pip', '--version']).status === 0) return python;
   const interpreter = findPython();
   if (!interpreter.path || interpreter.reason) {
     throw new SetupError(`The private Python environment cannot be made: ${interpreter.reason}.`, {
@@ -82,7 +93,6 @@ async function makeEnvironment() {
       });
     }
   }
-  return python;
 }
 
 /**
@@ -90,14 +100,16 @@ async function makeEnvironment() {
  * @param {string[]} args of `pip install`
  */
 async function pipInstall(name, args) {
-  const python = await makeEnvironment();
-  await step(name, python, ['-m', 'pip', 'install', '--disable-pip-version-check', ...args], {
-    progress: /(Downloading \S+|Installing collected|Retrying)/,
-    waysOut: [
-      'check that pip reaches a package index (pip config list, PIP_INDEX_URL, proxies)',
-      `free disk space in the cache folder ${cacheFolder()} and in TMPDIR`,
-      ...waysToLibtorch().slice(1),
-    ],
+  const waysOut = [
+    'check that pip reaches a package index (pip config list, PIP_INDEX_URL, proxies)',
+    `free disk space in the cache folder ${cacheFolder()} and in TMPDIR`,
+    ...waysToLibtorch().slice(1),
+  ];
+  const progress = /(Downloading \S+|Installing collected|Retrying)/;
+  await exclusively(async () => {
+    const python = await makeEnvironment();
+    const command = ['-m', 'pip', 'install', '--disable-pip-version-check', ...args];
+    await step(name, python, command, { progress, waysOut });
   });
 }
 

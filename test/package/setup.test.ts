@@ -1,6 +1,6 @@
 /** From `npm install` to a loaded addon: what is said when something is missing, and where things are then found. */
 import { existsSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, readdir, realpath, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, readdir, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 
@@ -56,6 +56,8 @@ test('setup shows what it would download and how large that is, and does not wit
   expect(stderr).toContain('libtorch is missing\n');
   expect(stderr).toContain(`To download, into ${cache}:\n`);
   expect(stderr).toContain('PyTorch, CUDA build (libtorch comes with it): about 2.7 GB, 5 GB on disk');
+  // One that is there, of whatever version, is not replaced.
+  if (!existsSync('/usr/bin/nvcc')) expect(stderr).toContain('nvcc: about 50 MB, 0.3 GB on disk (compiles the CUDA');
   expect(stderr).toContain('SETUP_FAILED: Nothing was downloaded');
   expect(stderr).toContain('--yes');
   expect([code, await readdir(cache)]).toEqual([1, []]);
@@ -81,6 +83,35 @@ test('an addon in the cache serves a package that cannot be written to', async (
   const { DETAIL_GUIDANCE_CACHE } = bare();
   const { stdout } = await application.node(['app.mjs'], { DETAIL_GUIDANCE_CACHE, DETAIL_GUIDANCE_BUILD: '' });
   expect(stdout).toMatch(/^[0-9a-f]{64}\n$/);
+}, 60_000);
+
+test('setup brings the addon of the cache, also where an older one is in the package', async () => {
+  const { path } = findLibtorch();
+  const env = { LIBTORCH: path, DETAIL_GUIDANCE_CACHE: cache, DETAIL_GUIDANCE_BUILD: '', CXX: 'no-such-compiler' };
+  const built = cachedBuild({ DETAIL_GUIDANCE_CACHE: cache });
+  await cp(join(buildFolder(), 'Release'), join(built, 'Release'), { recursive: true });
+  // As another project's set-up has left it.
+  await application.write(
+    'stamp.cjs',
+    `const from = (name) => require(${JSON.stringify(join(application.installed, 'setup'))} + '/' + name + '.cjs');
+     const libtorch = from('libtorch').findLibtorch();
+     const { stamps } = from('target').targetOf(libtorch, from('nvcc').findNvcc(libtorch));
+     for (const { file, digest } of stamps) from('cache').writeStamp(file, digest);`,
+  );
+  const stamped = await application.node(['stamp.cjs'], env);
+  expect([stamped.code, stamped.stderr]).toEqual([0, '']);
+  const own = join(application.installed, 'build', 'Release');
+  try {
+    await cp(join(buildFolder(), 'Release'), own, { recursive: true });
+    await writeFile(join(own, 'build-info.json'), '{"libtorchVersion": "2.12.0"}');
+    const { code, stderr } = await application.node([cli, 'setup'], env);
+    expect(stderr).toContain('Nothing has to be downloaded.\nThe addon is ready');
+    expect(code).toBe(0);
+    const info = (folder: string) => readFile(join(folder, 'build-info.json'), 'utf8');
+    expect(await info(own)).toBe(await info(join(built, 'Release')));
+  } finally {
+    await rm(join(application.installed, 'build'), { recursive: true, force: true });
+  }
 }, 60_000);
 
 test('an addon that the dynamic linker refuses: ADDON_NOT_BUILT with its words', async () => {
