@@ -1,36 +1,25 @@
 /** Jobs that wait in Redis (BullMQ) and are run by workers on any number of machines. */
 import { randomInt, randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 
-import type { Job as BullJob, Queue, QueueEvents } from 'bullmq';
+import type { Job as BullJob } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 
 import { version } from '../../files/version';
-import { reasonOf } from '../../validation/invalid';
 import type { Dispatcher } from '../dispatcher';
 import { Job, type JobState, type JobSummary } from '../job';
-import type { JobEvents } from '../jobEvents';
 import { forgetOld, type Keeping } from '../keeping';
-import { problemOf, ServerError, type Problem } from '../problem';
+import { problemOf, ServerError } from '../problem';
 import { imageRequestSchema, jsonOf, type ImageRequest } from '../request';
 
+import { announcedWorkers } from './announced';
 import { Connections, loadBullMq } from './connection';
-import {
-  announcementKey,
-  cancelChannel,
-  eventNames,
-  probeKey,
-  queueName,
-  type Announcement,
-  type RemoteNews,
-  type RemoteRequest,
-  type RemoteResult,
-} from './protocol';
-import { bundleOf, problemIn, queueStates, summaryOf } from './queued';
+import { Follower } from './follower';
+import { countWaiting, openLine, type Line } from './lines';
+import { probeKey, type Announcement, type RemoteRequest, type RemoteResult } from './protocol';
+import { bundleOf, queueStates, summaryOf } from './queued';
 import { reached, WriteProbe } from './reached';
 import type { ResultStore } from './resultStore';
-import { tellUnserved } from './unserved';
 import { pause } from './retries';
 
 export interface RedisDispatcherOptions extends Keeping {
@@ -42,31 +31,15 @@ export interface RedisDispatcherOptions extends Keeping {
   log: Logger;
 }
 
-interface Line {
-  checksum: string;
-  queue: Queue<RemoteRequest, RemoteResult>;
-  events: QueueEvents;
-}
-
 /** After every priority that a request can name: BullMQ takes jobs that have none before all others. */
 const lastPriority = 1_000_001;
 
-/** Milliseconds between two looks at jobs whose end was not told. */
-const lookEvery = 5000;
-/** Milliseconds after which events that Redis refuses are asked for again. */
-const listenAgainAfter = 2000;
-
 export class RedisDispatcher implements Dispatcher {
+  /** By the checksums of their bundles. */
   readonly #lines = new Map<string, Line>();
-  /** Jobs of this server's clients, which are told what the queue says of them. */
-  readonly #jobs = new Map<string, Job>();
-  /** Those of them whose end is to be told, with their queues: another server may call their bundle otherwise. */
-  readonly #open = new Map<Job, Line>();
-  /** Those of them that were told of workers once: that there is none for them. */
-  readonly #told = new WeakSet<Job>();
+  readonly #follower: Follower;
   /** Jobs of other servers that somebody asks for, while they are looked up. */
   readonly #finding = new Map<string, Promise<Job | null>>();
-  readonly #looking: NodeJS.Timeout;
   readonly #probe: WriteProbe;
   #isClosing = false;
 
@@ -75,7 +48,7 @@ export class RedisDispatcher implements Dispatcher {
     private readonly connections: Connections,
     private readonly client: Redis,
   ) {
-    this.#looking = setInterval(() => void this.#look().catch(() => undefined), lookEvery);
+    this.#follower = new Follower(client, options.store, connections.say);
     // BullMQ has questions of its own first: how old is it?
     const write = async () => {
       await Promise.all([...this.#lines.values()].map(({ queue }) => queue.waitUntilReady()));
@@ -91,16 +64,15 @@ export class RedisDispatcher implements Dispatcher {
     const client = connections.impatient();
     const dispatcher = new RedisDispatcher(options, connections, client);
     for (const checksum of new Set(options.checksums.values())) {
-      const name = queueName(checksum);
-      const queue = new bullmq.Queue<RemoteRequest, RemoteResult>(name, { connection: client });
-      const events = new bullmq.QueueEvents(name, { connection: connections.patient(), autorun: false });
-      queue.on('error', connections.say);
-      events.on('error', connections.say);
-      dispatcher.#lines.set(checksum, { checksum, queue, events });
-      dispatcher.#listen(events, queue);
-      void dispatcher.#follow(events);
+      const line = openLine(bullmq, checksum, client, connections);
+      dispatcher.#lines.set(checksum, line);
+      void dispatcher.#follower.follow(line);
     }
     return dispatcher;
+  }
+
+  get #jobs(): Map<string, Job> {
+    return this.#follower.jobs;
   }
 
   async submit(bundle: string, request: ImageRequest): Promise<Job> {
@@ -114,7 +86,7 @@ export class RedisDispatcher implements Dispatcher {
     const job = new Job(bundle, seeded, randomUUID());
     let addition: Promise<unknown> | undefined;
     await this.#reached(async (signal) => {
-      const waiting = await countWaiting(queue);
+      const waiting = await countWaiting(line);
       signal.throwIfAborted();
       if (waiting >= maxQueue) {
         throw new ServerError('QUEUE_FULL', `${maxQueue} jobs wait already; try again in 5 s.`, { 'Retry-After': '5' });
@@ -141,7 +113,7 @@ export class RedisDispatcher implements Dispatcher {
       void addition?.then(() => queue.remove(job.id)).catch(() => undefined);
       throw error;
     });
-    this.#mind(job, line);
+    this.#follower.mind(job, line);
     forgetOld(this.#jobs, this.options);
     return job;
   }
@@ -188,11 +160,7 @@ export class RedisDispatcher implements Dispatcher {
 
   /** NaN while Redis, which knows, does not say. */
   async waiting(): Promise<number> {
-    const counts = Promise.all([...this.#lines.values()].map(({ queue }) => countWaiting(queue)));
-    return this.#reached(() => counts).then(
-      (all) => all.reduce((sum, count) => sum + count, 0),
-      () => NaN,
-    );
+    return this.#reached(() => this.#countWaiting()).catch(() => NaN);
   }
 
   running(): number {
@@ -201,14 +169,7 @@ export class RedisDispatcher implements Dispatcher {
 
   /** The workers that have announced themselves lately. */
   async workers(): Promise<Announcement[]> {
-    return this.#reached(async () => {
-      const keys = new Set<string>();
-      // Not KEYS: it holds Redis up, and careful operators forbid it.
-      const scan = this.client.scanStream({ match: announcementKey('*'), count: 1000 });
-      for await (const some of scan as AsyncIterable<string[]>) for (const key of some) keys.add(key);
-      const texts = keys.size > 0 ? await this.client.mget([...keys]) : [];
-      return texts.filter((text) => text !== null).map((text) => JSON.parse(text) as Announcement);
-    });
+    return this.#reached(() => announcedWorkers(this.client));
   }
 
   /**
@@ -218,19 +179,18 @@ export class RedisDispatcher implements Dispatcher {
   async close(graceSeconds: number): Promise<void> {
     this.#isClosing = true;
     await this.#endAwaited(graceSeconds);
-    clearInterval(this.#looking);
+    this.#follower.close();
     const closings = [...this.#lines.values()].flatMap(({ queue, events }) => [events.close(), queue.close()]);
     await this.connections.close(Promise.allSettled(closings));
   }
 
   async #endAwaited(graceSeconds: number): Promise<void> {
-    const awaited = [...this.#open.keys()].filter(({ isAwaited, hasEnded }) => isAwaited && !hasEnded);
+    const { awaited } = this.#follower;
     const giveUp = (jobs: Job[], message: string) =>
       Promise.all(
         jobs.map((job) => {
-          const line = this.#open.get(job)!;
           job.fail(problemOf(new ServerError('SHUTTING_DOWN', message)).problem);
-          return this.#reached(() => this.#withdraw(job, line)).catch(() => undefined);
+          return this.#reached(() => this.#follower.withdraw(job)).catch(() => undefined);
         }),
       );
     const isRunning = ({ state }: Job) => state === 'running';
@@ -253,93 +213,10 @@ export class RedisDispatcher implements Dispatcher {
     return reached(work, this.connections.say);
   }
 
-  /** BullMQ's reader ends with what Redis refuses, for good: it begins anew, as that may be mended. */
-  async #follow(events: QueueEvents): Promise<void> {
-    while (!this.#isClosing) {
-      await events.run().catch(this.connections.say);
-      await sleep(listenAgainAfter, undefined, { ref: false });
-    }
-  }
-
-  #listen(events: QueueEvents, queue: Line['queue']): void {
-    events.on('active', ({ jobId }) => this.#jobs.get(jobId)?.start());
-    events.on('progress', ({ jobId, data }) => {
-      const { name, data: told } = data as unknown as RemoteNews;
-      if (eventNames.has(name)) this.#jobs.get(jobId)?.tell(name, told as JobEvents[typeof name]);
-    });
-    events.on('completed', ({ jobId, returnvalue }) => {
-      const job = this.#jobs.get(jobId);
-      if (job) void this.#complete(job, returnvalue as unknown as RemoteResult);
-    });
-    events.on('failed', ({ jobId }) => {
-      const job = this.#jobs.get(jobId);
-      // Also told of a try that is followed by another.
-      if (job) void this.#take(job, queue).catch(() => undefined);
-    });
-    events.on('removed', ({ jobId }) => this.#jobs.get(jobId)?.endCancelled());
-  }
-
-  /** Ends a job that has ended in the queue, or that the queue does not have any more. */
-  async #take(job: Job, queue: Line['queue']): Promise<void> {
-    const state = await this.#reached(() => queue.getJobState(job.id));
-    if (state === 'unknown') {
-      if (job.signal.aborted) job.endCancelled();
-      else if (this.#open.has(job)) job.fail(lost);
-    } else if (state === 'completed' || state === 'failed') {
-      // After its state: what was fetched before has no end.
-      const bull = await this.#reached(() => queue.getJob(job.id));
-      if (bull && state === 'completed') await this.#complete(job, bull.returnvalue);
-      else if (bull) endFailed(job, bull.failedReason);
-    }
-  }
-
-  /** The queue tells how jobs end, but for what it said while nobody heard it, and of what Redis has lost. */
-  async #look(): Promise<void> {
-    for (const [job, { queue }] of this.#open) {
-      if (job.hasEnded) this.#open.delete(job);
-      else await this.#take(job, queue);
-    }
-    const waiting = [...this.#open].filter(([job]) => job.state === 'queued' && !this.#told.has(job));
-    if (waiting.length === 0) return;
-    const workers = await this.workers();
-    for (const [job, { checksum }] of waiting) {
-      tellUnserved(job, checksum, workers, this.connections.say);
-      this.#told.add(job);
-    }
-  }
-
-  async #complete(job: Job, { images, ...rest }: RemoteResult): Promise<void> {
-    this.#open.delete(job);
-    const pictures = [];
-    try {
-      for (const { key, ...image } of images) {
-        const png = await this.options.store.get(key);
-        if (!png) throw new Error('it has lost the picture');
-        pictures.push({ ...image, png });
-      }
-      job.finish({ images: pictures, ...rest });
-    } catch (error) {
-      // The queue still has the job: who asks again has it looked up again.
-      this.#jobs.delete(job.id);
-      const message = `The result store does not give the picture: ${reasonOf(error)}.`;
-      job.fail({ code: 'RESULT_UNAVAILABLE', message, type: 'server_error' });
-    }
-  }
-
-  #mind(job: Job, line: Line): void {
-    if (!job.hasEnded) this.#open.set(job, line);
-    job.signal.addEventListener('abort', () => void this.#withdraw(job, line).catch(() => undefined), { once: true });
-  }
-
-  async #withdraw(job: Job, { queue }: Line): Promise<void> {
-    const bull = await queue.getJob(job.id);
-    // One that runs is locked by its worker, which is told.
-    const removed = await bull?.remove().then(
-      () => true,
-      () => false,
-    );
-    if (removed) job.endCancelled();
-    else await this.client.publish(cancelChannel, job.id);
+  /** Of all bundles. */
+  async #countWaiting(): Promise<number> {
+    const counts = await Promise.all([...this.#lines.values()].map(countWaiting));
+    return counts.reduce((sum, count) => sum + count, 0);
   }
 
   /** A job of another server, or of this one before it was started anew. */
@@ -351,33 +228,15 @@ export class RedisDispatcher implements Dispatcher {
     this.#jobs.set(job.id, job);
     try {
       const state = await this.#reached(() => bull.getState());
-      if (state === 'completed' || state === 'failed') await this.#take(job, line.queue);
+      if (state === 'completed' || state === 'failed') await this.#follower.take(job, line.queue);
       else if (state === 'active') job.start();
       else job.tell('queued', { position: 1 });
     } catch (error) {
       this.#jobs.delete(job.id);
       throw error;
     }
-    this.#mind(job, line);
+    this.#follower.mind(job, line);
     forgetOld(this.#jobs, this.options);
     return job;
   }
-}
-
-/** Redis was started anew without what it held, or somebody took it away. */
-const lost: Problem = {
-  code: 'QUEUE_UNAVAILABLE',
-  message: 'Redis, which holds the queue, has lost the job.',
-  type: 'server_error',
-};
-
-function endFailed(job: Job, reason: string): void {
-  const problem = problemIn(reason);
-  if (problem.code === 'CANCELLED') job.endCancelled();
-  else job.fail(problem);
-}
-
-/** BullMQ keeps jobs with a priority, and those that wait for another try, apart from the others. */
-function countWaiting(queue: Line['queue']): Promise<number> {
-  return queue.getJobCountByTypes('waiting', 'prioritized', 'delayed');
 }
