@@ -119,7 +119,8 @@ export class Follower {
   async #look(): Promise<void> {
     for (const [job, { queue }] of this.#open) {
       if (job.hasEnded) this.#open.delete(job);
-      else await this.take(job, queue);
+      // One that cannot be looked at does not keep the others.
+      else await this.take(job, queue).catch(() => undefined);
     }
     const waiting = [...this.#open].filter(([job]) => job.state === 'queued' && !this.#told.has(job));
     if (waiting.length === 0) return;
@@ -130,10 +131,12 @@ export class Follower {
     }
   }
 
-  async #complete(job: Job, { images, ...rest }: RemoteResult): Promise<void> {
+  /** Does not throw, whatever the worker gave. */
+  async #complete(job: Job, result: RemoteResult): Promise<void> {
     this.#open.delete(job);
-    const pictures = [];
     try {
+      const { images, ...rest } = result;
+      const pictures = [];
       for (const { key, ...image } of images) {
         const png = await this.store.get(key);
         if (!png) throw new Error('it has lost the picture');

@@ -1,5 +1,5 @@
 /** What BullMQ says of a job, in the server's words. */
-import type { Job as BullJob, JobType } from 'bullmq';
+import type { Job as BullJob, JobType, Queue } from 'bullmq';
 
 import type { JobState, JobSummary } from '../job';
 import type { Problem } from '../problem';
@@ -21,7 +21,7 @@ export function problemIn(reason: string): Problem {
 export const bundleOf = ({ data }: { data: RemoteRequest | null }): string => data?.bundle ?? 'unknown';
 
 /** Where the queue has jobs of a state. One that was cancelled while it ran has failed for BullMQ. */
-export const queueStates: Record<JobState, JobType[]> = {
+const queueStates: Record<JobState, JobType[]> = {
   queued: ['waiting', 'prioritized', 'delayed'],
   running: ['active'],
   done: ['completed'],
@@ -29,7 +29,7 @@ export const queueStates: Record<JobState, JobType[]> = {
   cancelled: ['failed'],
 };
 
-export function summaryOf(bull: BullJob<RemoteRequest>, state: JobState): JobSummary {
+function summaryOf(bull: BullJob<RemoteRequest>, state: JobState): JobSummary {
   const { id, timestamp, finishedOn, failedReason } = bull;
   const problem = state === 'failed' || state === 'cancelled' ? problemIn(failedReason) : null;
   const isCancelled = problem?.code === 'CANCELLED';
@@ -41,4 +41,27 @@ export function summaryOf(bull: BullJob<RemoteRequest>, state: JobState): JobSum
     ended: finishedOn === undefined ? null : new Date(finishedOn).toISOString(),
     ...(problem && !isCancelled ? { error: problem } : {}),
   };
+}
+
+/** Jobs that are read at once, at least. */
+const leastJobs = 100;
+
+/** At least so many of the latest jobs of a queue in a state, where it has them: those that failed and were cancelled are one list. */
+export async function summariesIn(
+  queue: Queue<RemoteRequest>,
+  state: JobState,
+  limit: number,
+  signal: AbortSignal,
+): Promise<JobSummary[]> {
+  const summaries = new Map<string, JobSummary>();
+  const jobCount = Math.max(limit, leastJobs);
+  for (let start = 0; summaries.size < limit; start += jobCount) {
+    signal.throwIfAborted();
+    const page = await queue.getJobs(queueStates[state], start, start + jobCount - 1, false);
+    if (page.length === 0) break;
+    for (const summary of page.map((bull) => summaryOf(bull, state))) {
+      if (summary.state === state) summaries.set(summary.id, summary);
+    }
+  }
+  return [...summaries.values()];
 }

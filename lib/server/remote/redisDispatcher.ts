@@ -17,7 +17,7 @@ import { Connections, loadBullMq } from './connection';
 import { Follower } from './follower';
 import { countWaiting, openLine, type Line } from './lines';
 import { probeKey, type Announcement, type RemoteRequest, type RemoteResult } from './protocol';
-import { bundleOf, queueStates, summaryOf } from './queued';
+import { bundleOf, summariesIn } from './queued';
 import { reached, WriteProbe } from './reached';
 import type { ResultStore } from './resultStore';
 import { pause } from './retries';
@@ -132,9 +132,17 @@ export class RedisDispatcher implements Dispatcher {
   async #lookUp(id: string): Promise<Job | null> {
     for (const line of this.#lines.values()) {
       const bull = await this.#reached(() => line.queue.getJob(id));
-      if (bull) return this.#adopt(bull, line);
+      if (bull) return (await this.#isOver(bull)) ? null : this.#adopt(bull, line);
     }
     return null;
+  }
+
+  /** BullMQ forgets a job only when another one ends. By clocks, which may differ, and by its pictures, which are gone then. */
+  async #isOver({ finishedOn = Infinity, returnvalue }: BullJob<RemoteRequest, RemoteResult | null>): Promise<boolean> {
+    if (!returnvalue || Date.now() - finishedOn < this.options.keepSeconds * 1000) return false;
+    // Where the store does not answer nobody knows.
+    const are = returnvalue.images.map(({ key }) => this.options.store.get(key).then(Boolean, () => true));
+    return (await Promise.all(are)).includes(false);
   }
 
   obstacle(): Promise<string | null> {
@@ -142,15 +150,10 @@ export class RedisDispatcher implements Dispatcher {
   }
 
   async list(state: JobState, limit: number): Promise<JobSummary[]> {
-    const types = queueStates[state];
-    return this.#reached(async () => {
-      const lists = [...this.#lines.values()].map(({ queue }) => queue.getJobs(types, 0, limit - 1, false));
-      return (await Promise.all(lists))
-        .flat()
-        .map((bull) => summaryOf(bull, state))
-        .filter((summary) => summary.state === state)
-        .sort((a, b) => (a.created < b.created ? 1 : -1))
-        .slice(0, limit);
+    return this.#reached(async (signal) => {
+      const lists = [...this.#lines.values()].map(({ queue }) => summariesIn(queue, state, limit, signal));
+      const newest = (await Promise.all(lists)).flat().sort((a, b) => (a.created < b.created ? 1 : -1));
+      return newest.slice(0, limit);
     });
   }
 

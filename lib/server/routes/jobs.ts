@@ -14,6 +14,8 @@ import { ServerError } from '../problem';
 import { imageRequestSchema } from '../request';
 import type { Services } from '../services';
 
+import { JobFailed } from './images';
+
 /** Milliseconds after which a silent connection is told that it is alive, and a client that is gone is noticed. */
 const signOfLife = 15_000;
 
@@ -75,6 +77,8 @@ export function jobRoutes(app: Hono, services: Services): void {
     const job = await find(context.req.param('id'), services);
     const index = Number(context.req.param('index'));
     const image = job.result?.images[index];
+    // It has pictures, and will give them when its store does.
+    if (job.problem?.code === 'RESULT_UNAVAILABLE') throw new JobFailed(job);
     if (!image) {
       const count = job.result?.images.length ?? 0;
       throw new ServerError('NOT_FOUND', `Job ${job.id} is ${job.state} and has ${count} pictures, from 0.`);

@@ -93,6 +93,8 @@ withRedis('a place for results', () => {
     await store.stop();
     const { state, error } = (await machines.get(`/v1/jobs/${id}`)) as Wire;
     expect([state, error.code]).toEqual(['failed', 'RESULT_UNAVAILABLE']);
+    const refused = await fetch(`${machines.place}/v1/jobs/${id}/images/0`);
+    expect([refused.status, ((await refused.json()) as Wire).error.code]).toEqual([503, 'RESULT_UNAVAILABLE']);
     await store.start();
     expect((await machines.get(`/v1/jobs/${id}`)) as Wire).toMatchObject({ state: 'done' });
     expect((await machines.picture(id)).equals(png)).toBe(true);
