@@ -1,5 +1,6 @@
 /** The steps in which a technique is on: a range on the step axis, with a thumb at each end. */
 import { Field } from './help';
+import { shareAt, stepAt } from './windowSteps';
 
 interface WindowProps {
   label: string;
@@ -15,12 +16,9 @@ interface WindowProps {
 /** Steps that are drawn apart: more have no room for what is between them. */
 const mostDrawn = 60;
 
-const rounded = (value: number) => Number(value.toFixed(6));
-
 export function WindowField({ label, doc, start, stop, steps, colour, onChange }: WindowProps) {
-  // Step i of n is inside when start ≤ i / n < stop.
-  const first = Math.ceil(start * steps - 1e-6);
-  const beyond = Math.ceil(stop * steps - 1e-6);
+  const first = stepAt(start, steps);
+  const beyond = stepAt(stop, steps);
   const said = beyond > first ? `steps ${first + 1} to ${beyond} of ${steps}` : 'never';
   return (
     <Field label={label} doc={`${doc}.start`} aside={said}>
@@ -44,7 +42,7 @@ export function WindowField({ label, doc, start, stop, steps, colour, onChange }
             onInput={({ currentTarget }) => {
               const value = Math.min(Number(currentTarget.value), beyond);
               currentTarget.value = String(value);
-              onChange({ start: rounded(value / steps), stop });
+              onChange({ start: shareAt(value, steps), stop });
             }}
           />
           <input
@@ -58,7 +56,7 @@ export function WindowField({ label, doc, start, stop, steps, colour, onChange }
             onInput={({ currentTarget }) => {
               const value = Math.max(Number(currentTarget.value), first);
               currentTarget.value = String(value);
-              onChange({ start, stop: rounded(value / steps) });
+              onChange({ start, stop: shareAt(value, steps) });
             }}
           />
         </div>
