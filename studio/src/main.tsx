@@ -7,7 +7,7 @@ import { keepWhatIsMade } from './gallery/pictures';
 import { makeViews } from './make/makePage';
 import { connect } from './state/bundles';
 import { followSettings } from './state/live';
-import { resume } from './state/runs';
+import { resume } from './state/takenUp';
 import './styles/index.css';
 
 render(<App />, document.getElementById('studio')!);

@@ -61,6 +61,23 @@ inChromium('comparing', () => {
     await page.close();
   });
 
+  test('no picture of the last sweep stands under the captions of the next', async () => {
+    const page = await studio.page({ address: '#compare' });
+    await page.getByRole('button', { name: 'Sweep' }).click();
+    await page.getByLabel('Down').selectOption('');
+    await page.getByRole('button', { name: 'Make 5 pictures' }).click();
+    await page.getByText('5 pictures', { exact: true }).waitFor({ timeout: 60_000 });
+    await settles(() => page.locator('.sheet img').count(), 5);
+    await page.route('**/v1/jobs', (route) => route.fulfill({ status: 429, headers: { 'Retry-After': '600' } }));
+    await page.getByLabel('Values').fill('1.1, 1.2, 1.3, 1.4, 1.5');
+    await page.getByRole('button', { name: 'Make 5 pictures' }).click();
+    await page.locator('.sheet th').filter({ hasText: '1.5' }).waitFor();
+    await page.getByRole('button', { name: 'Stop' }).click();
+    await settles(() => page.getByRole('button', { name: 'Stop' }).isDisabled(), true);
+    expect(await page.locator('.sheet img').count()).toBe(0);
+    await page.context().close();
+  });
+
   test('a sweep can be stopped', async () => {
     const page = await studio.page();
     await page.locator('.time-line').waitFor();

@@ -1,13 +1,16 @@
 /** What can happen to a page: it is loaded again, its server goes and comes back, two tabs, a token, a bundle that goes. */
+import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import type { Request } from 'playwright-core';
 
+import { encodePng } from '../../lib/image/png';
 import { inChromium } from '../inBrowser';
 import { settles } from '../settles';
 
 import { bundleFolder, embeddedAs } from './bundles';
-import { card, isMade, setSteps, Studio } from './studio';
+import { card, goTo, isMade, setSteps, Studio } from './studio';
 
 inChromium('a page’s life', () => {
   let studio: Studio;
@@ -31,6 +34,83 @@ inChromium('a page’s life', () => {
     await page.reload();
     await isMade(page, 'CFG + Detail');
     await card(page, 'CFG + Detail').locator('img').waitFor();
+    await page.close();
+  });
+
+  test('loaded again when all is done, it brings nothing back that was deleted, and kept twice is nothing', async () => {
+    const page = await studio.page();
+    await page.getByRole('button', { name: 'Make CFG', exact: true }).click();
+    await isMade(page, 'CFG');
+    await goTo(page, 'Gallery');
+    await page.locator('.gallery button').click();
+    await page.getByRole('button', { name: 'Delete' }).click();
+    await page.getByText('0 pictures in this gallery.', { exact: false }).waitFor();
+    await goTo(page, 'Make');
+    // What only follows the settings is not kept, not later either.
+    await page.getByRole('button', { name: 'Live' }).click();
+    await isMade(page, 'CFG + Detail');
+    await page.reload();
+    for (const title of ['Conditional', 'CFG', 'CFG + Detail']) await isMade(page, title);
+    await page.getByRole('button', { name: 'Make Conditional', exact: true }).click();
+    await goTo(page, 'Gallery');
+    await page.getByText('1 picture in this gallery.', { exact: false }).waitFor();
+    expect(await page.locator('.gallery li').allTextContents()).toEqual(['Conditional: T-shirt/top']);
+    await page.close();
+  });
+
+  test('loaded again when the server has forgotten a picture that was seen: nothing is said of it', async () => {
+    const page = await studio.page();
+    await page.getByRole('button', { name: 'Make CFG', exact: true }).click();
+    await isMade(page, 'CFG');
+    await studio.server.close(0);
+    studio.server = Studio.serverWith({ port: studio.port });
+    await studio.server.listen();
+    const asked = page.waitForResponse((response) => response.url().includes('/v1/jobs/') && response.status() === 404);
+    await page.reload();
+    await asked;
+    await page.getByRole('button', { name: 'Make Conditional', exact: true }).click();
+    await isMade(page, 'Conditional');
+    expect(await card(page, 'CFG').locator('.state, .problem').allTextContents()).toEqual(['']);
+    await page.close();
+  });
+
+  test('loaded again in mid-run with a large picture to start from, all pictures are gone on with', async () => {
+    const page = await studio.page();
+    await page.locator('.time-line').waitFor();
+    await setSteps(page, 250);
+    await page.getByText('Image to image').click();
+    // Five of it are more than a browser keeps for a tab.
+    const noise = { width: 1000, height: 600, channels: 3 as const, pixels: randomBytes(1000 * 600 * 3) };
+    const buffer = Buffer.from(encodePng(noise));
+    await page.getByLabel('Start from').setInputFiles({ name: 'start.png', mimeType: 'image/png', buffer });
+    await page.getByRole('application', { name: /What is painted anew/ }).waitFor();
+    await page.getByLabel('Strength', { exact: true }).fill('1');
+    await page.getByRole('button', { name: 'Make 5 pictures' }).click();
+    const kept = `JSON.parse(sessionStorage['detail-guidance.runs'] ?? '[]').filter(({ job }) => job !== null).length`;
+    await settles(() => page.evaluate(kept), 5);
+    await page.reload();
+    await isMade(page, 'Conditional');
+    expect(await page.evaluate(`JSON.parse(localStorage['detail-guidance.settings']).image`)).toBeNull();
+    await page.close();
+  });
+
+  test('of the browser’s six connections to the server two are taken by what is being made', async () => {
+    const page = await studio.page();
+    await page.locator('.time-line').waitFor();
+    await setSteps(page, 60);
+    const open = new Set<Request>();
+    let most = 0;
+    page.on('request', (request) => {
+      if (!request.url().endsWith('/events')) return;
+      open.add(request);
+      most = Math.max(most, open.size);
+    });
+    page.on('requestfinished', (request) => open.delete(request));
+    page.on('requestfailed', (request) => open.delete(request));
+    await page.getByRole('button', { name: 'Make 5 pictures' }).click();
+    for (const title of ['Conditional', 'MA-disrupted', 'Detail Guidance', 'CFG', 'CFG + Detail'])
+      await isMade(page, title);
+    expect(most).toBeLessThanOrEqual(2);
     await page.close();
   });
 

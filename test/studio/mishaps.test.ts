@@ -153,6 +153,9 @@ inChromium('mishaps', () => {
   test('a queue that is full is waited for, and who is stopped meanwhile keeps nobody waiting', async () => {
     const page = await studio.page();
     await page.locator('.time-line').waitFor();
+    await page.getByRole('button', { name: 'Make CFG', exact: true }).click();
+    await isMade(page, 'CFG');
+    await page.getByLabel('Class', { exact: true }).selectOption('Bag');
     const answer = {
       status: 429,
       headers: { 'Retry-After': '600' },
@@ -163,6 +166,8 @@ inChromium('mishaps', () => {
     await page.getByRole('button', { name: 'Make 5 pictures' }).click();
     await refused;
     await settles(() => page.locator('.card .state').allTextContents(), Array(5).fill('waits'));
+    // The picture before stays in sight, and is of what it was of.
+    await page.getByRole('img', { name: 'CFG: T-shirt/top, seed 7', exact: true }).waitFor();
     await page.unroute('**/v1/jobs');
     await page.getByRole('button', { name: 'Stop', exact: true }).click();
     await page.getByRole('button', { name: 'Make CFG', exact: true }).click();

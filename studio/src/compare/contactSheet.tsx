@@ -3,7 +3,8 @@ import type { ImageRequest } from '../api/types';
 import { Picture } from '../controls/picture';
 import { exportHtml } from '../copy/html';
 import { saveFile } from '../host';
-import { activeIn, isActive, runs, start, stopAll } from '../state/runs';
+import { start, stopAll } from '../state/making';
+import { activeIn, isActive, runs } from '../state/runs';
 import { pictureSize } from '../make/viewCard';
 
 export interface SheetCell {

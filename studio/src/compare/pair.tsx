@@ -12,7 +12,8 @@ import { pictureSize } from '../make/viewCard';
 import { describe } from '../make/words';
 import { bundle, isReady } from '../state/bundles';
 import { requestOf, titleOf } from '../state/request';
-import { activeIn, runAt, start, stopAll } from '../state/runs';
+import { start, stopAll } from '../state/making';
+import { activeIn, runAt } from '../state/runs';
 import { settings } from '../state/settings';
 import { hereOf, techniques } from '../state/views';
 

@@ -3,11 +3,11 @@ import { signal } from '@preact/signals';
 
 import { galleryFolder } from '../host';
 import { bundles } from '../state/bundles';
-import { isLive } from '../state/live';
+import { onDone } from '../state/making';
 import { say } from '../state/messages';
 import { planFor } from '../state/plans';
 import { subjectInWords, titleOf } from '../state/request';
-import { onDone, type Run } from '../state/runs';
+import { runs, update, type Run } from '../state/runs';
 import { clipped, entriesOf } from '../state/sound';
 import { viewOf } from '../state/takeOver';
 
@@ -69,6 +69,7 @@ export async function keep(run: Run): Promise<void> {
       },
       run.png,
     );
+    if (runs.value[run.place]?.job === run.job) update(run.place, { isToKeep: false });
     await changed();
   } catch (error) {
     say(`The picture could not be kept in the gallery${reasonOf(error)}`);
@@ -87,7 +88,7 @@ export async function remove(id: string): Promise<void> {
 /** What is made on the first page is kept; contact sheets are not, nor what only follows a slider. */
 export function keepWhatIsMade(): void {
   onDone.add((run) => {
-    if (run.place.startsWith('make/') && !isLive.value) void keep(run);
+    if (run.isToKeep) void keep(run);
   });
   channel.onmessage = () => {
     if (pictures.value !== null) void loadPictures();

@@ -5,7 +5,7 @@ import { disruptedNow } from '../charts/channelChart';
 import { bundle } from '../state/bundles';
 import { conditionsOf, measure, measureChannels, stepsOf, strengths } from '../state/inside';
 import { requestOf, requestWith } from '../state/request';
-import { start } from '../state/runs';
+import { start } from '../state/making';
 import { settings } from '../state/settings';
 
 interface Look {

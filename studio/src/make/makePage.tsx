@@ -10,7 +10,8 @@ import { isLive } from '../state/live';
 import { plans } from '../state/plans';
 import { inWords } from '../state/problems';
 import { requestOf, titleOf } from '../state/request';
-import { activeIn, runAt, runs, start, stopAll } from '../state/runs';
+import { start, stopAll } from '../state/making';
+import { activeIn, runAt, runs } from '../state/runs';
 import { change, settings } from '../state/settings';
 import { addView, selected, techniques, views } from '../state/views';
 

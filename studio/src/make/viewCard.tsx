@@ -6,9 +6,11 @@ import { bundle, isReady } from '../state/bundles';
 import { plans } from '../state/plans';
 import { subjectInWords, titleOf } from '../state/request';
 import { inWords } from '../state/problems';
-import { isActive, runAt, secondsLeft, start, stop, type Run } from '../state/runs';
+import { start, stop } from '../state/making';
+import { isActive, runAt, type Run } from '../state/runs';
 import { settings } from '../state/settings';
 import { requestOf } from '../state/request';
+import { secondsLeft } from '../state/timeLeft';
 import { removeView, select, selected, views } from '../state/views';
 
 export const placeOf = (view: PresetName) => `make/${view}`;
@@ -26,7 +28,7 @@ function stateInWords(run: Run | undefined): string {
     case 'queued':
       return 'waits';
     case 'running': {
-      const left = secondsLeft(run);
+      const left = secondsLeft(run, performance.now());
       const time = left === null || left < 1 ? '' : `, ${Math.ceil(left)} s left`;
       return run.steps === null ? 'begins' : `step ${run.step} of ${run.steps}${time}`;
     }
@@ -50,6 +52,7 @@ export function ViewCard({ view }: { view: PresetName }) {
   // Before it is tried, what the plan says.
   const problem = isActive(run) ? null : (run?.problem ?? answer?.problem ?? null);
   const chosen = bundle.value;
+  const of = run?.pictureOf;
   const share = run && isActive(run) && run.steps ? run.step / run.steps : 0;
   return (
     <article class={`card${isSelected ? ' selected' : ''}`} data-view={view}>
@@ -71,7 +74,7 @@ export function ViewCard({ view }: { view: PresetName }) {
       <div class={`frame${isActive(run) ? ' active' : ''}`}>
         <Picture
           src={run?.picture ?? null}
-          alt={run ? `${title}: ${subjectInWords(run.request, chosen)}, seed ${String(run.request.seed)}` : ''}
+          alt={of ? `${title}: ${subjectInWords(of, chosen)}, seed ${String(of.seed)}` : ''}
           {...pictureSize()}
         />
         {problem && <p class="over problem">{inWords(problem)}</p>}

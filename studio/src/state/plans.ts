@@ -5,7 +5,7 @@ import { postPlan, Refused } from '../api/client';
 import type { ImageRequest, Planned, PresetName, Problem } from '../api/types';
 
 import { bundle, refreshBundles, serverState } from './bundles';
-import { requestOf } from './request';
+import { requestOf, withDots } from './request';
 import { settings } from './settings';
 import { views } from './views';
 
@@ -13,15 +13,10 @@ export type PlanAnswer = { planned: Planned; problem: null } | { planned: null; 
 
 export const plans = signal<Partial<Record<PresetName, PlanAnswer>>>({});
 
-/** In place of pictures, which may be megabytes: a plan depends on whether there are some, and the sizes are named. */
-const dot =
-  'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII=';
-
 /** What the request would compute, from whichever seed. @throws Refused, Unreachable */
-export function planFor({ image, maskImage, ...request }: ImageRequest, signalOfThis?: AbortSignal): Promise<Planned> {
-  const pictures = { ...(image && { image: dot }), ...(maskImage && { maskImage: dot }) };
-  return postPlan({ ...request, ...pictures, seed: 0 }, signalOfThis);
-}
+export const planFor = (request: ImageRequest, signalOfThis?: AbortSignal): Promise<Planned> =>
+  // A plan depends on whether there are pictures, and the sizes are named.
+  postPlan({ ...withDots(request), seed: 0 }, signalOfThis);
 
 let pending: AbortController | null = null;
 let timer: ReturnType<typeof setTimeout> | null = null;

@@ -1,8 +1,9 @@
 /** Settings under a name, kept in the browser. */
-import { effect, signal } from '@preact/signals';
+import { signal } from '@preact/signals';
 
 import { followOtherTabs, recallJson, remember } from '../storage';
 
+import { say } from './messages';
 import { settings, type Settings } from './settings';
 import { entriesOf, soundSettings } from './sound';
 
@@ -25,14 +26,19 @@ function remembered(): NamedSettings[] {
 
 export const named = signal<readonly NamedSettings[]>(remembered());
 
-effect(() => void remember('browser', 'presets', JSON.stringify(named.value)));
 // What another tab has saved is not written over by this one.
 followOtherTabs('presets', () => (named.value = remembered()));
+
+function keep(list: readonly NamedSettings[]): void {
+  named.value = list;
+  if (!remember('browser', 'presets', JSON.stringify(list)))
+    say('The browser keeps no more presets: they are here until the page is closed.');
+}
 
 /** In place of the one of the same name. */
 export function saveAs(name: string): void {
   const others = named.value.filter((preset) => preset.name !== name);
-  named.value = [...others, { name, part: partOf(settings.value) }];
+  keep([...others, { name, part: partOf(settings.value) }]);
 }
 
 export function takePreset({ part }: NamedSettings): void {
@@ -40,5 +46,5 @@ export function takePreset({ part }: NamedSettings): void {
 }
 
 export function removePreset(name: string): void {
-  named.value = named.value.filter((preset) => preset.name !== name);
+  keep(named.value.filter((preset) => preset.name !== name));
 }

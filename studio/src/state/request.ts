@@ -74,6 +74,16 @@ export function requestWith(settings: Settings, guidance: GuidanceOptions, bundl
   };
 }
 
+const dot =
+  'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII=';
+
+/** The request with a dot for each picture that is given, which may be megabytes. */
+export const withDots = ({ image, maskImage, ...request }: ImageRequest): ImageRequest => ({
+  ...request,
+  ...(image && { image: dot }),
+  ...(maskImage && { maskImage: dot }),
+});
+
 /** What the picture shows, as the bundle is conditioned. */
 export function subjectOf(settings: Settings, { conditioning }: BundleInfo): ImageRequest {
   const { classLabel, prompt, negativePrompt } = settings;

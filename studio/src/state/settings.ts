@@ -44,10 +44,8 @@ export function changeDetail(part: Partial<Settings['detail']>): void {
 }
 
 effect(() => {
-  const text = JSON.stringify(settings.value);
-  for (const place of ['tab', 'browser'] as const) {
-    if (remember(place, name, text)) continue;
-    // A large picture to start from does not fit: it is kept until the page is closed.
-    remember(place, name, JSON.stringify({ ...settings.value, image: null, repaint: null }));
-  }
+  // A picture to start from is large: the tab has it, where there is room, and the next one begins without.
+  const light = JSON.stringify({ ...settings.value, image: null, repaint: null });
+  if (!remember('tab', name, JSON.stringify(settings.value))) remember('tab', name, light);
+  remember('browser', name, light);
 });
