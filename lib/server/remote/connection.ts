@@ -26,6 +26,9 @@ export async function loadBullMq(url: string): Promise<{ bullmq: typeof BullMq; 
 /** Milliseconds between two tries to reach a Redis that is away. */
 const retryDelay = (tries: number) => Math.min(100 * 2 ** Math.min(tries, 6), 3000);
 
+/** Milliseconds after which a command that waits in Redis is answered, or the connection is dead. */
+const waitPatience = 15_000;
+
 /** Milliseconds in which the same complaint is logged once: a client that tries again hears it every few seconds. */
 const sayAgainAfter = 600_000;
 
@@ -62,6 +65,16 @@ export class Connections {
   /** For what listens and works: waits until Redis is back. */
   patient(): Redis {
     return this.#open({ maxRetriesPerRequest: null });
+  }
+
+  /** For a command that waits in Redis for some seconds: fails while Redis is away, also where nobody says that it is. */
+  waiting(): Redis {
+    return this.#open({
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 1,
+      connectTimeout: 3000,
+      socketTimeout: waitPatience,
+    });
   }
 
   /** In order where Redis is there, and after a moment where it is away: BullMQ would wait for it to come back. */

@@ -118,8 +118,9 @@ export class Follower {
   /** The queue tells how jobs end, but for what it said while nobody heard it, and of what Redis has lost. */
   async #look(): Promise<void> {
     for (const [job, { queue }] of this.#open) {
+      // What cannot be asked for one job does not keep the others. Who was to cancel it may not have heard it.
+      if (job.signal.aborted && !job.hasEnded) await this.withdraw(job).catch(() => undefined);
       if (job.hasEnded) this.#open.delete(job);
-      // One that cannot be looked at does not keep the others.
       else await this.take(job, queue).catch(() => undefined);
     }
     const waiting = [...this.#open].filter(([job]) => job.state === 'queued' && !this.#told.has(job));

@@ -1,10 +1,8 @@
 /** `detail-guidance worker`: takes jobs for its bundles from Redis, one after the other. */
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import { setTimeout as sleep } from 'node:timers/promises';
 
-import type { Job as BullJob } from 'bullmq';
-import pino, { type Logger } from 'pino';
+import pino from 'pino';
 
 import { version } from '../../files/version';
 import { freeMemory } from '../../model/memory';
@@ -13,31 +11,26 @@ import { DetailGuidanceError } from '../../validation/errors';
 import { invalid, reasonOf } from '../../validation/invalid';
 import { parse } from '../../validation/parse';
 import { BundlePool } from '../bundlePool';
-import { Job } from '../job';
+import type { Job } from '../job';
 import { Metrics } from '../metrics';
 import { workerSchema, type WorkerOptions } from '../options';
-import { problemOf, ServerError } from '../problem';
-import { imageRequestSchema, type ImageRequest } from '../request';
-import { runJobs, type Workshop } from '../runJobs';
+import type { Workshop } from '../runJobs';
 
 import { Connections, loadBullMq } from './connection';
+import { JobLoop, lockDuration, type Source } from './jobLoop';
 import {
   announcementKey,
   bundleChecksum,
   cancelChannel,
   queueName,
   type Announcement,
-  type RemoteNews,
   type RemoteRequest,
   type RemoteResult,
 } from './protocol';
-import { openResultStore, type ResultStore } from './resultStore';
+import { openResultStore } from './resultStore';
 import { beginPause, wakeEvery, wakePaused } from './retries';
+import { failureOf, runRemote } from './runRemote';
 
-/** Milliseconds: a worker that has not renewed its lock for so long is taken to be dead, and its job given to another. */
-const lockDuration = 10_000;
-/** Milliseconds that the last news of a job may take. */
-const newsPatience = 2000;
 /** Milliseconds between two announcements. */
 const announceEvery = 5000;
 
@@ -67,10 +60,9 @@ export function createWorker(options: WorkerOptions): Worker {
     device: () => null,
   });
   const workshop: Workshop = { bundles, metrics, log, logPrompts: false };
-  /** What takes no further job from then on, and ends when those that run have ended. */
-  const leaving: (() => Promise<unknown>)[] = [];
   const timers: NodeJS.Timeout[] = [];
-  const oneAtATime = turns();
+  const leaving: (() => Promise<unknown>)[] = [];
+  let loop: JobLoop | null = null;
   let connections: Connections | null = null;
   const closing = new AbortController();
 
@@ -97,18 +89,10 @@ export function createWorker(options: WorkerOptions): Worker {
         listener.on('ready', () => void listener.subscribe(cancelChannel).then(() => resolve(), say));
       });
       await Promise.race([subscribed, closed]);
+      const sources: Source[] = [];
       for (const { name, checksum } of offered) {
-        const process = (bull: BullJob<RemoteRequest, RemoteResult>) =>
-          oneAtATime(() => runRemote(bull, name, store, workshop, running)).catch((error: unknown) => {
-            // What is wrong with the request stays wrong; anything else is tried again, here or elsewhere.
-            const { problem } = problemOf(error);
-            const failure = error instanceof JobProblem ? error.message : JSON.stringify(problem);
-            const isFinal = error instanceof JobProblem ? error.isFinal : problem.type === 'invalid_request_error';
-            throw isFinal ? new bullmq.UnrecoverableError(failure) : new Error(failure);
-          });
-        const worker = new bullmq.Worker<RemoteRequest, RemoteResult>(queueName(checksum), process, {
+        const worker = new bullmq.Worker<RemoteRequest, RemoteResult>(queueName(checksum), null, {
           connection: connections.patient(),
-          concurrency: 1,
           lockDuration,
           stalledInterval: lockDuration / 2,
           maxStalledCount: 5,
@@ -125,7 +109,18 @@ export function createWorker(options: WorkerOptions): Worker {
           // Its version, or a right that is missing.
           throw invalid('redis', 'a Redis that BullMQ works with', undefined, { cause, note: reasonOf(cause) });
         });
+        const run: Source['run'] = async (bull) => {
+          // One that stalled too often: BullMQ leaves it to who takes it to say so.
+          if (bull.deferredFailure) throw new bullmq.UnrecoverableError(bull.deferredFailure);
+          return runRemote(bull, name, store, workshop, running).catch((error: unknown) => {
+            const { message, isFinal } = failureOf(error);
+            throw isFinal ? new bullmq.UnrecoverableError(message) : new Error(message);
+          });
+        };
+        sources.push({ worker, run });
       }
+      loop = new JobLoop(sources, connections.waiting(), say);
+      loop.start();
       const id = randomUUID();
       const announce = async () => {
         const announcement: Announcement = {
@@ -150,80 +145,12 @@ export function createWorker(options: WorkerOptions): Worker {
     async close() {
       closing.abort(new DetailGuidanceError('DISPOSED', 'The worker was closed.'));
       timers.forEach(clearInterval);
-      const left = Promise.allSettled(leaving.map((leave) => leave()));
-      // Those that were taken, up to their pictures in the store.
-      await oneAtATime(() => Promise.resolve());
+      loop?.stop();
+      // The job that runs, up to its pictures in the store.
+      await loop?.idle;
+      const left = Promise.resolve(loop?.end).then(() => Promise.allSettled(leaving.map((leave) => leave())));
       await connections?.close(left);
       await bundles.close();
     },
   };
-}
-
-/** Runs what it is given one after the other: a machine has one set of cores, or one GPU, for all of its bundles. */
-function turns(): <Result>(work: () => Promise<Result>) => Promise<Result> {
-  let tail: Promise<unknown> = Promise.resolve();
-  return (work) => {
-    const turn = tail.then(work);
-    tail = turn.catch(() => undefined);
-    return turn;
-  };
-}
-
-/** How a job ended that has no pictures. */
-class JobProblem extends Error {
-  constructor(job: Job) {
-    super(job.state === 'cancelled' ? JSON.stringify({ code: 'CANCELLED' }) : JSON.stringify(job.problem));
-    this.isFinal = job.state === 'cancelled' || job.problem?.type === 'invalid_request_error';
-  }
-
-  readonly isFinal: boolean;
-}
-
-async function runRemote(
-  bull: BullJob<RemoteRequest, RemoteResult>,
-  bundle: string,
-  store: ResultStore,
-  workshop: Workshop,
-  running: Map<string, Job>,
-): Promise<RemoteResult> {
-  const job = new Job(bundle, requestOf(bull.data), bull.id);
-  running.set(job.id, job);
-  try {
-    job.start();
-    const telling = tellNews(job, bull, workshop.log);
-    await runJobs([job], workshop);
-    // Redis may be away, and its pictures are to be kept.
-    await Promise.race([telling, sleep(newsPatience, undefined, { ref: false })]);
-    if (!job.result) throw new JobProblem(job);
-    const { images, ...rest } = job.result;
-    const stored = [];
-    for (const [index, { png, ...image }] of images.entries()) {
-      const key = `${job.id}-${index}.png`;
-      await store.put(key, png);
-      stored.push({ ...image, key });
-    }
-    return { images: stored, ...rest };
-  } finally {
-    running.delete(job.id);
-  }
-}
-
-/** What one server took another version may not know: no fault of the client's, and another worker may know it. */
-function requestOf(data: RemoteRequest | null): ImageRequest {
-  const { request, version: its = 'unknown' } = data ?? {};
-  try {
-    return parse(imageRequestSchema, request, 'request');
-  } catch (error) {
-    const versions = `The server's version is ${its}, this worker's ${version()}`;
-    throw new ServerError('WORKER_MISMATCH', `${versions}, and it does not know the request: ${reasonOf(error)}`);
-  }
-}
-
-/** Passes on what the job tells; its end is told by the queue. */
-async function tellNews(job: Job, bull: BullJob<RemoteRequest, RemoteResult>, log: Logger): Promise<void> {
-  for await (const { name, data } of job.events()) {
-    if (name === 'done' || name === 'failed' || name === 'cancelled') return;
-    const news = { name, data } as RemoteNews;
-    await bull.updateProgress(news).catch((error: Error) => log.debug({ err: error.message }, 'news'));
-  }
 }
