@@ -12,7 +12,7 @@ import { settles } from '../settles';
 
 import { bundleFolder, embeddedAs } from './bundles';
 import { drop, pngSaying } from './drop';
-import { goTo, isMade, setSteps, Studio } from './studio';
+import { card, goTo, isMade, setSteps, Studio } from './studio';
 
 const plain = encodePng({ width: 2, height: 2, channels: 1, pixels: new Uint8Array(4) });
 
@@ -172,6 +172,22 @@ inChromium('mishaps', () => {
     await page.getByRole('button', { name: 'Stop', exact: true }).click();
     await page.getByRole('button', { name: 'Make CFG', exact: true }).click();
     await isMade(page, 'CFG');
+    await page.context().close();
+  });
+
+  test('what the server warns of is said beside the picture', async () => {
+    const page = await studio.page();
+    await page.route('**/v1/jobs/*/events', async (route) => {
+      const response = await route.fetch();
+      const warning = { code: 'PROMPT_TRUNCATED', message: 'The prompt is cut.' };
+      const event = `id: 1\nevent: warning\ndata: ${JSON.stringify(warning)}\n\n`;
+      await route.fulfill({ response, body: event + (await response.text()) });
+    });
+    await page.getByRole('button', { name: 'Make CFG', exact: true }).click();
+    await card(page, 'CFG').getByText('The prompt is cut.').waitFor();
+    await goTo(page, 'Compare');
+    await page.getByRole('button', { name: 'Make both' }).click();
+    await settles(() => page.locator('figure').getByText('The prompt is cut.').count(), 2);
     await page.context().close();
   });
 

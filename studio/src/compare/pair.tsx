@@ -263,6 +263,11 @@ export function Pair() {
               <figcaption>
                 <b>{name.toUpperCase()}</b> {shownTitle(name)}
               </figcaption>
+              {runAt(placeOf(name))?.warnings.map((warning) => (
+                <p key={warning} class="note">
+                  {warning}
+                </p>
+              ))}
             </figure>
           ))}
         </div>

@@ -103,6 +103,11 @@ export function ViewCard({ view }: { view: PresetName }) {
           </button>
         )}
       </footer>
+      {run?.warnings.map((warning) => (
+        <p key={warning} class="note">
+          {warning}
+        </p>
+      ))}
     </article>
   );
 }
