@@ -2,6 +2,8 @@
 import type { PresetName } from '../api/types';
 import { cfg, detail } from '../state/settings';
 
+import { termsOf } from './terms';
+
 const number = (value: number) => String(Number(value.toFixed(3)));
 
 /** As high as letters: beside a number with a word under it they would grow with both. In words, since false is no attribute. */
@@ -51,9 +53,8 @@ const Difference = ({
 export function Equation({ view }: { view: PresetName }) {
   const { scale: s } = cfg.value;
   const { scale: w } = detail.value;
-  const techniques = view.split('+');
-  const hasCfg = techniques.includes('cfg');
-  const hasDetail = techniques.includes('detail');
+  const terms = termsOf(view);
+  if (!terms) return null;
   return (
     <div class="equation">
       <math display="block" aria-label="The guided prediction">
@@ -63,7 +64,7 @@ export function Equation({ view }: { view: PresetName }) {
             <mo>^</mo>
           </mover>
           <mo>=</mo>
-          {view === 'disrupted' ? (
+          {terms.includes('disrupt') ? (
             <mrow class="term detail">
               <Prediction of="c" sub="m" />
             </mrow>
@@ -72,8 +73,10 @@ export function Equation({ view }: { view: PresetName }) {
               <Prediction of="c" />
             </mrow>
           )}
-          {hasCfg && <Difference weight={number(s - 1)} symbol="λ = s − 1" name="cfg" of="∅" />}
-          {hasDetail && <Difference weight={number(w)} symbol="w" name="detail" of="c" sub="m" />}
+          {terms.includes('classifierFree') && (
+            <Difference weight={number(s - 1)} symbol="λ = s − 1" name="cfg" of="∅" />
+          )}
+          {terms.includes('detail') && <Difference weight={number(w)} symbol="w" name="detail" of="c" sub="m" />}
         </mrow>
       </math>
     </div>
