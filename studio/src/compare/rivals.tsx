@@ -1,7 +1,7 @@
 /** Other techniques at the cost of Detail Guidance: each takes as many steps as the same number of blocks allows. */
 import { signal } from '@preact/signals';
 
-import type { PresetName } from '../api/types';
+import type { ImageRequest, PresetName } from '../api/types';
 import { bundle, isReady } from '../state/bundles';
 import { stepsOf } from '../state/inside';
 import { planFor } from '../state/plans';
@@ -34,29 +34,29 @@ const problem = signal<string | null>(null);
 const isPlanning = signal(false);
 
 /** Blocks of a request, as the server plans it. */
-async function blocksOf(view: PresetName, steps: number): Promise<number> {
-  const planned = await planFor(requestOf({ ...settings.value, steps }, view, bundle.value!));
-  return planned.explanation.blocks;
-}
+const blocksOf = async (request: ImageRequest): Promise<number> => (await planFor(request)).explanation.blocks;
 
+/** Of the settings as they are now, whatever becomes of them while the server plans. */
 async function plan(): Promise<Sheet | null> {
   const chosen = bundle.value;
   if (!chosen) return null;
-  const steps = stepsOf(settings.value, chosen);
-  const budget = await blocksOf(reference(), steps);
+  const [from, first, all] = [settings.value, reference(), rivals()];
+  const requestFor = (view: PresetName, steps: number) => requestOf({ ...from, steps }, view, chosen);
+  const steps = stepsOf(from, chosen);
+  const budget = await blocksOf(requestFor(first, steps));
   const cells: SheetCell[] = [];
-  for (const view of rivals()) {
+  for (const view of all) {
     let own = steps;
-    let blocks = await blocksOf(view, own);
+    let blocks = await blocksOf(requestFor(view, own));
     // Windows are shares of the steps: the cost is not quite proportional, and a second look is enough.
     for (let look = 0; look < 2; look++) {
       own = Math.max(1, Math.round((own * budget) / blocks));
-      blocks = await blocksOf(view, own);
+      blocks = await blocksOf(requestFor(view, own));
     }
     cells.push({
       place: `rivals/${view}`,
       title: `${titleOf(view)}, ${own} steps`,
-      request: requestOf({ ...settings.value, steps: own }, view, chosen),
+      request: requestFor(view, own),
       caption: `${titleOf(view)}: ${own} steps, ${((100 * blocks) / budget).toFixed(0)} % of the blocks`,
     });
   }
@@ -66,7 +66,7 @@ async function plan(): Promise<Sheet | null> {
     cells: cells.slice(row * inRow, (row + 1) * inRow),
   }));
   return {
-    title: `Techniques at the cost of ${titleOf(reference())}, seed ${settings.value.seed}`,
+    title: `Techniques at the cost of ${titleOf(first)}, seed ${from.seed}`,
     prefix: 'rivals/',
     columns: [],
     rows,
