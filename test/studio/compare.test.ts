@@ -105,6 +105,55 @@ inChromium('comparing', () => {
     await page.close();
   });
 
+  test('settings that change while rivals are planned are of none of them', async () => {
+    const page = await studio.page({ address: '#compare' });
+    await page.getByRole('button', { name: 'Rivals at equal cost' }).click();
+    let isHeld = true;
+    let letGo = () => {};
+    const held = new Promise<void>((resolve) => (letGo = resolve));
+    const asked = page.waitForRequest('**/v1/plan');
+    await page.route('**/v1/plan', async (route) => {
+      if (isHeld) await held;
+      await route.continue();
+    });
+    await page.getByRole('button', { name: 'Make them' }).click();
+    await asked;
+    await goTo(page, 'Make');
+    await page.getByLabel('Seed', { exact: true }).fill('99');
+    await page.getByLabel('Seed', { exact: true }).press('Tab');
+    const seeds: number[] = [];
+    page.on('request', (request) => {
+      if (request.url().endsWith('/v1/jobs')) seeds.push((request.postDataJSON() as { seed: number }).seed);
+    });
+    isHeld = false;
+    letGo();
+    await goTo(page, 'Compare');
+    await page.getByText('12 pictures', { exact: true }).waitFor({ timeout: 60_000 });
+    expect(new Set(seeds)).toEqual(new Set([7]));
+    await page.getByRole('region', { name: /seed 7$/ }).waitFor();
+    await page.context().close();
+  });
+
+  test('of a model that is measured when it is asked for, a measurement of other settings says so', async () => {
+    const page = await studio.browser.newPage();
+    // The embedded model, as if it were a large one.
+    await page.route('**/v1/bundles', async (route) => {
+      const response = await route.fetch();
+      const answer = (await response.json()) as { bundles: { size: object }[] };
+      const bundles = answer.bundles.map((bundle) => ({ ...bundle, size: { ...bundle.size, width: 65, height: 65 } }));
+      await route.fulfill({ response, json: { ...answer, bundles } });
+    });
+    await studio.visit(page);
+    await page.getByRole('button', { name: 'Measure the channels' }).click();
+    await page.locator('.channel-chart svg image').waitFor();
+    expect(await page.getByText('The settings have changed since').count()).toBe(0);
+    await page.getByLabel('Class', { exact: true }).selectOption('Bag');
+    await page.getByText('The settings have changed since it was measured.').waitFor();
+    await goTo(page, 'Look inside');
+    await page.getByText('The settings have changed since: look inside again.').waitFor();
+    await page.close();
+  });
+
   test('a look inside: strengths, a map, gates, what sets the strength, and a channel disrupted', async () => {
     const page = await studio.page({ address: '#inside' });
     await page.getByRole('button', { name: 'Look inside' }).click();

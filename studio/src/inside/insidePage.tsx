@@ -3,12 +3,12 @@ import type { ComponentChildren } from 'preact';
 
 import { ChannelChart } from '../charts/channelChart';
 import { bundle, isReady } from '../state/bundles';
-import { measurementOf, progressOf } from '../state/inside';
+import { isOutdated, measurementOf, progressOf } from '../state/inside';
 import { subjectInWords, requestOf } from '../state/request';
 import { settings } from '../state/settings';
 
 import { GatesPlot } from './gatesPlot';
-import { isOutdated, look, lookAt, lookInside } from './look';
+import { look, lookAt, lookInside } from './look';
 import { ChannelMap } from './map';
 import { OverTime } from './overTime';
 import { Variance } from './variance';
@@ -57,7 +57,9 @@ export function InsidePage() {
         <p class="note">
           {of &&
             `${subject ? `${subject}, ` : ''}seed ${settings.value.seed}, the conditional branch. Chosen: channel ${channel} after layer ${layer}.`}
-          {measurement?.answer && isOutdated.value && <b> The settings have changed since: look inside again.</b>}
+          {measurement?.answer && isOutdated(parts.map(([name]) => name)) && (
+            <b> The settings have changed since: look inside again.</b>
+          )}
         </p>
         <Progress />
       </div>

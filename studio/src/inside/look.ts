@@ -2,8 +2,9 @@
 import { computed, signal } from '@preact/signals';
 
 import { disruptedNow } from '../charts/channelChart';
+import type { BundleInfo } from '../api/types';
 import { bundle } from '../state/bundles';
-import { conditionsOf, measure, measureChannels, stepsOf, strengths } from '../state/inside';
+import { measure, measureChannels, strengths, trajectoryNow, type Trajectory } from '../state/inside';
 import { requestOf, requestWith } from '../state/request';
 import { start } from '../state/making';
 import { settings } from '../state/settings';
@@ -39,65 +40,43 @@ export const look = computed<Look>(() => {
   return strongest() ?? { layer: 0, channel: 0 };
 });
 
-const common = () => {
-  const of = bundle.value!;
-  const from = settings.value;
-  return { of, from, seed: from.seed, numInferenceSteps: stepsOf(from, of) };
-};
-
-/** Its map over the picture. */
-function measureMap(): void {
-  const { of, from, ...run } = common();
-  void measure('maps', { bundle: of.id, channel: look.value.channel, conditions: conditionsOf(from, of), ...run });
+/** Its map over the picture, which is of one subject. */
+function measureMap(on: Trajectory): void {
+  const [conditions] = on.conditions;
+  void measure('maps', on, { conditions, channel: look.value.channel });
 }
 
 /** The picture without it, beside the picture itself. */
-function makeWithout(): void {
-  const { of, from } = common();
+function makeWithout(of: BundleInfo): void {
   const { layer, channel } = look.value;
-  start('inside/without', requestWith(from, { disrupt: { layer, channels: [channel] } }, of));
+  start('inside/without', requestWith(settings.value, { disrupt: { layer, channels: [channel] } }, of));
 }
 
 export function lookAt(layer: number, channel: number): void {
-  if (!bundle.value) return;
-  clicked.value = { layer, channel, bundle: bundle.value.id };
-  measureMap();
-  makeWithout();
+  const [of, now] = [bundle.value, trajectoryNow.value];
+  if (!of || !now) return;
+  clicked.value = { layer, channel, bundle: of.id };
+  measureMap(now);
+  makeWithout(of);
 }
-
-/** What was looked at last: bundle, subject, seed and steps. */
-const lookedAt = signal<string | null>(null);
-const subjectNow = computed(() => {
-  if (!bundle.value) return null;
-  const { of, from, ...run } = common();
-  return JSON.stringify([of.id, conditionsOf(from, of), run]);
-});
-/** The settings have changed since: what is shown is of others. */
-export const isOutdated = computed(() => lookedAt.value !== null && lookedAt.value !== subjectNow.value);
 
 /** Everything that one trajectory tells; first the channels, which say what is to be looked at. */
 export async function lookInside(): Promise<void> {
-  const { of, from, ...run } = common();
-  const request = { bundle: of.id, conditions: [conditionsOf(from, of)], ...run };
-  lookedAt.value = subjectNow.value;
-  start('inside/picture', requestOf(from, 'conditional', of));
+  const [of, now] = [bundle.value, trajectoryNow.value];
+  if (!of || !now) return;
+  start('inside/picture', requestOf(settings.value, 'conditional', of));
   await measureChannels();
   if (bundle.value?.id !== of.id) return;
-  measureMap();
-  void measure('gates', { ...request, channels: [look.value.channel] });
-  void measure('high-norm-tokens', { ...request, threshold: highNorm.value });
-  makeWithout();
+  measureMap(now);
+  void measure('gates', now, { channels: [look.value.channel] });
+  void measure('high-norm-tokens', now, { threshold: highNorm.value });
+  makeWithout(of);
 }
 
 /** Times the median token's norm from which a token is marked. */
 export const highNorm = signal(1.5);
 
 export function measureHighNorm(): void {
-  const { of, from, ...run } = common();
-  void measure('high-norm-tokens', {
-    bundle: of.id,
-    conditions: [conditionsOf(from, of)],
-    ...run,
-    threshold: highNorm.value,
-  });
+  const now = trajectoryNow.value;
+  if (now) void measure('high-norm-tokens', now, { threshold: highNorm.value });
 }

@@ -59,8 +59,8 @@ export function Variance() {
           onClick={() => {
             if (isMeasuring) return stopMeasuring('magnitude');
             const { channels } = disruptedNow();
-            void measure('magnitude', {
-              bundle: bundle.value!.id,
+            const on = { bundle: bundle.value!.id };
+            void measure('magnitude', on, {
               conditions: subjects,
               channels: channels.length > 0 ? channels : [look.value.channel],
               seed: settings.value.seed,

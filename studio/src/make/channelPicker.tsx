@@ -3,7 +3,7 @@ import { useSignalEffect } from '@preact/signals';
 
 import { ChannelChart, chartHeight } from '../charts/channelChart';
 import { bundle, isReady, serverState } from '../state/bundles';
-import { isQuick, measureChannels, measurementOf, progressOf, stopMeasuring } from '../state/inside';
+import { isOutdated, isQuick, measureChannels, measurementOf, progressOf, stopMeasuring } from '../state/inside';
 import { changeDetail, detail, settings } from '../state/settings';
 
 export function ChannelPicker() {
@@ -36,7 +36,12 @@ export function ChannelPicker() {
           {isMeasuring ? 'Stop measuring' : measurement?.answer ? 'Measure again' : 'Measure the channels'}
         </button>
       </div>
-      <p class="note">Click a channel to add it or to take it away, in another layer to go there.</p>
+      <p class="note">
+        Click a channel to add it or to take it away, in another layer to go there.
+        {measurement?.answer && !isQuick.value && isOutdated(['massive-activations']) && (
+          <b> The settings have changed since it was measured.</b>
+        )}
+      </p>
       {measurement?.problem && <p class="problem">{measurement.problem}</p>}
       {measurement?.answer ? (
         <ChannelChart />

@@ -33,8 +33,10 @@ export interface Measurement<Answer> {
   state: 'measuring' | 'done' | 'failed';
   /** How far it is, once it has begun. */
   step: AnalysisStep | null;
-  /** What it was measured for. */
+  /** What it was asked for with. */
   key: string;
+  /** What it was measured on. */
+  on: string;
   bundle: string;
   answer: Answer | null;
   problem: string | null;
@@ -64,27 +66,57 @@ export function conditionsOf(from: Settings, of: BundleInfo): ImageRequest {
 export const stepsOf = (from: Settings, of: BundleInfo): number =>
   from.steps ?? (of.defaults as { numInferenceSteps?: number }).numInferenceSteps ?? 30;
 
-/** As the server takes it; its own words say what is wrong with the rest. */
-type AnalysisRequest = { bundle: string } & Record<string, unknown>;
+/** What is measured on: what is drawn, from which noise, in how many steps. */
+export interface Trajectory {
+  bundle: string;
+  conditions: ImageRequest[];
+  seed: number;
+  numInferenceSteps: number;
+}
 
-/** Asks for an analysis, unless the same was asked for already. Settles when it has ended. */
-export function measure(name: Name, request: AnalysisRequest): Promise<void> {
-  const key = JSON.stringify(request);
+/** What the settings show; null while there is no bundle. */
+export const trajectoryNow = computed<Trajectory | null>(() => {
+  const of = bundle.value;
+  const from = settings.value;
+  return (
+    of && {
+      bundle: of.id,
+      conditions: [conditionsOf(from, of)],
+      seed: from.seed,
+      numInferenceSteps: stepsOf(from, of),
+    }
+  );
+});
+
+/** Some of the measurements that are shown were of other settings. */
+export const isOutdated = (names: readonly Name[]): boolean =>
+  names.some((name) => (measurementOf(name)?.on ?? textNow.value) !== textNow.value);
+const textNow = computed(() => JSON.stringify(trajectoryNow.value));
+
+/**
+ * Asks for an analysis, unless the same was asked for already. Settles when it has ended.
+ *
+ * @param options of the analysis, as the server takes them: its own words say what is wrong with them
+ */
+export function measure(name: Name, on: Pick<Trajectory, 'bundle'>, options: Record<string, unknown>): Promise<void> {
+  const key = JSON.stringify({ ...on, ...options });
   const before = measurements.value[name];
   const isAsked = before?.key === key && before.state !== 'failed';
-  const ending = isAsked ? underWay.get(name)! : ask(name, key, request);
+  const ending = isAsked ? underWay.get(name)! : ask(name, on, options);
   underWay.set(name, ending);
   return ending;
 }
 
-async function ask(name: Name, key: string, request: AnalysisRequest): Promise<void> {
+async function ask(name: Name, on: Pick<Trajectory, 'bundle'>, options: Record<string, unknown>): Promise<void> {
+  const request = { ...on, ...options };
   const before = measurements.value[name];
   aborts.get(name)?.abort();
   const abort = new AbortController();
   aborts.set(name, abort);
-  const { bundle: of } = request;
+  const { bundle: of } = on;
   let measurement: Measurement<unknown> = {
-    key,
+    key: JSON.stringify(request),
+    on: JSON.stringify(on),
     bundle: of,
     state: 'measuring',
     step: null,
@@ -129,17 +161,9 @@ export const isQuick = computed(() => {
 
 /** The strength of every channel for what the settings show. */
 export function measureChannels(): Promise<void> {
-  const of = bundle.value;
-  if (!of) return Promise.resolve();
-  const from = settings.value;
-  return measure('massive-activations', {
-    bundle: of.id,
-    conditions: [conditionsOf(from, of)],
-    seed: from.seed,
-    numInferenceSteps: stepsOf(from, of),
-    suggest: false,
-    maximumWindows: 2,
-  });
+  const now = trajectoryNow.value;
+  if (!now) return Promise.resolve();
+  return measure('massive-activations', now, { suggest: false, maximumWindows: 2 });
 }
 
 export interface Strengths {
