@@ -69,6 +69,8 @@ export class Job {
   readonly #abort = new AbortController();
   readonly #events: JobEvent[] = [];
   readonly #listeners = new Set<() => void>();
+  /** Told when somebody begins to read its events, and when nobody does any more. */
+  onFollow: (() => void) | null = null;
   #readers = 0;
   #waiters = 0;
   #next: number;
@@ -191,24 +193,29 @@ export class Job {
    * the latest of each kind and does not hold up the job.
    */
   async *events(last = 0, signal?: AbortSignal): AsyncGenerator<JobEvent> {
+    if (++this.#readers === 1) this.onFollow?.();
+    try {
+      yield* this.news(last, signal);
+    } finally {
+      if (--this.#readers === 0) this.onFollow?.();
+    }
+  }
+
+  /** The same, for who passes them on and is nobody for whom a preview is made. */
+  async *news(last = 0, signal?: AbortSignal): AsyncGenerator<JobEvent> {
     // What this server has not told yet was told by another one, which counted by itself.
     let cursor = last <= this.latestEvent ? last : 0;
-    this.#readers++;
-    try {
-      while (!signal?.aborted) {
-        const event = this.#events.find(({ id }) => id > cursor);
-        if (event) {
-          cursor = event.id;
-          yield event;
-          if (endings.has(event.name)) return;
-        } else if (this.hasEnded) {
-          return;
-        } else {
-          await this.#change(signal);
-        }
+    while (!signal?.aborted) {
+      const event = this.#events.find(({ id }) => id > cursor);
+      if (event) {
+        cursor = event.id;
+        yield event;
+        if (endings.has(event.name)) return;
+      } else if (this.hasEnded) {
+        return;
+      } else {
+        await this.#change(signal);
       }
-    } finally {
-      this.#readers--;
     }
   }
 

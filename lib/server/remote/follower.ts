@@ -11,6 +11,7 @@ import type { Problem } from '../problem';
 
 import { announcedWorkers } from './announced';
 import type { Line } from './lines';
+import { PreviewListener } from './previews';
 import { cancelChannel, eventNames, type RemoteNews, type RemoteResult } from './protocol';
 import { problemIn } from './queued';
 import { reached } from './reached';
@@ -29,15 +30,21 @@ export class Follower {
   readonly #open = new Map<Job, Line>();
   /** Those of them that were told of workers once: that there is none for them. */
   readonly #told = new WeakSet<Job>();
+  readonly #previews: PreviewListener;
   readonly #looking: NodeJS.Timeout;
   #isClosing = false;
 
-  /** @param say hears what Redis refuses with */
+  /**
+   * @param listener a connection for previews alone
+   * @param say hears what Redis refuses with
+   */
   constructor(
     private readonly client: Redis,
+    listener: Redis,
     private readonly store: ResultStore,
     private readonly say: (error: Error) => void,
   ) {
+    this.#previews = new PreviewListener(listener, this.jobs, say);
     this.#looking = setInterval(() => void this.#look().catch(() => undefined), lookEvery);
   }
 
@@ -54,6 +61,7 @@ export class Follower {
   /** A job that is in the queue: its end will be told, and it is withdrawn when it is cancelled. */
   mind(job: Job, line: Line): void {
     if (!job.hasEnded) this.#open.set(job, line);
+    this.#previews.mind(job);
     job.signal.addEventListener('abort', () => void this.withdraw(job).catch(() => undefined), { once: true });
   }
 

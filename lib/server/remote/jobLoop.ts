@@ -106,6 +106,8 @@ export class JobLoop {
     } catch (error) {
       await bull.moveToFailed(error as Error, token, false);
     }
+    // It can be megabytes, and nobody needs it any more. Not earlier: another worker may have to begin anew.
+    if (bull.finishedOn !== undefined) await bull.updateData({ ...bull.data, request: null }).catch(() => undefined);
   }
 
   /** Until there is a job, perhaps. BullMQ leaves a mark where it puts one; who takes the mark looks there. */

@@ -5,6 +5,9 @@ import type { Redis } from 'ioredis';
 import type { Connections } from './connection';
 import { queueName, type RemoteRequest, type RemoteResult } from './protocol';
 
+/** Of its events a queue keeps so many, for servers that read them a little later: those that are missed are looked for. */
+export const streams = { events: { maxLen: 1000 } };
+
 export interface Line {
   checksum: string;
   queue: BullMq.Queue<RemoteRequest, RemoteResult>;
@@ -13,7 +16,7 @@ export interface Line {
 
 export function openLine(bullmq: typeof BullMq, checksum: string, client: Redis, connections: Connections): Line {
   const name = queueName(checksum);
-  const queue = new bullmq.Queue<RemoteRequest, RemoteResult>(name, { connection: client });
+  const queue = new bullmq.Queue<RemoteRequest, RemoteResult>(name, { connection: client, streams });
   const events = new bullmq.QueueEvents(name, { connection: connections.patient(), autorun: false });
   queue.on('error', connections.say);
   events.on('error', connections.say);

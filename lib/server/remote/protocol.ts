@@ -13,7 +13,8 @@ export interface RemoteRequest {
   version?: string;
   bundle: string;
   checksum: string;
-  request: ImageRequestInput;
+  /** Null when it has ended. */
+  request: ImageRequestInput | null;
 }
 
 /** What a worker tells while it runs a job. */

@@ -41,6 +41,8 @@ export class RedisDispatcher implements Dispatcher {
   /** Jobs of other servers that somebody asks for, while they are looked up. */
   readonly #finding = new Map<string, Promise<Job | null>>();
   readonly #probe: WriteProbe;
+  /** Jobs that this server has begun to put into Redis, and has ended to. */
+  readonly #additions = { begun: 0, ended: 0 };
   #isClosing = false;
 
   private constructor(
@@ -48,7 +50,7 @@ export class RedisDispatcher implements Dispatcher {
     private readonly connections: Connections,
     private readonly client: Redis,
   ) {
-    this.#follower = new Follower(client, options.store, connections.say);
+    this.#follower = new Follower(client, connections.patient(), options.store, connections.say);
     // BullMQ has questions of its own first: how old is it?
     const write = async () => {
       await Promise.all([...this.#lines.values()].map(({ queue }) => queue.waitUntilReady()));
@@ -86,12 +88,16 @@ export class RedisDispatcher implements Dispatcher {
     const job = new Job(bundle, seeded, randomUUID());
     let addition: Promise<unknown> | undefined;
     await this.#reached(async (signal) => {
-      const waiting = await countWaiting(line);
+      const { ended } = this.#additions;
+      const present = await this.#countWaiting();
       signal.throwIfAborted();
+      // Those that are on their way Redis may not have counted.
+      const waiting = present + this.#additions.begun - ended;
       if (waiting >= maxQueue) {
         throw new ServerError('QUEUE_FULL', `${maxQueue} jobs wait already; try again in 5 s.`, { 'Retry-After': '5' });
       }
       this.#jobs.set(job.id, job);
+      this.#additions.begun++;
       addition = queue.add(
         'images',
         { version: version(), bundle, checksum, request: jsonOf(seeded) },
@@ -105,7 +111,7 @@ export class RedisDispatcher implements Dispatcher {
           removeOnFail: { age: 7 * 86_400, count: 10_000 },
         },
       );
-      await addition;
+      await addition.finally(() => this.#additions.ended++);
       job.tell('queued', { position: waiting + 1 });
     }).catch((error: unknown) => {
       this.#jobs.delete(job.id);

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Job as BullJob } from 'bullmq';
+import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 
 import { version } from '../../files/version';
@@ -12,6 +13,7 @@ import { problemOf, ServerError } from '../problem';
 import { imageRequestSchema, type ImageRequest } from '../request';
 import { runJobs, type Workshop } from '../runJobs';
 
+import { sendPreviews } from './previews';
 import type { RemoteNews, RemoteRequest, RemoteResult } from './protocol';
 import type { ResultStore } from './resultStore';
 
@@ -35,19 +37,25 @@ export function failureOf(error: unknown): { message: string; isFinal: boolean }
   return { message: JSON.stringify(problem), isFinal: problem.type === 'invalid_request_error' };
 }
 
-/** @param running has it meanwhile, to be cancelled */
+interface Means {
+  store: ResultStore;
+  workshop: Workshop;
+  /** Has the job while it runs, so that it can be cancelled. */
+  running: Map<string, Job>;
+  redis: Redis;
+}
+
 export async function runRemote(
   bull: BullJob<RemoteRequest, RemoteResult>,
   bundle: string,
-  store: ResultStore,
-  workshop: Workshop,
-  running: Map<string, Job>,
+  { store, workshop, running, redis }: Means,
 ): Promise<RemoteResult> {
   const job = new Job(bundle, requestOf(bull.data), bull.id);
   running.set(job.id, job);
   try {
     job.start();
     const telling = tellNews(job, bull, workshop.log);
+    if (job.request.preview) void sendPreviews(job, redis);
     await runJobs([job], workshop);
     // Redis may be away, and its pictures are to be kept.
     await Promise.race([telling, sleep(newsPatience, undefined, { ref: false })]);
@@ -76,10 +84,11 @@ function requestOf(data: RemoteRequest | null): ImageRequest {
   }
 }
 
-/** Passes on what the job tells; its end is told by the queue. */
+/** Passes on what the job tells; its end is told by the queue, and previews go to who listens for them. */
 async function tellNews(job: Job, bull: BullJob<RemoteRequest, RemoteResult>, log: Logger): Promise<void> {
-  for await (const { name, data } of job.events()) {
+  for await (const { name, data } of job.news()) {
     if (name === 'done' || name === 'failed' || name === 'cancelled') return;
+    if (name === 'preview') continue;
     const news = { name, data } as RemoteNews;
     await bull.updateProgress(news).catch((error: Error) => log.debug({ err: error.message }, 'news'));
   }

@@ -18,6 +18,7 @@ import type { Workshop } from '../runJobs';
 
 import { Connections, loadBullMq } from './connection';
 import { JobLoop, lockDuration, type Source } from './jobLoop';
+import { streams } from './lines';
 import {
   announcementKey,
   bundleChecksum,
@@ -99,7 +100,7 @@ export function createWorker(options: WorkerOptions): Worker {
           settings: { backoffStrategy: (tries, _kind, _error, bull) => beginPause(speaker, bull!.id!, tries) },
         });
         worker.on('error', say);
-        const queue = new bullmq.Queue(queueName(checksum), { connection: speaker });
+        const queue = new bullmq.Queue(queueName(checksum), { connection: speaker, streams });
         queue.on('error', say);
         timers.push(setInterval(() => void wakePaused(speaker, queue).catch(() => undefined), wakeEvery));
         // Without Redis it would wait for its word, for ever.
@@ -112,7 +113,7 @@ export function createWorker(options: WorkerOptions): Worker {
         const run: Source['run'] = async (bull) => {
           // One that stalled too often: BullMQ leaves it to who takes it to say so.
           if (bull.deferredFailure) throw new bullmq.UnrecoverableError(bull.deferredFailure);
-          return runRemote(bull, name, store, workshop, running).catch((error: unknown) => {
+          return runRemote(bull, name, { store, workshop, running, redis: speaker }).catch((error: unknown) => {
             const { message, isFinal } = failureOf(error);
             throw isFinal ? new bullmq.UnrecoverableError(message) : new Error(message);
           });

@@ -9,7 +9,7 @@ import { Worker as BullWorker } from 'bullmq';
 
 import { openBundle } from '../../../lib/bundle';
 import { packageRoot } from '../../../lib/files/packageRoot';
-import { createWorker, type Worker } from '../../../lib/server';
+import { createServer, createWorker, type Worker } from '../../../lib/server';
 import { bundleChecksum, queueName } from '../../../lib/server/remote/protocol';
 
 import { long, Machines, short, until, withRedis } from './machines';
@@ -51,6 +51,28 @@ withRedis('several bundles', () => {
 
   const cancel = (id: string) => fetch(`${machines.place}/v1/jobs/${id}`, { method: 'DELETE' });
   const state = async (id: string) => (await machines.get(`/v1/jobs/${id}`)).state as string;
+
+  test('maxQueue holds for all bundles together, and for requests that come at once', async () => {
+    const { redisUrl: redis, results } = machines;
+    const bundles = ['embedded', twin];
+    const server = createServer({ port: 0, redis, results, logLevel: 'silent', bundles, maxQueue: 3 });
+    await server.load();
+    const submit = (bundle: string) => {
+      const init = { method: 'POST', headers: { 'content-type': 'application/json', host: 'localhost' } };
+      const body = JSON.stringify({ ...short, bundle });
+      return server.fetch(new Request('http://localhost/v1/jobs', { ...init, body }));
+    };
+    await until(async () => (await server.fetch(new Request('http://localhost/readyz'))).ok);
+    const first = await submit('twin');
+    const answers = [first, ...(await Promise.all(Array.from({ length: 10 }, () => submit('embedded'))))];
+    expect(answers.map(({ status }) => status).sort()).toEqual([202, 202, 202, ...Array<number>(8).fill(429)]);
+    for (const answer of answers.filter(({ status }) => status === 202)) {
+      const { id } = (await answer.json()) as { id: string };
+      await cancel(id);
+      expect((await machines.ended(id)).state).toBe('cancelled');
+    }
+    await server.close();
+  }, 60_000);
 
   test('a job of one bundle waits for no job of another where a worker is idle', async () => {
     await work();

@@ -64,7 +64,7 @@ withRedis('jobs that have ended', () => {
   test('what failed for good is listed, however many were cancelled after it', async () => {
     await work(({ data }) =>
       Promise.reject(
-        new UnrecoverableError(JSON.stringify({ code: data.request.seed === 1 ? 'INTERNAL' : 'CANCELLED' })),
+        new UnrecoverableError(JSON.stringify({ code: data.request!.seed === 1 ? 'INTERNAL' : 'CANCELLED' })),
       ),
     );
     const failed = await machines.submit({ ...short, seed: 1 });
