@@ -98,3 +98,25 @@ TEST_CASE("convolutions read their weights channels-last, and what follows takes
   REQUIRE(at::allclose(found, expected, 1e-5, 1e-5));
   std::filesystem::remove(options.file);
 }
+
+TEST_CASE("what a decoder writes through a view of a convolution's picture is in the picture") {
+  at::manual_seed(0);
+  torch::jit::Module module("normalised");
+  module.register_parameter("weight", at::randn({6, 4, 3, 3}), false);
+  module.define(R"JIT(
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.conv2d(x, self.weight, None, [1, 1], [1, 1])
+        groups = y.view(y.size(0), 2, -1)
+        groups.sub_(groups.mean(-1, True))
+        return y
+  )JIT");
+  Component::Options options;
+  options.file = test::temporaryFile("normalised.pt");
+  module.save(options.file);
+  const auto x = at::randn({2, 4, 8, 8});
+  const auto found = Component::load(options)->run({x}).at(0);
+  const auto picture = at::conv2d(x, module.attr("weight").toTensor(), {}, 1, 1);
+  const auto groups = picture.view({2, 2, -1});
+  REQUIRE(at::allclose(found, (groups - groups.mean(-1, true)).view_as(picture), 1e-5, 1e-5));
+  std::filesystem::remove(options.file);
+}
