@@ -9,8 +9,12 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
+#include <set>
+#include <vector>
 
 #include "native/core/device/block_offload.h"
+#include "native/core/device/own_stream.h"
 #include "test/native/testing.h"
 
 using namespace dg;
@@ -18,7 +22,7 @@ using namespace dg;
 namespace {
 
 constexpr auto kDevice = at::kPrivateUse1;
-constexpr c10::StreamId kCompute = 1, kCopies = 2;
+constexpr c10::StreamId kCompute = 1, kCopies = 2, kPool = 100;
 
 // The work of two streams, in the order in which it was asked for. An event is how much of its stream's work comes
 // before it.
@@ -71,7 +75,11 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
   c10::Stream getStream(at::Device) const override {
     return streamOf(timeline == nullptr ? kCompute : timeline->current);
   }
-  c10::Stream getStreamFromGlobalPool(at::Device, bool) const override { return streamOf(kCopies); }
+  // As many as CUDA's has, in turn.
+  c10::Stream getStreamFromGlobalPool(at::Device, bool) const override {
+    return streamOf(timeline == nullptr ? kPool + next++ % 32 : kCopies);
+  }
+  mutable c10::StreamId next = 0;
   c10::Stream exchangeStream(c10::Stream stream) const override {
     const auto before = getStream(getDevice());
     timeline->current = stream.id();
@@ -190,6 +198,23 @@ struct Device {
 };
 
 }  // namespace
+
+TEST_CASE("a stream is nobody else's while it is somebody's, also after the pool was dealt once") {
+  const at::Device device(kDevice, 0);
+  const OwnStream kept(device);
+  for (int i = 0; i < 100; ++i) REQUIRE(*OwnStream(device) != *kept);
+  std::vector<std::unique_ptr<OwnStream>> all;
+  std::set<c10::StreamId> seen{(*kept).id()};
+  for (int i = 1; i < 32; ++i) seen.insert((**all.emplace_back(std::make_unique<OwnStream>(device))).id());
+  REQUIRE(seen.size() == 32);
+  // All of them are taken: shared, and whoever ends gives back its own share alone.
+  {
+    const OwnStream shared(device);
+  }
+  const auto freed = (**all.back()).id();
+  all.pop_back();
+  REQUIRE((*OwnStream(device)).id() == freed);
+}
 
 TEST_CASE("the computation waits for the copies, and the copies for the computation") {
   const Device device;

@@ -34,7 +34,7 @@ BlockOffload::~BlockOffload() {
 
 void BlockOffload::clear() {
   // The memory belongs to the stream of copies: whoever is given it next there comes after what reads it now.
-  followCurrentStream();
+  if (copies_) followCurrentStream();
   for (auto& slot : slots_) letGo(slot);
 }
 
@@ -58,12 +58,12 @@ void BlockOffload::send(Slot& slot, const std::shared_ptr<WaitingWeights>& weigh
   letGo(slot);
   {
     c10::OptionalStreamGuard guard;
-    if (copies_) guard.reset_stream(*copies_);
+    if (copies_) guard.reset_stream(**copies_);
     for (const auto& host : weights->host) slot.brought.push_back(copyOf(host, device_));
   }
   if (copies_) {
     slot.arrived.emplace(device_.type());
-    slot.arrived->record(*copies_);
+    slot.arrived->record(**copies_);
   }
   slot.weights = weights;
   const auto bytes = bytesOf(slot.brought);
@@ -85,10 +85,10 @@ c10::Stream BlockOffload::currentStream() const {
 
 void BlockOffload::followCurrentStream() {
   if (!hasStreams()) return;
-  if (!copies_) copies_ = c10::impl::VirtualGuardImpl(device_.type()).getStreamFromGlobalPool(device_);
+  if (!copies_) copies_.emplace(device_);
   c10::Event asked(device_.type());
   asked.record(currentStream());
-  asked.block(*copies_);
+  asked.block(**copies_);
 }
 
 }  // namespace dg

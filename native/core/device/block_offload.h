@@ -11,6 +11,8 @@
 #include <optional>
 #include <vector>
 
+#include "native/core/device/own_stream.h"
+
 namespace dg {
 
 // Weights of one block, as many as a program reads before it comes to another block. They wait in host memory and are
@@ -63,7 +65,7 @@ class BlockOffload {
   void followCurrentStream();
 
   at::Device device_;
-  std::optional<c10::Stream> copies_;
+  std::optional<OwnStream> copies_;
   std::array<Slot, 2> slots_;
   size_t current_ = 0;
   int64_t resident_ = 0;

@@ -3,7 +3,10 @@
 #include <ATen/Functions.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
+#include <map>
 #include <utility>
+
+#include "native/core/device/own_stream.h"
 
 namespace dg {
 namespace {
@@ -16,7 +19,9 @@ void useOwnStream(at::Device device) {
   if (device.is_cpu()) return;
   const c10::impl::VirtualGuardImpl guard(device.type());
   guard.setDevice(device);
-  guard.exchangeStream(guard.getStreamFromGlobalPool(device));
+  // Given back when the thread ends.
+  thread_local std::map<at::DeviceIndex, OwnStream> own;
+  guard.exchangeStream(*own.try_emplace(device.index(), device).first->second);
 }
 
 void finish(at::Device device) {

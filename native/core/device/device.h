@@ -11,8 +11,8 @@ namespace dg {
 
 // What the loop asks of a device, in libtorch's own device-neutral words; on the CPU all of it is nothing.
 
-// Gives the calling thread a stream of its own on the device, for good: a pipeline's thread calls it once, so that the
-// work of two pipelines can overlap.
+// Gives the calling thread a stream of its own on the device, for good (own_stream.h): a pipeline's thread calls it for
+// every part that it loads, so that the work of two pipelines can overlap.
 void useOwnStream(at::Device device);
 
 // Waits until the device has done what this thread asked of it.

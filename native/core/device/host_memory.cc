@@ -4,6 +4,10 @@
 
 #include <algorithm>
 #include <bit>
+#include <string>
+
+#include "native/core/device/memory.h"
+#include "native/core/error.h"
 
 namespace dg {
 namespace {
@@ -20,11 +24,24 @@ int64_t pieceFor(int64_t bytes, int64_t expected) {
 
 }  // namespace
 
+at::Tensor HostMemory::pieceOf(int64_t bytes) const {
+  try {
+    return at::empty({bytes}, at::TensorOptions(at::kByte).pinned_memory(isPinned_));
+  } catch (const c10::Error& error) {
+    if (!isOutOfMemory(error)) throw;
+    // CUDA says it as it says that of its own memory.
+    throw Error("OUT_OF_MEMORY",
+                "The host has no " + std::to_string(bytes >> 20) + " MiB more of " + (isPinned_ ? "pinned " : "") +
+                    "memory for the blocks that wait there, after " + std::to_string(taken_ >> 20) +
+                    " MiB (a limit on locked memory, or a container's): " + error.what_without_backtrace());
+  }
+}
+
 at::Tensor HostMemory::keep(const at::Tensor& tensor) {
   const auto dense = tensor.is_non_overlapping_and_dense() ? tensor : tensor.contiguous();
   const auto bytes = aligned(static_cast<int64_t>(dense.nbytes()));
   if (!piece_.defined() || used_ + bytes > piece_.numel()) {
-    piece_ = at::empty({pieceFor(bytes, expected_)}, at::TensorOptions(at::kByte).pinned_memory(isPinned_));
+    piece_ = pieceOf(pieceFor(bytes, expected_));
     taken_ += piece_.numel();
     used_ = 0;
   }

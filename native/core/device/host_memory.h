@@ -14,12 +14,15 @@ class HostMemory {
   HostMemory(int64_t bytes, bool isPinned) : expected_(bytes), isPinned_(isPinned) {}
 
   // The tensor's values with its strides; one that overlaps itself or has gaps becomes contiguous. Waits for the copy.
+  // Throws OUT_OF_MEMORY.
   at::Tensor keep(const at::Tensor& tensor);
 
   // What was taken from the system.
   int64_t bytes() const { return taken_; }
 
  private:
+  at::Tensor pieceOf(int64_t bytes) const;
+
   int64_t expected_, taken_ = 0, used_ = 0;
   bool isPinned_;
   at::Tensor piece_;

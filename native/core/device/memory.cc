@@ -1,6 +1,7 @@
 #include "native/core/device/memory.h"
 
 #include <ATen/Context.h>
+#include <ATen/core/CachingHostAllocator.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/util/Exception.h>
 
@@ -50,6 +51,8 @@ void emptyCache(at::Device device) {
   if (allocator == nullptr) return;
   const std::lock_guard lock(captureMutex());  // libtorch refuses while a graph is being captured
   allocator->emptyCache();
+  // And what is kept of the host's memory that the device reads: blocks that waited there.
+  at::getHostAllocator(device.type())->empty_cache();
 }
 
 void returnCache(at::Device device) noexcept {

@@ -24,7 +24,7 @@ std::optional<MemoryStatistics> memoryStatistics(at::Device device);
 // Peaks count from now on.
 void resetPeakMemory(at::Device device);
 
-// Gives memory that is reserved but not in tensors back to the device.
+// Gives memory that is reserved but not in tensors back to the device, and the host's that was pinned for it.
 void emptyCache(at::Device device);
 
 // The same where there is nobody to tell that it failed.
