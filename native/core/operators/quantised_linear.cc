@@ -4,8 +4,10 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
+#include "native/core/operators/gelu.h"
 #include "native/core/operators/int8_product.h"
 #include "native/core/operators/modulation.h"
 #include "native/core/operators/panels.h"
@@ -87,16 +89,18 @@ class Layer {
   }
 
   void findScales(int64_t rowsPerScale) {
-    at::parallel_for(0, rows_ / rowsPerScale, 1, [&](int64_t begin, int64_t end) {
+    std::vector<Range> ranges(rows_);
+    at::parallel_for(0, rows_, kFewestRows, [&](int64_t begin, int64_t end) {
       std::vector<at::BFloat16> made;
-      for (int64_t group = begin; group < end; ++group) {
-        Range range;
-        for (int64_t each = group * rowsPerScale; each < (group + 1) * rowsPerScale; ++each) {
-          withRow(each, made, [&](const auto& row) { range = joined(range, rangeOf(row)); });
-        }
-        std::fill_n(scales_.begin() + group * rowsPerScale, rowsPerScale, scaleOf(range));
+      for (int64_t each = begin; each < end; ++each) {
+        withRow(each, made, [&](const auto& row) { ranges[each] = rangeOf(row); });
       }
     });
+    for (int64_t first = 0; first < rows_; first += rowsPerScale) {
+      const auto begin = ranges.begin() + first;
+      const auto range = std::accumulate(begin, begin + rowsPerScale, Range(), joined);
+      std::fill_n(scales_.begin() + first, rowsPerScale, scaleOf(range));
+    }
   }
 
   // Also sets the kept channels aside.
@@ -177,7 +181,13 @@ at::Tensor run(const at::Tensor& given, const QuantisedWeight& weight, const std
   if (x.scalar_type() != at::kFloat && x.scalar_type() != at::kBFloat16) x = x.to(at::kFloat);
   const auto wide = bias ? bias->to(at::kFloat).contiguous() : at::Tensor();
   const float* biasValues = wide.defined() ? wide.const_data_ptr<float>() : nullptr;
-  return Layer(x, weight, biasValues, kind, residual, modulated).run(rowsPerScale).to(weight.dtype()).view(sizes);
+  const auto layer = [&](Activation after) {
+    return Layer(x, weight, biasValues, after, residual, modulated).run(rowsPerScale).to(weight.dtype());
+  };
+  return layer(kind).view(sizes);
+  // The tiles know no float16: of the result as it is rounded, as where a hook reads it in between.
+  const auto plain = layer(Activation::none).view(sizes);
+  return kind == Activation::geluTanh ? fastGelu(plain) : at::silu(plain);
 }
 
 }  // namespace
