@@ -132,10 +132,10 @@ void runsQuantised(QuantisedProduct product, WeightFormat format, ActivationScop
   quantisation.format = format;
   quantisation.scope = scope;
   quantisation.channels = {3, 40};
-  const auto names = weightNames(module);
+  const WeightNames names(module);
   module = torch::jit::Module();
   const auto report = quantiseLinears(*flat.graph, flat.sites, names, {true, false, false}, quantisation,
-                                      {product, at::kMeta, at::kBFloat16});
+                                      {product, at::kMeta, at::kMeta, at::kBFloat16});
   REQUIRE(report.layers.size() == 32);
   placeConstants(*flat.graph, at::kMeta, {});
   matchPrecision(flat.graph);

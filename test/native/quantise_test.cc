@@ -3,6 +3,7 @@
 
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
+#include <torch/csrc/jit/ir/constants.h>
 
 #include <limits>
 #include <string>
@@ -10,9 +11,12 @@
 #include <vector>
 
 #include "native/core/graph/flatten.h"
+#include "native/core/graph/linear_weights.h"
 #include "native/core/model/operator_library.h"
+#include "native/core/model/weight_inventory.h"
 #include "native/core/operators/gelu.h"
 #include "native/core/operators/modulation.h"
+#include "native/core/operators/offloaded_weights.h"
 #include "test/native/testing.h"
 
 using namespace dg;
@@ -59,8 +63,8 @@ TEST_CASE("a layer that is too wide for sums of whole numbers is refused before 
     const auto flat = flatten(root, {{"blocks.*", {"image"}}}, at::kCPU, /*allowAllOperators=*/false);
     Quantisation quantisation;
     quantisation.keep = keep;
-    return quantiseLinears(*flat.graph, flat.sites, weightNames(root), {true}, quantisation,
-                           {product, at::kCPU, at::kFloat});
+    return quantiseLinears(*flat.graph, flat.sites, WeightNames(root), {true}, quantisation,
+                           {product, at::kCPU, at::kCPU, at::kFloat});
   };
   registerOperators();
   REQUIRE_CODE("PRECISION_UNAVAILABLE", quantised(QuantisedProduct::vnni, {}));
@@ -71,6 +75,73 @@ TEST_CASE("a layer that is too wide for sums of whole numbers is refused before 
   REQUIRE(kept.layers.at(0).path == "blocks.first.narrow");
   REQUIRE((kept.kept == std::vector<std::string>{"blocks.first.wide"}));
   REQUIRE_CODE("BAD_OPTION", quantised(QuantisedProduct::intMatmul, {"blocks.second.*"}));
+}
+
+namespace {
+
+// A block of one weight [12, 4], that its layers read by `forward`.
+struct OneWeight {
+  explicit OneWeight(const std::string& forward) {
+    registerOperators();
+    auto unit = std::make_shared<torch::jit::CompilationUnit>();
+    torch::jit::Module container("__torch__.PartContainer", unit, true), block("__torch__.PartBlock", unit, true);
+    root = torch::jit::Module("__torch__.PartRoot", unit, true);
+    block.register_parameter("weight", at::arange(48, at::kFloat).view({12, 4}) / 10, false);
+    block.define("def forward(self, x: Tensor) -> Tensor:\n    " + forward + "\n");
+    container.register_module("first", block);
+    root.register_module("blocks", container);
+    root.define("def forward(self, x: Tensor) -> Tensor:\n    return self.blocks.first.forward(x)\n");
+  }
+  FlatModel flat() const { return flatten(root, {{"blocks.*", {"image"}}}, at::kCPU, /*allowAllOperators=*/false); }
+  at::Tensor weight() const {
+    return root.attr("blocks").toModule().attr("first").toModule().attr("weight").toTensor();
+  }
+
+  torch::jit::Module root{"__torch__.None"};
+};
+
+}  // namespace
+
+TEST_CASE("a part of a weight, or its transpose, is not taken for the weight") {
+  for (const char* forward :
+       {"q, kv = self.weight.split([4, 8])\n    return torch.linear(x, q) + torch.linear(x, kv)[..., :4]",
+        "return torch.linear(torch.linear(x, self.weight), self.weight.t())"}) {
+    OneWeight model(forward);
+    const auto before = model.weight().clone();
+    const auto flat = model.flat();
+    for (const auto& layer : quantisableLayers(*flat.graph, flat.sites, WeightNames(model.root), {true})) {
+      REQUIRE((std::pair(layer.outputs, layer.inputs) == std::pair(int64_t{12}, int64_t{4})));
+    }
+    for (const auto& layer : storeLinears(model.root, *flat.graph, flat.sites, {true}, {})) {
+      REQUIRE(layer.layer.outputs == 12);
+    }
+    REQUIRE(model.weight().sizes() == before.sizes());
+    const auto inventory = weightInventory(model.root, model.flat(), {true});
+    REQUIRE(inventory.blocks.at(0).linear + inventory.blocks.at(0).others + inventory.integerBytes == 48);
+  }
+}
+
+TEST_CASE("what is to wait on the host does so from the moment when it is quantised") {
+  OneWeight model("return torch.linear(x, self.weight)");
+  const auto flat = model.flat();
+  const auto report = quantiseLinears(*flat.graph, flat.sites, WeightNames(model.root), {true}, {},
+                                      {QuantisedProduct::dequantised, at::kCPU, at::kMeta, at::kFloat});
+  REQUIRE(report.layers.size() == 1);
+  int found = 0;
+  for (const auto* constant : nodesOfKind(*flat.graph, c10::prim::Constant)) {
+    const auto value = torch::jit::toIValue(constant->output());
+    if (!value || !value->isCustomClass()) continue;
+    for (const auto& tensor : movableTensors(*value)) found += tensor.is_meta() ? 1 : 100;
+  }
+  REQUIRE(found == 1);
+}
+
+TEST_CASE("float16: GELU of the result as it is rounded, as where a hook reads it in between") {
+  if (!isHere()) return;
+  const auto weight = quantised(kWeight * 8, {}, {}, at::kHalf);
+  const auto plain = quantisedLinear(kX.to(at::kHalf), weight, kBias, "none");
+  REQUIRE((plain.scalar_type() == at::kHalf));
+  REQUIRE(at::equal(quantisedLinear(kX.to(at::kHalf), weight, kBias, "gelu_tanh"), fastGelu(plain)));
 }
 
 TEST_CASE("a quantised layer is near the plain one") {

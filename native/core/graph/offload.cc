@@ -48,19 +48,14 @@ class Spans {
   Spans(Graph& graph, const std::vector<Site>& sites) {
     for (const Node* node : graph.nodes()) place_.emplace(node, static_cast<int64_t>(place_.size()));
     place_.emplace(graph.return_node(), static_cast<int64_t>(place_.size()));
-    std::map<std::string, int64_t> blocks;
-    for (const auto& site : sites) {
-      if (site.block) blocks[site.path] = *site.block;
-    }
+    const BlockPaths blocks(sites);
     static const auto tap = c10::Symbol::fromQualString(kTap);
     for (const Node* node : nodesOfKind(graph, tap)) {
       const auto& path = sites.at(torch::jit::toIValue(node->input(1))->toInt()).path;
-      const auto block = std::find_if(blocks.begin(), blocks.end(), [&](const auto& entry) {
-        return path == entry.first || path.rfind(entry.first + ".", 0) == 0;
-      });
-      if (block == blocks.end()) continue;
+      const auto block = blocks.blockOf(path);
+      if (!block) continue;
       const auto at = placeIn(graph, node);
-      auto& [first, last] = spans_.try_emplace(block->second, at, at).first->second;
+      auto& [first, last] = spans_.try_emplace(*block, at, at).first->second;
       first = std::min(first, at);
       last = std::max(last, at);
     }
@@ -96,6 +91,10 @@ bool canWait(const c10::IValue& constant, at::Device device, const HostStorages&
   if (!constant.isTensor() || !constant.toTensor().defined() || constant.toTensor().dim() == 0) return false;
   const auto& tensor = constant.toTensor();
   return tensor.layout() == at::kStrided && (tensor.device() != device || isIn(storages, tensor));
+}
+
+bool isOn(at::Device device, const std::vector<at::Tensor>& tensors) {
+  return std::all_of(tensors.begin(), tensors.end(), [&](const auto& tensor) { return tensor.device() == device; });
 }
 
 // Constants of one block that are read one after the other.
@@ -174,7 +173,7 @@ OffloadedBlocks offloadBlocks(Graph& graph, const std::vector<Site>& sites, at::
     if (const auto block = spans.readerOf(graph, constant->output())) {
       waiting.push_back({constant, *block});
       bytes[*block] += bytesOf(movableTensors(*value));
-    } else if (value->isTensor() && value->toTensor().device() != device) {
+    } else if (!isOn(device, movableTensors(*value))) {
       placed.push_back(constant);
     }
   }
@@ -202,7 +201,10 @@ OffloadedBlocks offloadBlocks(Graph& graph, const std::vector<Site>& sites, at::
     exchange(graph, constant->output(), movedConstant(value, kept));
   }
   for (Node* constant : placed) {
-    exchange(graph, constant->output(), torch::jit::toIValue(constant->output())->toTensor().to(device));
+    const auto value = *torch::jit::toIValue(constant->output());
+    auto tensors = movableTensors(value);
+    for (auto& tensor : tensors) tensor = tensor.to(device);
+    exchange(graph, constant->output(), movedConstant(value, tensors));
   }
   return result;
 }

@@ -90,11 +90,6 @@ class SourceSearch {
   Values seen_;
 };
 
-bool isInBlock(const std::string& name, const std::vector<Site>& sites) {
-  return std::any_of(sites.begin(), sites.end(),
-                     [&](const Site& site) { return site.block && name.rfind(site.path + ".", 0) == 0; });
-}
-
 std::string listed(const std::vector<std::string>& names) {
   constexpr size_t kShown = 8;
   std::string text;
@@ -122,15 +117,16 @@ std::vector<Candidate> candidatesIn(Graph& graph, const std::vector<Site>& sites
     if (i < carriesTokens.size() && carriesTokens[i]) tokens.insert(graph.inputs()[i]);
   }
   follow(graph.block(), tokens);
+  const BlockPaths blocks(sites);
   std::vector<Candidate> candidates;
   for (Value* weight : weightsOf(graph, c10::aten::linear)) {
     if (!isWeightOfLinearsAlone(weight)) continue;
-    const auto name = names.find(torch::jit::toIValue(weight)->toTensor().const_data_ptr());
-    if (name == names.end() || !isInBlock(name->second, sites)) continue;
+    const auto* name = names.of(torch::jit::toIValue(weight)->toTensor());
+    if (name == nullptr || !blocks.blockOf(*name)) continue;
     const auto& uses = weight->uses();
     const bool ofTokens = std::all_of(
         uses.begin(), uses.end(), [&](const torch::jit::Use& use) { return tokens.count(use.user->input(0)) != 0; });
-    if (ofTokens) candidates.push_back({weight, name->second, layerOf(name->second)});
+    if (ofTokens) candidates.push_back({weight, *name, layerOf(*name)});
   }
   return candidates;
 }
@@ -242,6 +238,13 @@ QuantisedParts partsOf(const Candidate& candidate, const std::vector<Site>& site
                         quantisation.format);
 }
 
+c10::IValue waitingOn(at::Device device, c10::intrusive_ptr<QuantisedWeight> weight) {
+  auto tensors = weight->tensors();
+  if (tensors.at(0).device() == device) return c10::IValue(std::move(weight));
+  for (auto& tensor : tensors) tensor = tensor.to(device);
+  return weight->on(tensors);
+}
+
 void fuseIn(Block* block) {
   for (Node* node : block->nodes()) {
     for (Block* inner : node->blocks()) fuseIn(inner);
@@ -264,13 +267,19 @@ void fuseIn(Block* block) {
 
 }  // namespace
 
-WeightNames weightNames(const torch::jit::Module& module) {
-  WeightNames names;
+WeightNames::WeightNames(const torch::jit::Module& module) {
   for (const auto& named : module.named_attributes(/*recurse=*/true)) {
     if (!named.value.isTensor() || !named.value.toTensor().defined() || named.value.toTensor().numel() == 0) continue;
-    names.emplace(named.value.toTensor().const_data_ptr(), named.name);
+    const auto& tensor = named.value.toTensor();
+    weights_.emplace(tensor.const_data_ptr(), Weight{named.name, tensor.sizes().vec(), tensor.strides().vec()});
   }
-  return names;
+}
+
+const std::string* WeightNames::of(const at::Tensor& constant) const {
+  const auto weight = weights_.find(constant.const_data_ptr());
+  if (weight == weights_.end()) return nullptr;
+  const auto& [name, sizes, strides] = weight->second;
+  return &name;
 }
 
 std::vector<QuantisableLayer> quantisableLayers(Graph& graph, const std::vector<Site>& sites, const WeightNames& names,
@@ -306,7 +315,7 @@ QuantisationReport quantiseLinears(Graph& graph, const std::vector<Site>& sites,
         c10::make_intrusive<QuantisedWeight>(std::move(parts), target.product, quantisation.scope, target.dtype);
     report.bytesAfter += weight->bytes();
     const auto layers = detachLayers(graph, candidate.weight);
-    exchange(graph, candidate.weight, c10::IValue(std::move(weight)));
+    exchange(graph, candidate.weight, waitingOn(target.waits, std::move(weight)));
     for (Node* layer : layers) {
       torch::jit::WithInsertPoint guard(layer);
       Value* none = graph.insertConstant("none");
@@ -319,7 +328,7 @@ QuantisationReport quantiseLinears(Graph& graph, const std::vector<Site>& sites,
 
 std::vector<StoredLayer> storeLinears(torch::jit::Module& module, Graph& graph, const std::vector<Site>& sites,
                                       const std::vector<bool>& carriesTokens, const Quantisation& quantisation) {
-  const auto candidates = candidatesIn(graph, sites, weightNames(module), carriesTokens);
+  const auto candidates = candidatesIn(graph, sites, WeightNames(module), carriesTokens);
   requireNamed(quantisation, candidates);
   std::vector<StoredLayer> stored;
   for (const auto& candidate : candidates) {

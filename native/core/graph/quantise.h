@@ -56,8 +56,21 @@ struct QuantisationReport {
 };
 
 // The name of each weight (`blocks.3.mlp.up.weight`), by the weight's memory; of several the first in order.
-using WeightNames = std::unordered_map<const void*, std::string>;
-WeightNames weightNames(const torch::jit::Module& module);
+class WeightNames {
+ public:
+  explicit WeightNames(const torch::jit::Module& module);
+
+  // Null for what is no weight of the module, and for a part or another view of one: folding makes constants of those.
+  const std::string* of(const at::Tensor& constant) const;
+
+ private:
+  struct Weight {
+    std::string name;
+    std::vector<int64_t> sizes, strides;
+  };
+
+  std::unordered_map<const void*, Weight> weights_;
+};
 
 // A linear layer of a block whose weight can be quantised.
 struct QuantisableLayer {
@@ -70,10 +83,11 @@ struct QuantisableLayer {
 std::vector<QuantisableLayer> quantisableLayers(torch::jit::Graph& graph, const std::vector<Site>& sites,
                                                 const WeightNames& names, const std::vector<bool>& carriesTokens);
 
-// What multiplies, and where.
+// What multiplies, and where; and where the weights are until then: on the device, or on the CPU where they are to wait
+// there (graph/offload.h), so that never more than one need fit on the device.
 struct QuantisedTarget {
   QuantisedProduct product;
-  at::Device device;
+  at::Device device, waits;
   at::ScalarType dtype;  // of the model
 };
 

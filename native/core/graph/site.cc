@@ -100,6 +100,20 @@ TapSide tapSideNamed(const std::string& name) {
   throw Error("BAD_OPTION", "tap is '" + name + "': expected one of 'input', 'output', 'query', 'value', 'attention'.");
 }
 
+BlockPaths::BlockPaths(const std::vector<Site>& sites) {
+  for (const auto& site : sites) {
+    if (site.block) blocks_[site.path] = *site.block;
+  }
+}
+
+std::optional<int64_t> BlockPaths::blockOf(const std::string& path) const {
+  for (auto dot = path.find('.'); true; dot = path.find('.', dot + 1)) {
+    const auto block = blocks_.find(path.substr(0, dot));
+    if (block != blocks_.end()) return block->second;
+    if (dot == std::string::npos) return std::nullopt;
+  }
+}
+
 bool matches(const std::string& pattern, const std::string& path) {
   return matchComponents(componentsOf(pattern), componentsOf(path));
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -36,6 +37,18 @@ struct Site {
 struct BlockPattern {
   std::string path;
   std::vector<std::string> streams;
+};
+
+// Which block a path is in; paths of blocks are no prefixes of each other.
+class BlockPaths {
+ public:
+  explicit BlockPaths(const std::vector<Site>& sites);
+
+  // Of the block itself, and of what is in it.
+  std::optional<int64_t> blockOf(const std::string& path) const;
+
+ private:
+  std::map<std::string, int64_t> blocks_;
 };
 
 // `*` matches one component of a dotted path, `**` any number of them.

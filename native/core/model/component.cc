@@ -5,13 +5,13 @@
 
 #include "native/core/archive/open.h"
 #include "native/core/device/device.h"
-#include "native/core/device/memory.h"
 #include "native/core/error.h"
 #include "native/core/graph/convolutions.h"
 #include "native/core/graph/flatten.h"
 #include "native/core/graph/interruption.h"
 #include "native/core/graph/precision.h"
 #include "native/core/model/operator_library.h"
+#include "native/core/model/preparation.h"
 
 namespace dg {
 namespace {
@@ -51,11 +51,7 @@ std::unique_ptr<Component> Component::load(const Options& options) {
     fusions.modulation = fusions.residual = true;
     component->program_ = std::make_unique<Program>(selectTaps(flat, {}, fusions));
   } catch (const c10::Error& error) {
-    if (isOutOfMemory(error)) {
-      throw Error("OUT_OF_MEMORY", options.file + " does not fit into the memory of " + options.device.str() + ": " +
-                                       error.what_without_backtrace());
-    }
-    throw Error("MODEL_UNREADABLE", options.file + " can not be prepared: " + error.what_without_backtrace());
+    refusePreparation(options.file, options.device, error);
   }
   return component;
 }

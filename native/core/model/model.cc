@@ -15,6 +15,7 @@
 #include "native/core/model/choose_fusions.h"
 #include "native/core/model/operator_library.h"
 #include "native/core/model/prediction.h"
+#include "native/core/model/preparation.h"
 #include "native/core/model/run_chain.h"
 #include "native/core/model/weights.h"
 
@@ -60,7 +61,7 @@ std::unique_ptr<Model> Model::load(const LoadOptions& options) {
   if (options.quantise) {
     const auto product = productFor(options.device, computeCapability(options.device), options.quantise->format,
                                     options.quantise->scope, !options.quantise->stored.empty());
-    target = {product, options.device, options.dtype};
+    target = {product, options.device, options.offloadBlocks ? at::Device(at::kCPU) : options.device, options.dtype};
   }
   useOwnStream(options.device);
   const at::NoGradGuard noGrad;
@@ -96,17 +97,13 @@ std::unique_ptr<Model> Model::load(const LoadOptions& options) {
     if (packable > 0) model->fusionCounts_["pack"] = packable;
     if (!options.offloadBlocks) model->capturer_ = makeGraphCapturer(options.device);
   } catch (const c10::Error& error) {
-    if (isOutOfMemory(error)) {
-      throw Error("OUT_OF_MEMORY", options.file + " does not fit into the memory of " + options.device.str() + ": " +
-                                       error.what_without_backtrace());
-    }
-    throw Error("MODEL_UNREADABLE", options.file + " can not be prepared: " + error.what_without_backtrace());
+    refusePreparation(options.file, options.device, error);
   }
   return model;
 }
 
 void Model::quantise(torch::jit::Module& module, const QuantisedTarget& target) {
-  const auto names = weightNames(module);
+  const WeightNames names(module);
   module = torch::jit::Module();  // a weight is gone when its layer is quantised
   quantised_ =
       quantiseLinears(*flat_.graph, flat_.sites, names, tokenInputs(options_.inputs), *options_.quantise, target);
