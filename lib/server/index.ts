@@ -12,6 +12,7 @@ import { parse } from '../validation/parse';
 import { createApp } from './app';
 import { BundlePool } from './bundlePool';
 import type { Dispatcher } from './dispatcher';
+import { timerLength } from './grace';
 import { isLoopback } from './guard';
 import { LocalDispatcher } from './localDispatcher';
 import { answerMalformed, refuseMalformed } from './malformed';
@@ -19,6 +20,7 @@ import { Metrics } from './metrics';
 import { checkToken, serverSchema, type ServerOptions } from './options';
 import { openRemote } from './remote';
 import { runJobs } from './runJobs';
+import { Sockets } from './sockets';
 import { closeStalled } from './stalled';
 
 export type { ServerOptions, WorkerOptions } from './options';
@@ -43,6 +45,9 @@ export type { Problem } from './problem';
  */
 const keepAliveTimeout = 75_000;
 
+/** Milliseconds in which a connection of a server that stops has to get something more. */
+const quietAfter = 1000;
+
 /** A server that can be started and stopped. */
 export interface Server {
   /**
@@ -63,7 +68,7 @@ export interface Server {
   /**
    * Refuses new requests, lets the job that runs end, and frees the models. Again is fine.
    *
-   * @param graceSeconds after which what still runs is aborted. Default 30
+   * @param graceSeconds after which what still runs is aborted; Infinity for never. Default 30
    */
   close(graceSeconds?: number): Promise<void>;
 }
@@ -118,17 +123,23 @@ export function createServer(options: ServerOptions = {}): Server {
     },
   });
   let http: HttpServer | null = null;
+  let sockets: Sockets | null = null;
   let closing: Promise<void> | null = null;
 
   const close = async (graceSeconds: number) => {
     isReady = false;
     const closed = new Promise<void>((resolve) => (http ? http.close(() => resolve()) : resolve()));
+    const started = performance.now();
     await jobs.close(graceSeconds);
-    // The last answers are under way; their connections, which clients keep, end with them. Who does not take them is cut off.
+    // The last answers are under way; their connections, which clients keep, end with them. Who takes them slowly has the rest
+    // of the grace for that, and what waits for more is cut off.
     const idle = setInterval(() => http?.closeIdleConnections(), 20);
-    const timer = setTimeout(() => http?.closeAllConnections(), 2000);
+    const quiet = setInterval(() => sockets?.closeQuiet(), quietAfter);
+    const rest = graceSeconds - (performance.now() - started) / 1000;
+    const timer = setTimeout(() => http?.closeAllConnections(), Math.max(2 * quietAfter, timerLength(rest)));
     await closed;
     clearInterval(idle);
+    clearInterval(quiet);
     clearTimeout(timer);
     await bundles.close();
   };
@@ -169,6 +180,7 @@ export function createServer(options: ServerOptions = {}): Server {
     const answer = getRequestListener(app.fetch, { hostname, errorHandler: answerMalformed });
     const server = createHttpServer(serverOptions, (incoming, outgoing) => void answer(incoming, outgoing));
     closeStalled(server, patience);
+    sockets = new Sockets(server);
     refuseMalformed(server);
     http = server;
     return new Promise((resolve, reject) => {

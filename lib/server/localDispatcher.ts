@@ -1,6 +1,7 @@
 /** Jobs in the memory of this process, run one after the other. */
 import { fitsTogether } from './batch';
 import type { Dispatcher } from './dispatcher';
+import { timerLength } from './grace';
 import { Job, type JobState, type JobSummary } from './job';
 import { forgetOld, type Keeping } from './keeping';
 import { problemOf, ServerError } from './problem';
@@ -76,11 +77,17 @@ export class LocalDispatcher implements Dispatcher {
 
   async close(graceSeconds: number): Promise<void> {
     this.#isClosing = true;
-    const problem = problemOf(new ServerError('SHUTTING_DOWN', 'The server stopped before the job began.')).problem;
-    for (const job of this.#waiting.splice(0)) job.fail(problem);
-    const running = [...this.#running];
-    const timer = setTimeout(() => running.forEach((job) => job.cancel()), graceSeconds * 1000);
-    await Promise.all(running.map((job) => job.settled()));
+    const giveUp = (job: Job, message: string) =>
+      job.fail(problemOf(new ServerError('SHUTTING_DOWN', message)).problem);
+    for (const job of this.#waiting.splice(0)) giveUp(job, 'The server stopped before the job began.');
+    const stop = () => {
+      for (const job of this.#running) {
+        job.cancel();
+        giveUp(job, 'The server stopped before the job ended.');
+      }
+    };
+    const timer = setTimeout(stop, timerLength(graceSeconds));
+    await this.#delivery;
     clearTimeout(timer);
   }
 

@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 
 import { version } from '../../files/version';
 import type { Dispatcher } from '../dispatcher';
+import { timerLength } from '../grace';
 import { Job, type JobState, type JobSummary } from '../job';
 import { forgetOld, type Keeping } from '../keeping';
 import { problemOf, ServerError } from '../problem';
@@ -209,7 +210,7 @@ export class RedisDispatcher implements Dispatcher {
     let timer: NodeJS.Timeout | undefined;
     // Without Redis nobody tells how they end.
     const seconds = this.client.status === 'ready' ? graceSeconds : 0;
-    const grace = new Promise((resolve) => (timer = setTimeout(resolve, seconds * 1000)));
+    const grace = new Promise((resolve) => (timer = setTimeout(resolve, timerLength(seconds))));
     await Promise.race([Promise.all(running.map((job) => job.settled())), grace]);
     clearTimeout(timer);
     await giveUp(
