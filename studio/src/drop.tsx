@@ -16,7 +16,7 @@ export async function takeFile(file: File): Promise<void> {
     if (file.size > mostBytes) throw new NotOurs(`${file.name} is too large: files of up to 256 MB are read.`);
     const metadata = readMetadata(new Uint8Array(await file.arrayBuffer()), file.name);
     if (offered.value.length === 0) throw new NotOurs(`${file.name} is not taken: the server has not answered yet.`);
-    for (const remark of takeMetadata(metadata)) say(`${file.name}: ${remark}`);
+    for (const remark of await takeMetadata(metadata)) say(`${file.name}: ${remark}`);
     location.hash = 'make';
   } catch (error) {
     // What cannot be read is a folder, or is gone.

@@ -61,6 +61,51 @@ inChromium('remembering', () => {
     await page.close();
   });
 
+  test('what the page has no control for is named, and tokens are those of the picture’s own size', async () => {
+    const pipeline = await loadPipeline('embedded');
+    const { images } = await pipeline.generate({
+      classLabel: 'Bag',
+      numInferenceSteps: 3,
+      scheduler: { kind: 'unipc', timestepSpacing: 'trailing' },
+      guidance: { detail: { scale: 0.7, layer: [2, 5], reuse: 2, tokens: [8] } },
+    });
+    await pipeline.dispose();
+    const page = await studio.page();
+    await page.locator('.time-line').waitFor();
+    await drop(page, 'bag.png', images[0]!.toPng());
+    await page
+      .getByText(/Not all of it can be set here: detail\.layer, detail\.reuse, sampler\.timestepSpacing\./)
+      .waitFor();
+    await page.getByText('1 of 7 × 7 chosen').waitFor();
+    const elsewhere = { plan: { size: { tokenGrid: [2, 2] } }, options: { guidance: { detail: { tokens: [3] } } } };
+    const metadata = { format: 1, version: '0.0.1', bundle: { name: 'fashion-mnist-dit' }, ...elsewhere };
+    await drop(page, 'small.png', pngSaying(JSON.stringify(metadata)));
+    await page.getByText(/chosen\. Painted for 2 × 2, and scaled\./).waitFor();
+    await page.close();
+  });
+
+  test('a picture that was started from another one says so when its settings are taken, and keeps its mask', async () => {
+    const page = await studio.page();
+    await page.locator('.time-line').waitFor();
+    await page.getByText('Image to image').click();
+    const buffer = Buffer.from(encodePng({ width: 28, height: 28, channels: 1, pixels: new Uint8Array(784) }));
+    await page.getByLabel('Start from').setInputFiles({ name: 'start.png', mimeType: 'image/png', buffer });
+    await page.getByRole('application', { name: /What is painted anew/ }).click({ position: { x: 60, y: 60 } });
+    await page.getByText(/[1-9]\d* of 28 × 28 chosen/).waitFor();
+    await page.getByRole('button', { name: 'Make CFG', exact: true }).click();
+    await isMade(page, 'CFG');
+    await goTo(page, 'Gallery');
+    await page.locator('.gallery button').click();
+    await page.getByRole('button', { name: 'Copy as…' }).click();
+    await page.getByRole('button', { name: 'save maskImage.png' }).waitFor();
+    await page.keyboard.press('Escape');
+    await page.getByRole('button', { name: 'Take its settings' }).click();
+    await page.getByText('It was started from another picture', { exact: false }).waitFor();
+    // What was chosen is chosen still.
+    await page.getByText(/[1-9]\d* of 28 × 28 chosen/).waitFor();
+    await page.context().close();
+  });
+
   test('other files are answered with a sentence, and nothing is lost', async () => {
     const page = await studio.page();
     await page.locator('.time-line').waitFor();

@@ -7,10 +7,10 @@ import { stepsOf } from '../state/inside';
 import { planFor } from '../state/plans';
 import { requestOf, titleOf } from '../state/request';
 import { settings } from '../state/settings';
+import { takeToMake } from '../state/takeOver';
 import { hereOf, techniques } from '../state/views';
 
 import { ContactSheet, makeSheet, type Sheet, type SheetCell } from './contactSheet';
-import { takeCell } from './takeCell';
 
 const reference = () => hereOf('detail+cfg');
 const rivals = () => [...new Set(names.map(hereOf))].filter((name) => techniques.value.includes(name));
@@ -103,7 +103,7 @@ export function Rivals() {
       </div>
       {problem.value !== null && <p class="problem">{problem.value}</p>}
       {sheet.value ? (
-        <ContactSheet sheet={sheet.value} onPick={takeCell} />
+        <ContactSheet sheet={sheet.value} onPick={({ request }) => takeToMake(request.bundle!, request)} />
       ) : (
         <p class="place-holder">At equal steps a technique with a branch more always looks as if it were better.</p>
       )}

@@ -8,11 +8,11 @@ import { bundle, isReady } from '../state/bundles';
 import { describe } from '../make/words';
 import { requestOf, titleOf } from '../state/request';
 import { settings } from '../state/settings';
+import { takeToMake } from '../state/takeOver';
 import { hereOf, selected, techniques } from '../state/views';
 
 import { ContactSheet, makeSheet, type Sheet, type SheetCell } from './contactSheet';
 import { optionHere, optionsHere, parseValues, type SweptOption } from './options';
-import { takeCell } from './takeCell';
 
 interface Axis {
   option: string;
@@ -128,7 +128,7 @@ export function Sweep() {
         {count > most && <p class="problem">A sheet has at most {most} pictures.</p>}
       </div>
       {sheet.value ? (
-        <ContactSheet sheet={sheet.value} onPick={takeCell} />
+        <ContactSheet sheet={sheet.value} onPick={({ request }) => takeToMake(request.bundle!, request)} />
       ) : (
         <p class="place-holder">
           The sheet fills in as the pictures are made. All have the seed {settings.value.seed}.

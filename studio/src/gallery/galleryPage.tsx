@@ -9,7 +9,7 @@ import { saveFile } from '../host';
 import { bundles } from '../state/bundles';
 import { say } from '../state/messages';
 import { cut } from '../state/sound';
-import { takeRequest } from '../state/takeOver';
+import { takeToMake } from '../state/takeOver';
 
 import { gallery, loadPictures, pictures, remove } from './pictures';
 import type { KeptPicture } from './store';
@@ -17,16 +17,6 @@ import { Thumbnail } from './thumbnail';
 import { useListWindow } from './window';
 
 const opened = signal<string | null>(null);
-
-function take(picture: KeptPicture): void {
-  const of = bundles.value.find(({ id }) => id === picture.bundle);
-  if (!of) {
-    say(`This picture was made with the bundle ${picture.bundle}, which this server does not offer.`);
-    return;
-  }
-  for (const remark of takeRequest({ ...picture.request }, of)) say(remark);
-  location.hash = 'make';
-}
 
 async function copy(picture: KeptPicture): Promise<void> {
   const png = await gallery.png(picture.id).catch(() => null);
@@ -83,7 +73,7 @@ function Details({ picture }: { picture: KeptPicture }) {
           )}
         </dl>
         <div class="row">
-          <button type="button" class="secondary" onClick={() => take(picture)}>
+          <button type="button" class="secondary" onClick={() => takeToMake(picture.bundle, picture.request)}>
             Take its settings
           </button>
           <button type="button" class="secondary" onClick={() => void download(picture)}>

@@ -59,7 +59,8 @@ export async function keep(run: Run): Promise<void> {
         created: Date.now(),
         bundle: request.bundle ?? '',
         title: clipped(`${titleOf(view)}: ${subjectInWords(request, of)}`),
-        request: { ...request, image: undefined, maskImage: undefined },
+        // The mask is small, and its painter gone; pictures to start from are large.
+        request: { ...request, image: undefined },
         seed: Number(request.seed ?? 0),
         width: run.width ?? 0,
         height: run.height ?? 0,

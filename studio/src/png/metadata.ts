@@ -21,6 +21,8 @@ export interface DroppedMetadata {
   /** What was quantised, in the words of `loadPipeline`; undefined: nothing. */
   quantize: unknown;
   options: Unknowns;
+  /** Rows and columns of image tokens, at the size that it has; null where that is not said. */
+  tokenGrid: readonly [rows: number, columns: number] | null;
   /** Sums of what is not in the PNG, by name. */
   conditioning: Unknowns;
 }
@@ -39,7 +41,7 @@ export function readMetadata(bytes: Uint8Array, name: string): DroppedMetadata {
   } catch {
     throw new NotOurs(`${name}: its settings are damaged.`);
   }
-  const { format, version, device, dtype, quantize, bundle, options, conditioning } = metadata;
+  const { format, version, device, dtype, quantize, bundle, options, conditioning, plan } = metadata;
   if (format !== 1) {
     const shown = typeof format === 'number' || typeof format === 'string' ? clipped(String(format)) : 'unknown';
     throw new NotOurs(`${name} has settings of the format ${shown}; this page reads format 1.`);
@@ -55,8 +57,16 @@ export function readMetadata(bytes: Uint8Array, name: string): DroppedMetadata {
     dtype: dtype === 'bfloat16' || dtype === 'float16' ? dtype : 'float32',
     quantize,
     options: entriesOf(options),
+    tokenGrid: gridOf(entriesOf(entriesOf(plan)['size'])['tokenGrid']),
     conditioning: entriesOf(conditioning),
   };
+}
+
+function gridOf(value: unknown): readonly [number, number] | null {
+  const [rows, columns] = Array.isArray(value) ? (value as unknown[]) : [];
+  const isSide = (side: unknown): side is number =>
+    Number.isSafeInteger(side) && Number(side) > 0 && Number(side) < 2048;
+  return isSide(rows) && isSide(columns) ? [rows, columns] : null;
 }
 
 function textOf(bytes: Uint8Array, name: string): string | null {
