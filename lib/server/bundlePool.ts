@@ -13,6 +13,8 @@ interface Offer {
   /** What `bundle.json` says; read when it is first asked for. */
   manifest: Promise<BundleManifest> | null;
   pipeline: Promise<Pipeline> | null;
+  /** Whether the pipeline is there, and not only on its way. */
+  isLoaded: boolean;
   /** Jobs that use the pipeline now. */
   users: number;
   lastUse: number;
@@ -39,7 +41,7 @@ export class BundlePool {
     this.#offers = new Map(
       [...nameBundles(settings.bundles)].map(([name, location]) => [
         name,
-        { location, manifest: null, pipeline: null, users: 0, lastUse: 0, bytes: 0, facts: null },
+        { location, manifest: null, pipeline: null, isLoaded: false, users: 0, lastUse: 0, bytes: 0, facts: null },
       ]),
     );
   }
@@ -59,7 +61,7 @@ export class BundlePool {
   }
 
   isLoaded(name: string): boolean {
-    return this.#offer(name).pipeline !== null;
+    return this.#offer(name).isLoaded;
   }
 
   facts(name: string): LoadedFacts | null {
@@ -118,6 +120,7 @@ export class BundlePool {
     if (memoryLimit !== undefined) await this.#makeRoom(memoryLimit - offer.bytes, offer);
     const pipeline = await loadPipeline(offer.location, { ...load, signal: this.#closing.signal });
     offer.facts = { layers: pipeline.size.blocks, device: pipeline.device, dtype: pipeline.dtype };
+    offer.isLoaded = true;
     return pipeline;
   }
 
@@ -131,6 +134,7 @@ export class BundlePool {
       const loaded = longestUnused.pipeline;
       // First, so that nobody begins to use it.
       longestUnused.pipeline = null;
+      longestUnused.isLoaded = false;
       await (await loaded)?.dispose();
     }
   }

@@ -1,60 +1,56 @@
 /** `POST /v1/analysis/…`: what is inside the model, along its own trajectories. */
 import type { Hono } from 'hono';
-import { streamSSE } from 'hono/streaming';
 
+import { bundleFor } from '../accept';
 import { analyses } from '../analyses';
 import { readBody } from '../body';
 import { followed, type AnalysisStep } from '../followed';
 import { checkAnalysisLimits, type AnalysisSize } from '../limits';
 import { preferredType } from '../mediaType';
 import { jsonInPieces, jsonParts } from '../pieces';
-import { problemOf, ServerError } from '../problem';
+import { problemOf } from '../problem';
 import type { Services } from '../services';
+import { streamEvents } from '../sse';
+import { Visitors } from '../visitors';
 
 const types = ['application/json', 'text/event-stream'] as const;
 
-export function analysisRoutes(app: Hono, { bundles, settings }: Services): void {
-  let waiting = 0;
+export function analysisRoutes(app: Hono, services: Pick<Services, 'bundles' | 'settings' | 'log'>): void {
+  const { bundles, settings, log } = services;
+  const visitors = new Visitors(settings.maxQueue, 'analyses');
   for (const [name, { schema, run }] of Object.entries(analyses)) {
     app.post(`/v1/analysis/${name}`, async (context) => {
       const request = (await readBody(context, schema)) as AnalysisSize & { bundle?: string };
-      const bundle = request.bundle ?? bundles.preferred;
-      bundles.check(bundle);
-      checkAnalysisLimits(request, await bundles.manifest(bundle), settings);
-      if (waiting >= settings.maxQueue) {
-        const message = `${settings.maxQueue} analyses wait already; try again in 5 s.`;
-        throw new ServerError('QUEUE_FULL', message, { 'Retry-After': '5' });
-      }
+      const bundle = await bundleFor(request, services, checkAnalysisLimits);
+      visitors.check();
+      const analyse = (signal: AbortSignal, onStep?: (step: AnalysisStep) => void) =>
+        visitors.admit(() =>
+          bundles.with(bundle, (pipeline) => run(onStep ? followed(pipeline, onStep) : pipeline, request, signal)),
+        );
       // Who does not wait for the answer ends the work.
-      const gone = new AbortController();
-      const signal = AbortSignal.any([context.req.raw.signal, gone.signal]);
-      const analyse = async (onStep?: (step: AnalysisStep) => void) => {
-        waiting++;
-        try {
-          return await bundles.with(bundle, (pipeline) =>
-            run(onStep ? followed(pipeline, onStep) : pipeline, request, signal),
-          );
-        } finally {
-          waiting--;
-        }
-      };
+      const { signal } = context.req.raw;
       if (preferredType(context.req.header('accept'), types) !== 'text/event-stream') {
-        return jsonInPieces(context, await analyse(), sixDigits);
+        return jsonInPieces(context, await analyse(signal), sixDigits);
       }
-      return streamSSE(context, async (stream) => {
-        stream.onAbort(() => gone.abort());
-        const tell = (event: string, data: unknown) => stream.writeSSE({ event, data: JSON.stringify(data) });
+      return streamEvents(context, async (write, gone) => {
+        const tell = (event: string, data: unknown) => write([`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`]);
         try {
-          const result = await analyse((step) => void tell('step', step));
-          await stream.write('event: done\ndata: ');
-          for await (const part of jsonParts(result, sixDigits)) await stream.write(part);
-          await stream.write('\n\n');
+          const result = await analyse(AbortSignal.any([signal, gone]), (step) => void tell('step', step));
+          await write(doneEvent(result));
         } catch (error) {
-          await tell('failed', problemOf(error).problem);
+          const { problem } = problemOf(error);
+          if (problem.code === 'INTERNAL') log.error({ err: error }, 'an analysis failed');
+          await tell('failed', problem);
         }
       });
     });
   }
+}
+
+async function* doneEvent(result: unknown): AsyncGenerator<string | Uint8Array> {
+  yield 'event: done\ndata: ';
+  yield* jsonParts(result, sixDigits);
+  yield '\n\n';
 }
 
 /** Measurements in float32 have no more. */

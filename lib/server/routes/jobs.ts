@@ -1,6 +1,5 @@
 /** `/v1/jobs`: pictures that are waited for elsewhere, with news while they are made. */
 import type { Hono } from 'hono';
-import { streamSSE } from 'hono/streaming';
 import { z } from 'zod';
 
 import { parse } from '../../validation/parse';
@@ -13,11 +12,9 @@ import { bytesInPieces, inTurns } from '../pieces';
 import { ServerError } from '../problem';
 import { imageRequestSchema } from '../request';
 import type { Services } from '../services';
+import { streamEvents } from '../sse';
 
 import { JobFailed } from './images';
-
-/** Milliseconds after which a silent connection is told that it is alive, and a client that is gone is noticed. */
-const signOfLife = 15_000;
 
 /** Which jobs `GET /v1/jobs` lists: those that failed are the dead letters. */
 export const listSchema = strictObject({
@@ -55,21 +52,8 @@ export function jobRoutes(app: Hono, services: Services): void {
     const last = Number(context.req.header('last-event-id') ?? 0) || 0;
     // An EventSource asks again when the stream has ended, and does not after this answer.
     if (job.hasEnded && last === job.latestEvent) return context.body(null, 204);
-    return streamSSE(context, async (stream) => {
-      const gone = new AbortController();
-      stream.onAbort(() => gone.abort());
-      let isWriting = false;
-      // Not into an event that is written in pieces.
-      const timer = setInterval(() => void (isWriting || stream.write(': alive\n\n')), signOfLife);
-      try {
-        for await (const event of job.events(last, gone.signal)) {
-          isWriting = true;
-          for await (const part of inTurns(eventBytes(event))) await stream.write(part);
-          isWriting = false;
-        }
-      } finally {
-        clearInterval(timer);
-      }
+    return streamEvents(context, async (write, gone) => {
+      for await (const event of job.events(last, gone)) await write(inTurns(eventBytes(event)));
     });
   });
 
