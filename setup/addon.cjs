@@ -19,7 +19,7 @@ const isComplete = (folder) => FILES.every((file) => fs.existsSync(path.join(fol
 
 /**
  * Whether an addon runs on this libtorch: the same minor version, and a libtorch with CUDA where it links CUDA.
- * @param {import('./libtorch.cjs').Libtorch} libtorch
+ * @param {Pick<import('./libtorch.cjs').Libtorch, 'version' | 'cuda'>} libtorch
  */
 const variantFor = ({ version, cuda }) =>
   `torch-${version.split('.').slice(0, 2).join('.')}-${cuda ? `cuda${cuda.split('.')[0]}` : 'cpu'}`;
@@ -27,7 +27,7 @@ const variantFor = ({ version, cuda }) =>
 /**
  * Folder of the prebuilt addon for a libtorch, whether it is there or not. The outer folders are those of prebuildify;
  * the innermost says what its tags cannot: which libtorch.
- * @param {import('./libtorch.cjs').Libtorch} libtorch
+ * @param {Pick<import('./libtorch.cjs').Libtorch, 'version' | 'cuda'>} libtorch
  */
 const prebuiltFolder = (libtorch) =>
   path.join(root, 'prebuilds', `${process.platform}${isMusl() ? 'musl' : ''}-${process.arch}`, variantFor(libtorch));

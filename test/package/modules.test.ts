@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 
 import { prebuiltFolder } from '../../setup/addon.cjs';
 import { buildFolder, root } from '../../setup/cache.cjs';
-import { findLibtorch } from '../../setup/libtorch.cjs';
+import { findLibtorch, PINNED, PINNED_CUDA } from '../../setup/libtorch.cjs';
 
 import { Application, picture } from './application';
 
@@ -126,6 +126,24 @@ test('a prebuilt addon is taken where it fits the libtorch of the machine', asyn
   const without = await application.node(['esm.mjs'], { DETAIL_GUIDANCE_BUILD: '', LIBTORCH: '/nowhere' });
   expect(without.stderr).toMatch(/not built .*waits for a libtorch: LIBTORCH \(\/nowhere\): there is no such folder\)/);
 }, 120_000);
+
+test('where the prebuilt addon will fit the libtorch that is to be fetched, no compiler is asked for', async () => {
+  const coming = prebuiltFolder({ version: PINNED, cuda: PINNED_CUDA }).replace(root, application.installed);
+  await cp(await realpath(join(buildFolder(), 'Release')), coming, { recursive: true });
+  const { code, stderr } = await application.node(
+    [join(application.installed, 'dist', 'cli.js'), 'setup', '--dry-run'],
+    {
+      DETAIL_GUIDANCE_BUILD: '',
+      DETAIL_GUIDANCE_CACHE: join(application.folder, 'empty'),
+      DETAIL_GUIDANCE_TORCH_BUILD: 'cuda',
+      LIBTORCH_USE_PYTORCH: '0',
+      CXX: 'no-such-compiler',
+    },
+  );
+  expect(stderr).toContain(`libtorch is missing\na prebuilt addon fits: ${coming}\n`);
+  expect(stderr.match(/^ {2}- .*/gm)).toEqual([expect.stringContaining('PyTorch, CUDA build')]);
+  expect(code).toBe(0);
+}, 60_000);
 
 test('a prebuilt addon serves a user without a home folder', async () => {
   await layPrebuilt();
