@@ -1,6 +1,7 @@
 /** Programs to copy: each makes the bytes of the picture that it was copied from. */
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -10,8 +11,10 @@ import type { Page } from 'playwright-core';
 
 import { loadPipeline, type GenerateOptions, type LoadOptions } from '../../lib';
 import type { ServerOptions } from '../../lib/server';
+import { encodePng } from '../../lib/image/png';
 import { inChromium } from '../inBrowser';
 import { run } from '../lib/cli/run';
+import { settles } from '../settles';
 
 import { isMade, paintMask, pictureOf, setSteps, Studio } from './studio';
 
@@ -68,6 +71,41 @@ inChromium('copying', () => {
     await page.context().close();
   });
 
+  test('copied as curl with a large picture to start from, it is the same picture', async () => {
+    const page = await studio.page({ bypassCSP: true });
+    await page.locator('.time-line').waitFor();
+    await page.getByText('Image to image').click();
+    // Longer in base64 than one argument of a command may be.
+    const noise = { width: 300, height: 200, channels: 3 as const, pixels: randomBytes(300 * 200 * 3) };
+    const buffer = Buffer.from(encodePng(noise));
+    await page.getByLabel('Start from').setInputFiles({ name: 'start.png', mimeType: 'image/png', buffer });
+    await page.getByRole('application', { name: /What is painted anew/ }).waitFor();
+    await page.getByRole('button', { name: 'Make CFG + Detail', exact: true }).click();
+    await isMade(page, 'CFG + Detail');
+    await page.getByRole('button', { name: 'Copy as…' }).click();
+    await writeFile(join(folder, 'curl.sh'), await copied(page, 'curl'));
+    await shell('sh', ['curl.sh'], { cwd: folder });
+    const png = await pictureOf(page, 'CFG + Detail');
+    expect((await readFile(join(folder, 'picture.png'))).equals(png)).toBe(true);
+    await page.context().close();
+  });
+
+  test('where no program can reach the server there is no command for curl', async () => {
+    const context = await studio.browser.newContext();
+    // As a desktop application does, whose scheme leads to this server.
+    await context.addInitScript(`
+      window.detailGuidanceHost = { apiBase: 'studio://app' };
+      const { fetch } = window;
+      window.fetch = (address, init) => fetch(address.replace('studio://app', location.origin), init);
+    `);
+    const page = await studio.visit(await context.newPage());
+    await page.locator('.time-line').waitFor();
+    await page.getByRole('button', { name: 'Copy as…' }).click();
+    const forms = page.getByRole('group', { name: 'Form' }).getByRole('button');
+    await settles(() => forms.allTextContents(), ['TypeScript', 'Command line']);
+    await context.close();
+  });
+
   test('a browser that does not let the page copy: the text is selected, and that is said', async () => {
     const page = await studio.page();
     await page.evaluate(
@@ -88,8 +126,10 @@ inChromium('copying', () => {
     await setSteps(page, 6);
     await page.getByLabel('Sampler').selectOption('unipc');
     await page.getByLabel('Retention ρ over time').selectOption('table');
-    await page.getByLabel('Add a view').selectOption('pag+cfg');
-    await page.getByLabel('Add a view').selectOption('detail+cfg-fast');
+    for (const view of ['pag+cfg', 'detail+cfg-fast']) {
+      await page.getByLabel('Technique to add').selectOption(view);
+      await page.getByRole('button', { name: 'Add', exact: true }).click();
+    }
     for (const [view, flag] of [
       ['CFG + Detail', '--detail-tokens'],
       ['MA-disrupted', '--preset disrupted'],

@@ -97,7 +97,7 @@ inChromium('in a browser', () => {
       };
       expect(await copied('Command line')).toMatch(/ --frames 9 .* --out picture\.apng$/);
       expect(await copied('TypeScript')).toMatch(/numFrames: 9,[^]*await images\[0\]\.save\('picture\.apng'\);/);
-      expect(await copied('curl')).toMatch(/"numFrames":9.* > picture\.apng$/);
+      expect(await copied('curl')).toMatch(/ > picture\.apng <<'EOF'\n.*"numFrames":9/);
       await page.close();
     });
 

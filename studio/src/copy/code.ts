@@ -65,12 +65,14 @@ export function asCurl(
   apiBase: string,
   hasToken: boolean,
 ): string {
-  return [
+  const command = [
     `curl -s ${shell(`${apiBase}/v1/images`)}`,
     `-H 'Content-Type: application/json' -H 'Accept: image/png'`,
     ...(hasToken ? ['-H "Authorization: Bearer $DETAIL_GUIDANCE_TOKEN"'] : []),
-    `-d ${shell(JSON.stringify(request))} > ${fileFor(of)}`,
-  ].join(' \\\n  ');
+    // As what it reads: a picture to start from is more than a system takes as a word.
+    `--data-binary @- > ${fileFor(of)} <<'EOF'`,
+  ];
+  return `${command.join(' \\\n  ')}\n${JSON.stringify(request)}\nEOF\n`;
 }
 
 /** A command that makes the same bytes on the same machine. */

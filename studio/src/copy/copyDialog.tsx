@@ -13,7 +13,9 @@ const origin = signal<Origin>({ loading: {}, elsewhere: null });
 const request = signal<ImageRequest | null>(null);
 const form = signal<'TypeScript' | 'Command line' | 'curl'>('TypeScript');
 const outcome = signal<'copied' | 'selected' | null>(null);
-const forms = ['TypeScript', 'Command line', 'curl'] as const;
+const forms = (['TypeScript', 'Command line', 'curl'] as const)
+  // A desktop application's own server is at no address that another program could reach.
+  .filter((name) => name !== 'curl' || /^https?:/.test(apiBase));
 
 /** @param png a picture that it made, or that the same bundle made: it says how that was loaded */
 export function copyAs(what: ImageRequest, png: Uint8Array | null): void {
