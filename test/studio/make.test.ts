@@ -180,6 +180,38 @@ inChromium('the first page', () => {
     await page.close();
   });
 
+  test('a technique is added and settings are taken when that is asked for, and what is painted stays', async () => {
+    const page = await studio.page();
+    await paintMask(page);
+    await page.getByLabel('Technique to add').focus();
+    await page.keyboard.press('ArrowDown');
+    await settles(() => page.getByRole('button', { name: 'Add', exact: true }).isEnabled(), true);
+    expect(await page.locator('.card').count()).toBe(5);
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    await settles(() => page.locator('.card').count(), 6);
+    const scale = page.getByLabel('Detail scale w', { exact: true });
+    await scale.fill('0.5');
+    await page.getByText('Presets').click();
+    await page.getByLabel('Save as').fill('soft');
+    await page.getByRole('button', { name: 'save', exact: true }).click();
+    const take = page.getByRole('button', { name: 'take', exact: true });
+    for (const [name, value] of [
+      ['soft', '0.5'],
+      ['the bundle’s own', '0.3'],
+    ] as const) {
+      await page.getByLabel('Take', { exact: true }).selectOption(name);
+      await scale.fill('0.9');
+      await take.click();
+      await settles(() => scale.inputValue(), value);
+    }
+    await page.getByText('8 of 7 × 7 chosen').waitFor();
+    // And when all of it is wiped out, nothing folds under the hand.
+    await page.getByRole('button', { name: 'none', exact: true }).click();
+    await page.getByText('None of 7 × 7 chosen').waitFor();
+    await page.close();
+  });
+
   test('inpainting: a picture to start from, and a painted mask of what is made anew', async () => {
     const page = await studio.page({ bypassCSP: true });
     await page.getByRole('button', { name: 'Make Conditional', exact: true }).click();

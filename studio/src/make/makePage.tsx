@@ -1,7 +1,7 @@
 /** The first page: the linked views of one seed, with the settings beside them and the plan below. */
+import { useSignal } from '@preact/signals';
 import { useRef } from 'preact/hooks';
 
-import type { PresetName } from '../api/types';
 import { TimeLine } from '../charts/timeLine';
 import { formatted } from '../controls/help';
 import { copyAs } from '../copy/copyDialog';
@@ -64,26 +64,28 @@ function MakeButtons() {
 }
 
 function AddView() {
+  const chosen = useSignal('');
   const more = techniques.value.filter((name) => !views.value.includes(name));
   if (more.length === 0) return null;
+  const name = more.find((view) => view === chosen.value);
   return (
-    <label class="add-view">
-      <span class="visually-hidden">Add a view</span>
+    <div class="with-buttons">
       <select
-        value=""
-        onChange={({ currentTarget }) => {
-          addView(currentTarget.value as PresetName);
-          currentTarget.value = '';
-        }}
+        aria-label="Technique to add"
+        value={name ?? ''}
+        onChange={({ currentTarget }) => (chosen.value = currentTarget.value)}
       >
-        <option value="">Add a technique…</option>
-        {more.map((name) => (
-          <option key={name} value={name}>
-            {titleOf(name)}
+        <option value="">Another technique…</option>
+        {more.map((view) => (
+          <option key={view} value={view}>
+            {titleOf(view)}
           </option>
         ))}
       </select>
-    </label>
+      <button type="button" class="secondary" disabled={!name} onClick={() => name && addView(name)}>
+        Add
+      </button>
+    </div>
   );
 }
 

@@ -5,6 +5,12 @@ import { Field } from '../controls/help';
 import { bundle, takeDefaults } from '../state/bundles';
 import { named, removePreset, saveAs, takePreset } from '../state/presets';
 
+function take(name: string): void {
+  const preset = named.value.find((entry) => entry.name === name);
+  if (preset) takePreset(preset);
+  else if (bundle.value) takeDefaults(bundle.value);
+}
+
 export function PresetFields() {
   const name = useSignal('');
   const chosen = useSignal('');
@@ -12,7 +18,7 @@ export function PresetFields() {
     <>
       <Field
         label="Take"
-        hint="Scales, windows, layer, channels, ρ, steps and sampler. What is drawn, and the seed, stay as they are."
+        hint="Scales, windows, layer, channels, ρ, steps and sampler. What is drawn, its size, what is painted and the seed stay as they are."
       >
         {({ id, describedBy }) => (
           <div class="with-buttons">
@@ -20,12 +26,7 @@ export function PresetFields() {
               id={id}
               aria-describedby={describedBy}
               value={chosen.value}
-              onChange={({ currentTarget: { value } }) => {
-                chosen.value = value;
-                const preset = named.value.find((entry) => entry.name === value);
-                if (preset) takePreset(preset);
-                else if (bundle.value) takeDefaults(bundle.value);
-              }}
+              onChange={({ currentTarget }) => (chosen.value = currentTarget.value)}
             >
               <option value="">the bundle’s own</option>
               {named.value.map((preset) => (
@@ -34,16 +35,10 @@ export function PresetFields() {
                 </option>
               ))}
             </select>
-            {chosen.value === '' ? (
-              <button
-                type="button"
-                class="text-button"
-                disabled={!bundle.value}
-                onClick={() => bundle.value && takeDefaults(bundle.value)}
-              >
-                reset
-              </button>
-            ) : (
+            <button type="button" class="text-button" onClick={() => take(chosen.value)}>
+              take
+            </button>
+            {chosen.value !== '' && (
               <button
                 type="button"
                 class="text-button"

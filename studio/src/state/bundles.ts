@@ -4,7 +4,7 @@ import { computed, signal } from '@preact/signals';
 import { getBundles, getHealth, getOpenApi, reachability, Refused, Unreachable } from '../api/client';
 import type { BrokenBundle, BundleInfo, ForcedLoad, PresetName } from '../api/types';
 
-import { change, isFirstVisit, isSameTab, settings } from './settings';
+import { change, changeDetail, isFirstVisit, isSameTab, settings } from './settings';
 import { entriesOf, firstOf, soundSettings } from './sound';
 
 type Json = Record<string, unknown>;
@@ -108,9 +108,11 @@ export function takeBundle(id: string): void {
   if (!chosen) return;
   if (settings.value.classLabel >= classNames(chosen).length) change({ classLabel: 0 });
   takeDefaults(chosen);
+  change({ width: null, height: null, numFrames: null });
+  changeDetail({ tokens: null });
 }
 
-/** The bundle's own guidance into the settings. */
+/** The bundle's own guidance and sampling into the settings. */
 export function takeDefaults({ defaults }: BundleInfo): void {
   const { classifierFree, detail } = entriesOf(entriesOf(defaults)['guidance']);
   const own = entriesOf(firstOf(detail));
@@ -118,8 +120,8 @@ export function takeDefaults({ defaults }: BundleInfo): void {
     cfg: classifierFree,
     detail: { ...own, layer: firstOf(own['layer']), tokens: null },
   }).settings;
-  const size = { width: null, height: null, numFrames: null };
-  change({ cfg, detail: ownDetail, steps: null, sampler: null, embedded: null, ...size });
+  const { tokens } = settings.value.detail;
+  change({ cfg, detail: { ...ownDetail, tokens }, steps: null, sampler: null, embedded: null });
 }
 
 /** Names of the classes of a model that has some; numbers where it names none. */

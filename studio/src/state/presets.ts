@@ -4,16 +4,18 @@ import { signal } from '@preact/signals';
 import { followOtherTabs, recallJson, remember } from '../storage';
 
 import { say } from './messages';
-import { settings, type Settings } from './settings';
+import { change, settings, type Settings } from './settings';
 import { entriesOf, soundSettings } from './sound';
 
 export interface NamedSettings {
   name: string;
-  /** Guidance and sampling; what is drawn, and from which seed, stays as it is. */
-  part: Pick<Settings, 'cfg' | 'detail' | 'steps' | 'sampler'>;
+  /** Guidance and sampling; what is drawn and painted, and from which seed, stays as it is. */
+  part: Pick<Settings, 'cfg' | 'steps' | 'sampler'> & { detail: Omit<Settings['detail'], 'tokens'> };
 }
 
-const partOf = ({ cfg, detail, steps, sampler }: Settings): NamedSettings['part'] => ({ cfg, detail, steps, sampler });
+function partOf({ cfg, detail: { tokens: _painted, ...detail }, steps, sampler }: Settings): NamedSettings['part'] {
+  return { cfg, detail, steps, sampler };
+}
 
 function remembered(): NamedSettings[] {
   const list = recallJson('browser', 'presets');
@@ -42,7 +44,7 @@ export function saveAs(name: string): void {
 }
 
 export function takePreset({ part }: NamedSettings): void {
-  settings.value = { ...settings.value, ...part };
+  change({ ...part, detail: { ...settings.value.detail, ...part.detail } });
 }
 
 export function removePreset(name: string): void {
