@@ -31,8 +31,8 @@ export function createApp(services: Services): Hono {
   });
   if (settings.origins.length > 0) {
     const origin = settings.origins.includes('*') ? '*' : settings.origins;
-    const allowHeaders = ['Authorization', 'Content-Type', 'Last-Event-ID'];
-    app.use('/v1/*', cors({ origin, allowHeaders, exposeHeaders: ['Location', 'Retry-After', 'X-Job', 'X-Seed'] }));
+    // Any header of a request: clients of OpenAI's interface send some of their own.
+    app.use('/v1/*', cors({ origin, exposeHeaders: ['Location', 'Retry-After', 'X-Job', 'X-Seed'] }));
   }
   const guard = settings.token === undefined ? requireOwnHost(settings) : requireToken(settings.token);
   for (const path of guarded) app.use(path, guard);

@@ -87,6 +87,17 @@ export function checkToken(token: unknown): void {
   throw invalid('options.token', tokenForm, undefined, { shown });
 }
 
+const originForm = "an origin such as https://example.org, without a path, or '*'";
+
+/** As browsers send it: the end of a URL, or a letter in upper case, would let nobody in. */
+function isOrigin(text: string): boolean {
+  if (text === '*') return true;
+  if (!URL.canParse(text)) return false;
+  const { origin, protocol, host } = new URL(text);
+  // Of an application's own scheme, whose origin is opaque to others.
+  return text === (origin === 'null' ? `${protocol}//${host}` : origin) && host !== '';
+}
+
 export const serverSchema = strictObject({
   bundles: list(text('the folder of a bundle'), "a list of bundles' folders").default([presetBundle]),
   load: strictObject({
@@ -113,7 +124,7 @@ export const serverSchema = strictObject({
   keepSeconds: whole(1, 86_400).default(600),
   keepBytes: whole(1).default(2 ** 28),
   clientSeconds: whole(1, 86_400).default(60),
-  origins: z.array(text('an origin such as https://example.org'), { error: 'a list of origins' }).default([]),
+  origins: z.array(text(originForm).refine(isOrigin, originForm), { error: 'a list of origins' }).default([]),
   logPrompts: flag().default(false),
   logLevel: choice(['silent', 'error', 'warn', 'info', 'debug']).default('info'),
   page: text('a folder').optional(),

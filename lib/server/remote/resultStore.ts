@@ -4,7 +4,7 @@ import { constants } from 'node:fs';
 import { lstat, open, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
-import { checkWritable, writeFileAtomic } from '../../files/atomic';
+import { checkWritable, unwritable, writeFileAtomic } from '../../files/atomic';
 import { invalid } from '../../validation/invalid';
 
 export interface ResultStore {
@@ -21,12 +21,13 @@ export interface ResultStore {
 /**
  * @throws BAD_OPTION for a folder that is not there
  * @param location a folder, or `s3://bucket/prefix` (region, endpoint and credentials as the AWS client finds them)
- * @param patience milliseconds in which a store takes or gives a picture: the AWS client itself would wait for good
+ * @param patience milliseconds in which a store takes or gives a picture: the AWS client, and a network file system, would wait
+ *   for good
  */
 export async function openResultStore(location: string, patience = 60_000): Promise<ResultStore> {
   if (location.startsWith('s3://')) return openS3Store(location, patience);
   const status = await stat(location).catch(() => null);
-  if (status?.isDirectory()) return new FolderStore(resolve(location));
+  if (status?.isDirectory()) return patientStore(new FolderStore(resolve(location)), location, patience);
   throw invalid('results', 'a folder that is there, and that all machines reach', location, {
     note: status ? 'it is a file' : 'it does not exist',
   });
@@ -85,6 +86,37 @@ class FolderStore implements ResultStore {
       if (mtimeMs < oldest) await rm(path, { force: true }).catch(() => undefined);
     }
   }
+}
+
+/**
+ * A store that is given up after a while: a network file system that hangs answers nothing, not even that.
+ *
+ * @param location of the store, as it was named
+ * @param patience milliseconds
+ */
+export function patientStore(store: ResultStore, location: string, patience: number): ResultStore {
+  const late = new Error('it does not answer');
+  const asUnwritable = (error: unknown) => {
+    throw error === late ? unwritable(location, late) : error;
+  };
+  let isSweeping = false;
+  return {
+    check: () => within(store.check(), patience, late).catch(asUnwritable),
+    put: (key, bytes) => within(store.put(key, bytes), patience, late).catch(asUnwritable),
+    get: (key) => within(store.get(key), patience, late),
+    async removeOlderThan(seconds) {
+      // One after the other: each that hangs holds a thread of those that all files of the process have.
+      if (isSweeping) return;
+      isSweeping = true;
+      await store.removeOlderThan(seconds).finally(() => (isSweeping = false));
+    },
+  };
+}
+
+async function within<Result>(work: Promise<Result>, milliseconds: number, late: Error): Promise<Result> {
+  let timer: NodeJS.Timeout | undefined;
+  const end = new Promise<never>((_, reject) => (timer = setTimeout(() => reject(late), milliseconds)));
+  return Promise.race([work, end]).finally(() => clearTimeout(timer));
 }
 
 async function openS3Store(location: string, patience: number): Promise<ResultStore> {

@@ -134,9 +134,11 @@ export function createWorker(options: WorkerOptions): Worker {
           running: running.size,
         };
         await speaker.set(announcementKey(id), JSON.stringify(announcement), 'PX', 3 * announceEvery);
-        await store.removeOlderThan(settings.keepSeconds);
       };
-      const announceNow = () => void announce().catch(() => undefined);
+      const announceNow = () => {
+        void announce().catch(() => undefined);
+        void store.removeOlderThan(settings.keepSeconds).catch(() => undefined);
+      };
       timers.push(setInterval(announceNow, announceEvery));
       if (speaker.status === 'ready') announceNow();
       else speaker.once('ready', announceNow);

@@ -205,6 +205,13 @@ test('no origin is let in unless it is named', async () => {
     new Request('http://localhost/v1/bundles', { headers: { origin: 'https://app.example' } }),
   );
   expect([refusal.status, refusal.headers.get('access-control-allow-origin')]).toEqual([401, 'https://app.example']);
+  // What OpenAI's client adds in a browser.
+  const asks = { origin: 'https://app.example', 'access-control-request-headers': 'authorization,x-stainless-lang' };
+  const own = new Request('http://localhost/v1/images/generations', {
+    method: 'OPTIONS',
+    headers: { ...asks, 'access-control-request-method': 'POST' },
+  });
+  expect((await named.fetch(own)).headers.get('access-control-allow-headers')).toMatch(/x-stainless-lang/);
   expect(refusal.headers.get('access-control-expose-headers')).toMatch(/Retry-After.*X-Seed/);
   await named.close();
 });
@@ -240,3 +247,27 @@ test('jobs that have ended are forgotten by bytes, the oldest first', async () =
   expect(jobs.map(({ id }: { id: string }) => id)).toEqual([ids[2]]);
   await small.close();
 });
+
+test.each([
+  'https://app.example/',
+  'https://APP.example',
+  'https://app.example/page',
+  'app.example',
+  'sd35',
+  'null',
+  'https://',
+])('%j is no origin, which would let nobody in', (origin) => {
+  expect(() => createServer({ origins: [origin] })).toThrow(
+    expect.objectContaining({
+      code: 'BAD_OPTION',
+      message: expect.stringMatching(/options\.origins.*an origin such as/),
+    }),
+  );
+});
+
+test.each(['*', 'http://localhost:5173', 'https://app.example', 'tauri://localhost', 'chrome-extension://abcdef'])(
+  '%j is an origin',
+  (origin) => {
+    expect(() => createServer({ origins: [origin] })).not.toThrow();
+  },
+);

@@ -12,13 +12,14 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
+import promises from 'node:fs/promises';
 import { createServer as createSocket, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { afterAll, expect, test } from '@jest/globals';
+import { afterAll, expect, jest, test } from '@jest/globals';
 
-import { openResultStore } from '../../../lib/server/remote/resultStore';
+import { openResultStore, patientStore } from '../../../lib/server/remote/resultStore';
 
 import { S3, s3Environment } from './s3';
 
@@ -106,4 +107,27 @@ test('an S3-compatible store gives back what was put there; one that refuses is 
   } finally {
     await server.stop();
   }
+});
+
+test('a folder that does not answer is given up, and is not asked again and again to remove what is old', async () => {
+  let sweeps = 0;
+  const never = () => new Promise<never>(() => undefined);
+  const hanging = { check: never, put: never, get: never, removeOlderThan: () => (sweeps++, never()) };
+  const store = patientStore(hanging, '/mnt/pictures', 20);
+  const refusal = { code: 'OUTPUT_UNWRITABLE', message: '/mnt/pictures cannot be written: it does not answer.' };
+  await expect(store.check()).rejects.toMatchObject(refusal);
+  await expect(store.put(newKey(), png)).rejects.toMatchObject(refusal);
+  await expect(store.get(newKey())).rejects.toThrow('it does not answer');
+  void store.removeOlderThan(1);
+  await store.removeOlderThan(1);
+  expect(sweeps).toBe(1);
+});
+
+test('a folder has the patience that it is given', async () => {
+  const place = join(folder, 'patience');
+  mkdirSync(place);
+  const store = await openResultStore(place, 20);
+  const hanging = jest.spyOn(promises, 'rename').mockReturnValue(new Promise(() => undefined));
+  await expect(store.put(newKey(), png)).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
+  hanging.mockRestore();
 });
