@@ -61,6 +61,8 @@ export async function openStudio() {
     return server;
   });
   const server = await starting;
+  // It may have been closed while the server started.
+  if (window.isDestroyed()) return;
   server.showProgress(window);
   await window.loadURL(`${scheme}://app/`);
 }

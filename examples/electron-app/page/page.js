@@ -9,7 +9,7 @@ const say = (text) => (element('state').textContent = text);
 
 /** @type {import('detail-guidance/electron').Run | null} */
 let run = null;
-/** @type {{ png: Uint8Array, seed: number | bigint } | null} */
+/** What is shown and was made here, with a name for its file. @type {{ png: Uint8Array, name: string } | null} */
 let made = null;
 /** @param {BlobPart} bytes */
 function show(bytes) {
@@ -40,10 +40,11 @@ if (info.ok) {
 element('form').addEventListener('submit', async (/** @type {Event} */ event) => {
   event.preventDefault();
   setRunning(true);
+  const label = element('class').value;
   const number = (/** @type {string} */ id) => Number(element(id).value);
   run = detailGuidance.generate(
     {
-      classLabel: element('class').value,
+      classLabel: label,
       seed: number('seed'),
       numInferenceSteps: number('steps'),
       guidance: { classifierFree: { scale: number('cfg') }, detail: { scale: number('detail') } },
@@ -59,7 +60,7 @@ element('form').addEventListener('submit', async (/** @type {Event} */ event) =>
   run = null;
   if (outcome.ok) {
     const [picture] = outcome.value.images;
-    made = picture ?? null;
+    made = picture ? { png: picture.png, name: `${label}-${picture.seed}.png` } : null;
     if (picture) show(/** @type {Uint8Array<ArrayBuffer>} */ (picture.png));
     say(`done: ${outcome.value.evaluations} evaluations`);
   } else {
@@ -77,6 +78,8 @@ element('open').addEventListener('click', async () => {
   if (!outcome.value) return;
   const { name, bytes, options } = outcome.value;
   show(/** @type {Uint8Array<ArrayBuffer>} */ (bytes));
+  made = null;
+  setRunning(run !== null);
   if (!options) return say(`${name} was made by another program`);
   // The settings that a picture was made with come back with it.
   const { classLabel, seed, numInferenceSteps, guidance } = options;
@@ -92,7 +95,7 @@ element('open').addEventListener('click', async () => {
 
 element('save').addEventListener('click', async () => {
   if (!made) return;
-  const outcome = await detailGuidance.savePicture(made.png, `${element('class').value}-${made.seed}.png`);
+  const outcome = await detailGuidance.savePicture(made.png, made.name);
   if (!outcome.ok) return say(outcome.error.message);
   if (outcome.value) say(`saved ${outcome.value}`);
 });
