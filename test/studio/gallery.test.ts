@@ -162,6 +162,31 @@ inChromium('remembering', () => {
     await other.close();
   });
 
+  test('pictures of a folder that is read before the server has answered get their bundle when it has', async () => {
+    const context = await studio.browser.newContext();
+    await context.addInitScript(`
+      const facts = { created: 1, width: 28, height: 28, version: '1', bundle: 'fashion-mnist-dit' };
+      const picture = { ...facts, file: 'a.png', options: { classLabel: 8, seed: 3, guidance: {} } };
+      const answer = (value) => Promise.resolve({ ok: true, value });
+      const list = () => answer({ folder: '/', pictures: [picture], skipped: [] });
+      window.detailGuidanceHost = { gallery: { list, read: () => answer(null) } };
+    `);
+    const page = await context.newPage();
+    let letGo = () => {};
+    const held = new Promise<void>((resolve) => (letGo = resolve));
+    await page.route('**/v1/bundles', async (route) => {
+      await held;
+      await route.continue();
+    });
+    await studio.visit(page, '#gallery');
+    await page.getByText('Conditional: class 8').waitFor();
+    letGo();
+    await page.getByRole('button', { name: 'Conditional: Bag' }).click();
+    await page.getByRole('button', { name: 'Take its settings' }).click();
+    await settles(() => page.getByLabel('Class', { exact: true }).inputValue(), '8');
+    await context.close();
+  });
+
   test('with the keyboard alone a picture is opened, left and deleted', async () => {
     const page = await studio.page();
     for (const title of ['CFG', 'Conditional']) {

@@ -1,5 +1,5 @@
 /** The gallery as the page sees it; other tabs are told when it changes. */
-import { signal } from '@preact/signals';
+import { computed, effect, signal } from '@preact/signals';
 
 import { galleryFolder } from '../host';
 import { bundles } from '../state/bundles';
@@ -86,11 +86,15 @@ export async function remove(id: string): Promise<void> {
   await changed();
 }
 
+const offered = computed(() => JSON.stringify(bundles.value.map(({ id, name, classes }) => [id, name, classes])));
+
 /** What is made on the first page is kept; contact sheets are not, nor what only follows a slider. */
 export function keepWhatIsMade(): void {
   onDone.add((run) => {
     if (run.isToKeep) void keep(run);
   });
+  // A PNG of the folder says the name of its bundle: what else is known of it is found among those that the server offers.
+  if (galleryFolder) effect(() => void (offered.value && pictures.peek() !== null && loadPictures()));
   channel.onmessage = () => {
     if (pictures.value !== null) void loadPictures();
   };
