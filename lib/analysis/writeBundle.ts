@@ -5,8 +5,10 @@ import { copyFile, mkdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { openBundle, type Bundle } from '../bundle';
+import { guidanceSchema } from '../guidance';
 import { AbortError } from '../validation/errors';
 import { invalid } from '../validation/invalid';
+import { parse } from '../validation/parse';
 
 import type { MassiveActivations } from './massiveFindings';
 import { writeNewFolder, writeSynced } from '../files/newFolder';
@@ -26,7 +28,7 @@ interface Manifest extends Record<string, unknown> {
  * known to be right. A layer or channels that the bundle's default guidance names become 'auto'.
  *
  * @param out a folder that does not exist, in one that does
- * @throws BAD_OPTION when nothing was found; OUTPUT_UNWRITABLE when `out` exists or cannot be written; ABORT_ERR
+ * @throws BAD_OPTION when nothing was found; BUNDLE_INVALID for default guidance that is none; OUTPUT_UNWRITABLE when `out` exists or cannot be written; ABORT_ERR
  */
 export async function writeMassiveActivations(
   bundle: Bundle,
@@ -59,6 +61,8 @@ async function writeManifest(bundle: Bundle, finding: MassiveActivations, folder
   const manifest = JSON.parse(await readFile(join(bundle.folder, 'bundle.json'), 'utf8')) as Manifest;
   const statistics = Buffer.from(`${JSON.stringify(statisticsOf(finding), null, 1)}\n`);
   const { layer, channels } = finding.suggested!;
+  const guidance = manifest.defaults?.guidance && forgetPlaces(manifest.defaults.guidance);
+  parse(guidanceSchema, guidance ?? {}, 'bundle.json.defaults.guidance', 'BUNDLE_INVALID');
   const changed = {
     ...manifest,
     massiveActivations: {
@@ -69,9 +73,7 @@ async function writeManifest(bundle: Bundle, finding: MassiveActivations, folder
       source: 'measured',
       statistics: statisticsFile,
     },
-    ...(manifest.defaults?.guidance
-      ? { defaults: { ...manifest.defaults, guidance: forgetPlaces(manifest.defaults.guidance) } }
-      : {}),
+    ...(guidance ? { defaults: { ...manifest.defaults, guidance } } : {}),
     files: {
       ...manifest.files,
       [statisticsFile]: {
@@ -90,10 +92,14 @@ function forgetPlaces(guidance: Record<string, unknown>): Record<string, unknown
     Object.entries(guidance).map(([technique, options]) => {
       if ((technique !== 'detail' && technique !== 'disrupt') || typeof options !== 'object' || options === null)
         return [technique, options];
-      const places = Object.keys(options).filter((key) => key === 'layer' || key === 'channels');
-      return [technique, { ...options, ...Object.fromEntries(places.map((key) => [key, 'auto'])) }];
+      return [technique, Array.isArray(options) ? options.map(withoutPlaces) : withoutPlaces(options)];
     }),
   );
+}
+
+function withoutPlaces(options: object): object {
+  const places = Object.keys(options).filter((key) => key === 'layer' || key === 'channels');
+  return { ...options, ...Object.fromEntries(places.map((key) => [key, 'auto'])) };
 }
 
 /** The form of models/massive_activations.py, which lib/bundle/ranking.ts reads. */

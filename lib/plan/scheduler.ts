@@ -9,8 +9,10 @@ import { schedulerSchema, type SchedulerChanges, type SchedulerOptions, type Sch
  *
  * @throws BAD_OPTION for an unknown kind or option
  */
-export function chooseScheduler(bundled: SchedulerOptions, changes: SchedulerChanges = {}): SchedulerRequest {
-  const { kind = bundled.kind } = changes;
+export function chooseScheduler(bundled: SchedulerOptions, wanted: SchedulerChanges = {}): SchedulerRequest {
+  // What is undefined is not asked for: the bundle's stays.
+  const changes = Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined));
+  const { kind = bundled.kind } = wanted;
   if (kind === bundled.kind) return parse(schedulerSchema, { ...bundled, ...changes }, 'options.scheduler');
   const known = schedulerSchema.options.find((schema) => schema.shape.kind.value === kind)?.shape;
   if (!known) {
@@ -20,6 +22,13 @@ export function chooseScheduler(bundled: SchedulerOptions, changes: SchedulerCha
   const shared = Object.entries(bundled).filter(
     ([key]) => Object.hasOwn(known, key) && key !== 'kind' && key !== 'timestepSpacing',
   );
-  const shift = 'shift' in bundled && 'flowShift' in known ? { flowShift: bundled.shift } : {};
-  return parse(schedulerSchema, { ...Object.fromEntries(shared), ...shift, ...changes }, 'options.scheduler');
+  const inherited = { ...Object.fromEntries(shared), ...shiftOf(bundled, known), kind };
+  return parse(schedulerSchema, { ...inherited, ...changes }, 'options.scheduler');
+}
+
+/** The shift of flow matching by the name that the other sampler has for it. */
+function shiftOf(bundled: SchedulerOptions, known: object): { shift?: unknown; flowShift?: unknown } {
+  if ('shift' in bundled && 'flowShift' in known) return { flowShift: bundled.shift };
+  if ('flowShift' in bundled && 'shift' in known) return { shift: bundled.flowShift };
+  return {};
 }

@@ -305,6 +305,24 @@ test('another sampler keeps the training schedule', () => {
   expect(plan.steps[0]!.timestep).toBeCloseTo(0.999, 9);
 });
 
+test('another sampler keeps the shift of flow matching, whatever it calls it', () => {
+  const bundle = embeddedManifest();
+  const scheduler = { kind: 'unipc' as const, numTrainTimesteps: 1000, flowShift: 5 };
+  const model = plannedModel({ ...bundle, scheduler });
+  for (const kind of ['flow-match-euler', 'flow-match-heun'] as const)
+    expect(planWith({ scheduler: { kind } }, model).scheduler).toMatchObject({ kind, shift: 5 });
+  expect(planWith({ scheduler: { kind: 'dpm-solver++' } }, model).scheduler).toMatchObject({ flowShift: 5 });
+  const shifted = plannedModel({ ...bundle, scheduler: { kind: 'flow-match-euler', shift: 3 } });
+  expect(planWith({ scheduler: { kind: 'unipc' } }, shifted).scheduler).toMatchObject({ flowShift: 3 });
+});
+
+test('an option of the sampler that is undefined is the bundle’s', () => {
+  const scheduler = { kind: undefined, timestepScale: undefined, shift: 2 } as never;
+  expect(planWith({ scheduler }).scheduler).toEqual(planWith({ scheduler: { shift: 2 } }).scheduler);
+  const other = { kind: 'dpm-solver++', timestepScale: undefined } as never;
+  expect(planWith({ scheduler: other }).scheduler).toMatchObject({ kind: 'dpm-solver++', timestepScale: 1 });
+});
+
 describe('step reuse', () => {
   const reusedSteps = (guidance: GuidanceOptions, branch: number) =>
     guided(guidance, 8).steps.flatMap(({ reuse }, index) => (reuse[branch] ? [index] : []));

@@ -1,6 +1,6 @@
 /** What is found in models whose peculiarities are known, and in the embedded one. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -16,6 +16,7 @@ import {
   traceMagnitude,
   writeMassiveActivations,
 } from '../../../lib/analysis';
+import { openBundle } from '../../../lib/bundle';
 import { testPython } from '../../../scripts/test-packages.cjs';
 
 const python = testPython();
@@ -193,6 +194,22 @@ describe('the embedded model', () => {
         expect(Math.abs(value - expected) / expected).toBeLessThan(2e-3);
       }),
     );
+  });
+
+  test('the places of default guidance are forgotten, also of a list; guidance that is none is refused', async () => {
+    const finding = await findMassiveActivations(pipeline, { layers: [5], ...quick });
+    const write = (name: string, guidance: object) => {
+      const original = join(folder, `${name}-original`);
+      cpSync(pipeline.bundle.folder, original, { recursive: true });
+      const file = join(original, 'bundle.json');
+      const manifest = JSON.parse(readFileSync(file, 'utf8')) as { defaults: object };
+      writeFileSync(file, JSON.stringify({ ...manifest, defaults: { ...manifest.defaults, guidance } }));
+      return openBundle(original).then((bundle) => writeMassiveActivations(bundle, finding, join(folder, name)));
+    };
+    const { defaults } = await write('list', { detail: [{ layer: 2, channels: [1] }, { scale: 0.5 }] });
+    expect(defaults!.guidance).toEqual({ detail: [{ layer: 'auto', channels: 'auto' }, { scale: 0.5 }] });
+    await expect(write('none', { detail: { scales: 1 } })).rejects.toMatchObject({ code: 'BUNDLE_INVALID' });
+    expect(readdirSync(folder)).not.toContain('none');
   });
 
   test('magnitudes are traced for every condition and seed, and their variance is split', async () => {
