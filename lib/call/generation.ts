@@ -7,7 +7,7 @@ import type { Quantize } from '../model/quantizeOptions';
 import type { NativeAddon, NativeModel, NativePlan } from '../native';
 import type { GenerateOptions, GenerateRequest } from '../request/generateOptions';
 import type { DecodedPicture } from './decoding';
-import { planOfImage, type Plan } from '../plan';
+import { defaultStrength, planOfImage, type Plan } from '../plan';
 import { GeneratedImage, type GenerateResult } from './result';
 import { lowBits, type Seed } from '../request/seeds';
 import { checkTensor, type Tensor } from '../tensor';
@@ -191,7 +191,7 @@ function metadataOf(
 }
 
 function optionsOf(index: number, plan: Plan, request: GenerateRequest, seed: Seed): GenerateOptions {
-  const { prompt, negativePrompt, maxSequenceLength, width, height, numFrames, strength } = request;
+  const { prompt, negativePrompt, maxSequenceLength, width, height, numFrames, image, strength } = request;
   return {
     ...(plan.classes ? { classLabel: plan.classes[index]! } : {}),
     ...(prompt === undefined ? {} : { prompt: textOf(prompt, index, plan.images) }),
@@ -200,7 +200,8 @@ function optionsOf(index: number, plan: Plan, request: GenerateRequest, seed: Se
     ...(width === undefined ? {} : { width }),
     ...(height === undefined ? {} : { height }),
     ...(numFrames === undefined ? {} : { numFrames }),
-    ...(strength === undefined ? {} : { strength }),
+    // Also where it is the default: without the picture, which is not kept, it is refused.
+    ...(image === undefined ? {} : { strength: strength ?? defaultStrength }),
     seed,
     ...(request.latents ? { latents: row(request.latents, index) } : {}),
     numInferenceSteps: plan.numInferenceSteps,

@@ -41,7 +41,7 @@ export interface PictureMetadata {
   class: number | null;
   /** Options with which `generate` makes this picture alone. */
   options: GenerateOptions;
-  /** sha256 of each conditioning tensor, which are too large to be kept here and have to be given again. */
+  /** sha256 of each conditioning tensor and given picture, which are too large to be kept here and have to be given again. */
   conditioning?: Record<string, string>;
   /** What was done. */
   plan: Plan;
@@ -72,7 +72,8 @@ export function readMetadata(png: Uint8Array): PictureMetadata {
 
 /**
  * The options with which `generate`, on the same bundle, device and build, makes the same bytes again. Conditioning
- * tensors are not among them; their sha256 is in `readMetadata(png).conditioning`.
+ * tensors, `image` and `maskImage` are not among them and have to be given again; their sha256 is in
+ * `readMetadata(png).conditioning`.
  *
  * @throws BAD_TENSOR when the bytes are not a PNG that `generate` made
  */

@@ -14,7 +14,7 @@ import type { Tensor } from '../tensor';
  *
  * @throws BAD_OPTION
  */
-export function checkPrompts(request: GenerateRequest, { conditioning }: OpenBundle): void {
+export function checkPrompts(request: GenerateRequest, { conditioning }: Pick<OpenBundle, 'conditioning'>): void {
   const { prompt, negativePrompt, maxSequenceLength } = request;
   if (conditioning.kind !== 'text') {
     const options = Object.entries({ prompt, negativePrompt, maxSequenceLength });
@@ -26,10 +26,12 @@ export function checkPrompts(request: GenerateRequest, { conditioning }: OpenBun
     });
   }
   if (prompt === undefined) {
-    if (request.conditioning) return;
-    throw invalid('options.prompt', 'a text', prompt);
+    if (!request.conditioning) throw invalid('options.prompt', 'a text', prompt);
+    refuseAny({ negativePrompt, maxSequenceLength }, 'nothing without a prompt');
+    return;
   }
-  if (request.conditioning) throw invalid('options.conditioning', 'nothing beside a prompt', request.conditioning);
+  const { conditioning: given, negativeConditioning } = request;
+  refuseAny({ conditioning: given, negativeConditioning }, 'nothing beside a prompt');
   if (Array.isArray(negativePrompt)) {
     const prompts = Array.isArray(prompt) ? prompt.length : 1;
     if (negativePrompt.length !== prompts) {
@@ -42,6 +44,13 @@ export function checkPrompts(request: GenerateRequest, { conditioning }: OpenBun
   if (maxSequenceLength !== undefined && (most === undefined || maxSequenceLength > most)) {
     const expected = most === undefined ? 'nothing' : `at most ${most}`;
     throw invalid('options.maxSequenceLength', expected, maxSequenceLength);
+  }
+}
+
+/** What would be given and not seen. */
+function refuseAny(options: Record<string, unknown>, expected: string): void {
+  for (const [option, value] of Object.entries(options)) {
+    if (value !== undefined) throw invalid(`options.${option}`, expected, value);
   }
 }
 

@@ -13,6 +13,9 @@ export interface Start {
   keep: [number, number][] | null;
 }
 
+/** How much of the picture is noise at the start, where nobody says. */
+export const defaultStrength = 0.6;
+
 /**
  * Leaves out the steps before `strength`, as diffusers' image-to-image pipelines do.
  *
@@ -21,12 +24,13 @@ export interface Start {
  */
 export function startFromImage(
   table: Schedule,
-  { image, maskImage, strength = 0.6 }: Pick<GenerateRequest, 'image' | 'maskImage' | 'strength'>,
+  { image, maskImage, strength }: Pick<GenerateRequest, 'image' | 'maskImage' | 'strength'>,
   scheduler: string,
   { vae, latent }: BundleManifest,
 ): Start {
   if (image === undefined) {
     if (maskImage !== undefined) throw invalid('options.image', 'a picture, beside maskImage', image);
+    if (strength !== undefined) throw invalid('options.image', 'a picture, beside strength', image);
     return { table, start: null, keep: null };
   }
   // Without a VAE the latent is the picture itself, and nothing has to encode it.
@@ -36,7 +40,7 @@ export function startFromImage(
     throw invalid('options.scheduler', "'flow-match-euler', with an image", scheduler);
   }
   const all = table.steps.length;
-  const first = Math.floor(Math.max(all - Math.min(all * strength, all), 0));
+  const first = Math.floor(Math.max(all - Math.min(all * (strength ?? defaultStrength), all), 0));
   const steps = table.steps.slice(first);
   if (steps.length === 0) {
     throw invalid('options.strength', `at least ${1 / all}, one of ${all} steps`, strength);

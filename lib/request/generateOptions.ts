@@ -41,11 +41,11 @@ export interface GenerateOptions {
    * videos. Default: the bundle's. BAD_OPTION, with the nearest that can be made.
    */
   numFrames?: number;
-  /** Tokens for the encoders that take any number (T5). Default and maximum: the bundle's. */
+  /** Tokens of the prompt for the encoders that take any number (T5). Default and maximum: the bundle's. */
   maxSequenceLength?: number;
   /** Start from this picture, resized, not from noise alone; needs a VAE encoder, or a latent that is a picture. BAD_TENSOR. */
   image?: Picture;
-  /** How much of `image` is noise at the start, 0.001 to 1: 1 leaves nothing of it. Default 0.6. */
+  /** How much of `image` is noise at the start, 0.001 to 1: 1 leaves nothing of it. Default 0.6. BAD_OPTION without `image`. */
   strength?: number;
   /** White where `image` is painted anew, black where it stays; resized as it is, cut at half grey. */
   maskImage?: Picture;
@@ -53,7 +53,7 @@ export interface GenerateOptions {
   classLabel?: number | string | (number | string)[];
   /** For models conditioned by tensors: one by the name of each input, with a row for each image, or one for all. BAD_TENSOR. */
   conditioning?: Record<string, Tensor>;
-  /** The same for the unconditional branch; inputs that are missing here are taken from `conditioning`. */
+  /** The same for the unconditional branch; inputs that are missing here are taken from `conditioning`. Not beside a prompt. */
   negativeConditioning?: Record<string, Tensor>;
   /**
    * Image i is made from the seed + i, so a seed gives the same picture whatever `numImages` is; or a list with one seed

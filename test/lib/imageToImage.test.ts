@@ -1,7 +1,7 @@
 /** Image to image and inpainting by a model whose latent is the picture itself: the embedded one. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 
-import { loadPipeline, type GeneratedImage, type Pipeline } from '../../lib';
+import { loadPipeline, readOptions, type GeneratedImage, type Pipeline } from '../../lib';
 import { encodePng } from '../../lib/image/png';
 
 let pipeline: Pipeline;
@@ -46,6 +46,19 @@ test('what the mask keeps is the picture to the pixel, for every seed; the rest 
     expect(pixels.subarray(392)).toEqual(bag.pixels.subarray(392));
     expect(distance(pixels.subarray(0, 392), bag.pixels.subarray(0, 392))).toBeGreaterThan(5);
   }
+});
+
+test('its PNG makes it again beside the picture, and is refused without', async () => {
+  const image = bag.toPng();
+  const [from] = (await pipeline.generate({ ...options, seed: 4, image })).images;
+  const again = readOptions(from!.toPng());
+  expect(again.strength).toBe(0.6);
+  await expect(pipeline.generate(again)).rejects.toMatchObject({
+    code: 'BAD_OPTION',
+    message: expect.stringMatching(/^options\.image: expected a picture, beside strength/) as unknown,
+  });
+  const [same] = (await pipeline.generate({ ...again, image })).images;
+  expect(same!.pixels).toEqual(from!.pixels);
 });
 
 test('a colour picture becomes grey', async () => {

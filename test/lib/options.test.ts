@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 
-import { generateSchema } from '../../lib/request/generateOptions';
+import { checkPrompts } from '../../lib/call/prompts';
+import { generateSchema, type GenerateOptions } from '../../lib/request/generateOptions';
 import { loadSchema } from '../../lib/model/loadOptions';
 import { parse } from '../../lib/validation/parse';
 
@@ -103,6 +104,32 @@ describe('bad options of loadPipeline', () => {
     ['an unknown option', { devise: 'cpu' }, /^options\.devise: expected 'device'/],
   ])('%s', (_name, options, message) => {
     expect(load(options)).toMatchObject({ code: 'BAD_OPTION', message: expect.stringMatching(message) });
+  });
+});
+
+describe('of a model with text encoders', () => {
+  const conditioning = { kind: 'text' as const, maxSequenceLength: { default: 16, maximum: 32 }, inputs: {} };
+  const check = (options: GenerateOptions) => checkPrompts(parse(generateSchema, options, 'options'), { conditioning });
+  const tensors = { text: { data: new Float32Array(1), shape: [1, 1], dtype: 'float32' as const } };
+
+  test.each<[GenerateOptions, string]>([
+    [{ prompt: 'a cat', conditioning: tensors }, 'options.conditioning: expected nothing beside a prompt'],
+    [
+      { prompt: 'a cat', negativeConditioning: tensors },
+      'options.negativeConditioning: expected nothing beside a prompt',
+    ],
+    [{ conditioning: tensors, negativePrompt: 'rain' }, 'options.negativePrompt: expected nothing without a prompt'],
+    [{ conditioning: tensors, maxSequenceLength: 9 }, 'options.maxSequenceLength: expected nothing without a prompt'],
+  ])('%j would not be seen', (options, message) => {
+    expect(errorOf(() => check(options))).toMatchObject({
+      code: 'BAD_OPTION',
+      message: expect.stringContaining(message),
+    });
+  });
+
+  test('a prompt with its options, or tensors with theirs', () => {
+    expect(() => check({ prompt: 'a cat', negativePrompt: 'rain', maxSequenceLength: 9 })).not.toThrow();
+    expect(() => check({ conditioning: tensors, negativeConditioning: tensors })).not.toThrow();
   });
 });
 
