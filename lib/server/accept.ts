@@ -32,7 +32,9 @@ export async function accept(request: ImageRequest, services: Services): Promise
   const bundle = await bundleFor(request, services, checkLimits);
   const options = generateOptionsOf(request);
   if (bundles.isLoaded(bundle)) await bundles.with(bundle, async (pipeline) => void pipeline.plan(options));
-  return services.jobs.submit(bundle, request);
+  const job = await services.jobs.submit(bundle, request);
+  job.whenEnded(() => services.metrics.ended(job.state));
+  return job;
 }
 
 /** Waits for a job, which is forgotten then: its pictures go into this one answer. Who stops waiting gives it up. */

@@ -148,7 +148,8 @@ export function createServer(options: ServerOptions = {}): Server {
     if (redis === undefined) {
       device = await bundles.with(bundles.preferred, (pipeline) => Promise.resolve(pipeline.device));
     } else {
-      const remote = await openRemote({ redis, results: results!, maxQueue, keepSeconds, keepBytes, log }, bundles);
+      const settingsOfQueue = { redis, results: results!, maxQueue, keepSeconds, keepBytes, log, metrics };
+      const remote = await openRemote(settingsOfQueue, bundles);
       if (closing) await remote.close(0);
       else jobs = remote;
     }

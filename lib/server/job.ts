@@ -177,15 +177,22 @@ export class Job {
   settled(): Promise<void> {
     this.#waiters++;
     return new Promise((resolve) => {
-      const look = () => {
-        if (!this.hasEnded) return;
-        this.#listeners.delete(look);
+      this.whenEnded(() => {
         this.#waiters--;
         resolve();
-      };
-      this.#listeners.add(look);
-      look();
+      });
     });
+  }
+
+  /** Calls back when the job has ended, for who notes that and does not wait for it. */
+  whenEnded(callback: () => void): void {
+    const look = () => {
+      if (!this.hasEnded) return;
+      this.#listeners.delete(look);
+      callback();
+    };
+    this.#listeners.add(look);
+    look();
   }
 
   /**

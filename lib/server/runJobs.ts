@@ -34,7 +34,7 @@ export async function runJobs(
   workshop: Workshop,
   onSampled: () => Promise<void> = () => Promise.resolve(),
 ): Promise<void> {
-  const { metrics, log, logPrompts } = workshop;
+  const { log, logPrompts } = workshop;
   const started = performance.now();
   const words = jobs.map(({ request: { prompt, negativePrompt } }) => (logPrompts ? { prompt, negativePrompt } : {}));
   try {
@@ -49,7 +49,6 @@ export async function runJobs(
     }
   }
   for (const [at, { id, bundle, state }] of jobs.entries()) {
-    metrics.ended(state);
     log.info({ job: id, bundle, state, ms: Math.round(performance.now() - started), ...words[at] }, 'job');
   }
 }
@@ -102,7 +101,7 @@ function sample(jobs: readonly Job[], { bundles, metrics, log }: Workshop): Prom
   const tell: Job['tell'] = (name, data) => {
     for (const job of jobs) job.tell(name, data);
   };
-  let latest = performance.now();
+  let latest: number | null = null;
   // Sampling does not wait for previews.
   const sendPreview = (event: StepEvent) =>
     void previewOf(event)
@@ -119,7 +118,8 @@ function sample(jobs: readonly Job[], { bundles, metrics, log }: Workshop): Prom
       signal: abort.signal,
       onStep: (event) => {
         const now = performance.now();
-        metrics.step(bundle, (now - latest) / 1000);
+        // Before the first one the model is loaded, and its prompt encoded.
+        if (latest !== null) metrics.step(bundle, (now - latest) / 1000);
         latest = now;
         tell('step', stepOf(event));
         if (event.preview) sendPreview(event);

@@ -8,12 +8,14 @@ import { openResultStore } from './resultStore';
 
 export { createWorker, type Worker } from './worker';
 
-/** The dispatcher of a server whose jobs are run elsewhere: it loads no model. */
+/** The dispatcher of a server whose jobs are run elsewhere: it loads no model for them. */
 export async function openRemote(
   {
     results,
     ...options
-  }: Pick<RedisDispatcherOptions, 'redis' | 'maxQueue' | 'keepSeconds' | 'keepBytes' | 'log'> & { results: string },
+  }: Pick<RedisDispatcherOptions, 'redis' | 'maxQueue' | 'keepSeconds' | 'keepBytes' | 'log' | 'metrics'> & {
+    results: string;
+  },
   bundles: BundlePool,
 ): Promise<Dispatcher> {
   const checksums = new Map<string, string>();

@@ -10,6 +10,7 @@ import type { Dispatcher } from '../dispatcher';
 import { timerLength } from '../grace';
 import { Job, type JobState, type JobSummary } from '../job';
 import { forgetOld, type Keeping } from '../keeping';
+import type { Metrics } from '../metrics';
 import { problemOf, ServerError } from '../problem';
 import { imageRequestSchema, jsonOf, type ImageRequest } from '../request';
 
@@ -30,6 +31,7 @@ export interface RedisDispatcherOptions extends Keeping {
   /** The bundles that are offered, by name. */
   checksums: ReadonlyMap<string, string>;
   log: Logger;
+  metrics: Metrics;
 }
 
 /** After every priority that a request can name: BullMQ takes jobs that have none before all others. */
@@ -121,6 +123,10 @@ export class RedisDispatcher implements Dispatcher {
       throw error;
     });
     this.#follower.mind(job, line);
+    job.whenEnded(() => {
+      const { images, seconds } = job.result ?? { images: [], seconds: 0 };
+      this.options.metrics.pictures(bundle, images.length, seconds);
+    });
     forgetOld(this.#jobs, this.options);
     return job;
   }

@@ -51,6 +51,9 @@ withRedis('jobs that have ended', () => {
     });
     const id = await machines.submit(short);
     expect(await machines.ended(id)).toMatchObject({ state: 'done' });
+    const numbers = await (await fetch(`${machines.place}/metrics`)).text();
+    expect(numbers).toMatch(/jobs_total\{state="done"\} 1$/m);
+    expect(numbers).toMatch(/picture_seconds_sum\{bundle="embedded"\} 1$/m);
     await machines.stopServer();
     await machines.startServer({ keepSeconds: 1 });
     expect(await machines.ended(id)).toMatchObject({ state: 'done' });

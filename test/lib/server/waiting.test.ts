@@ -5,8 +5,9 @@ import { Hono } from 'hono';
 import { openBundle } from '../../../lib/bundle';
 import { createServer } from '../../../lib/server';
 import { BundlePool } from '../../../lib/server/bundlePool';
+import { Job } from '../../../lib/server/job';
 import { analysisRoutes } from '../../../lib/server/routes/analysis';
-import { imageRequestSchema } from '../../../lib/server/request';
+import { imageRequestSchema, type ImageRequest } from '../../../lib/server/request';
 import { accept } from '../../../lib/server/accept';
 import type { Services } from '../../../lib/server/services';
 
@@ -26,14 +27,16 @@ test('a request whose bundle is being loaded goes into the queue, and does not w
   const loading = pool.with('embedded', () => Promise.resolve());
   let isLoaded = false;
   void loading.then(() => (isLoaded = true));
-  const submit = () => Promise.resolve(isLoaded);
-  const services = {
-    bundles: pool,
-    settings: { maxImages: 16, maxSteps: 250, maxInputPixels: 1 },
-    jobs: { submit },
-  } as unknown as Services;
+  let wasLoaded: boolean | null = null;
+  const submit = (bundle: string, request: ImageRequest) => {
+    wasLoaded = isLoaded;
+    return Promise.resolve(new Job(bundle, request));
+  };
+  const settings = { maxImages: 16, maxSteps: 250, maxInputPixels: 1 };
+  const services = { bundles: pool, settings, jobs: { submit } } as unknown as Services;
   expect(pool.isLoaded('embedded')).toBe(false);
-  expect(await accept(imageRequestSchema.parse({ classLabel: 'Coat' }), services)).toBe(false);
+  await accept(imageRequestSchema.parse({ classLabel: 'Coat' }), services);
+  expect(wasLoaded).toBe(false);
   await loading;
   expect(pool.isLoaded('embedded')).toBe(true);
   await pool.close();
