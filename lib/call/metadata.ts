@@ -2,14 +2,12 @@
 
 import { invalid, reasonOf } from '../validation/invalid';
 import { asciiJson, decodePng } from '../image/png';
+import { metadataKeyword } from '../image/pngText';
 import type { Quantize } from '../model/quantizeOptions';
 import type { GenerateOptions } from '../request/generateOptions';
 import type { Seed } from '../request/seeds';
 import type { Plan } from '../plan';
 import { dtypes, type Dtype, type Tensor } from '../tensor';
-
-/** Keyword of the PNG's text chunk. */
-export const metadataKeyword = 'detail-guidance';
 
 /** Which model. */
 export interface BundleIdentity {

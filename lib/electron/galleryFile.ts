@@ -2,14 +2,11 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import { basename } from 'node:path';
 
-import { metadataKeyword, type PictureMetadata } from '../call/metadata';
+import type { PictureMetadata } from '../call/metadata';
+import { metadataKeyword, pngText, type PngText } from '../image/pngText';
 import { reasonOf } from '../validation/invalid';
 
 import type { GalleryPicture } from './galleryTypes';
-
-const signature = '89504e470d0a1a0a';
-/** Bytes of the longest text that is read: options with latents of their own are megabytes. */
-const mostText = 2 ** 26;
 
 /** The picture, or a sentence about why the file is none of this package's. */
 export async function readGalleryPicture(
@@ -40,26 +37,13 @@ function parse(text: string): PictureMetadata {
 }
 
 /** @throws Error for what is no whole PNG */
-async function readChunks(handle: FileHandle, size: number) {
-  const read = async (at: number, length: number): Promise<Buffer> => {
+async function readChunks(handle: FileHandle, size: number): Promise<PngText> {
+  const reading = pngText(metadataKeyword, size);
+  let next = reading.next();
+  while (!next.done) {
+    const [at, length] = next.value;
     const { bytesRead, buffer } = await handle.read(Buffer.alloc(length), 0, length, at);
-    if (bytesRead < length) throw new Error('it is cut short');
-    return buffer;
-  };
-  if ((await read(0, 8)).toString('hex') !== signature) throw new Error('it is no PNG');
-  let [width, height, text] = [0, 0, null as string | null];
-  for (let at = 8; ;) {
-    const head = await read(at, 8);
-    const [length, type] = [head.readUInt32BE(0), head.toString('latin1', 4)];
-    if (at + 12 + length > size) throw new Error('it is cut short');
-    if (type === 'IHDR') {
-      const header = await read(at + 8, 8);
-      [width, height] = [header.readUInt32BE(0), header.readUInt32BE(4)];
-    } else if (type === 'tEXt' && length <= mostText) {
-      const data = await read(at + 8, length);
-      const end = data.indexOf(0);
-      if (data.toString('latin1', 0, end) === metadataKeyword) text = data.toString('latin1', end + 1);
-    } else if (type === 'IEND') return { width, height, text };
-    at += 12 + length;
+    next = reading.next(buffer.subarray(0, bytesRead));
   }
+  return next.value;
 }

@@ -1,8 +1,6 @@
 /** What a PNG of the package says about how it was made: the text chunk `detail-guidance`, in ASCII JSON. */
+import { metadataKeyword, PngProblem, pngTextOf } from '../../../lib/image/pngText';
 import { clipped, entriesOf, type Unknowns } from '../state/sound';
-
-const signature = [137, 80, 78, 71, 13, 10, 26, 10];
-const keyword = 'detail-guidance';
 
 /** A file that is something else; the message is a sentence for the user. */
 export class NotOurs extends Error {}
@@ -70,22 +68,11 @@ function gridOf(value: unknown): readonly [number, number] | null {
 }
 
 function textOf(bytes: Uint8Array, name: string): string | null {
-  if (!signature.every((byte, at) => bytes[at] === byte)) throw new NotOurs(`${name} is no PNG.`);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const latin1 = new TextDecoder('latin1');
-  for (let at = 8; at + 12 <= bytes.length;) {
-    const length = view.getUint32(at);
-    const type = latin1.decode(bytes.subarray(at + 4, at + 8));
-    const data = bytes.subarray(at + 8, at + 8 + length);
-    if (data.length < length) break;
-    if (type === 'IEND') return null;
-    if (type === 'tEXt') {
-      const end = data.indexOf(0);
-      if (latin1.decode(data.subarray(0, end)) === keyword) return latin1.decode(data.subarray(end + 1));
-    }
-    at += length + 12;
+  try {
+    return pngTextOf(bytes, metadataKeyword).text;
+  } catch (error) {
+    throw error instanceof PngProblem ? new NotOurs(`${name} is ${error.what}.`) : error;
   }
-  throw new NotOurs(`${name} is cut short.`);
 }
 
 /** Infinities and large seeds are written as objects; tensors stay as they are. */

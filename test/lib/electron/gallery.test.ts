@@ -94,7 +94,7 @@ test('what is no picture of the package is left out with a sentence, and never w
   expect(pictures).toEqual([]);
   expect(skipped.sort()).toEqual([
     'cut.png is damaged: it is cut short.',
-    'empty.png is damaged: it is cut short.',
+    'empty.png is damaged: it is no PNG.',
     'foreign.png was not made by detail-guidance.',
     'future.png has settings of the format 2; this version reads format 1.',
     'half.png is damaged: its settings are not whole.',
