@@ -13,7 +13,7 @@ import { windowed, techniqueSchema, type GuidanceWindow } from './window';
 
 /** A branch of one's own: the model under a conditioning, with edits, and its weight in the sum. */
 export interface BranchOptions extends GuidanceWindow {
-  /** What `plan.explain()` and `activations()` call it. Default: by its conditioning and its edits. */
+  /** What `plan.explain()` and `activations()` call it; a second of the name is '… (2)'. Default: by its conditioning and its edits. */
   name?: string;
   /** Whether it is given the prompt or class, or nothing (the negative prompt). Default 'conditional'. */
   conditioning?: Conditioning;

@@ -31,8 +31,8 @@ export const tokensSchema = describedBy<Tokens>()(
  * A mask is averaged over the area of each token, and a token is chosen when at least half of it is.
  *
  * @param isImage the tokens are the image's, whose number is known
- * @throws TOKEN_OUT_OF_RANGE for an index beyond the grid; BAD_TENSOR for rows of different lengths, or a tensor of
- *   another rank than 2; BAD_OPTION for a mask that leaves no token
+ * @throws TOKEN_OUT_OF_RANGE for an index beyond the grid; BAD_TENSOR for rows of different lengths, a tensor of another
+ *   rank than 2, or one with numbers beyond 0 and 1; BAD_OPTION for a mask that leaves no token
  */
 export function chooseTokens(
   option: string,
@@ -75,6 +75,13 @@ function readMask(option: string, mask: Tensor | (number | boolean)[][]): number
   if (!Array.isArray(mask)) {
     const { data, shape, dtype } = checkTensor(mask, { name: option, shape: [null, null], finite: true });
     const values = dtype.includes('float') ? toFloat32(mask) : Array.from(data as Uint8Array, Number);
+    const beyond = Array.from(values).find((value) => value < 0 || value > 1);
+    if (beyond !== undefined) {
+      throw invalid(option, 'a mask of numbers from 0 to 1', beyond, {
+        code: 'BAD_TENSOR',
+        note: 'of a picture with values up to 255 divide by 255',
+      });
+    }
     const [height, width] = shape as [number, number];
     return Array.from({ length: height }, (_, row) => Array.from(values.slice(row * width, (row + 1) * width)));
   }

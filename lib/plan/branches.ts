@@ -64,11 +64,12 @@ export class Branches {
     weights.forEach(checkSum);
     const editIndices = [...new Set(used.flatMap(([, row]) => row.edits))].sort((a, b) => a - b);
     const all = [...this.edits.values()];
+    const names = distinct(used.map(([, row]) => row.branch.name));
     return {
       weights,
       reuse: evaluations.map((at) => used.map(([, row]) => row.reference !== null && row.reuse[at]!)),
-      planned: used.map(([, row]) => ({
-        name: row.branch.name,
+      planned: used.map(([, row], index) => ({
+        name: names[index]!,
         conditioning: row.branch.conditioning,
         edits: row.edits.map((edit) => editIndices.indexOf(edit)),
         reference: order.get(referenceOf(row) ?? '') ?? null,
@@ -135,6 +136,18 @@ export class Branches {
 /** The branch that a difference is to, where the row is ever reused. */
 function referenceOf({ reuse, adaptiveReuse, reference }: Row): string | null {
   return adaptiveReuse || reuse.includes(true) ? reference : null;
+}
+
+/** Names that no two branches share: activations are asked for by them, and written under them. */
+function distinct(names: readonly string[]): string[] {
+  const taken = new Set(names);
+  return names.map((name, index) => {
+    if (names.indexOf(name) === index) return name;
+    let count = 2;
+    while (taken.has(`${name} (${count})`)) count++;
+    taken.add(`${name} (${count})`);
+    return `${name} (${count})`;
+  });
 }
 
 function isWeight(weight: number): boolean {

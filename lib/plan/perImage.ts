@@ -1,4 +1,7 @@
 /** Pictures of one call that are guided by different scales. */
+import { createHash } from 'node:crypto';
+
+import { isShape, type Tensor } from '../tensor';
 import { invalid } from '../validation/invalid';
 
 import type { Plan } from './types';
@@ -51,7 +54,16 @@ function structureOf({ branches, edits, steps, guidance }: Plan): string {
   return textOf(parts);
 }
 
-/** As JSON, which has no Infinity; that is a sigma that means something. */
+/** As JSON, which has no Infinity, a sigma that means something; and of tensors what tells them apart. */
 export function textOf(parts: unknown): string {
-  return JSON.stringify(parts, (_, value: unknown) => (value === Infinity ? 'Infinity' : value)) ?? '';
+  return JSON.stringify(parts, (_, value: unknown) => (value === Infinity ? 'Infinity' : shortened(value))) ?? '';
+}
+
+/** A tensor by its bytes. What only looks like one is refused where it is used. */
+function shortened(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || !('data' in value && 'shape' in value)) return value;
+  const { data, shape, dtype } = value as Tensor;
+  if (!ArrayBuffer.isView(data) || !isShape(shape)) return null;
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  return [String(dtype), shape.length, ...shape, createHash('sha256').update(bytes).digest('hex')];
 }

@@ -1,7 +1,14 @@
 /** Pictures of one call with scales of their own. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 
-import { loadPipeline, readOptions, type GenerateOptions, type GuidanceOptions, type Pipeline } from '../../lib';
+import {
+  loadPipeline,
+  readOptions,
+  type GenerateOptions,
+  type GuidanceOptions,
+  type Pipeline,
+  type Tensor,
+} from '../../lib';
 import { relativeDifference } from '../../bench/benchmark';
 
 import { errorOf, planWith } from './model';
@@ -50,6 +57,15 @@ test('equal guidances are one guidance, to the bit', async () => {
   const [guidance] = guidances;
   const listed = await latents({ ...common, batchSize: 3, guidancePerImage: [guidance!, guidance!, guidance!] });
   expect(relativeDifference(listed, await latents({ ...common, batchSize: 3, guidance: guidance! }))).toBe(0);
+});
+
+test('a mask of whole numbers is a mask here too, equal by what is in it', () => {
+  const mask = (...values: bigint[]) => ({ data: BigInt64Array.from(values), shape: [1, 2], dtype: 'int64' as const });
+  const masked = (scale: number, tokens: Tensor): GuidanceOptions => ({ detail: { scale, tokens } });
+  const plan = planWith({ guidancePerImage: [masked(0.3, mask(1n, 0n)), masked(0.6, mask(1n, 0n))], classLabel: 0 });
+  expect(plan.guidancePerImage).toHaveLength(2);
+  const others = [masked(0.3, mask(1n, 0n)), masked(0.6, mask(0n, 1n))];
+  expect(errorOf(() => planWith({ guidancePerImage: others, classLabel: 0 }))).toMatchObject({ code: 'BAD_OPTION' });
 });
 
 test('what differs in more than scales is refused', () => {

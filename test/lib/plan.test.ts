@@ -69,6 +69,25 @@ describe('branches and weights', () => {
     expect(rounded(plan)[0]).toEqual([2.25, -1, -0.25]);
   });
 
+  test('6b. branches that differ have names that differ', () => {
+    const plan = guided({
+      detail: [1, 2, 3].map((retention) => ({ scale: 0.1, layer: 2, channels: [1], retention: retention / 4 })),
+      branches: [
+        { name: 'detail-deficient (layer 2, channels 1) (2)', weight: 0.5 },
+        { name: 'mine', weight: 0.25, edits: [{ operation: 'shuffle', layer: 1 }] },
+        { name: 'mine', weight: 0.25, edits: [{ operation: 'shuffle', layer: 2 }] },
+      ],
+    });
+    expect(plan.branches.map(({ name }) => name)).toEqual([
+      'detail-deficient (layer 2, channels 1) (2)',
+      'mine',
+      'mine (2)',
+      'detail-deficient (layer 2, channels 1)',
+      'detail-deficient (layer 2, channels 1) (3)',
+      'detail-deficient (layer 2, channels 1) (4)',
+    ]);
+  });
+
   test('7. the disrupted model itself leaves no conditional branch', () => {
     const plan = guided({ disrupt: { layer: 3, channels: [1, 2] } });
     expect(names(plan)).toEqual(['detail-deficient']);
@@ -237,6 +256,8 @@ describe('tokens', () => {
     ['rows of different lengths', [[1, 0], [1]], 'BAD_TENSOR'],
     ['a tensor of rank 3', { data: new Float32Array(4), shape: [1, 2, 2], dtype: 'float32' }, 'BAD_TENSOR'],
     ['an empty tensor', { data: new Float32Array(0), shape: [0, 2], dtype: 'float32' }, 'BAD_TENSOR'],
+    ['a tensor up to 255', { data: Uint8Array.of(0, 255), shape: [1, 2], dtype: 'uint8' }, 'BAD_TENSOR'],
+    ['a tensor below 0', { data: Float32Array.of(-1, 1), shape: [1, 2], dtype: 'float32' }, 'BAD_TENSOR'],
     ['a mask that leaves nothing', [[0, 0.2]], 'BAD_OPTION'],
     ['an empty list', [], 'BAD_OPTION'],
   ])('refuses %s', (_name, value, code) => {
