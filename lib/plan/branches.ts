@@ -64,7 +64,7 @@ export class Branches {
     weights.forEach(checkSum);
     const editIndices = [...new Set(used.flatMap(([, row]) => row.edits))].sort((a, b) => a - b);
     const all = [...this.edits.values()];
-    const names = distinct(used.map(([, row]) => row.branch.name));
+    const names = distinctNames(used.map(([, row]) => row.branch.name));
     return {
       weights,
       reuse: evaluations.map((at) => used.map(([, row]) => row.reference !== null && row.reuse[at]!)),
@@ -139,13 +139,13 @@ function referenceOf({ reuse, adaptiveReuse, reference }: Row): string | null {
 }
 
 /** Names that no two branches share: activations are asked for by them, and written under them. */
-function distinct(names: readonly string[]): string[] {
-  const taken = new Set(names);
+function distinctNames(names: readonly string[]): string[] {
+  const all = new Set(names);
   return names.map((name, index) => {
     if (names.indexOf(name) === index) return name;
     let count = 2;
-    while (taken.has(`${name} (${count})`)) count++;
-    taken.add(`${name} (${count})`);
+    while (all.has(`${name} (${count})`)) count++;
+    all.add(`${name} (${count})`);
     return `${name} (${count})`;
   });
 }
