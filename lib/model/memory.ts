@@ -102,10 +102,16 @@ function claimsOf(
   return [onHost, { device, bytes: Math.ceil(fileBytes / bytesOf[transformer.dtype]) }];
 }
 
-/** Bytes that are free on a device; null where nobody says. */
-export function freeMemory(device: string, addon: Pick<NativeAddon, 'cuda'>): number | null {
+/**
+ * Bytes that are free on a device, with what libtorch keeps of it for the next tensors; before its first use all that it
+ * has. null where nobody says.
+ */
+export async function freeMemory(device: string, addon: Pick<NativeAddon, 'cuda' | 'memory'>): Promise<number | null> {
   if (device === 'cpu') return Math.min(freeInSystem(), freeInGroup() ?? Infinity);
-  return addon.cuda().devices[Number(device.slice('cuda:'.length))]?.memory ?? null;
+  const known = await addon.memory(device);
+  if (known && known.total > 0) return known.free + known.reserved - known.allocated;
+  // 0 in an addon that was built without CUDA's headers.
+  return addon.cuda().devices[Number(device.slice('cuda:'.length))]?.memory || null;
 }
 
 function freeInSystem(): number {

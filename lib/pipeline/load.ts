@@ -43,11 +43,14 @@ export async function loadPipeline(location: string, options: LoadOptions = {}):
       vae: deviceOf('vae'),
     };
     const device = devices.transformer;
+    const places = request.checkMemory ? [...new Set(['cpu', ...Object.values(devices)])] : [];
+    const free = new Map<string, number | null>();
+    for (const place of places) free.set(place, await freeMemory(place, addon));
     const bundle = await openBundle(location, signal, (manifest) => {
       if (!request.checkMemory) return;
       const { dtype } = resolveDtype(wantedDtype, device, manifest.transformer);
       const placement = { dtype, devices, lowMemory, offload: offload !== undefined, quantize: quantize !== undefined };
-      refuseTooLarge(manifest, placement, (place) => freeMemory(place, addon));
+      refuseTooLarge(manifest, placement, (place) => free.get(place) ?? null);
     });
     const { transformer: manifest } = bundle;
     const { dtype, reason: dtypeReason } = resolveDtype(wantedDtype, device, manifest);

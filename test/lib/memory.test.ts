@@ -7,6 +7,7 @@ import { expect, test } from '@jest/globals';
 
 import type { BundleManifest } from '../../lib/bundle';
 import { expectedActivations, expectedMemory } from '../../lib/model/expectedMemory';
+import type { MemoryStatistics } from '../../lib/native';
 import { freeMemory, partSizes, refuseTooLarge, type Placement } from '../../lib/model/memory';
 import { loadPipeline } from '../../lib/pipeline';
 import { pictureSize } from '../../lib/request/pictureSize';
@@ -121,8 +122,28 @@ test('a bundle that does not fit is refused, one that just fits is not', () => {
   expect(refuse(null)).not.toThrow();
 });
 
-test('the memory that is free is more than nothing and not more than the machine has', () => {
-  const free = freeMemory('cpu', { cuda: () => ({ available: false, devices: [], reason: '' }) });
+/** As the addon says it of a GPU. */
+const device = (memory: number, statistics: Partial<MemoryStatistics>) => ({
+  cuda: () => ({ available: true, devices: [{ name: 'one', memory }], reason: null }),
+  memory: () =>
+    Promise.resolve({
+      ...{ allocated: 0, reserved: 0, peakAllocated: 0, peakReserved: 0, free: 0, total: 0 },
+      ...statistics,
+    }),
+});
+
+test('free on a GPU is what nobody uses, and what is kept of it for the next tensors', async () => {
+  const used = { total: 80, free: 20, reserved: 15, allocated: 5 };
+  expect(await freeMemory('cuda:0', device(80, used))).toBe(30);
+  expect(await freeMemory('cuda:0', device(80, { total: 80, free: 0 }))).toBe(0);
+  // Before its first use the device says nothing; an addon without CUDA's headers does not know its size.
+  expect(await freeMemory('cuda:0', device(80, {}))).toBe(80);
+  expect(await freeMemory('cuda:0', device(0, {}))).toBeNull();
+  expect(await freeMemory('cuda:0', device(0, used))).toBe(30);
+});
+
+test('the memory that is free is more than nothing and not more than the machine has', async () => {
+  const free = await freeMemory('cpu', device(0, {}));
   expect(free).toBeGreaterThan(2 ** 20);
   expect(free).toBeLessThan(2 ** 50);
 });

@@ -130,7 +130,7 @@ export function createWorker(options: WorkerOptions): Worker {
           version: version(),
           bundles: offered,
           device,
-          freeMemory: freeMemory(device, native()),
+          freeMemory: await freeMemory(device, native()),
           running: running.size,
         };
         await speaker.set(announcementKey(id), JSON.stringify(announcement), 'PX', 3 * announceEvery);
