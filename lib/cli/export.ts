@@ -7,6 +7,7 @@ import type { Writable } from 'node:stream';
 
 import { Command, Option } from 'commander';
 
+import { native } from '../native';
 import { DetailGuidanceError, errorCodes, type ErrorCode } from '../validation/errors';
 import { invalid } from '../validation/invalid';
 import { packageRoot } from '../files/packageRoot';
@@ -72,6 +73,8 @@ async function runExport(flags: ExportFlags, signal: AbortSignal): Promise<void>
   if (flags.from === undefined && flags.adapter === undefined) {
     throw invalid('export', '--from <checkpoint> or --adapter <file>', undefined, { shown: 'neither' });
   }
+  // The bundle is opened in the end: who cannot is told before hours of work.
+  native();
   const python = await setup('exporter').ensureExportPython();
   signal.throwIfAborted();
   const { out, warnings } = await runExporter(python, exporterArguments(flags), signal);

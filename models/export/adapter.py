@@ -83,9 +83,9 @@ def export_adapter(
         return description
 
     digest = hashlib.sha256(str(source).encode())
-    fingerprint_of(file, digest)
-    if source is not None and Path(source).is_file():
-        fingerprint_of(Path(source), digest)
+    for path in [file, *imported_from(file.resolve().parent), *files_of(source)]:
+        digest.update(str(path).encode())
+        fingerprint_of(path, digest)
     return write_plan(
         Plan(parts, describe, []),
         out,
@@ -98,6 +98,25 @@ def export_adapter(
         overwrite=overwrite,
         progress=progress or Silent(),
         loader=loader or Loader(),
+    )
+
+
+def files_of(source: str | None) -> list[Path]:
+    """The files of a source that is a path."""
+    if source is None:
+        return []
+    place = Path(source)
+    return sorted(path for path in [place, *place.rglob("*")] if path.is_file())
+
+
+def imported_from(folder: Path) -> list[Path]:
+    """What was imported from beside the adapter, packages that are installed there apart."""
+    places = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    paths = {Path(place).resolve() for place in places if place}
+    return sorted(
+        path
+        for path in paths
+        if path.is_relative_to(folder) and "site-packages" not in path.relative_to(folder).parts
     )
 
 

@@ -18,7 +18,7 @@ from models.export.dit import Dit
 from models.export.errors import ExportError, unwritable
 from models.export.family import Family
 from models.export.flux import Flux
-from models.export.loader import Loader
+from models.export.loader import Loader, LoaderRefused
 from models.export.pixart import PixArt
 from models.export.plan import Component, Plan
 from models.export.progress import Progress, Silent
@@ -132,13 +132,13 @@ def write_plan(
 
 
 def check(loader: Loader, workspace: Workspace, files: list[str], progress: Progress) -> None:
-    """Have the loader open the bundle; what it does not take is made again by the next attempt."""
+    """Have the loader open the bundle; files that it does not take are made again by the next attempt."""
     values = {file: workspace.values_path(file) for file in files}
     try:
         present = {file: path for file, path in values.items() if path.is_file()}
         loader.check(workspace.folder, present, progress)
-    except ExportError:
-        for file in files:
+    except LoaderRefused as refused:
+        for file in files if refused.is_of_files else []:
             workspace.drop(file)
         raise
 

@@ -17,6 +17,7 @@ from models.export import run as export_run
 from models.export.adapter import export_adapter
 from models.export.checkpoint import Checkpoint
 from models.export.errors import ExportError
+from models.export.loader import Loader, LoaderRefused
 from models.export.progress import Progress
 from models.export.run import export
 from models.export.source import open_source
@@ -33,6 +34,14 @@ def made(tmp_path_factory) -> Path:
 @pytest.fixture
 def checkpoint(made, tmp_path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "checkpoint"))
+
+
+class Refusing(Loader):
+    def __init__(self, code: str | None) -> None:
+        self.code = code
+
+    def check(self, folder, values, progress):
+        raise LoaderRefused(self.code, "no")
 
 
 class Recorded(Progress):
@@ -311,6 +320,37 @@ def test_the_example_of_an_adapter_is_a_bundle(tmp_path):
     assert manifest["transformer"]["blocks"] == [{"path": "blocks.*", "streams": ["image"]}]
     traced = torch.jit.load(str(out / "transformer.pt"))
     assert traced(torch.randn(1, 3, 20, 8), torch.rand(1)).shape == (1, 3, 20, 8)
+
+
+def test_an_adapter_is_made_again_when_what_it_imports_or_reads_has_changed(tmp_path):
+    example = (ROOT / "examples" / "adapter" / "grating.py").read_text()
+    (tmp_path / "grating_net.py").write_text(example)
+    mine = "import grating_net\ndef adapter(source, dtype):\n    return grating_net.adapter(None, dtype)\n"
+    (tmp_path / "mine.py").write_text(mine)
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    (weights / "a.bin").write_bytes(b"one")
+
+    def refused(code: str | None) -> list[str]:
+        progress = Recorded()
+        with pytest.raises(LoaderRefused):
+            export_adapter(
+                tmp_path / "mine.py",
+                tmp_path / "b",
+                source=str(weights),
+                progress=progress,
+                loader=Refusing(code),
+            )
+        return progress.states("kept")
+
+    # What tells of the machine leaves what was made; what tells of the files does not.
+    assert refused("ADDON_NOT_BUILT") == []
+    assert refused(None) == ["transformer"]
+    (weights / "a.bin").write_bytes(b"other")
+    assert refused("OUT_OF_MEMORY") == []
+    (tmp_path / "grating_net.py").write_text(example + "\n# edited\n")
+    assert refused("MODEL_UNREADABLE") == []
+    assert refused("ADDON_NOT_BUILT") == []
 
 
 def test_an_adapter_that_fixes_a_size_is_refused(tmp_path):
