@@ -1,18 +1,21 @@
 """The settings with which the paper's claims are put to the test, and the tables of what came out.
 
     python -m models.claims settings --bundle models/embedded --out claims/settings
+    python -m models.claims check --results claims/results --samples 5000 --steps 10
     python -m models.claims tables --results claims/results
 
 `settings` writes a file for `detail-guidance evaluate --settings` for each row of the tables in
 docs/claims.md: the baseline, Detail Guidance away from the massive channels of a layer, and the
 control, guidance away from as many other channels that move it as much. Each file has the baseline
 again, since differences are paired over the seeds of one run; `models/claims.sh` runs them side by
-side. `tables` reads the `result.json` of every run and prints Markdown.
+side. `check` refuses results of another model or other settings. `tables` reads the `result.json`
+of every run and prints Markdown.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
 import json
 import math
@@ -120,19 +123,67 @@ def table(heads: list[str], lines: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in [heads, divider, *lines]) + "\n"
 
 
+def read_results(results: Path) -> dict[str, Any]:
+    return {file.stem: json.loads(file.read_text()) for file in sorted(results.glob("s*.json"))}
+
+
+def one_of(found: dict[str, Any]) -> dict[str, Any]:
+    return next(iter(found.values()))
+
+
+def made_of(result: dict[str, Any]) -> dict[str, Any]:
+    """What results need to have in common to be compared."""
+    return {
+        "transformer": result["bundle"]["transformer"],
+        "samples": result["samples"],
+        "steps": result["numInferenceSteps"],
+        "seed": result["seed"],
+        "dtype": result["dtype"],
+        "reference": result["reference"]["fingerprint"],
+    }
+
+
+def refuse_mixed(found: dict[str, Any], wanted: dict[str, Any] | None = None) -> None:
+    """Raise ValueError where results were made of other models or settings than `wanted`, or the first."""
+    expected = wanted or made_of(one_of(found))
+    for name, result in found.items():
+        differing = {
+            key: value
+            for key, value in made_of(result).items()
+            if value != expected.get(key, value)
+        }
+        if differing:
+            shown = {key: expected[key] for key in differing}
+            raise ValueError(
+                f"{name}.json is of other settings: expected {shown}, found {differing}. "
+                "Remove it, or give another --out."
+            )
+
+
+def refuse_other_results(results: Path, bundle: Path, samples: int, steps: int) -> None:
+    """Raise ValueError where a row is there that `models/claims.sh` would not make with these settings."""
+    file = json.loads((bundle / "bundle.json").read_text())["transformer"]["file"]
+    digest = hashlib.sha256((bundle / file).read_bytes()).hexdigest()
+    refuse_mixed(read_results(results), {"transformer": digest, "samples": samples, "steps": steps})
+
+
 def tables(results: Path) -> str:
     """Markdown: the differences of the Frechet distance row by row, then all figures."""
-    found = {file.stem: json.loads(file.read_text()) for file in sorted(results.glob("s*.json"))}
+    found = read_results(results)
     if not found:
         raise FileNotFoundError(f"{results} holds no result of models/claims.sh")
+    refuse_mixed(found)
     differences, figures = [], []
-    seen: set[str] = set()
+    seen: set[tuple[str, int]] = set()
     for name, result in found.items():
         baseline, massive, matched = result["settings"]
         guided, layer, detail, retention = NAME.fullmatch(name).groups()
-        if guided not in seen:
-            seen.add(guided)
-            figures.append(row("none" if guided == "1" else f"CFG {guided}", baseline))
+        # Precision and recall depend on how many images span the manifolds.
+        images = baseline["precisionRecall"]["images"]
+        over = f" (precision and recall over {images} images)"
+        if (guided, images) not in seen:
+            seen.add((guided, images))
+            figures.append(row(("none" if guided == "1" else f"CFG {guided}") + over, baseline))
         differences.append(
             [
                 guided,
@@ -145,11 +196,14 @@ def tables(results: Path) -> str:
             ]
         )
         what = f"s {guided}, layer {layer}, w {detail}, rho {retention}"
+        if images != one_of(found)["settings"][0]["precisionRecall"]["images"]:
+            what += over
         figures += [row(what, massive), row(f"{what}, matched", matched)]
-    one = next(iter(found.values()))
+    one = one_of(found)
+    devices = " and ".join(sorted({result["device"] for result in found.values()}))
     heading = (
         f"{one['bundle']['name']} ({one['bundle']['transformer'][:12]}), {one['samples']} pictures "
-        f"a setting, {one['numInferenceSteps']} steps, {one['device']}, {one['dtype']}\n"
+        f"a setting, {one['numInferenceSteps']} steps, {devices}, {one['dtype']}\n"
     )
     heads = ["s", "layer", "w", "rho", "massive", "matched", "massive less matched"]
     all_heads = [
@@ -171,11 +225,24 @@ def main() -> None:
     write = commands.add_parser("settings")
     write.add_argument("--bundle", type=Path, default=Path("models/embedded"))
     write.add_argument("--out", type=Path, required=True)
+    check = commands.add_parser("check")
+    check.add_argument("--bundle", type=Path, default=Path("models/embedded"))
+    check.add_argument("--results", type=Path, required=True)
+    check.add_argument("--samples", type=int, required=True)
+    check.add_argument("--steps", type=int, required=True)
     show = commands.add_parser("tables")
     show.add_argument("--results", type=Path, required=True)
     arguments = parser.parse_args()
     if arguments.command == "tables":
         print(tables(arguments.results))
+        return
+    if arguments.command == "check":
+        try:
+            refuse_other_results(
+                arguments.results, arguments.bundle, arguments.samples, arguments.steps
+            )
+        except ValueError as error:
+            raise SystemExit(str(error)) from None
         return
     arguments.out.mkdir(parents=True, exist_ok=True)
     files = settings(layer_channels(arguments.bundle))

@@ -36,6 +36,8 @@ while [ $# -gt 0 ]; do
 done
 mkdir -p "$out/results" "$out/runs"
 [ -e "$out/test.safetensors" ] || "$python" -m models.fashion_mnist "${data[@]}" --split test --out "$out/test.safetensors"
+# A row that is there stays, so it has to be one of these.
+"$python" -m models.claims check --bundle "$bundle" --results "$out/results" --samples "$samples" --steps "$steps"
 "$python" -m models.claims settings --bundle "$bundle" --out "$out/settings"
 
 evaluate() { # name of the row

@@ -51,10 +51,19 @@ class Run:
     def series(self, layer: int, value: Callable[[dict], float]) -> list[float]:
         return [value(record["blocks"][layer]) for record in self.growth]
 
-    def agreement(self, layer: int, key: str) -> list[float]:
-        """Jaccard index of each step's set to the last step's."""
+    @property
+    def half_way(self) -> int:
+        """Index of the record nearest to half of the steps: records lie at even ratios."""
+        half = self.steps[-1] / 2
+        return min(range(len(self.steps)), key=lambda at: abs(self.steps[at] - half))
+
+    def settled(self, layer: int, key: str) -> str:
+        """The step from which on the set is the last one, but for little."""
         last = self.growth[-1]["blocks"][layer][key]
-        return self.series(layer, lambda block: jaccard([block[key], last]))
+        agreement = self.series(layer, lambda block: jaccard([block[key], last]))
+        # The last one always agrees with itself.
+        step = settled(self.steps[:-1], agreement[:-1], SETTLED)
+        return "never" if step is None else str(step)
 
 
 def strongest(block: dict) -> float:
@@ -68,14 +77,11 @@ def towards_data(block: dict) -> float:
 
 
 def settled(steps: Sequence[int], values: Sequence[float], bound: float) -> int | None:
-    """The first step from which on all values reach the bound."""
-    first = None
-    for step, value in zip(steps, values, strict=True):
-        if value < bound:
-            first = None
-        elif first is None:
-            first = step
-    return first
+    """The first step from which on all values, two at least, reach the bound."""
+    first = len(values)
+    while first > 0 and values[first - 1] >= bound:
+        first -= 1
+    return steps[first] if len(values) - first >= 2 else None
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -100,8 +106,6 @@ def described(run: Run) -> str:
     rows = []
     for layer in layers:
         block = last["blocks"][layer]
-        sets = settled(run.steps, run.agreement(layer, "massive"), SETTLED)
-        tops = settled(run.steps, run.agreement(layer, "strongest"), SETTLED)
         towards = run.series(layer, towards_data)
         massive, matched = (block["disruption"][name] for name in ("massive", "matched"))
         rows.append(
@@ -109,9 +113,9 @@ def described(run: Run) -> str:
                 str(layer),
                 ", ".join(map(str, block["massive"])) or "none",
                 f"{strongest(block):.1f}",
-                "never" if sets is None else str(sets),
-                "never" if tops is None else str(tops),
-                f"{towards[len(towards) // 2]:.2f}, {towards[-1]:.2f}",
+                run.settled(layer, "massive"),
+                run.settled(layer, "strongest"),
+                f"{towards[run.half_way]:.2f}, {towards[-1]:.2f}",
                 f"{100 * block['explained']['timestep']:.0f} %",
                 f"{massive['high']:.2f} ({matched['high']:.2f})",
                 f"{100 * massive['recognised']:.0f} % ({100 * matched['recognised']:.0f} %)",
@@ -123,7 +127,7 @@ def described(run: Run) -> str:
         "strongest ×",
         "set settled",
         "top 8 settled",
-        "t → 0, half-way and at the end",
+        f"t → 0, after {run.steps[run.half_way]} steps and at the end",
         "timestep explains",
         "detail × when disrupted",
         "recognised when disrupted",
@@ -142,8 +146,10 @@ def described(run: Run) -> str:
         and last["blocks"][layer]["disruption"]["matched"]["high"] > 1
     ]
     parts.append(
-        "Disruption takes detail, and that of the matched channels adds noise, in "
-        f"{'no block' if not fewer else 'block ' + ', '.join(map(str, fewer))} at the end.\n"
+        "At the end disruption leaves less than 0.9 of the detail, and that of the matched channels more than "
+        f"there was, in {'no block' if not fewer else 'block ' + ', '.join(map(str, fewer))}: by 200 pictures and "
+        "one draw of the control, of which other draws may differ much "
+        "([C4](claims.md#c4-disrupting-them-takes-detail-and-leaves-the-rest)).\n"
     )
     return "\n".join(parts)
 
@@ -151,15 +157,15 @@ def described(run: Run) -> str:
 def growth_of_direction(run: Run) -> str:
     """Of the last block: how the magnitude at both ends moved."""
     layer = run.layers - 1
-    trained = [record for record in run.growth if record["step"] > 0]
-    shown = [trained[0], trained[len(trained) // 2], trained[-1]]
+    first = next(record for record in run.growth if record["step"] > 0)
+    shown = [first, run.growth[run.half_way], run.growth[-1]]
     moved = ", ".join(
         f"{record['blocks'][layer]['magnitude'][0]:.2f} and "
         f"{record['blocks'][layer]['magnitude'][-1]:.2f} after {record['step']} steps"
         for record in shown
     )
-    first, last = run.growth[0]["timesteps"][0], run.growth[0]["timesteps"][-1]
-    return f"In the last block the magnitude at t = {first:g} and t = {last:g} was {moved}.\n"
+    start, end = run.growth[0]["timesteps"][0], run.growth[0]["timesteps"][-1]
+    return f"In the last block the magnitude at t = {start:g} and t = {end:g} was {moved}.\n"
 
 
 def page(runs: Sequence[Run], logs: Sequence[Path]) -> str:
@@ -168,11 +174,14 @@ def page(runs: Sequence[Run], logs: Sequence[Path]) -> str:
         [
             "# Massive activations while they grow\n",
             "What `python -m models.train` measured of the averaged weights while models were trained on "
-            "Fashion-MNIST ([models/README.md](../models/README.md)); this page and its figure are\n",
+            "Fashion-MNIST ([models/README.md](../models/README.md)). They are not the embedded model: its own "
+            "training, of more than twice as many steps of twice the pictures, was not watched. This page and its "
+            "figure are\n",
             f"```\n{command}\n```\n",
             "_Strongest_: the strongest channel's mean |z| by the median channel's, mean over ten timesteps. "
-            f"_Settled_: the step from which the Jaccard index to the last set stays at {SETTLED:g} or more, of the "
-            "massive channels (the [rule](massive-activations.md)) and of the eight strongest. _t → 0_: magnitude of "
+            f"_Settled_: the step from which the Jaccard index to the last set stays at {SETTLED:g} or more, at two "
+            "measurements before the last at least, of the massive channels (the [rule](massive-activations.md)) "
+            "and of the eight strongest. _t → 0_: magnitude of "
             "the disrupted channels at t = 0.1 by that at t = 1. _When disrupted_: energy in high frequencies by "
             "that of the undisturbed pictures, and share recognised, with the massive channels zeroed after that "
             "block, in brackets as many others moved as much (200 pictures, conditional prediction, 10 steps). A "

@@ -6,7 +6,9 @@
 Runs until `--steps` or `--minutes`, whichever comes first; the learning rate decays by cosine over
 whichever fraction is further, so that a run always ends annealed. It can be stopped at any moment
 (Ctrl-C and SIGTERM save first) and goes on from `<output>/transformer.ckpt`. A step draws its
-randomness from (seed, step) alone: a resumed run does what an uninterrupted one would have done.
+randomness from (seed, step) alone: a resumed run does what an uninterrupted one would have done, but
+for the rate where `--minutes` ends it, which follows the clock. Other options than it began with are
+refused.
 
 `--results` (default: the output folder) gets what is small: `log.jsonl`, a JSON record a line, with
 the loss every `--report-every` steps, a record of `growth.py` at steps that grow by even ratios, and
@@ -25,7 +27,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -39,6 +41,8 @@ from models.training_step import TrainingStep
 CHECKPOINT = "transformer.ckpt"
 AVERAGE = "average.ckpt"
 AVERAGES = "averages"
+# What a run that goes on may do otherwise.
+OF_THE_RUN = {"steps", "minutes", "device", "precision", "compile", "save_every", "report_every"}
 
 
 class Progress(NamedTuple):
@@ -50,6 +54,24 @@ class Progress(NamedTuple):
     learning_rate: float
     average: DiffusionTransformer
     ended: bool
+
+
+def refuse_other(
+    saved: dict[str, Any], config: TransformerConfig, options: TrainingOptions
+) -> None:
+    """Raise ValueError where a checkpoint is of another training: it would go on as neither."""
+    for was, now in (("config", config), ("options", options)):
+        before, after = saved[was], dataclasses.asdict(now)
+        differing = [
+            f"{key}: {before[key]} there, {value} asked for"
+            for key, value in after.items()
+            if key not in OF_THE_RUN and key in before and before[key] != value
+        ]
+        if differing:
+            raise ValueError(
+                f"The checkpoint is of another training ({'; '.join(differing)}): expected the same options, "
+                "or another --output."
+            )
 
 
 def train(
@@ -70,6 +92,7 @@ def train(
     training = TrainingStep(config, options, images, labels)
     step = 0
     if saved := load_checkpoint(checkpoint):
+        refuse_other(saved, config, options)
         training.load(saved)
         step = saved["step"]
         started -= saved["seconds"]

@@ -165,7 +165,7 @@ export function inWords(result: EvaluationResult): string {
   return [
     ...table([heads, ...rows], { right: true }),
     '',
-    `Fréchet: ${names.frechet}, kernel: ${names.kernel}; ± standard error. Precision and recall: ` +
+    `Fréchet: ${names.frechet}, kernel: ${names.kernel}; ± standard error, the kernel’s of the drawing of subsets alone. Precision and recall: ` +
       `${result.settings[0]?.precisionRecall.neighbours} neighbours, ${result.settings[0]?.precisionRecall.images} pictures of each set.`,
     `recognised: the classifier sees the class that was asked for${known}; in brackets 95 % intervals.`,
     'spectrum: root mean square difference to the mean spectrum of the reference. ' +

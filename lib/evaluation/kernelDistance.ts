@@ -12,7 +12,10 @@ import type { Pace } from './pace';
 export interface KernelDistance {
   /** Mean over the subsets. */
   distance: number;
-  /** Standard error of that mean: the standard deviation over the subsets by √subsets. */
+  /**
+   * The standard deviation over the subsets by √subsets: how far their drawing moves the mean. It holds nothing of which
+   * images were made where a subset is nearly the whole set, and too little where subsets share images.
+   */
   standardError: number;
   /** How many. */
   subsets: number;

@@ -10,7 +10,7 @@ import pytest
 import scipy.linalg
 import torch
 
-from models.claims import difference, rows, settings
+from models.claims import difference, refuse_other_results, rows, settings, tables
 from models.growth import MatchedEdit, growth_steps, matched_channels, measure_checkpoint
 from models.growth_page import Run, page, settled
 from models.guided_sampling import Edit
@@ -97,12 +97,27 @@ def test_a_checkpoint_is_measured_whole(tiny):
 def test_a_set_is_settled_from_where_it_stays():
     assert settled([1, 2, 3, 4], [0.9, 0.1, 0.8, 1.0], 0.8) == 3
     assert settled([1, 2], [0.9, 0.1], 0.8) is None
+    # One measurement tells of no staying.
+    assert settled([1, 2, 3], [0.9, 0.1, 0.8], 0.8) is None
 
 
 def test_the_page_is_what_its_command_makes():
     logs = [Path("docs/growth") / f"{name}.jsonl" for name in ("small", "fine")]
     runs = [Run.read(ROOT / log) for log in logs]
     assert page(runs, logs) == (ROOT / "docs" / "growth.md").read_text()
+
+
+def test_results_of_other_settings_are_not_put_into_one_table(tmp_path):
+    name = "s1-layer5-w0.3-rho0.json"
+    result = json.loads((ROOT / "docs" / "claims" / name).read_text())
+    (tmp_path / name).write_text(json.dumps(result))
+    refuse_other_results(tmp_path, ROOT / "models" / "embedded", 5000, 10)
+    with pytest.raises(ValueError, match="'steps': 20.*'steps': 10"):
+        refuse_other_results(tmp_path, ROOT / "models" / "embedded", 5000, 20)
+    (tmp_path / "s2-layer5-w0.3-rho0.json").write_text(json.dumps(result | {"samples": 100}))
+    with pytest.raises(ValueError, match="samples"):
+        tables(tmp_path)
+    assert "over 5000 images" in tables(ROOT / "docs" / "claims")
 
 
 def test_every_row_of_the_claims_has_its_baseline_and_its_control():

@@ -51,6 +51,15 @@ def test_a_resumed_run_equals_an_uninterrupted_one(data, tmp_path):
         assert all(torch.equal(one[part][name], other[part][name]) for name in one[part])
 
 
+@pytest.mark.parametrize("change", [{"seed": 1}, {"batch_size": 8}, {"ema_decay": 0.5}])
+def test_a_run_does_not_go_on_as_another(data, tmp_path, change):
+    checkpoint = tmp_path / "a.ckpt"
+    losses_of(train(PRESETS["tiny"], options(steps=3), *data, checkpoint))
+    with pytest.raises(ValueError, match=f"{next(iter(change))}: .* there, .* asked for"):
+        losses_of(train(PRESETS["tiny"], options(**change), *data, checkpoint))
+    losses_of(train(PRESETS["tiny"], options(steps=4, save_every=1), *data, checkpoint))
+
+
 def test_the_loss_falls(data, tmp_path):
     quick = options(steps=40, learning_rate=3e-3)
     losses = losses_of(train(PRESETS["tiny"], quick, *data, tmp_path / "a.ckpt"))
