@@ -23,21 +23,21 @@ export async function checkNewFolder(out: string, { mayBeEmpty = false }: NewFol
   const place = resolve(out);
   const status = await stat(place).catch((cause: NodeJS.ErrnoException) => {
     // What is made first has a shorter name.
-    if (cause.code === 'ENAMETOOLONG') throw unwritable(out, cause);
+    if (cause.code === 'ENAMETOOLONG') throw folderUnwritable(out, cause);
     return null;
   });
   const isEmpty = mayBeEmpty && status?.isDirectory() && (await readdir(place)).length === 0;
-  if (status && !isEmpty) throw unwritable(out, { code: 'EEXIST' });
+  if (status && !isEmpty) throw folderUnwritable(out, { code: 'EEXIST' });
   const above = await stat(dirname(place)).catch((cause: unknown) => {
-    throw unwritable(out, cause);
+    throw folderUnwritable(out, cause);
   });
-  if (!above.isDirectory()) throw unwritable(out, { code: 'ENOTDIR' });
+  if (!above.isDirectory()) throw folderUnwritable(out, { code: 'ENOTDIR' });
   const temporary = temporaryBeside(place);
   try {
     await mkdir(temporary);
     await rmdir(temporary);
   } catch (cause) {
-    throw unwritable(out, cause);
+    throw folderUnwritable(out, cause);
   }
 }
 
@@ -64,7 +64,7 @@ export async function writeNewFolder(
   } catch (cause) {
     await rm(temporary, { recursive: true, force: true });
     if (cause instanceof DetailGuidanceError) throw cause;
-    throw unwritable(out, cause);
+    throw folderUnwritable(out, cause);
   }
   return place;
 }
@@ -79,7 +79,7 @@ export function makeFolder(folder: string): void {
     setup('cache').makeFolder(folder);
   } catch (cause) {
     const isFile = (cause as NodeJS.ErrnoException).code === 'EEXIST';
-    throw unwritable(folder, isFile ? { code: 'ENOTDIR' } : cause, 'a folder that this user may write to');
+    throw folderUnwritable(folder, isFile ? { code: 'ENOTDIR' } : cause, 'a folder that this user may write to');
   }
 }
 
@@ -95,7 +95,8 @@ export async function writeSynced(path: string, content: Uint8Array | string, si
   }
 }
 
-function unwritable(
+/** The error for what the file system said of a folder to be made. */
+export function folderUnwritable(
   out: string,
   cause: unknown,
   expected = 'a folder that does not exist, in one that does',

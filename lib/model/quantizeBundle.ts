@@ -1,12 +1,14 @@
 /** Writes a bundle with the weights of its blocks' linear layers in 8 bits. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { copyFile, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 
 import { openBundle, type OpenBundle, type BundleFile, type BundleManifest, type StoredQuantization } from '../bundle';
-import { checkNewFolder } from '../files/newFolder';
+import { writeFileAtomic } from '../files/atomic';
+import { checkNewFolder, folderUnwritable } from '../files/newFolder';
+import { syncFile } from '../files/syncFile';
 import { native } from '../native';
 import { encodeSafetensors } from '../tensor';
 import { describedBy } from '../validation/describedBy';
@@ -73,13 +75,13 @@ export async function quantizeBundle(location: string, options: QuantizeBundleOp
     throw invalid('The bundle', 'one whose weights are not quantised', location, { note: 'it is stored in 8 bits' });
   }
   const partial = `${resolve(out)}.partial`;
-  await beginPartial(partial, { bundle: bundle.files, quantise });
   const names = Object.keys(bundle.files);
   const files: Record<string, BundleFile> = {};
   let count = 0;
   const reportFile = (file: string, isKept: boolean) =>
     onProgress?.({ file, done: ++count, files: names.length + 1, kept: isKept });
   try {
+    await beginPartial(partial, { bundle: bundle.files, quantise });
     for (const file of names.filter((name) => name !== bundle.transformer.file)) {
       if (signal?.aborted) throw new AbortError(signal.reason);
       const place = join(partial, file);
@@ -97,13 +99,14 @@ export async function quantizeBundle(location: string, options: QuantizeBundleOp
     const described = { ...manifest, files, transformer: { ...transformer, quantized } };
     // How near 16 bits come was measured of other weights.
     delete described.transformer.psnr;
-    await writeFile(join(partial, 'bundle.json'), `${JSON.stringify(described, null, 2)}\n`);
+    await writeFileAtomic(join(partial, 'bundle.json'), Buffer.from(`${JSON.stringify(described, null, 2)}\n`));
     for (const file of [journal, note]) await rm(join(partial, file));
     await rename(partial, resolve(out));
     return resolve(out);
   } catch (error) {
     if (signal?.aborted) throw new AbortError(signal.reason);
-    throw wrapNative(error);
+    const isOfFiles = (error as NodeJS.ErrnoException).syscall !== undefined;
+    throw isOfFiles ? folderUnwritable(out, error) : wrapNative(error);
   }
 }
 
@@ -117,7 +120,7 @@ async function beginPartial(partial: string, purpose: object): Promise<void> {
   if (purposeBefore.startsWith(text)) return;
   await rm(partial, { recursive: true, force: true });
   await mkdir(partial);
-  await writeFile(join(partial, journal), `${text}\n`);
+  await writeFileAtomic(join(partial, journal), Buffer.from(`${text}\n`));
 }
 
 const numbers = (_: string, value: unknown) => (ArrayBuffer.isView(value) ? Array.from(value as Float32Array) : value);
@@ -132,9 +135,9 @@ async function storeTransformer(
   const { transformer } = bundle;
   const archive = join(partial, transformer.file);
   const records = () => Promise.all([archive, join(partial, tensorFile)].map(recordOf));
-  const known = await readFile(join(partial, note), 'utf8').catch(() => null);
-  if (known !== null) {
-    const { files, quantized } = JSON.parse(known) as { files: object; quantized: StoredQuantization };
+  const before = await readFile(join(partial, note), 'utf8').catch(() => null);
+  if (before !== null) {
+    const { files, quantized } = JSON.parse(before) as { files: object; quantized: StoredQuantization };
     if (isDeepStrictEqual(await records(), files)) return { quantized, isKept: true };
   }
   await mkdir(dirname(archive), { recursive: true });
@@ -152,6 +155,7 @@ async function storeTransformer(
   };
   const temporary = `${archive}.tmp`;
   const layers = await finished(native().storeQuantised(options, temporary), signal);
+  await syncPath(temporary);
   await rename(temporary, archive);
   const tensors = Object.fromEntries(
     layers.flatMap(({ path, scales, columns, smoothing }) => [
@@ -160,14 +164,15 @@ async function storeTransformer(
       ...(smoothing ? [[`${path}.smoothing`, smoothing] as const] : []),
     ]),
   );
-  await writeFile(join(partial, tensorFile), encodeSafetensors(tensors));
+  await writeFileAtomic(join(partial, tensorFile), encodeSafetensors(tensors));
   const quantized: StoredQuantization = {
     file: tensorFile,
     weights: quantise.weights,
     activations: quantise.activations,
     layers: layers.map(({ path, inputs, outputs, channels }) => ({ path, inputs, outputs, channels })),
   };
-  await writeFile(join(partial, note), JSON.stringify({ files: await records(), quantized }));
+  const known = JSON.stringify({ files: await records(), quantized });
+  await writeFileAtomic(join(partial, note), Buffer.from(known));
   return { quantized, isKept: false };
 }
 
@@ -175,7 +180,14 @@ async function copyWhole(from: string, to: string): Promise<void> {
   await mkdir(dirname(to), { recursive: true });
   const temporary = join(dirname(to), `.${basename(to)}.tmp`);
   await copyFile(from, temporary);
+  await syncPath(temporary);
   await rename(temporary, to);
+}
+
+/** Its bytes are on the disk before it has its name. */
+async function syncPath(path: string): Promise<void> {
+  const file = await open(path, 'r+');
+  await syncFile(file).finally(() => file.close());
 }
 
 /** Checksum and size of a file; null where there is none. */

@@ -266,6 +266,12 @@ suite('quantizeBundle', () => {
     );
   });
 
+  test('what the file system refuses is said with a code', async () => {
+    const { code: received, message } = await code(quantizeBundle('embedded', { out: join(folder, 'x'.repeat(250)) }));
+    expect(received).toBe('OUTPUT_UNWRITABLE');
+    expect(message).toMatch(/^The folder .* cannot be written: the name is too long\.$/);
+  });
+
   test('is not quantised anew, nor over what is there, nor read with a file altered', async () => {
     expect((await code(load({ keep: ['blocks.0.**'] }, out))).code).toBe('BAD_OPTION');
     expect((await code(quantizeBundle(out, { out: join(folder, 'again') }))).code).toBe('BAD_OPTION');
