@@ -5,6 +5,7 @@ import { dirname, resolve } from 'node:path';
 
 import { AbortError, DetailGuidanceError } from '../validation/errors';
 
+import { refusalOf } from './refusal';
 import { syncFile } from './syncFile';
 import { removeLeftovers, temporaryBeside } from './temporary';
 
@@ -68,30 +69,32 @@ async function refuseFolder(place: string, path: string): Promise<void> {
   if (status?.isDirectory()) throw unwritable(path, { code: 'EISDIR' });
 }
 
+/** What would have been written, by what the file system said. */
+const expectations: Readonly<Record<string, string>> = {
+  ENOENT: 'a file name in a folder that exists',
+  ENOTDIR: 'a file name in a folder that exists',
+  EISDIR: 'a file name, not a folder',
+  EACCES: 'a folder that this user may write to',
+  EPERM: 'a folder that this user may write to',
+  EROFS: 'a folder on a file system that can be written to',
+  ENOSPC: 'a disk with space for the file',
+  EDQUOT: 'a disk with space for the file',
+  ENAMETOOLONG: 'a shorter file name',
+};
+
 /** The error for what the file system said. */
 export function unwritable(path: string, cause: unknown): DetailGuidanceError {
   const code = (cause as NodeJS.ErrnoException | null)?.code;
   const folder = dirname(resolve(path));
-  const reasons: Record<string, [reason: string, expected: string]> = {
+  const reason = refusalOf(cause, {
     // A folder that is there and still answers so holds no ordinary files: /proc.
-    ENOENT: [
-      existsSync(folder) ? `no file can be made in ${folder}` : `the folder ${folder} does not exist`,
-      'a file name in a folder that exists',
-    ],
-    ENOTDIR: [`${folder} is not a folder`, 'a file name in a folder that exists'],
-    EISDIR: ['that is a folder', 'a file name, not a folder'],
-    EACCES: ['writing there is not permitted', 'a folder that this user may write to'],
-    EPERM: ['writing there is not permitted', 'a folder that this user may write to'],
-    EROFS: ['the file system is read-only', 'a folder on a file system that can be written to'],
-    ENOSPC: ['the disk is full', 'a disk with space for the file'],
-    EDQUOT: ['the quota of this user is used up', 'a disk with space for the file'],
-    ENAMETOOLONG: ['the file name is too long', 'a shorter file name'],
-  };
-  const known = code === undefined ? undefined : reasons[code];
-  const reason = known?.[0] ?? (cause instanceof Error ? cause.message : String(cause));
+    ENOENT: existsSync(folder) ? `no file can be made in ${folder}` : `the folder ${folder} does not exist`,
+    ENOTDIR: `${folder} is not a folder`,
+    EISDIR: 'that is a folder',
+  });
   return new DetailGuidanceError('OUTPUT_UNWRITABLE', `${path} cannot be written: ${reason}.`, {
     received: code,
-    expected: known?.[1] ?? 'a file name in a folder that this user may write to',
+    expected: expectations[code ?? ''] ?? 'a file name in a folder that this user may write to',
     cause,
   });
 }

@@ -6,6 +6,7 @@ import { dirname, resolve } from 'node:path';
 import { AbortError, DetailGuidanceError } from '../validation/errors';
 
 import { setup } from './setup';
+import { refusalOf } from './refusal';
 import { syncFile } from './syncFile';
 import { removeLeftovers, temporaryBeside } from './temporary';
 
@@ -103,20 +104,13 @@ export function folderUnwritable(
 ): DetailGuidanceError {
   const code = (cause as NodeJS.ErrnoException | null)?.code;
   const above = dirname(resolve(out));
-  const reasons: Record<string, string> = {
+  const reason = refusalOf(cause, {
     EEXIST: 'it exists already',
     ENOTEMPTY: 'it exists already',
     // A folder that is there and still answers so holds none: /proc.
     ENOENT: existsSync(above) ? `no folder can be made in ${above}` : `the folder ${above} does not exist`,
     ENOTDIR: `${existsSync(out) ? out : above} is not a folder`,
-    ENOSPC: 'the disk is full',
-    EDQUOT: 'the quota of this user is used up',
-    EACCES: 'writing there is not permitted',
-    EPERM: 'writing there is not permitted',
-    EROFS: 'the file system is read-only',
-    ENAMETOOLONG: 'the name is too long',
-  };
-  const reason = (code && reasons[code]) ?? (cause instanceof Error ? cause.message : String(cause));
+  });
   return new DetailGuidanceError('OUTPUT_UNWRITABLE', `The folder ${out} cannot be written: ${reason}.`, {
     received: code,
     expected,
