@@ -5,7 +5,7 @@ import type { Plan } from '../plan';
 
 import type { JobEvent, JobEvents, PictureLink } from './jobEvents';
 import type { Problem } from './problem';
-import { imageRequestSchema, type ImageRequest } from './request';
+import { emptyRequest, type ImageRequest } from './request';
 
 /** What has become of a job. */
 export type JobState = 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
@@ -49,8 +49,6 @@ export interface JobResult {
   /** From its turn to its pictures. */
   seconds: number;
 }
-
-const nothing: ImageRequest = imageRequestSchema.parse({});
 
 /** Of a job that has ended: its plan, and what it told. */
 const bytesBesidePictures = 2 ** 16;
@@ -141,7 +139,7 @@ export class Job {
     if (endings.has(name)) {
       this.ended = Date.now();
       // It can be megabytes, and nobody needs it any more.
-      this.request = nothing;
+      this.request = emptyRequest;
     }
     for (const listener of this.#listeners) listener();
   }

@@ -96,6 +96,9 @@ export const imageRequestSchema = describedBy<ImageRequestInput>()(
 /** A request as it is worked with: defaults filled in. */
 export type ImageRequest = z.output<typeof imageRequestSchema>;
 
+/** Of a job whose request is not known, or not needed any more. */
+export const emptyRequest: ImageRequest = imageRequestSchema.parse({});
+
 /**
  * The options of `generate` that a request stands for.
  *

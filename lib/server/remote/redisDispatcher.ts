@@ -12,7 +12,7 @@ import { Job, type JobState, type JobSummary } from '../job';
 import { forgetOld, type Keeping } from '../keeping';
 import type { Metrics } from '../metrics';
 import { problemOf, ServerError } from '../problem';
-import { imageRequestSchema, jsonOf, type ImageRequest } from '../request';
+import { emptyRequest, jsonOf, type ImageRequest } from '../request';
 
 import { announcedWorkers } from './announced';
 import { Connections, loadBullMq } from './connection';
@@ -237,10 +237,8 @@ export class RedisDispatcher implements Dispatcher {
 
   /** A job of another server, or of this one before it was started anew. */
   async #adopt(bull: BullJob<RemoteRequest, RemoteResult>, line: Line): Promise<Job> {
-    // What it asks for is its worker's business.
-    const nothing = imageRequestSchema.parse({});
-    // Its events have other numbers than those that another server told.
-    const job = new Job(bundleOf(bull), nothing, bull.id, Date.now());
+    // What it asks for is its worker's business. Its events have other numbers than those that another server told.
+    const job = new Job(bundleOf(bull), emptyRequest, bull.id, Date.now());
     this.#jobs.set(job.id, job);
     try {
       const state = await this.#reached(() => bull.getState());
