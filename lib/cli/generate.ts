@@ -80,11 +80,7 @@ async function runGenerate(location: string, flags: GenerateFlags, signal: Abort
   const output = pictureOutput(flags.out, count, flags.json ?? false);
   const { files, isStdout, isAnimated } = output;
   if (!flags.explain && files[0] !== undefined) await checkWritable(files[0]);
-  const pipeline = await loadPipeline(location, {
-    ...loadOptionsOf(flags),
-    lowMemory: flags.lowMemory,
-    signal,
-  });
+  const pipeline = await loadPipeline(location, { ...loadOptionsOf(flags), signal });
   try {
     checkOutput(flags, output, pipeline);
     const options = await requestOf(flags, latents, pipeline);

@@ -18,6 +18,30 @@ type InterruptSignal = keyof typeof signals;
 /** Milliseconds in which a second signal is the first one again: npm passes on a Ctrl-C that the terminal sent to all. */
 const sameSignal = 500;
 
+/** What works by itself from its start to its end. */
+interface Service<Started> {
+  start: () => Promise<Started>;
+  onStart: (started: Started) => void;
+  close: () => Promise<void>;
+}
+
+/** Runs a service until the signal aborts, also while it starts, which may take a while: a large model is loaded. */
+export async function untilInterrupted<Started>(
+  signal: AbortSignal,
+  { start, onStart, close }: Service<Started>,
+): Promise<void> {
+  try {
+    const interrupted = new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+    await Promise.race([start().then((started) => signal.aborted || onStart(started)), interrupted]);
+    await interrupted;
+  } finally {
+    await close();
+  }
+}
+
 /**
  * Runs work with a signal that SIGINT, SIGTERM and SIGHUP abort. A second SIGINT or SIGTERM ends the process at once, as if
  * nobody listened, for somebody who does not want to wait for the current model evaluation.

@@ -9,6 +9,8 @@ export interface LoadFlags {
   device?: LoadOptions['device'];
   dtype?: LoadOptions['dtype'];
   offload?: LoadOptions['offload'];
+  /** Of the commands that have it. */
+  lowMemory?: boolean;
 }
 
 export interface SampleFlags extends LoadFlags {
@@ -28,8 +30,8 @@ export function addLoadOptions(command: Command): Command {
 }
 
 /** The options of `loadPipeline` that the flags say. */
-export function loadOptionsOf({ device, dtype, offload }: LoadFlags): Pick<LoadOptions, keyof LoadFlags> {
-  return { device, dtype, ...(offload === undefined ? {} : { offload }) };
+export function loadOptionsOf({ device, dtype, offload, lowMemory }: LoadFlags): Pick<LoadOptions, keyof LoadFlags> {
+  return { device, dtype, ...(offload === undefined ? {} : { offload }), ...(lowMemory ? { lowMemory } : {}) };
 }
 
 /** For commands that sample: the above, and how many pictures share an evaluation. */

@@ -1,7 +1,7 @@
 /** `detail-guidance serve`: pictures over HTTP, until it is interrupted. */
 import { Command, Option } from 'commander';
 
-import { interruptible } from './interrupt';
+import { interruptible, untilInterrupted } from './interrupt';
 import { addLoadOptions, loadOptionsOf, type LoadFlags } from './load';
 import { parseWhole } from './values';
 
@@ -17,7 +17,6 @@ export interface ServeFlags extends LoadFlags {
   origin?: string[];
   redis?: string;
   results?: string;
-  lowMemory?: boolean;
   logPrompts?: boolean;
   logLevel: 'silent' | 'error' | 'warn' | 'info' | 'debug';
 }
@@ -72,26 +71,13 @@ export async function runServer(
   signal: AbortSignal,
   { page, onListening }: Serving,
 ): Promise<void> {
-  const {
-    host,
-    port,
-    token,
-    maxQueue,
-    batch,
-    maxPixels,
-    memoryLimit,
-    origin,
-    redis,
-    results,
-    lowMemory,
-    logPrompts,
-    logLevel,
-  } = flags;
+  const { host, port, token, maxQueue, batch, maxPixels, memoryLimit, origin, redis, results, logPrompts, logLevel } =
+    flags;
   // Not with every command: the framework takes a moment to load.
   const { createServer } = await import('../server');
   const server = createServer({
     ...(bundles.length > 0 ? { bundles } : {}),
-    load: { ...loadOptionsOf(flags), ...(lowMemory ? { lowMemory } : {}) },
+    load: loadOptionsOf(flags),
     host,
     port,
     ...(token === undefined ? {} : { token }),
@@ -106,16 +92,5 @@ export async function runServer(
     logLevel,
     ...(page === undefined ? {} : { page }),
   });
-  try {
-    const interrupted = new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      signal.addEventListener('abort', () => resolve(), { once: true });
-    });
-    // A large model takes a while to load.
-    const url = await Promise.race([server.listen(), interrupted]);
-    if (url !== undefined) onListening(url);
-    await interrupted;
-  } finally {
-    await server.close();
-  }
+  await untilInterrupted(signal, { start: () => server.listen(), onStart: onListening, close: () => server.close() });
 }

@@ -1,7 +1,7 @@
 /** `detail-guidance worker`: makes pictures for servers that were started with the same Redis, until it is interrupted. */
 import { Command, Option } from 'commander';
 
-import { interruptible } from './interrupt';
+import { interruptible, untilInterrupted } from './interrupt';
 import { addLoadOptions, loadOptionsOf, type LoadFlags } from './load';
 import { parseWhole } from './values';
 
@@ -9,7 +9,6 @@ interface WorkerFlags extends LoadFlags {
   redis: string;
   results: string;
   memoryLimit?: number;
-  lowMemory?: boolean;
   logLevel: 'silent' | 'error' | 'warn' | 'info' | 'debug';
 }
 
@@ -32,26 +31,20 @@ export function workerCommand(): Command {
 }
 
 async function runWorker(bundles: string[], flags: WorkerFlags, signal: AbortSignal): Promise<void> {
-  const { redis, results, memoryLimit, lowMemory, logLevel } = flags;
+  const { redis, results, memoryLimit, logLevel } = flags;
   const { createWorker } = await import('../server');
   const worker = createWorker({
     ...(bundles.length > 0 ? { bundles } : {}),
-    load: { ...loadOptionsOf(flags), ...(lowMemory ? { lowMemory } : {}) },
+    load: loadOptionsOf(flags),
     ...(memoryLimit === undefined ? {} : { memoryLimit }),
     redis,
     results,
     logLevel,
   });
-  try {
-    const interrupted = new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      signal.addEventListener('abort', () => resolve(), { once: true });
-    });
+  await untilInterrupted(signal, {
     // It waits for a Redis that is away.
-    await Promise.race([worker.start(), interrupted]);
-    if (!signal.aborted) process.stdout.write(`taking jobs from ${new URL(redis).host}\n`);
-    await interrupted;
-  } finally {
-    await worker.close();
-  }
+    start: () => worker.start(),
+    onStart: () => process.stdout.write(`taking jobs from ${new URL(redis).host}\n`),
+    close: () => worker.close(),
+  });
 }
