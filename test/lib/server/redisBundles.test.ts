@@ -6,6 +6,7 @@ import { join } from 'node:path';
 
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { Worker as BullWorker } from 'bullmq';
+import type { Redis } from 'ioredis';
 
 import { openBundle } from '../../../lib/bundle';
 import { packageRoot } from '../../../lib/files/packageRoot';
@@ -20,6 +21,7 @@ withRedis('several bundles', () => {
   /** Lasts for as long as the test. */
   const endless = { ...long, numImages: 16 };
   let machines: Machines;
+  let operator: Redis;
   const workers: Worker[] = [];
   beforeAll(async () => {
     cpSync(join(packageRoot(), 'models', 'embedded'), twin, { recursive: true });
@@ -30,7 +32,7 @@ withRedis('several bundles', () => {
     writeFileSync(join(twin, 'note.txt'), note);
     writeFileSync(join(twin, 'bundle.json'), JSON.stringify(manifest));
     machines = await Machines.prepare();
-    machines.startRedis();
+    ({ operator } = machines.operateRedis());
     await machines.startServer({ bundles: ['embedded', twin] });
     await until(async () => (await fetch(`${machines.place}/readyz`)).ok);
   }, 60_000);
@@ -106,6 +108,17 @@ withRedis('several bundles', () => {
     await cancel(first);
     expect((await machines.ended(first)).state).toBe('cancelled');
   }, 120_000);
+
+  test('a job that has cost too many workers is not tried again', async () => {
+    const name = queueName(bundleChecksum(await openBundle(twin)));
+    const id = await machines.submit({ ...short, bundle: 'twin' });
+    // What BullMQ leaves for who takes the job.
+    await operator.hset(`bull:${name}:${id}`, 'defa', 'job stalled more than allowable limit');
+    await work();
+    const { state: end, error } = await machines.ended(id);
+    expect([end, error.code, error.message]).toEqual(['failed', 'INTERNAL', 'job stalled more than allowable limit']);
+    expect((await machines.get('/v1/jobs?state=failed')).jobs).toHaveLength(1);
+  }, 60_000);
 
   test('a job that is cancelled while its worker is dead is not made by the next', async () => {
     const name = queueName(bundleChecksum(await openBundle(twin)));
