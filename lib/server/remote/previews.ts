@@ -24,7 +24,12 @@ export class PreviewListener {
     private readonly say: (error: Error) => void,
   ) {
     listener.on('message', (channel: string, text: string) => {
-      jobs.get(channel.slice(channels.length))?.tell('preview', JSON.parse(text) as PreviewEvent);
+      try {
+        jobs.get(channel.slice(channels.length))?.tell('preview', JSON.parse(text) as PreviewEvent);
+      } catch (error) {
+        // Whoever may write to Redis may send anything.
+        this.say(error as Error);
+      }
     });
   }
 

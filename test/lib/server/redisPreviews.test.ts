@@ -1,4 +1,6 @@
 /** Previews of many machines: for those who follow a job, through whichever server, and for nobody else. */
+import { EventEmitter } from 'node:events';
+
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
@@ -6,7 +8,7 @@ import type { Redis } from 'ioredis';
 import { openBundle } from '../../../lib/bundle';
 import { createServer, createWorker, type Worker } from '../../../lib/server';
 import { Job } from '../../../lib/server/job';
-import { sendPreviews } from '../../../lib/server/remote/previews';
+import { PreviewListener, sendPreviews } from '../../../lib/server/remote/previews';
 import { bundleChecksum, queueName, type RemoteRequest } from '../../../lib/server/remote/protocol';
 import { imageRequestSchema } from '../../../lib/server/request';
 
@@ -40,6 +42,15 @@ test('previews are made while a server listens, and not before and after', async
   job.endCancelled();
   await sending;
   expect(sent.map((text) => (JSON.parse(text) as { step: number }).step)).toEqual([1, 2, 3]);
+});
+
+test('what is no preview is said, and ends nothing', () => {
+  const listener = new EventEmitter();
+  const job = new Job('embedded', imageRequestSchema.parse({ preview: true }));
+  const said: string[] = [];
+  new PreviewListener(listener as unknown as Redis, new Map([[job.id, job]]), ({ message }) => said.push(message));
+  listener.emit('message', `detail-guidance:preview:${job.id}`, 'no JSON');
+  expect(said).toEqual([expect.stringContaining('JSON')]);
 });
 
 withRedis('previews', () => {
