@@ -20,6 +20,16 @@ export interface DecodedPicture extends Raster {
   frames: readonly Uint8Array[];
 }
 
+/** Whether the pictures of a call are decoded in tiles. What did not fit once is not tried again, after a preview too. */
+export interface Tiling {
+  isOn: boolean;
+}
+
+interface PictureOptions extends Omit<DecodingOptions, 'tiling'> {
+  tiling?: Tiling;
+  onDecoded?: ((done: number) => unknown) | undefined;
+}
+
 /**
  * The pictures of latents, one image after the other.
  *
@@ -31,7 +41,7 @@ export async function decodePictures(
   latents: Tensor,
   { image, vae }: OpenBundle,
   components: Components,
-  { onDecoded, onWarning, ...options }: DecodingOptions & { onDecoded?: (done: number) => unknown } = {},
+  { onDecoded, onWarning, signal, tiling = { isOn: false } }: PictureOptions = {},
 ): Promise<DecodedPicture[]> {
   const [images, ...shape] = latents.shape as [number, ...number[]];
   const { channels, range } = image;
@@ -59,13 +69,13 @@ export async function decodePictures(
         picturesOf(program, [input], { ...sides, black, white }, signal),
     };
     const pictures: DecodedPicture[] = [];
-    // What did not fit once is not tried again.
     const warn = (warning: PictureTiled) => {
-      options.tiling = true;
+      tiling.isOn = true;
       return onWarning?.(warning);
     };
     for (const part of parts) {
-      pictures.push(pictureOf(await decodeLatents(part, vae, decoder, range, { ...options, onWarning: warn })));
+      const options = { tiling: tiling.isOn, onWarning: warn, signal };
+      pictures.push(pictureOf(await decodeLatents(part, vae, decoder, range, options)));
       await onDecoded?.(pictures.length);
     }
     return pictures;

@@ -7,7 +7,7 @@ import type { GenerateRequest } from '../request/generateOptions';
 import { chooseSeeds, type Seed } from '../request/seeds';
 import { stepEvent, type StepEvent } from '../request/stepEvent';
 
-import { decodePictures } from './decoding';
+import { decodePictures, type Tiling } from './decoding';
 import { finishGeneration, nativePlan, type LoadedBundle } from './generation';
 import { givenChecksums } from './given';
 import { startingPictures } from './imageToImage';
@@ -31,35 +31,34 @@ export async function generatePictures(
   model: LoadedModel,
 ): Promise<GenerateResult> {
   const { bundle, components } = model;
-  const { onStep, onProgress, onWarning, signal } = request;
+  const { onProgress, onWarning, signal } = request;
   const callbacks = {
     onProgress: onProgress && during.guard(onProgress),
     onWarning: onWarning && during.guard(onWarning),
   };
   const seeds = chooseSeeds(request.seed, plan.images);
   const { encoded, prepared } = await prepareSampling({ ...request, ...callbacks }, plan, seeds, model);
-  const total = plan.images * plan.steps.length;
-  await callbacks.onProgress?.({ phase: 'sampling', done: 0, total });
+  const tiling: Tiling = { isOn: request.vaeTiling };
+  await callbacks.onProgress?.({ phase: 'sampling', done: 0, total: samplingTotal(plan) });
   during.check();
-  const report = during.guard(async (progress: NativeProgress) => {
-    const event = await eventOf(progress, plan, model, request);
-    await onStep?.(event);
-    await onProgress?.({ phase: 'sampling', done: Math.round(event.fraction * total), total });
-  });
-  const sampled = await during.sample(prepared, onStep || onProgress ? report : undefined);
+  const report = reportOf(request, plan, model, tiling);
+  const sampled = await during.sample(prepared, report && during.guard(report));
+  const tiled: boolean[] = [];
   const tell = async (done: number) => {
+    if (done > 0) tiled.push(tiling.isOn);
     if (bundle.vae) await callbacks.onProgress?.({ phase: 'decoding', done, total: plan.images });
     during.check();
   };
   await tell(0);
   const decoded = await decodePictures(sampled.latents, bundle, components, {
-    tiling: request.vaeTiling,
+    tiling,
     onWarning: callbacks.onWarning,
     signal,
     onDecoded: tell,
   });
   const checksums = await givenChecksums(encoded, plan.images);
-  return finishGeneration(sampled, decoded, plan, encoded, seeds, checksums, model);
+  const facts = checksums.map((own, image) => ({ given: own, isTiled: tiled[image] ?? false }));
+  return finishGeneration(sampled, decoded, plan, encoded, seeds, facts, model);
 }
 
 /** Prompts and pictures become tensors; the transformer is not needed for it. */
@@ -74,15 +73,36 @@ export async function prepareSampling(
   return { encoded, prepared: nativePlan(plan, encoded, seeds, model, pictures) };
 }
 
+/** Evaluated steps of all pictures, as `onProgress` counts them. */
+export const samplingTotal = ({ images, steps }: Plan): number => images * steps.length;
+
+/** What tells `onStep` and `onProgress` of a step, to be guarded; undefined where neither asks. */
+export function reportOf(
+  request: GenerateRequest,
+  plan: Plan,
+  model: LoadedModel,
+  tiling: Tiling,
+): ((progress: NativeProgress) => Promise<void>) | undefined {
+  const { onStep, onProgress } = request;
+  if (!onStep && !onProgress) return undefined;
+  const total = samplingTotal(plan);
+  return async (progress) => {
+    const event = await eventOf(progress, plan, model, request, tiling);
+    await onStep?.(event);
+    await onProgress?.({ phase: 'sampling', done: Math.round(event.fraction * total), total });
+  };
+}
+
 /** What `onStep` is told, with the pictures of the step's estimate where they are asked for. */
-export async function eventOf(
+async function eventOf(
   progress: NativeProgress,
   plan: Plan,
   { bundle, components }: LoadedModel,
-  { preview, signal }: GenerateRequest,
+  { preview, onWarning, signal }: GenerateRequest,
+  tiling: Tiling,
 ): Promise<StepEvent> {
   const event = stepEvent(progress, plan);
   const estimate = progress.preview;
   if (!estimate || (typeof preview === 'function' && !preview(event))) return event;
-  return { ...event, preview: await decodePictures(estimate, bundle, components, { signal }) };
+  return { ...event, preview: await decodePictures(estimate, bundle, components, { tiling, onWarning, signal }) };
 }

@@ -3,6 +3,7 @@ import { frameRateOf, type OpenBundle } from '../bundle';
 import { conditioningTensors } from '../request/conditioning';
 import type { Checksums } from './given';
 import type { PictureMetadata } from './metadata';
+import type { LoadOptions, PartDevices } from '../model/loadOptions';
 import type { Quantize } from '../model/quantizeOptions';
 import type { NativeAddon, NativeModel, NativePlan } from '../native';
 import type { GenerateOptions, GenerateRequest } from '../request/generateOptions';
@@ -20,6 +21,10 @@ export interface LoadedBundle {
   dtype: string;
   /** Why `dtype: 'auto'` became this one; null when it was asked for by name. */
   dtypeReason: string | null;
+  /** Of text encoders and VAE, where they are on another device than the transformer. */
+  devices?: PartDevices | undefined;
+  /** What `loadPipeline` was told to fuse; undefined: everything. */
+  fuse?: LoadOptions['fuse'];
   /** What `loadPipeline` was told to quantise. */
   quantize: Quantize | undefined;
   addon: NativeAddon;
@@ -145,20 +150,28 @@ function latentsOf(sampled: Sampled, image: number, { size }: Plan): Tensor {
   return { data, shape: [1, ...size.latent], dtype: 'float32' };
 }
 
-/** The pictures with what they were made by; `checksums` of what each was given. */
+/** What a picture's metadata says beside the plan. */
+export interface PictureFacts {
+  /** Checksums of what it was given. */
+  given: Checksums;
+  /** It was decoded in tiles, asked for or not. */
+  isTiled: boolean;
+}
+
+/** The pictures with what they were made by. */
 export function finishGeneration(
   sampled: Sampled,
   decoded: readonly DecodedPicture[],
   plan: Plan,
   request: GenerateRequest,
   seeds: Seed[],
-  checksums: readonly Checksums[],
+  facts: readonly PictureFacts[],
   loaded: LoadedBundle,
 ): GenerateResult {
   const frameRate = frameRateOf(loaded.bundle);
   const images = decoded.map((picture, index) => {
     const latents = latentsOf(sampled, index, plan);
-    const metadata = metadataOf(index, plan, request, seeds, checksums[index]!, loaded);
+    const metadata = metadataOf(index, plan, request, seeds, facts[index]!, loaded);
     return new GeneratedImage(picture, latents, metadata, frameRate);
   });
   const { latents, execution, evaluations } = sampled;
@@ -170,8 +183,8 @@ function metadataOf(
   plan: Plan,
   request: GenerateRequest,
   seeds: Seed[],
-  conditioning: Checksums,
-  { bundle, device, dtype, quantize, addon }: LoadedBundle,
+  { given, isTiled }: PictureFacts,
+  { bundle, device, devices, dtype, fuse, quantize, addon }: LoadedBundle,
 ): PictureMetadata {
   return {
     format: 1,
@@ -179,12 +192,14 @@ function metadataOf(
     libtorch: addon.info().libtorch,
     device,
     dtype,
+    ...(devices === undefined ? {} : { devices }),
+    ...(fuse === undefined ? {} : { fuse }),
     ...(quantize === undefined ? {} : { quantize }),
     bundle: { name: bundle.name, transformer: bundle.files[bundle.transformer.file]!.sha256 },
     seed: seeds[index]!,
     class: plan.classes?.[index] ?? null,
-    options: optionsOf(index, plan, request, seeds[index]!),
-    ...(Object.keys(conditioning).length > 0 ? { conditioning } : {}),
+    options: { ...optionsOf(index, plan, request, seeds[index]!), ...(isTiled ? { vaeTiling: true } : {}) },
+    ...(Object.keys(given).length > 0 ? { conditioning: given } : {}),
     // Alone, as the options make it: the plan of a picture does not tell how many others there were.
     plan: planOfImage(plan, index),
   };

@@ -3,6 +3,7 @@
 import { invalid, reasonOf } from '../validation/invalid';
 import { asciiJson, decodePng } from '../image/png';
 import { metadataKeyword } from '../image/pngText';
+import type { LoadOptions, PartDevices } from '../model/loadOptions';
 import type { Quantize } from '../model/quantizeOptions';
 import type { GenerateOptions } from '../request/generateOptions';
 import type { Seed } from '../request/seeds';
@@ -29,6 +30,10 @@ export interface PictureMetadata {
   device: string;
   /** Of weights and activations. */
   dtype: string;
+  /** Of text encoders and VAE; absent: on `device` too. */
+  devices?: PartDevices;
+  /** What `loadPipeline` was told to fuse; absent: everything. */
+  fuse?: LoadOptions['fuse'];
   /** What `loadPipeline` was told to quantise; absent: nothing. */
   quantize?: Quantize;
   /** Which model. */

@@ -76,7 +76,10 @@ export async function loadPipeline(location: string, options: LoadOptions = {}):
     try {
       const components = await Components.load(bundle, { dtype, devices, lowMemory, allowAllOperators }, signal);
       const memory = { offload: offload ?? null, lowMemory };
-      const loaded = { bundle, device, dtype, dtypeReason, quantize, addon, components, memory };
+      const { textEncoders, vae } = devices;
+      const others = textEncoders === device && vae === device ? undefined : { textEncoders, vae };
+      const recorded = { devices: others, fuse: fuse === true ? undefined : fuse, quantize };
+      const loaded = { bundle, device, dtype, dtypeReason, ...recorded, addon, components, memory };
       const pipeline = createPipeline(transformer, loaded);
       if (!signal?.aborted) return pipeline;
       await pipeline.dispose();

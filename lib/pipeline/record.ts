@@ -1,13 +1,13 @@
 /** What happens to a request of `activations`: the run of a plan, whose records are read while it goes on. */
 import { recordSampling, type ActivationRecord, type RecordedSampling } from '../activations';
 import type { ActivationRequest } from '../activations/options';
-import { decodePictures } from '../call/decoding';
-import { eventOf, prepareSampling, type LoadedModel } from '../call/generate';
+import { decodePictures, type Tiling } from '../call/decoding';
+import { prepareSampling, reportOf, samplingTotal, type LoadedModel } from '../call/generate';
 import { finishGeneration, nativePlan } from '../call/generation';
 import { givenChecksums } from '../call/given';
 import type { RunningCall } from '../call/runningCall';
 import type { Queue } from '../model/queue';
-import type { NativeModel, NativeProgress, Site } from '../native';
+import type { NativeModel, Site } from '../native';
 import { editContext, type Plan, type PlannedModel } from '../plan';
 import { chooseSeeds } from '../request/seeds';
 import { invalid } from '../validation/invalid';
@@ -40,6 +40,7 @@ export function recordRun(
   // What does not wait for the text encoders or the VAE is checked at once.
   const ready =
     generate.prompt === undefined && generate.image === undefined ? nativePlan(plan, generate, seeds, model) : null;
+  const tiling: Tiling = { isOn: generate.vaeTiling };
   return recordSampling(request, {
     model: transformer,
     sites,
@@ -49,20 +50,23 @@ export function recordRun(
     queue,
     pictures: (sampled) =>
       enter(async () => {
-        const decoded = await decodePictures(sampled.latents, model.bundle, model.components);
+        const { onWarning } = generate;
+        const tiled: boolean[] = [];
+        const onDecoded = () => tiled.push(tiling.isOn);
+        const options = { tiling, onWarning, onDecoded };
+        const decoded = await decodePictures(sampled.latents, model.bundle, model.components, options);
         const checksums = await givenChecksums(generate, plan.images);
-        return finishGeneration(sampled, decoded, plan, generate, seeds, checksums, model).images;
+        const facts = checksums.map((own, image) => ({ given: own, isTiled: tiled[image] ?? false }));
+        return finishGeneration(sampled, decoded, plan, generate, seeds, facts, model).images;
       }, undefined),
     run: (recording, onRecords, signal) =>
       enter(async (during) => {
         const prepared = ready ?? (await prepareSampling({ ...generate, signal }, plan, seeds, model)).prepared;
-        const { onStep } = generate;
-        const report =
-          onStep &&
-          during.guard(async (progress: NativeProgress) =>
-            onStep(await eventOf(progress, plan, model, { ...generate, signal })),
-          );
-        return during.sample({ ...prepared, recording }, report, onRecords);
+        const report = reportOf({ ...generate, signal }, plan, model, tiling);
+        const { onProgress } = generate;
+        if (onProgress) await during.guard(onProgress)({ phase: 'sampling', done: 0, total: samplingTotal(plan) });
+        during.check();
+        return during.sample({ ...prepared, recording }, report && during.guard(report), onRecords);
       }, signal),
   });
 }

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 
-import { loadPipeline, type ActivationOptions, type ActivationRecord, type Pipeline } from '../../lib';
+import { loadPipeline, type ActivationOptions, type ActivationRecord, type PhaseEvent, type Pipeline } from '../../lib';
 import { toFloat32 } from '../../lib/tensor';
 
 let pipeline: Pipeline;
@@ -391,4 +391,11 @@ describe('what is refused, before anything runs', () => {
     };
     await expect(read()).rejects.toMatchObject({ code: 'BAD_TENSOR' });
   });
+});
+
+test('onProgress is told of the sampling of a recorded run', async () => {
+  const told: unknown[] = [];
+  const onProgress = ({ phase, done, total }: PhaseEvent) => told.push([phase, done, total]);
+  await collect({ generate: { ...generate, onProgress } });
+  expect(told).toEqual([0, 1, 2, 3, 4, 5, 6].map((done) => ['sampling', done, 6]));
 });

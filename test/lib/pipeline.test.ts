@@ -392,6 +392,14 @@ describe('saving, and making a picture again', () => {
     expect((await bytes(readOptions(png))).equals(Buffer.from(png))).toBe(true);
   });
 
+  test('3b. says how the model was loaded, where it was told', async () => {
+    await using unfused = await loadPipeline('embedded', { device: 'cpu', fuse: false });
+    const { images } = await unfused.generate(short);
+    expect(readMetadata(images[0]!.toPng())).toMatchObject({ fuse: false });
+    const [plain] = (await pipeline.generate(short)).images;
+    expect(Object.keys(readMetadata(plain!.toPng()))).not.toContain('fuse');
+  });
+
   test('4. an output that cannot be written leaves nothing', async () => {
     const { images } = await pipeline.generate(short);
     const path = join(folder, 'no', 'such', 'folder.png');

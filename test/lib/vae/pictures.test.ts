@@ -5,10 +5,17 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 
+import { vaeSchema } from '../../../lib/bundle/vae';
+import { generatePictures } from '../../../lib/call/generate';
+import { readOptions } from '../../../lib/call/metadata';
 import { toPixels } from '../../../lib/image/levels';
 import { loadTorchScript, picturesOf, type TorchScript } from '../../../lib/model/torchScript';
+import { plan } from '../../../lib/plan';
+import { generateSchema } from '../../../lib/request/generateOptions';
+import { parse } from '../../../lib/validation/parse';
 import type { Tensor } from '../../../lib/tensor';
 import { archive } from '../../hostile/archive';
+import { embeddedManifest, plannedModel } from '../model';
 
 const folder = mkdtempSync(join(tmpdir(), 'detail-guidance-pictures-'));
 let same: TorchScript;
@@ -77,4 +84,53 @@ test('frames of a video; what is no number, and what has another size', async ()
   await expect(picturesOf(same, [video], { ...form, width: 2 ** 40 })).rejects.toMatchObject({ code: 'BAD_OPTION' });
   const aborted = picturesOf(same, [video], form, AbortSignal.abort());
   await expect(aborted).rejects.toMatchObject({ code: 'ABORT_ERR' });
+});
+
+test('previews are decoded in tiles where the pictures are, and the recipe says so', async () => {
+  const manifest = embeddedManifest();
+  const latent = { ...manifest.latent, channels: 3, height: 12, width: 12 };
+  const vae = vaeSchema.parse({ decoder: { file: 'transformer.pt', dtype: 'float32' }, scale: 1, tileSize: 8 });
+  const bundle = { ...manifest, latent, image: { ...manifest.image, channels: 3 as const }, vae };
+  const tensor: Tensor = { data: new Float32Array(3 * 144), shape: [1, 3, 12, 12], dtype: 'float32' };
+  const make = async (vaeTiling: boolean) => {
+    const sizes: number[] = [];
+    const components = {
+      with: (_name: string, use: (part: TorchScript) => Promise<unknown>) => {
+        const program = new Proxy(same, {
+          get: (of, key) =>
+            key === 'run'
+              ? (inputs: Tensor[]) => (sizes.push(inputs[0]!.shape[3]!), of.run(inputs))
+              : (Reflect.get(of, key) as unknown),
+        });
+        return use(vaeTiling ? program : same);
+      },
+    };
+    const request = parse(
+      generateSchema,
+      { classLabel: 0, seed: 1, vaeTiling, preview: true, onStep: () => 0 },
+      'options',
+    );
+    const planned = plan(request, plannedModel(bundle));
+    const during = {
+      guard: (callback: unknown) => callback,
+      check: () => undefined,
+      sample: async (_plan: unknown, onStep: (progress: object) => Promise<void>) => {
+        await onStep({ step: 0, preview: tensor });
+        sizes.push(0);
+        return { latents: tensor, execution: {}, evaluations: {} };
+      },
+    };
+    const addon = { info: () => ({ libtorch: '' }) };
+    const { images } = await generatePictures(
+      request,
+      planned,
+      during as never,
+      { bundle, components, addon } as never,
+    );
+    return { sizes, vaeTiling: readOptions(images[0]!.toPng()).vaeTiling };
+  };
+  const tiles = [8, 8, 8, 8];
+  const { sizes, vaeTiling } = await make(true);
+  expect([sizes.indexOf(0), sizes.length, vaeTiling]).toEqual([tiles.length, 2 * tiles.length + 1, true]);
+  expect(await make(false)).toEqual({ sizes: [0], vaeTiling: undefined });
 });
