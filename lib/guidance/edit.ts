@@ -196,7 +196,8 @@ function placeOf(option: string, edit: EditRequest, place: Place = {}): Where {
   const { layer, path, ...inherited } = isElsewhere ? edit : place;
   const tap = edit.tap ?? inherited.tap ?? (edit.operation === 'identity' ? 'attention' : 'output');
   checkPlace(option, { layer, path });
-  const stream = edit.stream ?? inherited.stream;
+  // null is a choice too: the place without a stream.
+  const stream = edit.stream === undefined ? inherited.stream : edit.stream;
   return {
     ...(layer === undefined ? {} : { layer }),
     ...(path === undefined ? {} : { path }),

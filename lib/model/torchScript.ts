@@ -131,7 +131,7 @@ export class TorchScript {
     return this.#enter((component) => component.run(inputs), signal);
   }
 
-  /** Waits for what runs and frees the weights. Calls that were waiting reject with DISPOSED. */
+  /** Ends what runs and frees the weights. Calls that were waiting reject with DISPOSED. */
   dispose(): Promise<void> {
     if (!this.#disposing) {
       abandoned.unregister(this);

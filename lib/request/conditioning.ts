@@ -92,7 +92,8 @@ export function conditioningTensors(
       negative,
     );
   }
-  checkNames(inputs, { ...positive, ...negative });
+  checkNames(inputs, 'conditioning', positive);
+  checkNames(inputs, 'negativeConditioning', negative ?? {});
   const sourceOf = (name: string) =>
     which === 'unconditional' && negative && Object.hasOwn(negative, name) ? negative : positive;
   return inputs.map((input) => {
@@ -127,11 +128,11 @@ function ownTensor(
   return { data: Float32Array.from(values), shape: [1, values.length], dtype: 'float32' };
 }
 
-function checkNames(inputs: BundleInput[], tensors: Record<string, Tensor>): void {
+function checkNames(inputs: BundleInput[], option: string, tensors: Record<string, Tensor>): void {
   const known = inputs.filter(({ role }) => role !== 'class').map(({ name }) => name);
   const unknown = Object.keys(tensors).find((name) => !known.includes(name));
   if (unknown === undefined) return;
-  throw unknownName(`options.conditioning.${unknown}`, unknown, known);
+  throw unknownName(`options.${option}.${unknown}`, unknown, known);
 }
 
 function checkInput(option: string, tensor: Tensor, input: BundleInput, images: number): Tensor {

@@ -1,7 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
 
 import type { GuidanceOptions } from '../../lib/guidance';
-import { explain, type Plan } from '../../lib/plan';
+import { editContext, explain, type Plan } from '../../lib/plan';
+import { conditioningTensors } from '../../lib/request/conditioning';
+import { forwardSchema, resolveHook } from '../../lib/request/forwardOptions';
+import { parse } from '../../lib/validation/parse';
 
 import { embeddedManifest, errorOf, plannedModel, planWith } from './model';
 
@@ -375,4 +378,19 @@ describe('step reuse', () => {
     expect(blocks).toBe(8 * 16 + 5 * 4);
     expect(text).toMatch(/its difference is reused/);
   });
+});
+
+test('an edit may say that it is at the place without a stream', () => {
+  const edits = [{ operation: 'zero', stream: null }, { operation: 'zero' }];
+  const { hooks } = parse(forwardSchema, { hooks: [{ path: 'blocks.1', stream: 'image', edits }] }, 'options');
+  const resolved = resolveHook('options.hooks[0]', hooks[0]!, editContext(plannedModel(), [7, 7]));
+  expect(resolved.map(({ stream }) => stream)).toEqual([null, 'image']);
+});
+
+test('an unknown input is named where it was given', () => {
+  const tensor = { data: new Float32Array(1), shape: [1, 1], dtype: 'float32' as const };
+  const refused = (given: object) =>
+    errorOf(() => conditioningTensors('conditional', given, 1, [0], embeddedManifest())).message;
+  expect(refused({ conditioning: { txt: tensor } })).toMatch(/^options\.conditioning\.txt/);
+  expect(refused({ negativeConditioning: { txt: tensor } })).toMatch(/^options\.negativeConditioning\.txt/);
 });
