@@ -15,6 +15,8 @@ import { Turns } from './turns';
  */
 const listening = new Turns(2);
 
+const cancelled = { code: 'CANCELLED', message: 'The server stopped it. Make it again.' };
+
 const isWatchedByStep = (place: string) => place.startsWith('inside/');
 
 /** Until it has ended, or is stopped. @returns whether its picture is there */
@@ -87,14 +89,9 @@ async function listen(
         news.tell({ ...(await result(job)), pictureOf: request });
         return true;
       case 'failed':
-        news.tell({ state: 'failed', problem: event.data });
-        break;
       case 'cancelled':
-        // Not by this page, which does not listen any more to what it stopped.
-        news.tell({
-          state: 'failed',
-          problem: { code: 'CANCELLED', message: 'The server stopped it. Make it again.' },
-        });
+        // Cancelled not by this page, which does not listen any more to what it stopped.
+        news.tell({ state: 'failed', problem: event.name === 'failed' ? event.data : cancelled });
         // A server that ends does so first: whether it is still there is seen by asking.
         void pause(1500, signalOfRun)
           .then(getHealth)
