@@ -3,7 +3,7 @@ import { aside } from '../aside/thread';
 import type { OpenBundle } from '../bundle';
 import type { Raster } from '../image/png';
 import type { Components } from '../model/components';
-import { picturesOf } from '../model/torchScript';
+import { picturesOf, type TorchScript } from '../model/torchScript';
 import type { Tensor } from '../tensor';
 import { decodeLatents, type Decoder, type DecodingOptions, type PictureTiled } from '../vae';
 
@@ -62,7 +62,7 @@ export async function decodePictures(
     }
     return pictures;
   }
-  return components.with('vae.decoder', async (program) => {
+  const decode = async (program: TorchScript): Promise<DecodedPicture[]> => {
     const decoder: Decoder = {
       run: (inputs, signal) => program.run(inputs, signal),
       pictures: (input, { range: [black, white], ...sides }, signal) =>
@@ -79,5 +79,6 @@ export async function decodePictures(
       await onDecoded?.(pictures.length);
     }
     return pictures;
-  });
+  };
+  return components.with('vae.decoder', decode, signal);
 }

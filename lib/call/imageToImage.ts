@@ -41,15 +41,11 @@ export async function startingPictures(
     : concatenated(draws.map((both) => both.subarray(count)));
   const total = seeds.length;
   await onProgress?.({ phase: 'encoding', done: 0, total });
-  const encoded = await components.with('vae.encoder', (encoder) =>
-    encodePicture(
-      picture,
-      size.latent,
-      draws.map((both) => both.subarray(0, count)),
-      vae,
-      encoder,
-      signal,
-    ),
+  const own = draws.map((both) => both.subarray(0, count));
+  const encoded = await components.with(
+    'vae.encoder',
+    (encoder) => encodePicture(picture, size.latent, own, vae, encoder, signal),
+    signal,
   );
   await onProgress?.({ phase: 'encoding', done: total, total });
   return {

@@ -58,7 +58,7 @@ export class RunningCall {
 
   /** Runs something on the transformer, until it is done or the call is given up. */
   async run<Result>(start: (model: NativeModel) => NativeRun<Result>): Promise<Result> {
-    const model = await this.transformer.acquire();
+    const model = await this.transformer.acquire(this.signal);
     try {
       this.check();
       const run = start(model);

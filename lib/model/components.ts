@@ -1,5 +1,6 @@
 /** The parts of a bundle beside its transformer: text encoders and VAE, loaded when they are needed or all the time. */
 import type { OpenBundle } from '../bundle';
+import { abortsWith } from './abort';
 import { loadSealedTorchScript, type TorchScript } from './torchScript';
 import type { NativeLoadOptions } from '../native';
 import { loadTokenizer, type PromptTokenizer } from '../text';
@@ -22,6 +23,11 @@ export class Components {
   readonly #parts: ReadonlyMap<string, Part>;
   readonly #loaded = new Map<string, TorchScript>();
   readonly #options: ComponentOptions;
+  readonly #ended = new AbortController();
+  /** Uses of parts that are loaded for them; they never reject. */
+  readonly #uses = new Set<Promise<unknown>>();
+  /** Those that are in use. */
+  readonly #used = new Set<TorchScript>();
 
   private constructor(
     private readonly bundle: OpenBundle,
@@ -59,18 +65,45 @@ export class Components {
     }
   }
 
-  /** Runs `use` with a part: a text encoder by its name, `vae.decoder` or `vae.encoder`. */
+  /**
+   * Runs `use` with a part: a text encoder by its name, `vae.decoder` or `vae.encoder`.
+   *
+   * @param signal gives up loading it
+   * @throws ABORT_ERR, also where the parts are disposed of; what `use` throws
+   */
   async with<Result>(name: string, use: (part: TorchScript) => Promise<Result>, signal?: AbortSignal): Promise<Result> {
     const resident = this.#loaded.get(name);
     if (resident) return use(resident);
-    await using part = await this.#load(name, signal);
-    return await use(part);
+    const { controller, stop } = abortsWith([signal, this.#ended.signal]);
+    const result = this.#withLoaded(name, use, controller.signal).finally(stop);
+    const settled = result.catch(() => undefined);
+    this.#uses.add(settled);
+    void settled.then(() => this.#uses.delete(settled));
+    return result;
   }
 
-  /** Frees all parts. */
+  /** Ends what runs, frees all parts, also those that are being loaded, and loads no more. */
   async dispose(): Promise<void> {
-    await Promise.all([...this.#loaded.values()].map((part) => part.dispose()));
+    this.#ended.abort();
+    await Promise.all([...this.#loaded.values(), ...this.#used].map((part) => part.dispose()));
     this.#loaded.clear();
+    await Promise.all(this.#uses);
+  }
+
+  async #withLoaded<Result>(
+    name: string,
+    use: (part: TorchScript) => Promise<Result>,
+    signal: AbortSignal,
+  ): Promise<Result> {
+    signal.throwIfAborted();
+    await using part = await this.#load(name, signal);
+    this.#used.add(part);
+    try {
+      signal.throwIfAborted();
+      return await use(part);
+    } finally {
+      this.#used.delete(part);
+    }
   }
 
   async #load(name: string, signal?: AbortSignal): Promise<TorchScript> {

@@ -2,7 +2,7 @@
 import type { TransformerManifest, SealedFile } from '../bundle';
 import type { NativeAddon, NativeLoadOptions, NativeModel } from '../native';
 
-import { finished } from './abort';
+import { abortsWith, finished } from './abort';
 
 /** Arguments of the model's forward, as the addon is told. */
 export function nativeInputs({ inputs }: TransformerManifest): NativeLoadOptions['inputs'] {
@@ -13,11 +13,12 @@ export class Transformer {
   /** What the model said of itself when it was loaded first. */
   readonly description: ReturnType<NativeModel['describe']>;
   #model: NativeModel | null;
-  #disposed = false;
+  readonly #ended = new AbortController();
+  #loading: Promise<unknown> | null = null;
 
   private constructor(
     model: NativeModel,
-    private readonly reload: () => Promise<NativeModel>,
+    private readonly reload: (signal: AbortSignal) => Promise<NativeModel>,
     private readonly lowMemory: boolean,
   ) {
     this.#model = model;
@@ -49,12 +50,19 @@ export class Transformer {
     return this.#model;
   }
 
-  /** The loaded model. Followed by `release()` when it is no longer used. */
-  async acquire(): Promise<NativeModel> {
+  /**
+   * The loaded model. Followed by `release()` when it is no longer used.
+   *
+   * @param signal gives up loading it
+   */
+  async acquire(signal?: AbortSignal): Promise<NativeModel> {
     if (this.#model) return this.#model;
-    const model = await this.reload();
+    const { controller, stop } = abortsWith([signal, this.#ended.signal]);
+    const loading = this.reload(controller.signal).finally(stop);
+    this.#loading = loading.catch(() => undefined);
+    const model = await loading;
     // Disposed of while it was loading: the caller finds that out next.
-    if (this.#disposed) await model.dispose();
+    if (this.#ended.signal.aborted) await model.dispose();
     else this.#model = model;
     return model;
   }
@@ -69,7 +77,8 @@ export class Transformer {
 
   /** Cancels what runs, waits for it, frees the model. Again is fine. */
   async dispose(): Promise<void> {
-    this.#disposed = true;
+    this.#ended.abort();
+    await this.#loading;
     await this.#model?.dispose();
   }
 }
