@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { expect } from '@jest/globals';
 
-const patience = 30_000;
+/** Milliseconds that a page may take to show something: machines are slow, and busy with other tests. */
+export const patience = 90_000;
 
 /** Asserts that what is read off a page becomes `expected`: a page draws what it has been told a moment later. */
 export async function settles<T>(read: () => Promise<T>, expected: T): Promise<void> {

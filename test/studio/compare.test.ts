@@ -20,7 +20,7 @@ inChromium('comparing', () => {
     await page.getByRole('button', { name: 'Make both' }).click();
     const save = page.getByRole('button', { name: 'Save as HTML' });
     await page.getByRole('button', { name: 'difference' }).click();
-    await page.getByText(/^Of 255: \d+ at most, [\d.]+ in the mean; PSNR [\d.]+ dB\.$/).waitFor({ timeout: 60_000 });
+    await page.getByText(/^Of 255: \d+ at most, [\d.]+ in the mean; PSNR [\d.]+ dB\.$/).waitFor();
     await page.getByRole('button', { name: 'absolute' }).click();
     await page.getByRole('img', { name: 'Difference of B and A, absolute' }).waitFor();
     await page.getByRole('button', { name: 'slider' }).click();
@@ -35,7 +35,7 @@ inChromium('comparing', () => {
     await settles(() => page.locator('figcaption').allTextContents(), ['A CFG', 'B CFG + Detail']);
     await page.getByRole('button', { name: 'Make both' }).click();
     await page.getByRole('button', { name: 'difference' }).click();
-    await page.getByText(/PSNR infinite: the same picture/).waitFor({ timeout: 60_000 });
+    await page.getByText(/PSNR infinite: the same picture/).waitFor();
     await page.close();
   });
 
@@ -49,7 +49,7 @@ inChromium('comparing', () => {
     await values.first().fill('0, 0.4, 0.8');
     await values.last().fill('2 5');
     await page.getByRole('button', { name: 'Make 6 pictures' }).click();
-    await page.getByText('6 pictures', { exact: true }).waitFor({ timeout: 60_000 });
+    await page.getByText('6 pictures', { exact: true }).waitFor();
     await settles(() => page.locator('.sheet img').count(), 6);
     await page.locator('.sheet tbody tr').last().locator('button').last().click();
     await settles(() => page.getByLabel('Detail scale w', { exact: true }).inputValue(), '0.8');
@@ -66,7 +66,7 @@ inChromium('comparing', () => {
     await page.getByRole('button', { name: 'Sweep' }).click();
     await page.getByLabel('Down').selectOption('');
     await page.getByRole('button', { name: 'Make 5 pictures' }).click();
-    await page.getByText('5 pictures', { exact: true }).waitFor({ timeout: 60_000 });
+    await page.getByText('5 pictures', { exact: true }).waitFor();
     await settles(() => page.locator('.sheet img').count(), 5);
     await page.route('**/v1/jobs', (route) => route.fulfill({ status: 429, headers: { 'Retry-After': '600' } }));
     await page.getByLabel('Values').fill('1.1, 1.2, 1.3, 1.4, 1.5');
@@ -96,7 +96,7 @@ inChromium('comparing', () => {
     const page = await studio.page({ address: '#compare' });
     await page.getByRole('button', { name: 'Rivals at equal cost' }).click();
     await page.getByRole('button', { name: 'Make them' }).click();
-    await page.getByText('12 pictures', { exact: true }).waitFor({ timeout: 60_000 });
+    await page.getByText('12 pictures', { exact: true }).waitFor();
     const shares = (await page.locator('.sheet small').allTextContents()).map((text) =>
       Number(/, (\d+) %/.exec(text)![1]),
     );
@@ -128,7 +128,7 @@ inChromium('comparing', () => {
     isHeld = false;
     letGo();
     await goTo(page, 'Compare');
-    await page.getByText('12 pictures', { exact: true }).waitFor({ timeout: 60_000 });
+    await page.getByText('12 pictures', { exact: true }).waitFor();
     expect(new Set(seeds)).toEqual(new Set([7]));
     await page.getByRole('region', { name: /seed 7$/ }).waitFor();
     await page.context().close();
@@ -158,7 +158,7 @@ inChromium('comparing', () => {
     const page = await studio.page({ address: '#inside' });
     await page.getByRole('button', { name: 'Look inside' }).click();
     const chart = page.getByRole('application', { name: /Strength of every channel after every layer/ });
-    await chart.locator('svg image').waitFor({ timeout: 60_000 });
+    await chart.locator('svg image').waitFor();
     await page.locator('.map-layers button').nth(7).waitFor();
     await page.getByText(/rank correlation of gate and strength is -?0\.\d\d/).waitFor();
     const without = page.getByRole('img', { name: /disrupted after layer/ });
@@ -167,14 +167,14 @@ inChromium('comparing', () => {
     await page.keyboard.press('ArrowUp');
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: /^Channel 28 over the picture/ }).waitFor();
-    await page.getByRole('img', { name: 'channel 28 disrupted after layer 4' }).waitFor({ timeout: 60_000 });
+    await page.getByRole('img', { name: 'channel 28 disrupted after layer 4' }).waitFor();
     await settles(() => page.getByText('The settings have changed since').count(), 0);
     await page.getByRole('button', { name: 'Measure', exact: true }).click();
     await page
       .getByRole('img', { name: /Share of the variance/ })
       .locator('svg rect')
       .first()
-      .waitFor({ timeout: 60_000 });
+      .waitFor();
     await goTo(page, 'Make');
     await page.getByLabel('Class', { exact: true }).selectOption('Bag');
     await goTo(page, 'Look inside');

@@ -66,13 +66,13 @@ inFirefox('the studio in Firefox', () => {
     const page = await studio.page({ address: '#compare' });
     await page.getByRole('button', { name: 'Make both' }).click();
     await page.getByRole('button', { name: 'difference' }).click();
-    await page.getByText(/^Of 255: \d+ at most, [\d.]+ in the mean; PSNR [\d.]+ dB\.$/).waitFor({ timeout: 60_000 });
+    await page.getByText(/^Of 255: \d+ at most, [\d.]+ in the mean; PSNR [\d.]+ dB\.$/).waitFor();
     await page.getByRole('button', { name: 'Sweep' }).click();
     const values = page.getByLabel('Values');
     await values.first().fill('0, 0.8');
     await values.last().fill('2');
     await page.getByRole('button', { name: 'Make 2 pictures' }).click();
-    await page.getByText('2 pictures', { exact: true }).waitFor({ timeout: 60_000 });
+    await page.getByText('2 pictures', { exact: true }).waitFor();
     await settles(() => page.locator('.sheet img').count(), 2);
     await page.close();
   });
@@ -81,9 +81,9 @@ inFirefox('the studio in Firefox', () => {
     const page = await studio.page({ address: '#inside' });
     await page.getByRole('button', { name: 'Look inside' }).click();
     const chart = page.getByRole('application', { name: /Strength of every channel after every layer/ });
-    await chart.locator('svg image').waitFor({ timeout: 60_000 });
+    await chart.locator('svg image').waitFor();
     await page.locator('.map-layers button').nth(7).waitFor();
-    await page.getByText(/rank correlation of gate and strength is -?0\.\d\d/).waitFor({ timeout: 60_000 });
+    await page.getByText(/rank correlation of gate and strength is -?0\.\d\d/).waitFor();
     await page.close();
   });
 

@@ -126,11 +126,11 @@ inChromium('a page’s life', () => {
     await page
       .getByText(/The server does not answer\./)
       .first()
-      .waitFor({ timeout: 30_000 });
+      .waitFor();
     studio.server = Studio.serverWith({ port: studio.port });
     await studio.server.listen();
     // As the server says that goes, or the one that does not know it.
-    await page.getByText(/^The server stopped before the job ended\.$|Make it again\.$/).waitFor({ timeout: 30_000 });
+    await page.getByText(/^The server stopped before the job ended\.$|Make it again\.$/).waitFor();
     await page.locator('.notice').waitFor({ state: 'detached' });
     await settles(() => page.getByLabel('Seed', { exact: true }).inputValue(), '1234');
     await setSteps(page, 5);

@@ -84,7 +84,7 @@ const states: Record<string, (page: Page, studio: Studio) => Promise<unknown>> =
   },
   'compare-pair': async (page) => {
     await page.getByRole('button', { name: 'Make both' }).click();
-    await page.getByRole('button', { name: 'Save as HTML' }).and(page.locator(':enabled')).waitFor({ timeout: 60_000 });
+    await page.getByRole('button', { name: 'Save as HTML' }).and(page.locator(':enabled')).waitFor();
   },
   'compare-slider': (page) => page.getByRole('button', { name: 'slider' }).click(),
   'compare-difference': async (page) => {
@@ -104,7 +104,7 @@ const states: Record<string, (page: Page, studio: Studio) => Promise<unknown>> =
   'rivals-new': (page) => page.getByRole('button', { name: 'Rivals at equal cost' }).click(),
   'rivals-done': async (page) => {
     await page.getByRole('button', { name: 'Make them' }).click();
-    await page.getByText('12 pictures', { exact: true }).waitFor({ timeout: 60_000 });
+    await page.getByText('12 pictures', { exact: true }).waitFor();
   },
   'inside-new': (page) => goTo(page, 'Look inside'),
   'inside-done': async (page) => {

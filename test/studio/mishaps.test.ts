@@ -281,7 +281,7 @@ inChromium('who may come in', () => {
       studio.server = Studio.serverWith({ port: studio.port, token: 'another one' });
       await studio.server.listen();
       await page.getByLabel('Class', { exact: true }).selectOption('Bag');
-      await page.getByText('This server asks for its token').waitFor({ timeout: 30_000 });
+      await page.getByText('This server asks for its token').waitFor();
       await page.getByLabel('Token').fill('another one');
       await page.getByRole('button', { name: 'Enter' }).click();
       await page.locator('.time-line').waitFor();

@@ -94,7 +94,7 @@ inChromium('the embedded model, described otherwise', () => {
     await begun;
     await goTo(page, 'Look inside');
     await page.getByRole('button', { name: 'Look inside' }).click();
-    await page.getByRole('img', { name: /channel \d+ disrupted after layer \d/ }).waitFor({ timeout: 60_000 });
+    await page.getByRole('img', { name: /channel \d+ disrupted after layer \d/ }).waitFor();
     const [, channel] = /^Channel (\d+)/.exec(
       await page.getByRole('heading', { name: /over the picture/ }).innerText(),
     )!;

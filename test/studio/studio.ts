@@ -7,6 +7,7 @@ import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { packageRoot } from '../../lib/files/packageRoot';
 import { createServer, type Server, type ServerOptions } from '../../lib/server';
 import { launchChromium } from '../../scripts/browsers.cjs';
+import { patience } from '../settles';
 
 export const pageFolder = join(packageRoot(), 'dist', 'studio');
 
@@ -46,6 +47,7 @@ export class Studio {
   }
 
   async visit(page: Page, address = ''): Promise<Page> {
+    page.setDefaultTimeout(patience);
     page.on('pageerror', (error) => this.complaints.push(error.message));
     page.on('console', (message) => {
       // A server that is gone is what some of the tests are about.
@@ -74,7 +76,7 @@ export async function goTo(page: Page, name: string): Promise<void> {
 
 /** Waits until a view has its picture. */
 export async function isMade(page: Page, title: string): Promise<void> {
-  await card(page, title).locator('.state').filter({ hasText: / s$/ }).waitFor({ timeout: 60_000 });
+  await card(page, title).locator('.state').filter({ hasText: / s$/ }).waitFor();
 }
 
 export async function setSteps(page: Page, steps: number): Promise<void> {
