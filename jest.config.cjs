@@ -17,7 +17,7 @@ module.exports = {
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   // Jest's own workers do not share libtorch's thread pool; two cores, one model at a time.
   maxWorkers: 2,
-  testTimeout: 180000,
+  testTimeout: 300000,
   // Nothing is left open then, but libtorch takes half a second to leave a process on a busy machine: Jest's own patience.
   workerGracefulExitTimeout: 10000,
 };
