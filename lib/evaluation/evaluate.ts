@@ -18,7 +18,7 @@ import type { PictureSet } from './pictureSet';
 import { pictureRequest, sampleSetting, shardSize } from './sampling';
 import { openShards } from './shards';
 import { claimFolder, jsonBytes, type State } from './claimFolder';
-import type { RunRecord } from './runRecord';
+import { quantizedRun, type QuantizedRun, type RunRecord } from './runRecord';
 
 /** The figures of one setting. */
 export interface SettingResult extends Comparison {
@@ -220,6 +220,7 @@ async function describe(
     bundle: { name: bundle.name, transformer: bundle.files[bundle.transformer.file]!.sha256 },
     device,
     dtype,
+    ...quantizedRun(pipeline),
     samples,
     seed,
     numInferenceSteps: plan.numInferenceSteps,
@@ -268,6 +269,7 @@ function resultOf(
     bundle: heading['bundle'] as EvaluationResult['bundle'],
     device: String(heading['device']),
     dtype: String(heading['dtype']),
+    ...(heading['quantized'] ? { quantized: heading['quantized'] as QuantizedRun } : {}),
     features: { ...networks.features.record, width },
     classifier: networks.classifier?.record ?? null,
     reference: {

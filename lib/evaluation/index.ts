@@ -4,7 +4,7 @@ export type { Comparison, Difference, FrechetDifference, FrechetDistance, Spectr
 export type { Band } from './fidelity';
 export type { KernelDistance } from './kernelDistance';
 export type { PrecisionRecall } from './precisionRecall';
-export type { EvaluatedBundle, RunRecord } from './runRecord';
+export type { EvaluatedBundle, QuantizedRun, RunRecord } from './runRecord';
 export { drawSheet } from './drawSheet';
 export {
   evaluate,

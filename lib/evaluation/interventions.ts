@@ -20,6 +20,7 @@ import {
 import { luminance, type Luminance } from './luminance';
 import { bundleNetwork, PictureNetwork } from './network';
 import { Pace } from './pace';
+import { quantizedRun } from './runRecord';
 import { pictureRequest, samplePictures, type SampledPictures } from './sampling';
 import { ringsOf, spectrumOf } from './spectrum';
 
@@ -91,6 +92,7 @@ async function measureInterventions(
     bundle: { name: bundle.name, transformer: bundle.files[bundle.transformer.file]!.sha256 },
     device,
     dtype,
+    ...quantizedRun(pipeline),
     classifier: classifier?.record ?? null,
     samples,
     seed,

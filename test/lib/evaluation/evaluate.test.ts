@@ -121,6 +121,21 @@ describe('an evaluation', () => {
     expect(resumed).toEqual(await evaluate(pipeline, { ...request, out: at('unbroken') }));
   });
 
+  test('of a quantised model says so, and does not go on where a plain one began', async () => {
+    const first = await evaluate(pipeline, options('plain', { settings: settings.slice(0, 1) }));
+    expect(first.quantized).toBeUndefined();
+    await using quantised = await loadPipeline('embedded', {
+      device: 'cpu',
+      // Rounded in no arithmetic of 8 bits: any processor has it.
+      quantize: { activations: 'none', channels: [3] },
+    });
+    const second = await evaluate(quantised, options('quantised', { settings: settings.slice(0, 1) }));
+    expect(second.quantized).toEqual({ weights: 'int8', activations: 'none', kept: [], layers: 32, channels: [3] });
+    await expect(
+      evaluate(quantised, options('plain', { resume: true, settings: settings.slice(0, 1) })),
+    ).rejects.toMatchObject({ code: 'BAD_OPTION', message: expect.stringContaining('quantized') as unknown });
+  });
+
   test('can be given another setting later, but no other samples', async () => {
     const first = await evaluate(pipeline, options('later', { settings: settings.slice(0, 1) }));
     const both = await evaluate(pipeline, options('later', { resume: true }));
