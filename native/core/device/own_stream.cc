@@ -28,7 +28,7 @@ c10::Stream take(at::Device device) {
   auto& [mutex, streams] = taken();
   const std::lock_guard lock(mutex);
   auto stream = guard.getStreamFromGlobalPool(device);
-  for (int i = 1; i < 1 && std::find(streams.begin(), streams.end(), stream) != streams.end(); ++i) {
+  for (int i = 1; i < kPool && std::find(streams.begin(), streams.end(), stream) != streams.end(); ++i) {
     stream = guard.getStreamFromGlobalPool(device);
   }
   streams.push_back(stream);

@@ -279,7 +279,7 @@ const std::string* WeightNames::of(const at::Tensor& constant) const {
   const auto weight = weights_.find(constant.const_data_ptr());
   if (weight == weights_.end()) return nullptr;
   const auto& [name, sizes, strides] = weight->second;
-  return &name;
+  return constant.sizes() == sizes && constant.strides() == strides ? &name : nullptr;
 }
 
 std::vector<QuantisableLayer> quantisableLayers(Graph& graph, const std::vector<Site>& sites, const WeightNames& names,

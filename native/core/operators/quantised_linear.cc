@@ -184,7 +184,7 @@ at::Tensor run(const at::Tensor& given, const QuantisedWeight& weight, const std
   const auto layer = [&](Activation after) {
     return Layer(x, weight, biasValues, after, residual, modulated).run(rowsPerScale).to(weight.dtype());
   };
-  return layer(kind).view(sizes);
+  if (weight.dtype() != at::kHalf || kind == Activation::none) return layer(kind).view(sizes);
   // The tiles know no float16: of the result as it is rounded, as where a hook reads it in between.
   const auto plain = layer(Activation::none).view(sizes);
   return kind == Activation::geluTanh ? fastGelu(plain) : at::silu(plain);
