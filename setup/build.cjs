@@ -35,6 +35,15 @@ function infoIn(folder) {
   return fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : null;
 }
 
+/** @param {string} text @returns {Record<string, unknown>} nothing where it is damaged */
+function readJson(text) {
+  try {
+    return Object(JSON.parse(text));
+  } catch {
+    return {};
+  }
+}
+
 /**
  * An installed package is built in the cache, where CMake's own files (600 MB) are not left in anybody's node_modules;
  * only the addon comes back, where the package may be written to: Electron's packagers look for it there.
@@ -65,9 +74,9 @@ function clearOutdated({ version, cuda }) {
   const place = path.join(buildFolder(), 'Release');
   const text = infoIn(place);
   if (!text || !isWritable(root)) return;
-  const info = JSON.parse(text);
-  if (info.libtorchVersion === version && info.cuda === (cuda !== null)) return;
-  say(`  removing the addon for libtorch ${info.libtorchVersion} in ${place}`);
+  const { libtorchVersion = 'of no known version', cuda: hasCuda } = readJson(text);
+  if (libtorchVersion === version && hasCuda === (cuda !== null)) return;
+  say(`  removing the addon for libtorch ${libtorchVersion} in ${place}`);
   fs.rmSync(place, { recursive: true, force: true });
 }
 
@@ -104,8 +113,9 @@ function whatIsThere(libtorch, { tests, prebuilt }) {
     say(`  prebuilt for libtorch ${libtorch.version}: ${fitting}`);
     return { built: false, cmakeFolder: path.join(buildFolder(), 'cmake') };
   }
-  const target = targetOf(libtorch, findNvcc(libtorch), { tests });
-  if (fetchesNvcc(libtorch) || !target.isThere) return null;
+  const nvcc = findNvcc(libtorch);
+  const target = targetOf(libtorch, nvcc, { tests });
+  if (fetchesNvcc(libtorch, nvcc) || !target.isThere) return null;
   if (target.isCached) deliver(target);
   return { built: false, cmakeFolder: target.cmakeFolder };
 }

@@ -76,11 +76,12 @@ function toolkitVersion(libtorch) {
 /**
  * Whether set-up fetches nvcc: where there is none, and libtorch is (or will be) the private environment's own.
  * @param {import('./libtorch.cjs').Libtorch} libtorch
+ * @param {Nvcc} nvcc by `findNvcc` for it
  */
-const fetchesNvcc = (libtorch) =>
+const fetchesNvcc = (libtorch, { reason }) =>
+  reason === 'nvcc is not installed' &&
   findCacheFolder() !== null &&
-  libtorch.path.startsWith(privateEnvironment() + path.sep) &&
-  findNvcc(libtorch).reason === 'nvcc is not installed';
+  libtorch.path.startsWith(privateEnvironment() + path.sep);
 
 /**
  * nvcc, installed from PyPI (about 50 MB to fetch, 270 MB on disk) where libtorch is the private environment's own.
@@ -89,7 +90,8 @@ const fetchesNvcc = (libtorch) =>
  * @returns {Promise<Nvcc>}
  */
 async function ensureNvcc(libtorch) {
-  if (!fetchesNvcc(libtorch)) return findNvcc(libtorch);
+  const nvcc = findNvcc(libtorch);
+  if (!fetchesNvcc(libtorch, nvcc)) return nvcc;
   const free = freeBytes(privateEnvironment());
   if (free !== null && free < BYTES_NEEDED) {
     return { path: null, reason: `nvcc needs ${BYTES_NEEDED / 1e9} GB, and ${(free / 1e9).toFixed(1)} GB are free` };

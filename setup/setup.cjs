@@ -40,9 +40,11 @@ async function planSetup({ prebuilt = true } = {}) {
   const { libtorch, candidates } = searchLibtorch();
   /** @type {Download[]} */
   const downloads = [];
-  /** What there will be. */
-  let coming = libtorch;
-  if (!libtorch) {
+  /** @type {import('./libtorch.cjs').Libtorch} what there will be */
+  let coming;
+  if (libtorch) {
+    coming = libtorch;
+  } else {
     refuseHopeless(candidates);
     if (!mayBePrebuilt(prebuilt)) requireCompiler();
     const { build: variant, reason, gigabytes } = await choosePyTorch();
@@ -50,9 +52,10 @@ async function planSetup({ prebuilt = true } = {}) {
     downloads.push({ name, gigabytes: gigabytes.download, disk: gigabytes.disk, reason });
     coming = pinned(variant);
   }
-  const fitting = coming && fittingPrebuilt(coming, prebuilt);
-  const needsNvcc = !fitting && coming !== null && fetchesNvcc(coming);
-  const compiles = !fitting && (!libtorch || needsNvcc || !targetOf(libtorch, findNvcc(libtorch)).isThere);
+  const fitting = fittingPrebuilt(coming, prebuilt);
+  const nvcc = findNvcc(coming);
+  const needsNvcc = !fitting && fetchesNvcc(coming, nvcc);
+  const compiles = !fitting && (!libtorch || needsNvcc || !targetOf(libtorch, nvcc).isThere);
   if (compiles) {
     requireCompiler();
     downloads.push(...toolsToFetch());
