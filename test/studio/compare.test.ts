@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { inChromium } from '../inBrowser';
 import { settles } from '../settles';
 
-import { goTo, setSteps, Studio } from './studio';
+import { beginSweep, goTo, setSteps, Studio } from './studio';
 
 inChromium('comparing', () => {
   let studio: Studio;
@@ -80,12 +80,7 @@ inChromium('comparing', () => {
 
   test('a sweep can be stopped', async () => {
     const page = await studio.page();
-    await page.locator('.time-line').waitFor();
-    await setSteps(page, 250);
-    await goTo(page, 'Compare');
-    await page.getByRole('button', { name: 'Sweep' }).click();
-    await page.getByRole('button', { name: /^Make \d+ pictures/ }).click();
-    await page.locator('.sheet img').first().waitFor();
+    await beginSweep(page);
     await page.getByRole('button', { name: 'Stop' }).click();
     await settles(() => page.getByRole('button', { name: 'Stop' }).isDisabled(), true);
     expect(await page.locator('.sheet img').count()).toBeLessThan(40);

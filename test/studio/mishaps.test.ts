@@ -12,7 +12,7 @@ import { settles } from '../settles';
 
 import { bundleFolder, embeddedAs } from './bundles';
 import { drop, pngSaying } from './drop';
-import { card, goTo, isMade, setSteps, Studio } from './studio';
+import { beginSweep, card, goTo, isMade, setSteps, Studio } from './studio';
 
 const plain = encodePng({ width: 2, height: 2, channels: 1, pixels: new Uint8Array(4) });
 
@@ -193,12 +193,7 @@ inChromium('mishaps', () => {
 
   test('a page that is closed in mid-sweep leaves no work behind', async () => {
     const page = await studio.page();
-    await page.locator('.time-line').waitFor();
-    await setSteps(page, 250);
-    await goTo(page, 'Compare');
-    await page.getByRole('button', { name: 'Sweep' }).click();
-    await page.getByRole('button', { name: /^Make \d+ pictures/ }).click();
-    await page.locator('.sheet img').first().waitFor();
+    await beginSweep(page);
     await page.reload();
     await page.getByRole('button', { name: 'Make both' }).waitFor();
     for (let looks = 0; looks < 100 && (await jobs('running')).length + (await jobs('queued')).length > 0; looks++)

@@ -87,6 +87,16 @@ export async function setSteps(page: Page, steps: number): Promise<void> {
   await field.press('Tab');
 }
 
+/** Begins a sweep of many steps, and waits for its first picture. */
+export async function beginSweep(page: Page): Promise<void> {
+  await page.locator('.time-line').waitFor();
+  await setSteps(page, 250);
+  await goTo(page, 'Compare');
+  await page.getByRole('button', { name: 'Sweep' }).click();
+  await page.getByRole('button', { name: /^Make \d+ pictures/ }).click();
+  await page.locator('.sheet img').first().waitFor();
+}
+
 /** Paints the middle row of tokens of the embedded model with the mouse, and the first token by the keyboard. */
 export async function paintMask(page: Page): Promise<void> {
   // Fields that come with the first plan would move it away from under the mouse.
