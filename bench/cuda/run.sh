@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Proves and measures detail-guidance on an NVIDIA GPU: the checks of checks.ts, then the benchmark at several sizes.
 #
-#   bench/cuda/run.sh [--device cuda:0] [--out FOLDER] [--seconds N] [--only PART] [--quick] [--dry-run]
+#   bench/cuda/run.sh [--device cuda:0] [--out FOLDER] [--seconds N] [--only PART,PART] [--quick] [--dry-run]
 #
 # --seconds N  ends within that time: no part is begun that has too little of it left, and none gets more than two thirds
 #              of what is left (without, each takes the time it takes)
-# --only PART  one part, where a command may not run for long: checks, small, dit, sd3, flux, offload, small, dit, sd3
-#              and flux with -quantised (int8, fp8, weights alone), small-compile, dit-compile, sd3-compile or
+# --only PART,PART  these alone, where a command may not run for long: checks, small, dit, sd3, flux, offload, small,
+#              dit, sd3 and flux with -quantised (int8, fp8, weights alone), small-compile, dit-compile, sd3-compile or
 #              flux-compile; those of torch.compile mostly wait for its compiler, and are last
 # --quick      checks and the small model, one round
 # --dry-run    the same on the CPU with tiny models: proves the script, not the GPU
@@ -36,10 +36,12 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-case " $parts " in
-  *" ${only:-checks} "*) ;;
-  *) echo "--only: expected one of $parts, received $only" >&2; exit 2 ;;
-esac
+for each in ${only//,/ }; do
+  case " $parts " in
+    *" $each "*) ;;
+    *) echo "--only: expected some of $parts, received $each" >&2; exit 2 ;;
+  esac
+done
 case "$seconds" in *[!0-9]*) echo "--seconds is $seconds; a whole number would be right" >&2; exit 2 ;; esac
 left() { echo $((seconds - SECONDS)); } # SECONDS: since this shell began
 mkdir -p "$out"
@@ -64,7 +66,7 @@ programs=build/bench-cuda
 failed=0
 # A part, and the seconds without which it is not worth beginning.
 wanted() {
-  [ -z "$only" ] || [ "$only" = "$1" ] || return 1
+  case ",${only:-$1}," in *",$1,"*) ;; *) return 1 ;; esac
   [ -z "$seconds" ] || [ "$(left)" -ge "$2" ] || { echo "> $1: left out, $(left) s are left"; return 1; }
 }
 limited() { # command that is ended when its share of the time is over
@@ -79,15 +81,20 @@ limited() { # command that is ended when its share of the time is over
 
 # The models of later parts are written meanwhile, while nothing is timed.
 preparing=''
-prepare() { # part size seconds
-  [ "$dry$quick" = 00 ] && [ -z "$only" ] && wanted "$1" "$3" || return 0
-  node "$programs/benchmark.cjs" --size "$2" --prepare >"$out/prepare-$1.log" 2>&1 &
-  preparing="$preparing $!"
+prepare() { # size seconds parts...
+  local size=$1 least=$2 part
+  shift 2
+  [ "$dry$quick" = 00 ] || return 0
+  for part in "$@"; do
+    wanted "$part" "$least" || continue
+    node "$programs/benchmark.cjs" --size "$size" --prepare >"$out/prepare-$size.log" 2>&1 &
+    preparing="$preparing $!"
+    return
+  done
 }
-prepare small full 30
-prepare dit dit-xl-2 60
-prepare offload dit-xl-2 60
-prepare sd3 sd3-medium 120
+prepare full 30 small small-quantised small-compile
+prepare dit-xl-2 60 dit offload dit-quantised dit-compile
+prepare sd3-medium 120 sd3 sd3-quantised sd3-compile
 
 if wanted checks 20; then
   echo "> checks"
@@ -129,7 +136,9 @@ else
   if wanted dit 40; then benchmark dit dit-xl-2 float32 3 10 'detail-over-cfg@0.5,python-eager'; fi
   # Two copies of the weights, ours and Python's, and the activations.
   flux=0
-  case "${only:-flux}" in flux*) if memory 70; then flux=1; else echo "flux: left out, the device has less than 70 GB"; fi ;; esac
+  case ",${only:-flux}" in
+    *,flux*) if memory 70; then flux=1; else echo "flux: left out, the device has less than 70 GB"; fi ;;
+  esac
   # Its 12 G random weights alone take minutes to make.
   if [ "$flux" = 1 ] && wanted flux 420; then
     benchmark flux flux bfloat16 2 4 'detail-over-cfg,python-eager,images-2,scale'
