@@ -150,9 +150,35 @@ Plan planOf(double retention, std::vector<int64_t> channels, double scale) {
   return plan;
 }
 
-SampleResult run(Model& model, const Plan& plan) {
+SampleResult run(Model& model, const Plan& plan, const RecordSink& onRecords = nullptr) {
   const std::atomic<bool> cancelled{false};
-  return sample(model, plan, nullptr, cancelled);
+  return sample(model, plan, nullptr, cancelled, onRecords);
+}
+
+// What is handed out in a run of a plan that records.
+std::vector<Records> recordsOf(Model& model, const Plan& plan) {
+  std::vector<Records> all;
+  run(model, plan, [&](Records records) { all.push_back(std::move(records)); });
+  return all;
+}
+
+bool agree(const std::vector<Records>& a, const std::vector<Records>& b) {
+  const auto entryAgrees = [](const RecordEntry& one, const RecordEntry& other) {
+    const bool sameTensor = one.tensor.defined() ? one.tensor.equal(other.tensor) : !other.tensor.defined();
+    return one.site == other.site && one.branch == other.branch && one.tokens == other.tokens &&
+           one.channels == other.channels && one.keys == other.keys && sameTensor;
+  };
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](const Records& one, const Records& other) {
+    const auto &mine = one.entries, &others = other.entries;
+    return one.step == other.step && one.timestep == other.timestep && one.image == other.image &&
+           one.images == other.images && one.words.equal(other.words) &&
+           std::equal(mine.begin(), mine.end(), others.begin(), others.end(), entryAgrees);
+  });
+}
+
+// A graph's computation of a tensor alone.
+GraphedComputation::Computation only(std::function<at::Tensor(const Values&)> compute) {
+  return [compute = std::move(compute)](const Values& inputs) { return Evaluation{compute(inputs), {}, {}}; };
 }
 
 std::unique_ptr<GraphCapturer> makeTapeCapturer(at::Device) { return std::make_unique<TapeCapturer>(); }
@@ -193,24 +219,24 @@ TEST_CASE("a computation is captured once for every set of shapes") {
   const c10::InferenceMode inference;
   TapeCapturer capturer;
   GraphedComputation graphed(&capturer);
-  const auto half = [](const Values& inputs) { return inputs[0].toTensor() * 0.5; };
+  const auto half = only([](const Values& inputs) { return inputs[0].toTensor() * 0.5; });
   for (const double value : {1.0, 2.0, 3.0, 4.0, 5.0}) {
-    REQUIRE(graphed.run({at::full({2}, value)}, half).equal(at::full({2}, value * 0.5)));
+    REQUIRE(graphed.run({at::full({2}, value)}, half).prediction.equal(at::full({2}, value * 0.5)));
   }
   REQUIRE(graphed.captured() == 1);
   REQUIRE(graphed.replayed() == 3);
   // Another shape is captured on its own, and the first stays.
-  for (int i = 0; i < 3; ++i) REQUIRE(graphed.run({at::full({3}, 8.0)}, half).equal(at::full({3}, 4.0)));
+  for (int i = 0; i < 3; ++i) REQUIRE(graphed.run({at::full({3}, 8.0)}, half).prediction.equal(at::full({3}, 4.0)));
   REQUIRE(graphed.captured() == 2);
-  REQUIRE(graphed.run({at::full({2}, 9.0)}, half).equal(at::full({2}, 4.5)));
+  REQUIRE(graphed.run({at::full({2}, 9.0)}, half).prediction.equal(at::full({2}, 4.5)));
   REQUIRE(graphed.captured() == 2);
   // The tape is as literal as it should be: a number that is not in a tensor does not change.
   GraphedComputation literal(&capturer);
   double factor = 1;
-  const auto scaled = [&](const Values& inputs) { return inputs[0].toTensor() * factor; };
+  const auto scaled = only([&](const Values& inputs) { return inputs[0].toTensor() * factor; });
   for (; factor < 4; factor += 1) literal.run({at::ones({2})}, scaled);
   factor = 100;
-  REQUIRE(literal.run({at::ones({2})}, scaled).equal(at::full({2}, 3.0)));
+  REQUIRE(literal.run({at::ones({2})}, scaled).prediction.equal(at::full({2}, 3.0)));
 }
 
 // What a graph reads beside its inputs has to last as long: it is told of that, or memory is read that is gone.
@@ -221,15 +247,15 @@ TEST_CASE("a graph holds on to what it reads") {
   for (const bool told : {false, true}) {
     GraphedComputation graphed(&capturer);
     auto table = at::full({2}, 3.0);
-    const auto scaled = [&](const Values& inputs) { return inputs[0].toTensor() * table; };
+    const auto scaled = only([&](const Values& inputs) { return inputs[0].toTensor() * table; });
     const auto next = [&] {
       return graphed.run({at::ones({2})}, scaled, told ? std::vector<at::Tensor>{table} : std::vector<at::Tensor>{});
     };
     for (int i = 0; i < 3; ++i) next();
     table = at::Tensor();
     if (told) {
-      const auto nothing = [](const Values&) { return at::Tensor(); };
-      REQUIRE(graphed.run({at::ones({2})}, nothing).equal(at::full({2}, 3.0)));
+      const auto nothing = only([](const Values&) { return at::Tensor(); });
+      REQUIRE(graphed.run({at::ones({2})}, nothing).prediction.equal(at::full({2}, 3.0)));
     } else {
       REQUIRE_CODE("FREED", graphed.run({at::ones({2})}, scaled));
     }
@@ -241,9 +267,9 @@ TEST_CASE("of many shapes the latest are kept") {
   const c10::InferenceMode inference;
   TapeCapturer capturer;
   GraphedComputation graphed(&capturer);
-  const auto half = [](const Values& inputs) { return inputs[0].toTensor() * 0.5; };
+  const auto half = only([](const Values& inputs) { return inputs[0].toTensor() * 0.5; });
   const auto thrice = [&](int64_t size) {
-    for (int i = 0; i < 3; ++i) REQUIRE(graphed.run({at::full({size}, 8.0)}, half).equal(at::full({size}, 4.0)));
+    for (int i = 0; i < 3; ++i) REQUIRE(graphed.run({at::full({size}, 8.0)}, half).prediction.equal(at::full({size}, 4.0)));
   };
   for (int64_t size = 1; size <= 20; ++size) thrice(size);
   REQUIRE(graphed.captured() == 20);
@@ -308,4 +334,112 @@ TEST_CASE("what can not be captured runs as it is, and says why") {
   REQUIRE(found.latents.equal(run(*toy.eager, toy.plan).latents));
   REQUIRE(found.execution.graphs.replayed == 0);
   REQUIRE(found.execution.graphs.reason == "this capturer refuses");
+}
+
+namespace {
+
+Recording everythingOf(const Model& model) {
+  Recording recording;
+  for (size_t site = 0; site < model.flat().sites.size(); ++site) {
+    if (model.flat().sites[site].tap == TapSide::output) recording.sites.push_back(static_cast<int64_t>(site));
+  }
+  recording.branches = {0, 2, 3};
+  recording.statistics = {true, {12.5, 99}, true, 3};
+  return recording;
+}
+
+}  // namespace
+
+TEST_CASE("statistics are made in the graph, and handed out with what they are of") {
+  const TapedToy toy;
+  auto plan = toy.plan;
+  plan.latents = at::cat({gaussian(1, {1, 8, 2, 2}), gaussian(2, {1, 8, 2, 2})});
+  plan.batchSize = 2;
+  plan.recording = everythingOf(*toy.model);
+  const auto expected = recordsOf(*toy.eager, plan);
+  REQUIRE(expected.size() == 8);
+  REQUIRE(expected[0].entries.size() == plan.recording->sites.size() * 3);
+  captures = 0;
+  REQUIRE(agree(recordsOf(*toy.model, plan), expected));
+  REQUIRE(captures == 1);
+  // The next run replays, with its own latents.
+  plan.latents = plan.latents * 0.5;
+  const auto found = recordsOf(*toy.model, plan);
+  REQUIRE_FALSE(agree(found, expected));
+  REQUIRE(agree(found, recordsOf(*toy.eager, plan)));
+  REQUIRE(captures == 1);
+}
+
+TEST_CASE("what is recorded tells graphs apart") {
+  const TapedToy toy;
+  auto plan = toy.plan;
+  run(*toy.model, plan);
+  const auto recordedAnew = [&](int64_t anew) {
+    captures = 0;
+    REQUIRE(agree(recordsOf(*toy.model, plan), recordsOf(*toy.eager, plan)));
+    REQUIRE(captures == anew);
+  };
+  plan.recording = everythingOf(*toy.model);
+  recordedAnew(1);
+  plan.recording->statistics.percentiles[1] = 98;
+  recordedAnew(1);
+  plan.recording->beforeEdits = true;
+  recordedAnew(1);
+  plan.recording->sites.pop_back();
+  recordedAnew(1);
+  recordedAnew(0);
+  // Steps that are recorded and steps that are not: a graph each, and those that are not hand out nothing.
+  plan.recording->steps = {1, 3, 4, 6, 7};
+  plan.recording->branches = {1};
+  recordedAnew(2);
+  plan.recording->steps = {2, 5};
+  recordedAnew(0);
+}
+
+TEST_CASE("whole hidden states are recorded without a graph, which says why; steps without them replay") {
+  const TapedToy toy;
+  auto plan = toy.plan;
+  plan.recording = everythingOf(*toy.model);
+  plan.recording->tensors = at::kFloat;
+  plan.recording->steps = {0, 7};
+  REQUIRE(agree(recordsOf(*toy.model, plan), recordsOf(*toy.eager, plan)));
+  const auto found = run(*toy.model, plan, [](const Records&) {});
+  REQUIRE(found.execution.graphs.captured == 0);
+  REQUIRE(found.execution.graphs.replayed == 6);
+  REQUIRE(found.execution.graphs.reason == "whole hidden states are recorded while they are computed");
+}
+
+TEST_CASE("what adaptive reuse measures is made in the graph") {
+  const TapedToy toy;
+  auto plan = toy.plan;
+  for (int i = 0; i < 4; ++i) plan.steps.push_back(plan.steps.back());
+  plan.edits[0].retention.resize(plan.steps.size(), 0.25);
+  plan.branches[2].reference = 0;
+  plan.adaptiveReuse = {{2, "blocks.first", 0}};
+  const auto all = run(*toy.eager, plan).evaluations;
+  // A threshold that some steps reach: reused in some of them, as without graphs.
+  for (const double threshold : {0.0, 0.3, 1e9}) {
+    plan.adaptiveReuse[0].threshold = threshold;
+    const auto expected = run(*toy.eager, plan), found = run(*toy.model, plan);
+    REQUIRE(found.latents.equal(expected.latents));
+    REQUIRE(found.evaluations == expected.evaluations);
+    REQUIRE((expected.evaluations < all) == (threshold > 0));
+    REQUIRE(found.execution.graphs.replayed > 0);
+    REQUIRE(found.execution.graphs.reason.empty());
+  }
+}
+
+TEST_CASE("as many structures of plan are kept as a comparison of settings goes round") {
+  const TapedToy toy;
+  const auto goRound = [&] {
+    captures = 0;
+    for (int64_t count = 1; count <= 8; ++count) {
+      std::vector<int64_t> channels(count);
+      for (int64_t k = 0; k < count; ++k) channels[k] = k;
+      run(*toy.model, planOf(0.5, channels, 2));
+    }
+    return captures;
+  };
+  REQUIRE(goRound() == 8);
+  REQUIRE(goRound() == 0);
 }

@@ -5,7 +5,8 @@
 namespace dg {
 namespace {
 
-constexpr size_t kKept = 4;
+// All of a model share one pool of memory: another structure costs its inputs, its results and the list of its kernels.
+constexpr size_t kKept = 16;
 
 }  // namespace
 
@@ -29,8 +30,8 @@ void EvaluationGraphs::prepare(int64_t step) {
   for (auto& edit : edits_) edit.prepare(step);
 }
 
-GraphedComputation& EvaluationGraphs::evaluationOf(const std::vector<uint8_t>& branchMask) {
-  return evaluations_.try_emplace(branchMask, capturer_).first->second;
+GraphedComputation& EvaluationGraphs::evaluationOf(const std::vector<uint8_t>& branchMask, bool isRecorded) {
+  return evaluations_.try_emplace({branchMask, isRecorded}, capturer_).first->second;
 }
 
 std::shared_ptr<EvaluationGraphs> EvaluationGraphCache::find(const GraphStructure& structure, at::Device device,

@@ -4,6 +4,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "native/core/hooks/prepared_edit.h"
@@ -14,7 +15,7 @@ namespace dg {
 // What tells the device graphs of two sampling runs apart. A run with the same replays what the other has captured,
 // whatever its numbers are.
 struct GraphStructure {
-  std::vector<int64_t> numbers;  // of the plan: branches, rows, …
+  std::vector<int64_t> numbers;  // of the plan: branches, rows, what is recorded, …
   std::vector<Edit> edits;       // compared by haveSameStructure
 };
 
@@ -30,15 +31,17 @@ class EvaluationGraphs {
 
   const std::deque<PreparedEdit>& edits() const { return edits_; }
 
-  // The evaluation of these branches (per branch of the plan: 1 = wanted).
-  GraphedComputation& evaluationOf(const std::vector<uint8_t>& branchMask);
-  const std::map<std::vector<uint8_t>, GraphedComputation>& evaluations() const { return evaluations_; }
+  // Of these branches (per branch of the plan: 1 = wanted), in a step that is recorded or not.
+  using Kind = std::pair<std::vector<uint8_t>, bool>;
+
+  GraphedComputation& evaluationOf(const std::vector<uint8_t>& branchMask, bool isRecorded);
+  const std::map<Kind, GraphedComputation>& evaluations() const { return evaluations_; }
 
  private:
   std::vector<int64_t> numbers_;
   GraphCapturer* capturer_;
   std::deque<PreparedEdit> edits_;  // stay where they are: hook sets point at them
-  std::map<std::vector<uint8_t>, GraphedComputation> evaluations_;
+  std::map<Kind, GraphedComputation> evaluations_;
 };
 
 // Those of a model, the latest few: each holds device memory.

@@ -41,7 +41,7 @@ GraphedComputation::Graphed& GraphedComputation::graphedFor(const Values& inputs
   return graphed;
 }
 
-at::Tensor GraphedComputation::replay(Graphed& graphed, const Values& inputs) {
+const Evaluation& GraphedComputation::replay(Graphed& graphed, const Values& inputs) {
   for (size_t i = 0; i < inputs.size(); ++i) {
     const auto& input = inputs[i].toTensor();
     if (graphed.copied[i].is_same(input)) continue;
@@ -53,7 +53,7 @@ at::Tensor GraphedComputation::replay(Graphed& graphed, const Values& inputs) {
   return graphed.output;
 }
 
-at::Tensor GraphedComputation::run(const Values& inputs, const Computation& compute,
+Evaluation GraphedComputation::run(const Values& inputs, const Computation& compute,
                                    const std::vector<at::Tensor>& reads) {
   if (capturer_ == nullptr || !reason_.empty()) return compute(inputs);
   auto& graphed = graphedFor(inputs);

@@ -11,23 +11,24 @@
 
 #include "native/core/device/device_graph.h"
 #include "native/core/graph/program.h"
+#include "native/core/model/evaluation.h"
 
 namespace dg {
 
-// A computation from tensors to a tensor that runs as it is the first times, is captured as a device graph then, once
+// An evaluation, computed from tensors, that runs as it is the first times, is captured as a device graph then, once
 // for every set of shapes (the latest few: each holds device memory), and replayed from there on. Inputs are copied
 // into those of the graph; whatever else it reads (weights, tables of edits) has to lie where it lay. A computation
 // that can not be captured goes on as it is, with the reason.
 class GraphedComputation {
  public:
-  using Computation = std::function<at::Tensor(const Values& inputs)>;
+  using Computation = std::function<Evaluation(const Values& inputs)>;
 
   // `capturer` may be null and outlives this object.
   explicit GraphedComputation(GraphCapturer* capturer) : capturer_(capturer) {}
 
-  // The next replay overwrites the result of this one. `reads`: tensors that the computation reads and nobody else may
+  // The next replay overwrites the tensors that this one gives. `reads`: tensors that the computation reads and nobody else may
   // keep as long as this object; a graph holds on to them.
-  at::Tensor run(const Values& inputs, const Computation& compute, const std::vector<at::Tensor>& reads = {});
+  Evaluation run(const Values& inputs, const Computation& compute, const std::vector<at::Tensor>& reads = {});
 
   int64_t captured() const { return captured_; }
   int64_t replayed() const { return replayed_; }
@@ -40,12 +41,12 @@ class GraphedComputation {
     Values inputs;  // what the graph reads
     std::vector<at::Tensor> reads;
     std::vector<at::Tensor> copied;  // what was copied there last: the same tensor is not copied again
-    at::Tensor output;
+    Evaluation output;
     std::unique_ptr<DeviceGraph> graph;
   };
 
   Graphed& graphedFor(const Values& inputs);
-  at::Tensor replay(Graphed& graphed, const Values& inputs);
+  const Evaluation& replay(Graphed& graphed, const Values& inputs);
 
   GraphCapturer* capturer_;
   std::map<std::string, Graphed> bySignature_;

@@ -42,51 +42,60 @@ Recorder::Recorder(const std::vector<Site>& sites, const Recording& recording, R
 void Recorder::begin(int64_t step, double timestep, int64_t image, int64_t images) {
   const auto& steps = recording_.steps;
   active_ = steps.empty() || std::find(steps.begin(), steps.end(), step) != steps.end();
-  pending_ = {};
-  pending_.step = step;
-  pending_.timestep = timestep;
-  pending_.image = image;
-  pending_.images = images;
+  step_ = {step, timestep, image, images, {}, {}};
+  found_ = {};
+  tensorBytes_ = 0;
 }
 
-void Recorder::record(int64_t site, const std::vector<int64_t>& branches, const at::Tensor& hidden, int64_t allRows,
-                      int64_t row, const AttentionInputs* attention) {
-  const auto state = asHiddenState(hidden, sites_[site], allRows).narrow(0, row, pending_.images);
-  RecordEntry entry;
-  entry.site = site;
-  entry.tokens = state.size(1);
-  entry.channels = state.size(2);
-  auto words = statisticsOf(state, recording_.statistics);
-  if (attention != nullptr && recording_.attention) {
-    const auto mass = attentionMass(rowsOf(*attention, row, pending_.images));
-    entry.keys = mass.size(1);
-    words = at::cat({words, mass.view(at::kInt)}, 1);
+void Recorder::record(int64_t site, const RecordedGroups& groups, const at::Tensor& hidden, int64_t allRows,
+                      const AttentionInputs* attention) {
+  const int64_t images = step_.images;
+  const auto states = asHiddenState(hidden, sites_[site], allRows);
+  // Groups beside each other are looked at in one pass.
+  for (size_t begin = 0, end = 0; begin < groups.size(); begin = end) {
+    for (end = begin + 1; end < groups.size() && groups[end].first == groups[end - 1].first + 1;) ++end;
+    const int64_t first = groups[begin].first * images, rows = static_cast<int64_t>(end - begin) * images;
+    const auto state = states.narrow(0, first, rows);
+    RecordEntry entry;
+    entry.site = site;
+    entry.tokens = state.size(1);
+    entry.channels = state.size(2);
+    auto words = statisticsOf(state, recording_.statistics);
+    if (attention != nullptr && recording_.attention) {
+      const auto mass = attentionMass(rowsOf(*attention, first, rows));
+      entry.keys = mass.size(1);
+      words = at::cat({words, mass.view(at::kInt)}, 1);
+    }
+    for (size_t k = begin; k < end; ++k) {
+      const int64_t row = static_cast<int64_t>(k - begin) * images;
+      if (recording_.tensors) {
+        entry.tensor = state.narrow(0, row, images).to(*recording_.tensors, /*non_blocking=*/false, /*copy=*/true);
+        tensorBytes_ += static_cast<int64_t>(entry.tensor.nbytes() * groups[k].second.size());
+      }
+      for (const auto branch : groups[k].second) {
+        entry.branch = branch;
+        found_.entries.push_back(entry);
+        found_.words.push_back(words.narrow(0, row, images).flatten());
+      }
+    }
   }
-  if (recording_.tensors) entry.tensor = state.to(*recording_.tensors, /*non_blocking=*/false, /*copy=*/true);
-  const int64_t tensorBytes = entry.tensor.defined() ? static_cast<int64_t>(entry.tensor.nbytes()) : 0;
-  for (const auto branch : branches) {
-    entry.branch = branch;
-    pending_.entries.push_back(entry);
-    words_.push_back(words.flatten());
-    pendingBytes_ += tensorBytes + static_cast<int64_t>(words.nbytes());
-  }
-  if (pendingBytes_ >= kDeliveryBytes) deliver();
+  if (tensorBytes_ >= kDeliveryBytes) deliver();
 }
 
 void Recorder::finish() {
-  if (!pending_.entries.empty()) deliver();
+  if (!found_.entries.empty()) deliver();
   active_ = false;
 }
 
 void Recorder::deliver() {
-  Records ready = pending_;
-  ready.words = (words_.size() == 1 ? words_[0] : at::cat(words_)).to(at::kCPU);
+  Records ready = step_;
+  const auto found = std::exchange(found_, {});
+  tensorBytes_ = 0;
+  ready.words = (found.words.size() == 1 ? found.words[0] : at::cat(found.words)).to(at::kCPU);
+  ready.entries = found.entries;
   for (auto& entry : ready.entries) {
     if (entry.tensor.defined()) entry.tensor = entry.tensor.to(at::kCPU).contiguous();
   }
-  pending_.entries.clear();
-  words_.clear();
-  pendingBytes_ = 0;
   sink_(std::move(ready));
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "native/core/graph/site.h"
@@ -22,6 +23,15 @@ struct RecordEntry {
   int64_t keys = 0;   // tokens that the attention mass is given for; 0: none
   at::Tensor tensor;  // [images, tokens, channels]; undefined unless asked for
 };
+
+// What an evaluation has found, where the model is.
+struct Recorded {
+  std::vector<RecordEntry> entries;
+  std::vector<at::Tensor> words;  // of each entry, as Records::words has them
+};
+
+// Rows of a batch that have the same hidden state for several branches, by the group's place in the batch.
+using RecordedGroups = std::vector<std::pair<int64_t, std::vector<int64_t>>>;
 
 // Records of one step of the sampler for a group of images, on the CPU.
 struct Records {
@@ -51,10 +61,18 @@ class Recorder {
   void begin(int64_t step, double timestep, int64_t image, int64_t images);
   bool isActive() const { return active_; }
 
-  // `branches` have the same hidden state, the rows from `row` on. Throws BAD_TENSOR when the site has none with one
-  // row for each of `allRows` and a channel axis.
-  void record(int64_t site, const std::vector<int64_t>& branches, const at::Tensor& hidden, int64_t allRows,
-              int64_t row, const AttentionInputs* attention);
+  // Whether nothing leaves the model's device before the step ends.
+  bool waitsForStep() const { return !recording_.tensors; }
+
+  // `groups`: those that are recorded, in order; each has a row for every image of the step. Throws BAD_TENSOR when the
+  // site has no hidden state with one row for each of `allRows` and a channel axis.
+  void record(int64_t site, const RecordedGroups& groups, const at::Tensor& hidden, int64_t allRows,
+              const AttentionInputs* attention);
+
+  // What record() has found in this step and is not handed out. An evaluation that is computed anew takes back what
+  // there is of it with put({}); one that is replayed puts what it found when it was captured.
+  const Recorded& recorded() const { return found_; }
+  void put(Recorded found) { found_ = std::move(found); }
 
   // Hands out what is left of the step.
   void finish();
@@ -66,9 +84,9 @@ class Recorder {
   const Recording& recording_;
   RecordSink sink_;
   bool active_ = false;
-  Records pending_;
-  std::vector<at::Tensor> words_;  // of the pending entries, on the model's device
-  int64_t pendingBytes_ = 0;
+  Records step_;  // without what was found
+  Recorded found_;
+  int64_t tensorBytes_ = 0;  // of the hidden states in found_
 };
 
 // A site's value as [rows, tokens, channels]: heads are joined, a value without tokens has one. Throws BAD_TENSOR.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <set>
 #include <stdexcept>
 #include <utility>
@@ -25,14 +26,38 @@ Edit forImages(Edit edit, int64_t all, int64_t first, int64_t images) {
   return edit;
 }
 
-// What tells plans apart for device graphs: how many rows there are, what they are conditioned by and edited with.
-std::vector<int64_t> structureOf(const Plan& plan, int64_t images) {
+void append(std::vector<int64_t>& numbers, const std::vector<int64_t>& list) {
+  numbers.push_back(static_cast<int64_t>(list.size()));
+  numbers.insert(numbers.end(), list.begin(), list.end());
+}
+
+int64_t bitsOf(double value) {
+  int64_t bits = 0;
+  std::memcpy(&bits, &value, sizeof(bits));
+  return bits;
+}
+
+void append(std::vector<int64_t>& numbers, const Recording& recording) {
+  const auto& [channels, percentiles, tokens, top] = recording.statistics;
+  append(numbers, recording.sites);
+  append(numbers, recording.branches);
+  const auto tensors = recording.tensors ? static_cast<int64_t>(*recording.tensors) : int64_t{-1};
+  append(numbers, {channels, tokens, top, recording.attention, recording.beforeEdits, tensors});
+  for (const auto percentile : percentiles) numbers.push_back(bitsOf(percentile));
+}
+
+// What tells plans apart for device graphs: how many rows there are, what they are conditioned by, edited with and what
+// is seen of them.
+std::vector<int64_t> structureOf(const Plan& plan, int64_t images, const std::vector<int64_t>& measured,
+                                 const Recorder* recorder) {
   std::vector<int64_t> numbers{images, plan.partialForward ? 1 : 0};
   for (const auto& branch : plan.branches) {
     numbers.push_back(branch.conditioning);
-    numbers.push_back(static_cast<int64_t>(branch.edits.size()));
-    numbers.insert(numbers.end(), branch.edits.begin(), branch.edits.end());
+    append(numbers, branch.edits);
   }
+  append(numbers, measured);
+  for (const auto& adaptive : plan.adaptiveReuse) numbers.push_back(plan.branches[adaptive.branch].reference);
+  if (recorder != nullptr) append(numbers, recorder->recording());
   return numbers;
 }
 
@@ -56,13 +81,12 @@ struct BranchEvaluator::Arrangement {
   std::vector<RowSelection> selections;  // per cut
   std::vector<HookSet> hooks;            // per segment
   Values fixed;                          // inputs of the first segment on the device; none for latents and timestep
-  bool observed = false;                 // some hook looks at hidden states
 };
 
 BranchEvaluator::BranchEvaluator(Model& model, const Plan& plan, int64_t firstImage, int64_t images, Recorder* recorder)
     : model_(model), plan_(plan), images_(images), inputs_(model, plan, firstImage, images), recorder_(recorder) {
   std::set<int64_t> sites, bypassed;
-  GraphStructure structure{structureOf(plan, images), {}};
+  GraphStructure structure;
   for (const auto& edit : plan.edits) {
     structure.edits.push_back(forImages(edit, plan.latents.size(0), firstImage, images));
     const auto& acted = sitesOfEdit_.emplace_back(findSites(model.flat().sites, edit.path, edit.tap, edit.stream));
@@ -74,6 +98,7 @@ BranchEvaluator::BranchEvaluator(Model& model, const Plan& plan, int64_t firstIm
     sites.insert(measuredSites_.back());
   }
   measured_.resize(measuredSites_.size());
+  observed_.resize(measuredSites_.size());
   if (recorder != nullptr) {
     const auto& recording = recorder->recording();
     sites.insert(recording.sites.begin(), recording.sites.end());
@@ -83,6 +108,7 @@ BranchEvaluator::BranchEvaluator(Model& model, const Plan& plan, int64_t firstIm
   }
   taps_.sites.assign(sites.begin(), sites.end());
   taps_.bypassed.assign(bypassed.begin(), bypassed.end());
+  structure.numbers = structureOf(plan, images, measuredSites_, recorder);
   graphs_ = model.evaluationGraphs().find(structure, model.device(), model.graphCapturer());
   const auto before = graphs();
   capturedBefore_ = before.captured;
@@ -121,9 +147,6 @@ std::unique_ptr<BranchEvaluator::Arrangement> BranchEvaluator::build(const std::
       result->selections.push_back(rowsFrom(rows.source, before, images_, model_.device()));
     }
     result->hooks.push_back(hooksOf(rows, branches, result->chain->segments[k].sites));
-    for (const auto site : result->hooks.back().sites()) {
-      if (result->hooks.back().at(site).observe) result->observed = true;
-    }
   }
   result->fixed = inputs_.fixed(result->segments[0].branches);
   return result;
@@ -144,7 +167,7 @@ HookSet BranchEvaluator::hooksOf(const SegmentRows& rows, const std::vector<int6
     if (position == branches.end()) continue;
     const auto row = rows.group[position - branches.begin()] * images_;
     hooks.at(measuredSites_[k]).observe = [this, k, row](const at::Tensor& hidden) {
-      measured_[k] = hidden.narrow(0, row, images_).to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+      observed_[k] = hidden.narrow(0, row, images_).to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
     };
   }
   if (recorder_ == nullptr) return hooks;
@@ -156,10 +179,7 @@ HookSet BranchEvaluator::hooksOf(const SegmentRows& rows, const std::vector<int6
     if (!isRecorded || groups.empty()) continue;
     hooks.at(site).recordBeforeEdits = recording.beforeEdits;
     hooks.at(site).record = [this, site, groups, allRows](const at::Tensor& hidden, const AttentionInputs* attention) {
-      if (!recording_) return;
-      for (const auto& [group, same] : groups) {
-        recorder_->record(site, same, hidden, allRows, group * images_, attention);
-      }
+      if (recording_) recorder_->record(site, groups, hidden, allRows, attention);
     };
   }
   return hooks;
@@ -268,24 +288,41 @@ std::vector<at::Tensor> BranchEvaluator::evaluate(const std::vector<uint8_t>& br
   auto& arrangement = arrange(branchMask, latents, timestep);
   graphs_->prepare(step);
   const auto modelInputs = inputs(arrangement, latents, timestep);
-  auto* capturer = model_.graphCapturer();
-  if (capturer == nullptr || recorder_ != nullptr || arrangement.observed) {
-    if (capturer != nullptr) notCaptured_ = "hidden states are looked at while they are computed";
-    // Not before: while branches are arranged, the model is run to compare.
-    recording_ = recorder_ != nullptr && recorder_->isActive();
-    const auto prediction = predict(arrangement, modelInputs, step);
-    recording_ = false;
-    model_.evaluated();
-    return split(arrangement, prediction, latents);
+  const bool records = recorder_ != nullptr && recorder_->isActive();
+  const auto compute = [&](const Values& values) { return observe(arrangement, values, step, records); };
+  const bool mayWait = records && !recorder_->waitsForStep();
+  if (mayWait && model_.graphCapturer() != nullptr) {
+    notCaptured_ = "whole hidden states are recorded while they are computed";
   }
-  // The arrangement ends with this evaluator, a graph does not.
-  std::vector<at::Tensor> reads;
-  for (const auto& selection : arrangement.selections) reads.push_back(selection.index);
-  auto& evaluation = graphs_->evaluationOf(branchMask);
-  const auto prediction =
-      evaluation.run(modelInputs, [&](const Values& values) { return predict(arrangement, values, step); }, reads);
+  Evaluation evaluation;
+  if (mayWait) {
+    evaluation = compute(modelInputs);
+  } else {
+    // The arrangement ends with this evaluator, a graph does not.
+    std::vector<at::Tensor> reads;
+    for (const auto& selection : arrangement.selections) reads.push_back(selection.index);
+    evaluation = graphs_->evaluationOf(branchMask, records).run(modelInputs, compute, reads);
+  }
+  for (size_t k = 0; k < measured_.size(); ++k) {
+    // Compared with the next one, which overwrites it where it is replayed.
+    if (evaluation.observed[k].defined()) measured_[k] = evaluation.observed[k].clone();
+  }
+  if (records) recorder_->put(std::move(evaluation.recorded));
   model_.evaluated();
-  return split(arrangement, prediction, latents);
+  return split(arrangement, evaluation.prediction, latents);
+}
+
+Evaluation BranchEvaluator::observe(Arrangement& arrangement, const Values& inputs, int64_t step, bool records) {
+  observed_.assign(measuredSites_.size(), {});
+  // Not before: while branches are arranged, the model is run to compare.
+  recording_ = records;
+  if (records) recorder_->put({});
+  Evaluation evaluation;
+  evaluation.prediction = predict(arrangement, inputs, step);
+  evaluation.observed = observed_;
+  if (records) evaluation.recorded = recorder_->recorded();
+  recording_ = false;
+  return evaluation;
 }
 
 std::optional<int64_t> BranchEvaluator::firstNonFiniteSite(int64_t branch, const at::Tensor& latents, double timestep,

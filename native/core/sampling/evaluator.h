@@ -52,6 +52,8 @@ class BranchEvaluator {
   HookSet hooksOf(const SegmentRows& rows, const std::vector<int64_t>& branches, const std::vector<int64_t>& tapped);
   Values inputs(const Arrangement& arrangement, const at::Tensor& latents, double timestep) const;
   at::Tensor predict(Arrangement& arrangement, const Values& inputs, int64_t step);
+  // The same with what is seen meanwhile.
+  Evaluation observe(Arrangement& arrangement, const Values& inputs, int64_t step, bool records);
   std::vector<at::Tensor> split(const Arrangement& arrangement, const at::Tensor& prediction,
                                 const at::Tensor& latents) const;
   std::string compare(Arrangement& cut, Arrangement& whole, const at::Tensor& latents, double timestep);
@@ -66,7 +68,7 @@ class BranchEvaluator {
   std::string notCaptured_;
   std::vector<std::vector<int64_t>> sitesOfEdit_;
   std::vector<int64_t> measuredSites_;  // like Plan::adaptiveReuse
-  std::vector<at::Tensor> measured_;
+  std::vector<at::Tensor> measured_, observed_;  // the latter in the evaluation that is going on
   Recorder* recorder_;
   bool recording_ = false;  // in this run of the model
   TapSelection taps_;       // sites in order
