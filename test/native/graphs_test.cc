@@ -32,6 +32,7 @@ struct Tape {
   std::set<const c10::StorageImpl*> own;  // allocated while it was captured
 };
 
+const std::string kStatistics = std::string(kNamespace) + "::statistics";
 constexpr auto kKey = c10::DispatchKey::TESTING_ONLY_GenericMode;
 thread_local Tape* tape = nullptr;
 // The tape sees operators of libtorch, and not the loops of our own for the CPU.
@@ -74,8 +75,10 @@ void collectMemory(const c10::IValue& value, std::set<const c10::StorageImpl*>& 
 }
 
 void note(const c10::OperatorHandle& op, c10::DispatchKeySet keys, torch::jit::Stack* stack) {
-  // Ours look at what is active on the thread: as on a device, it is their work that counts.
-  if (op.schema().name().rfind(kNamespace, 0) == 0) return op.redispatchBoxed(keys.remove(kKey), stack);
+  // Ours look at what is active on the thread: as on a device, it is their work that counts. What is made of a hidden
+  // state is one pass here, as on a device.
+  const auto& name = op.schema().name();
+  if (name.rfind(kNamespace, 0) == 0 && name != kStatistics) return op.redispatchBoxed(keys.remove(kKey), stack);
   const c10::impl::ExcludeDispatchKeyGuard guard(kKey);
   const auto count = op.schema().arguments().size();
   std::vector<Source> arguments;
@@ -365,7 +368,7 @@ TEST_CASE("statistics are made in the graph, and handed out with what they are o
   // The next run replays, with its own latents.
   plan.latents = plan.latents * 0.5;
   const auto found = recordsOf(*toy.model, plan);
-  REQUIRE_FALSE(agree(found, expected));
+  REQUIRE(!agree(found, expected));
   REQUIRE(agree(found, recordsOf(*toy.eager, plan)));
   REQUIRE(captures == 1);
 }

@@ -11,6 +11,7 @@
 #include "native/core/hooks/tap.h"
 #include "native/core/operators/define.h"
 #include "native/core/operators/names.h"
+#include "native/core/recording/statistics.h"
 
 namespace dg {
 
@@ -28,6 +29,7 @@ void registerOperators() {
     defineTaps(*library);
     defineOffloadMark(*library);
     defineOperators(*library);
+    defineStatistics(*library);
   });
 }
 

@@ -1,11 +1,11 @@
 #include "native/core/operators/quantised_matmul.h"
 
 #include <ATen/Functions.h>
-#include <ATen/core/dispatch/Dispatcher.h>
 
 #include <algorithm>
 #include <tuple>
 
+#include "native/core/operators/dispatched.h"
 #include "native/core/operators/gelu.h"
 #include "native/core/operators/quantise_rows.h"
 
@@ -17,12 +17,6 @@ constexpr int64_t kLeastIntRows = 2 * kAlignedSides;
 
 // Bytes of the weight in the activations' dtype at a time on the CPU, where they are to stay near the processor.
 constexpr int64_t kPanelBytes = int64_t{2} << 20;
-
-// An operator by its kernel for the device.
-template <typename Function>
-auto dispatched(const char* name, Function*) {
-  return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Function>();
-}
 
 std::optional<at::Tensor> optional(const at::Tensor& tensor) {
   return tensor.defined() ? std::optional(tensor) : std::nullopt;

@@ -3,11 +3,12 @@
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
-#include <ATen/core/dispatch/Dispatcher.h>
+#include <torch/library.h>
 
 #include <algorithm>
 
 #include "native/core/operators/channel_statistics.h"
+#include "native/core/operators/dispatched.h"
 #include "native/core/recording/channel_tiles.h"
 
 namespace dg {
@@ -93,6 +94,18 @@ at::Tensor byOperators(const at::Tensor& hidden, const Statistics& what, Channel
   return at::cat(parts, 1);
 }
 
+at::Tensor onDevice(const at::Tensor& hidden, bool channels, at::ArrayRef<double> percentiles, bool tokens,
+                    int64_t top) {
+  static const auto ofChannels = dispatched("detail_guidance::channel_statistics", channelStatistics);
+  return byOperators(hidden, {channels, percentiles.vec(), tokens, top},
+                     [](const auto& z, auto ranks) { return ofChannels.call(z, ranks); });
+}
+
+at::Tensor onCpu(const at::Tensor& hidden, bool channels, at::ArrayRef<double> percentiles, bool tokens, int64_t top) {
+  if (hidden.size(1) == 0) return onDevice(hidden, channels, percentiles, tokens, top);
+  return onProcessor(hidden.to(at::kFloat).contiguous(), {channels, percentiles.vec(), tokens, top});
+}
+
 }  // namespace
 
 int64_t wordsFor(const Statistics& what, int64_t tokens, int64_t channels) {
@@ -100,13 +113,14 @@ int64_t wordsFor(const Statistics& what, int64_t tokens, int64_t channels) {
 }
 
 at::Tensor statisticsOf(const at::Tensor& hidden, const Statistics& what) {
-  if (hidden.is_cpu() && hidden.size(1) > 0) return onProcessor(hidden.to(at::kFloat).contiguous(), what);
-  static const auto channelsOnDevice =
-      c10::Dispatcher::singleton()
-          .findSchemaOrThrow("detail_guidance::channel_statistics", "")
-          .typed<std::tuple<at::Tensor, at::Tensor>(const at::Tensor&, at::ArrayRef<double>)>();
-  return byOperators(hidden, what,
-                     [](const auto& z, auto percentiles) { return channelsOnDevice.call(z, percentiles); });
+  static const auto statistics = dispatched("detail_guidance::statistics", onDevice);
+  return statistics.call(hidden, what.channels, what.percentiles, what.tokens, what.top);
+}
+
+void defineStatistics(torch::Library& library) {
+  library.def("statistics(Tensor hidden, bool channels, float[] percentiles, bool tokens, int top) -> Tensor");
+  library.impl("statistics", torch::dispatch(c10::DispatchKey::CPU, onCpu));
+  library.impl("statistics", torch::dispatch(c10::DispatchKey::CompositeExplicitAutograd, onDevice));
 }
 
 at::Tensor statisticsByOperators(const at::Tensor& hidden, const Statistics& what) {

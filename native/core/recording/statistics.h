@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <torch/library.h>
 
 #include <cstdint>
 #include <vector>
@@ -28,6 +29,9 @@ int64_t wordsFor(const Statistics& what, int64_t tokens, int64_t channels);
 // Sums are float32. On the CPU one pass over memory makes all of it; elsewhere it is made of libtorch's operators, and
 // of channelStatistics, for which native/cuda has a kernel.
 at::Tensor statisticsOf(const at::Tensor& hidden, const Statistics& what);
+
+// Its operator, with a kernel for the CPU and one for the rest.
+void defineStatistics(torch::Library& library);
 
 // The same by libtorch's operators, on any device.
 at::Tensor statisticsByOperators(const at::Tensor& hidden, const Statistics& what);
