@@ -188,6 +188,48 @@ const checks: { name: string; skip?: string | null; run: () => Promise<string | 
           0, `${apart.toExponential(2)} apart, ${execution.graphs.replayed} replays, nothing captured anew`);
     },
   },
+  {
+    name: 'statistics of every block are made in the graphs, and are those without',
+    run: async () => {
+      const record = (on: boolean) =>
+        withGraphs(on, async () => {
+          await using pipeline = await loadPipeline('embedded', { device });
+          const run = pipeline.activations({
+            generate: options,
+            branches: 'all',
+            statistics: { percentiles: [99], tokens: true, top: 4 },
+          });
+          const values: number[] = [];
+          for (;;) {
+            const { done, value } = await run.next();
+            if (done) return { values: Float32Array.from(values), execution: value.execution };
+            const { channels, tokens, top } = value;
+            const parts = [channels!.max, channels!.median, channels!.variance, channels!.percentiles![0]!.values];
+            for (const part of [...parts, tokens!.norm, top!.map((each) => each.value)]) values.push(...part);
+          }
+        });
+      const [eager, graphed] = [await record(false), await record(true)];
+      const apart = difference(graphed.values, eager.values);
+      const { replayed, reason } = graphed.execution.graphs;
+      return require(replayed > 0 === isCuda &&
+        apart <
+          1e-5, `${eager.values.length} numbers, ${apart.toExponential(2)} apart, ${replayed} replays; not captured: ${reason ?? 'nothing'}`);
+    },
+  },
+  {
+    name: 'adaptive reuse measures in the graphs what it does without',
+    run: async () => {
+      const reusing: GenerateOptions = {
+        ...options,
+        guidance: { classifierFree: { scale: 3 }, detail: { scale: 0.3, reuse: { threshold: 0.3 } } },
+      };
+      const eager = await withGraphs(false, () => latents({ device }, reusing));
+      const graphed = await latents({ device }, reusing);
+      const apart = difference(graphed.values, eager.values);
+      const { replayed } = graphed.execution.graphs;
+      return require(apart < 1e-5 && replayed > 0 === isCuda, `${apart.toExponential(2)} apart, ${replayed} replays`);
+    },
+  },
   ...quantised.map(({ name, quantize, tolerance }) => ({
     name: `${name}: the CPU's latents in float32 nearly, the same bytes again and from a stored bundle`,
     run: () =>
