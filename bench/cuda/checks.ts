@@ -205,7 +205,7 @@ const checks: { name: string; skip?: string | null; run: () => Promise<string | 
             if (done) return { values: Float32Array.from(values), execution: value.execution };
             const { channels, tokens, top } = value;
             const parts = [channels!.max, channels!.median, channels!.variance, channels!.percentiles![0]!.values];
-            for (const part of [...parts, tokens!.norm, top!.map((each) => each.value)]) values.push(...part);
+            for (const part of [...parts, tokens!.norm, top!.map(({ value: strongest }) => strongest)]) values.push(...part);
           }
         });
       const [eager, graphed] = [await record(false), await record(true)];
