@@ -14,6 +14,9 @@ import type {
 } from './reports';
 import type { Dtype, Tensor } from './tensor';
 
+/** bfloat16_way.h: by AVX-512's instructions for it, by those for float32, or as libtorch does. */
+export type Bfloat16Way = 'avx512_bf16' | 'avx512' | 'libtorch';
+
 export interface NativeInput {
   name: string;
   role: string;
@@ -161,7 +164,15 @@ export interface NativeComponent extends Loaded {
 
 export interface NativeAddon {
   /** `kernels`: what the CUDA kernels were compiled for, null where there are none. */
-  info(): { libtorch: string; cudaLinked: boolean; kernels: string | null; cpuCapability: string; threads: number };
+  info(): {
+    libtorch: string;
+    cudaLinked: boolean;
+    kernels: string | null;
+    cpuCapability: string;
+    /** How matrices of bfloat16 are multiplied on this processor. */
+    bfloat16: Bfloat16Way;
+    threads: number;
+  };
   cuda(): { available: boolean; devices: { name: string; memory: number }[]; reason: string | null };
   /** null for the CPU. */
   memory(device: string): Promise<MemoryStatistics | null>;

@@ -3,6 +3,7 @@
  * coefficients, and no guidance method, scheduler or option by name.
  */
 export type {
+  Bfloat16Way,
   NativeAddon,
   NativeComponent,
   NativeInput,

@@ -6,6 +6,7 @@
 
 #include <limits>
 
+#include "test/native/bfloat16_ways.h"
 #include "test/native/testing.h"
 
 using namespace dg;
@@ -34,7 +35,7 @@ double error(const at::Tensor& found, const at::Tensor& expected) {
 
 }  // namespace
 
-TEST_CASE("in bfloat16 it is as near as libtorch's, nearly") {
+TEST_CASE_IN_EACH_WAY("in bfloat16 it is as near as libtorch's, nearly") {
   for (const auto& [queries, keys] : {std::pair{40, 40}, {7, 33}, {1, 1}, {16, 300}}) {
     const auto given = heads(queries, keys, at::kBFloat16);
     for (const std::optional<double> scale : {std::optional<double>(), std::optional<double>(0.7)}) {
@@ -45,7 +46,7 @@ TEST_CASE("in bfloat16 it is as near as libtorch's, nearly") {
   }
 }
 
-TEST_CASE("heads of any width, also of those that no tile fits") {
+TEST_CASE_IN_EACH_WAY("heads of any width, also of those that no tile fits") {
   for (const int64_t channels : {1, 2, 15, 40, 64, 72}) {
     CAPTURE(channels);
     const auto given = heads(100, 37, at::kBFloat16, channels);
@@ -57,14 +58,14 @@ TEST_CASE("heads of any width, also of those that no tile fits") {
   }
 }
 
-TEST_CASE("channels that do not lie side by side") {
+TEST_CASE_IN_EACH_WAY("channels that do not lie side by side") {
   auto given = heads(9, 20, at::kBFloat16);
   const auto expected = attention(given.query, given.key, given.value, std::nullopt);
   given.key = given.key.transpose(2, 3).contiguous().transpose(2, 3);
   REQUIRE(error(attention(given.query, given.key, given.value, std::nullopt), expected.to(at::kDouble)) < 0.01);
 }
 
-TEST_CASE("in other dtypes, and beyond the caches, it is libtorch's") {
+TEST_CASE_IN_EACH_WAY("in other dtypes, and beyond the caches, it is libtorch's") {
   const auto given = heads(24, 24, at::kFloat);
   REQUIRE(attention(given.query, given.key, given.value, std::nullopt)
               .equal(at::scaled_dot_product_attention(given.query, given.key, given.value)));
@@ -72,7 +73,7 @@ TEST_CASE("in other dtypes, and beyond the caches, it is libtorch's") {
   REQUIRE(attention(large, large, large, std::nullopt).equal(at::scaled_dot_product_attention(large, large, large)));
 }
 
-TEST_CASE("a picture does not depend on its neighbours") {
+TEST_CASE_IN_EACH_WAY("a picture does not depend on its neighbours") {
   const auto given = heads(20, 20, at::kBFloat16);
   const auto all = attention(given.query, given.key, given.value, std::nullopt);
   for (int64_t row = 0; row < 3; ++row) {
@@ -81,7 +82,7 @@ TEST_CASE("a picture does not depend on its neighbours") {
   }
 }
 
-TEST_CASE("scores that differ widely, and what is not finite") {
+TEST_CASE_IN_EACH_WAY("scores that differ widely, and what is not finite") {
   auto given = heads(20, 20, at::kBFloat16);
   const auto far = attention(given.query * 100, given.key, given.value, std::nullopt);
   REQUIRE(far.isfinite().all().item<bool>());

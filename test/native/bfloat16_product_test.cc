@@ -11,6 +11,7 @@
 #include "native/core/operators/modulation.h"
 #include "native/core/operators/packed_linear.h"
 #include "native/core/operators/panels.h"
+#include "test/native/bfloat16_ways.h"
 #include "test/native/packed_dtypes.h"
 #include "test/native/testing.h"
 
@@ -63,18 +64,18 @@ bool isPacked() {
 
 }  // namespace
 
-TEST_CASE("which product a layer has is a matter of the processor and of its width") {
+TEST_CASE_IN_EACH_WAY("which product a layer has is a matter of the processor and of its width") {
   const auto isOwn = [](int64_t inputs, at::ScalarType dtype) {
     return PackedWeight(at::randn({5, inputs}).to(dtype)).isInPanels();
   };
   if (isPacked()) {
-    REQUIRE(isOwn(6, at::kBFloat16) == hasBfloat16());
+    REQUIRE(isOwn(6, at::kBFloat16) == hasOwnBfloat16());
     REQUIRE(!isOwn(7, at::kBFloat16));
   }
   REQUIRE(!isOwn(6, at::kFloat));
 }
 
-TEST_CASE("a layer is float32's, rounded once") {
+TEST_CASE_IN_EACH_WAY("a layer is float32's, rounded once") {
   if (!isPacked()) return;
   at::manual_seed(5);
   for (const auto& sides : kSides) {
@@ -94,7 +95,7 @@ TEST_CASE("a layer is float32's, rounded once") {
   }
 }
 
-TEST_CASE("a row depends neither on the other rows nor on the threads") {
+TEST_CASE_IN_EACH_WAY("a row depends neither on the other rows nor on the threads") {
   if (!isPacked()) return;
   const Layer layer({300, 96, 200});
   const auto all = layer.run(layer.x, true, "gelu_tanh");
@@ -111,7 +112,7 @@ TEST_CASE("a row depends neither on the other rows nor on the threads") {
   REQUIRE(alone.equal(all));
 }
 
-TEST_CASE("a product that adds itself to the hidden state gives what the separate operators give, to the last bit") {
+TEST_CASE_IN_EACH_WAY("a product that adds itself to the hidden state gives what the separate operators give, to the last bit") {
   if (!isPacked()) return;
   const auto random = [](at::IntArrayRef sizes) { return at::randn(sizes).to(at::kBFloat16); };
   for (const auto& [tokens, inputs, outputs] : {Sides{9, 20, 33}, {64, 96, 128}, {1, 8, 16}, {130, 7, 24}}) {
@@ -128,7 +129,7 @@ TEST_CASE("a product that adds itself to the hidden state gives what the separat
   }
 }
 
-TEST_CASE("what is not a number makes its row so, and no other") {
+TEST_CASE_IN_EACH_WAY("what is not a number makes its row so, and no other") {
   if (!isPacked()) return;
   Layer layer({7, 20, 33});
   layer.x[3][4] = std::numeric_limits<float>::quiet_NaN();
@@ -137,7 +138,7 @@ TEST_CASE("what is not a number makes its row so, and no other") {
   REQUIRE(found.sum().item<int64_t>() == 33);
 }
 
-TEST_CASE("rows of any shape, strided ones and none") {
+TEST_CASE_IN_EACH_WAY("rows of any shape, strided ones and none") {
   if (!isPacked()) return;
   const Layer layer({24, 16, 9});
   const auto flat = layer.run(layer.x, true);

@@ -26,8 +26,8 @@ class GraphedComputation {
   // `capturer` may be null and outlives this object.
   explicit GraphedComputation(GraphCapturer* capturer) : capturer_(capturer) {}
 
-  // The next replay overwrites the tensors that this one gives. `reads`: tensors that the computation reads and nobody else may
-  // keep as long as this object; a graph holds on to them.
+  // The next replay overwrites the tensors that this one gives. `reads`: tensors that the computation reads and nobody
+  // else may keep as long as this object; a graph holds on to them.
   Evaluation run(const Values& inputs, const Computation& compute, const std::vector<at::Tensor>& reads = {});
 
   int64_t captured() const { return captured_; }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "native/core/operators/bfloat16_attention.h"
+#include "native/core/operators/bfloat16_way.h"
 #include "native/core/operators/gelu.h"
 #include "native/core/operators/rounding.h"
 #include "native/core/operators/vectorise.h"
@@ -72,7 +73,8 @@ bool isForProducts(const at::Tensor& query, const at::Tensor& key, const at::Ten
 
 at::Tensor attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
                      std::optional<double> scale) {
-  if (!isForProducts(query, key, value)) {
+  // libtorch's own multiplies by AMX.
+  if (!isForProducts(query, key, value) || hasAmx()) {
     return at::scaled_dot_product_attention(query, key, value, std::nullopt, 0.0, false, scale);
   }
   const auto factor = static_cast<float>(scale.value_or(1.0 / std::sqrt(static_cast<double>(query.size(3)))));

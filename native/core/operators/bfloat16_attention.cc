@@ -8,6 +8,7 @@
 #include <cstring>
 #include <vector>
 
+#include "native/core/operators/bfloat16_way.h"
 #include "native/core/operators/register_tile.h"
 
 namespace dg {
@@ -20,8 +21,6 @@ constexpr int64_t kQueries = 96;
 
 // Rounded up to whole panels.
 int64_t padded(int64_t count) { return (count + kPanel - 1) / kPanel * kPanel; }
-
-const uint8_t* bytes(const void* pointer) { return static_cast<const uint8_t*>(pointer); }
 
 // One head of one picture: rows of channels, `stride` numbers apart.
 struct Rows {
@@ -88,17 +87,18 @@ DG_AVX512 void storeScaled(at::BFloat16* out, const float* from, float factor, i
 }
 
 // rows by all panels: out [rows, 16 · panels]
-void multiply(int64_t rows, const uint8_t* x, int64_t rowBytes, const uint32_t* panels, int64_t count, int64_t groups,
-              float* out) {
+template <typename Kind>
+void multiply(int64_t rows, const ReadRows& x, const uint32_t* panels, int64_t count, int64_t groups, float* out) {
   for (int64_t panel = 0; panel < count;) {
     const int64_t each = panel + kTilePanels <= count ? kTilePanels : 1;
-    sumTile<Bfloat16Kind>(rows, x, rowBytes, each, bytes(panels + panel * groups * kPanel), groups,
-                          out + panel * kPanel, count * kPanel);
+    sumTile<Kind>(rows, x.first, x.rowBytes, each, reinterpret_cast<const uint8_t*>(panels + panel * groups * kPanel),
+                  groups, out + panel * kPanel, count * kPanel);
     panel += each;
   }
 }
 
 // The heads that one thread works on, one after the other.
+template <typename Kind>
 class Head {
  public:
   Head(int64_t keys, int64_t channels, float scale)
@@ -119,13 +119,14 @@ class Head {
   // At most kTileRows queries.
   void attend(const Rows& queries, int64_t count, at::BFloat16* out, int64_t outStride) {
     const int64_t width = padded(keys_), outWidth = padded(channels_);
-    multiply(count, bytes(queries.first), queries.stride * 2, keyPanels_.data(), width / kPanel, channels_ / 2,
-             scores_.data());
+    multiply<Kind>(count, asRead<Kind>(queries.first, queries.stride, count, channels_, widened_), keyPanels_.data(),
+                   width / kPanel, channels_ / 2, scores_.data());
     float shares[kTileRows];
     for (int64_t row = 0; row < count; ++row) {
       shares[row] = weigh(weights_.data() + row * width, scores_.data() + row * width, scale_, keys_);
     }
-    multiply(count, bytes(weights_.data()), width * 2, valuePanels_.data(), outWidth / kPanel, width / 2, sums_.data());
+    multiply<Kind>(count, asRead<Kind>(weights_.data(), width, count, width, widened_), valuePanels_.data(),
+                   outWidth / kPanel, width / 2, sums_.data());
     for (int64_t row = 0; row < count; ++row) {
       storeScaled(out + row * outStride, sums_.data() + row * outWidth, shares[row], channels_);
     }
@@ -135,7 +136,7 @@ class Head {
   int64_t keys_, channels_;
   float scale_;
   std::vector<uint32_t> keyPanels_, valuePanels_;
-  std::vector<float> scores_, sums_;
+  std::vector<float> scores_, sums_, widened_;
   std::vector<at::BFloat16> weights_;
 };
 
@@ -148,17 +149,20 @@ Rows rowsOf(const at::Tensor& tensor, int64_t picture, int64_t head, int64_t fir
 }  // namespace
 
 bool canBfloat16Attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value) {
-  if (!hasBfloat16() || query.size(3) % 2 != 0 || value.size(3) != query.size(3)) return false;
+  if (!hasOwnBfloat16() || query.size(3) % 2 != 0 || value.size(3) != query.size(3)) return false;
   return query.stride(3) == 1 && key.stride(3) == 1 && value.stride(3) == 1;
 }
 
-at::Tensor bfloat16Attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, float scale) {
+namespace {
+
+template <typename Kind>
+at::Tensor attend(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, float scale) {
   const int64_t pictures = query.size(0), heads = query.size(1), queries = query.size(2), channels = query.size(3);
   auto result = at::empty({pictures, queries, heads, channels}, query.options());
   auto* out = result.data_ptr<at::BFloat16>();
   const int64_t tasks = (queries + kQueries - 1) / kQueries;
   at::parallel_for(0, pictures * heads * tasks, 1, [&](int64_t begin, int64_t end) {
-    Head work(key.size(2), channels, scale);
+    Head<Kind> work(key.size(2), channels, scale);
     int64_t ready = -1;
     for (int64_t each = begin; each < end; ++each) {
       const int64_t unit = each / tasks, picture = unit / heads, head = unit % heads;
@@ -171,6 +175,14 @@ at::Tensor bfloat16Attention(const at::Tensor& query, const at::Tensor& key, con
       }
     }
   });
+  return result;
+}
+
+}  // namespace
+
+at::Tensor bfloat16Attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, float scale) {
+  at::Tensor result;
+  withBfloat16Kind([&](auto kind) { result = attend<decltype(kind)>(query, key, value, scale); });
   return result;
 }
 

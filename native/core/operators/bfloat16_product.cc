@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "native/core/operators/bfloat16_way.h"
 #include "native/core/operators/register_tile.h"
 #include "native/core/operators/row_chunks.h"
 
@@ -45,16 +46,15 @@ struct Finish {
 };
 
 // The outputs of panels first … last of some rows.
-template <Activation kActivation, typename T>
-DG_AVX512 void part(const Bfloat16Product& p, const at::BFloat16* x, int64_t row, int64_t rows, int64_t first,
-                    int64_t last, T* out) {
-  sumTiles<Bfloat16Kind>(rows, reinterpret_cast<const uint8_t*>(x), 2 * p.inputs, first, last,
-                         static_cast<const uint8_t*>(p.panels), 2 * p.inputs / kGroupBytes,
-                         Finish<kActivation, T>{p, out, row});
+template <typename Kind, Activation kActivation, typename T>
+DG_AVX512 void part(const Bfloat16Product& p, const ReadRows& x, int64_t row, int64_t rows, int64_t first, int64_t last,
+                    T* out) {
+  sumTiles<Kind>(rows, x.first, x.rowBytes, first, last, static_cast<const uint8_t*>(p.panels),
+                 2 * p.inputs / kGroupBytes, Finish<kActivation, T>{p, out, row});
 }
 
 // Threads share the rows; where these are few, the outputs.
-template <typename T>
+template <typename Kind, typename T>
 void onAllThreads(const Bfloat16Product& p, T* out) {
   if (p.rows == 0) return;
   const int64_t atOnce = rowsAtOnce(p.rows), chunks = (p.rows + atOnce - 1) / atOnce;
@@ -64,6 +64,7 @@ void onAllThreads(const Bfloat16Product& p, T* out) {
   withActivation(p.activation, [&](auto activation) {
     at::parallel_for(0, shares * chunks, 1, [&](int64_t begin, int64_t end) {
       std::vector<at::BFloat16> made(p.modulated == nullptr ? 0 : atOnce * p.inputs);
+      std::vector<float> widened;
       for (int64_t each = begin; each < end; ++each) {
         const int64_t row = each % chunks * atOnce, rows = std::min(atOnce, p.rows - row);
         const int64_t first = each / chunks * share, last = std::min(first + share, panels);
@@ -71,7 +72,8 @@ void onAllThreads(const Bfloat16Product& p, T* out) {
           p.modulated->write(made.data() + i * p.inputs, row + i);
         }
         const auto* x = p.modulated == nullptr ? p.x + row * p.inputs : made.data();
-        part<decltype(activation)::value>(p, x, row, rows, first, last, out);
+        const auto read = asRead<Kind>(x, p.inputs, rows, p.inputs, widened);
+        part<Kind, decltype(activation)::value>(p, read, row, rows, first, last, out);
       }
     });
   });
@@ -79,9 +81,15 @@ void onAllThreads(const Bfloat16Product& p, T* out) {
 
 }  // namespace
 
-bool hasBfloat16Product(int64_t inputs) { return hasBfloat16() && inputs % 2 == 0; }
-void multiply(const Bfloat16Product& product, at::BFloat16* out) { onAllThreads(product, out); }
-void multiply(const Bfloat16Product& product, float* out) { onAllThreads(product, out); }
+bool hasBfloat16Product(int64_t inputs) { return hasOwnBfloat16() && inputs % 2 == 0; }
+
+void multiply(const Bfloat16Product& product, at::BFloat16* out) {
+  withBfloat16Kind([&](auto kind) { onAllThreads<decltype(kind)>(product, out); });
+}
+
+void multiply(const Bfloat16Product& product, float* out) {
+  withBfloat16Kind([&](auto kind) { onAllThreads<decltype(kind)>(product, out); });
+}
 
 #else
 

@@ -9,11 +9,11 @@
 
 namespace dg {
 
-// The product of a linear layer in bfloat16, by AVX-512's own instructions: every sum is one float32 from the first
+// The product of a linear layer in bfloat16, by AVX-512 (bfloat16_way.h): every sum is one float32 from the first
 // input to the last, whatever the other rows, tiles and threads; bias and activation are added to it before it is
 // rounded, once.
 
-// Whether this processor has the instructions, and rows are whole groups of two numbers.
+// Whether it is used on this processor, and rows are whole groups of two numbers.
 bool hasBfloat16Product(int64_t inputs);
 
 // out[r, o] = activation(Σ_i x[r, i] · W[o, i] + bias[o]), and what `residual` makes of that.

@@ -11,25 +11,60 @@
 
 namespace dg {
 
-// A tile of a matrix product whose sums stay in registers. Both factors are read in groups of four bytes (four 8 bit
-// numbers or two of bfloat16), of which one instruction sums up the products: x has a row's groups one after the other,
-// the other factor lies in panels of 16 outputs, in a panel a group of each output side by side (panels.h).
+// A tile of a matrix product whose sums stay in registers. x has a row's numbers one after the other, the other factor
+// lies in panels of 16 outputs, in a panel a group of four bytes (four 8 bit numbers or two of bfloat16) of each output
+// side by side (panels.h).
 //
-// A kind says how: `Sum`, `add(sum, x, panel)`.
+// A kind says how a group's products are summed up: `Sum`; in `kParts` instructions, of which each takes a part of the
+// group of the panel (`ofPanel`) and one of x (`ofX`, of which a row has `kXBytes` a group).
 
 // 24 of the 32 registers hold sums; each number that is read is used four or six times.
 constexpr int kTileRows = 6, kTilePanels = 4, kPanel = kPanelOutputs, kPanelBytes = kPanel * kGroupBytes;
 
-struct Int8Kind {
+// One instruction for the whole group, which x has in the same four bytes.
+struct WholeGroups {
+  static constexpr int kParts = 1, kXBytes = kGroupBytes;
+  template <int part>
+  static DG_AVX512_INLINE __m512i ofPanel(const uint8_t* panel) {
+    return _mm512_loadu_si512(panel);
+  }
+  template <int part>
+  static DG_AVX512_INLINE __m512i ofX(const uint8_t* x) {
+    int32_t group;
+    std::memcpy(&group, x, sizeof group);
+    return _mm512_set1_epi32(group);
+  }
+};
+
+struct Int8Kind : WholeGroups {
   using Sum = int32_t;
   static DG_AVX512_INLINE void add(__m512i& sum, __m512i x, __m512i panel) { sum = _mm512_dpbusd_epi32(sum, x, panel); }
 };
 
 // Only where hasBfloat16() says so.
-struct Bfloat16Kind {
+struct Bfloat16Kind : WholeGroups {
   using Sum = float;
   static DG_AVX512_INLINE void add(__m512i& sum, __m512i x, __m512i panel) {
     asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(x), "v"(panel));
+  }
+};
+
+// bfloat16 by float32's instructions: the pair of a panel is widened in registers, x has been before.
+struct WidenedKind {
+  using Sum = float;
+  static constexpr int kParts = 2, kXBytes = 2 * sizeof(float);
+  template <int part>
+  static DG_AVX512_INLINE __m512i ofPanel(const uint8_t* panel) {
+    const __m512i pairs = _mm512_loadu_si512(panel);
+    return part == 0 ? _mm512_slli_epi32(pairs, 16) : _mm512_and_si512(pairs, _mm512_set1_epi32(-65536));
+  }
+  template <int part>
+  static DG_AVX512_INLINE __m512i ofX(const uint8_t* x) {
+    return WholeGroups::ofX<0>(x + part * sizeof(float));
+  }
+  static DG_AVX512_INLINE void add(__m512i& sum, __m512i x, __m512i panel) {
+    sum = _mm512_castps_si512(
+        _mm512_fmadd_ps(_mm512_castsi512_ps(x), _mm512_castsi512_ps(panel), _mm512_castsi512_ps(sum)));
   }
 };
 
@@ -45,20 +80,26 @@ DG_AVX512_INLINE void clear(__m512i (&sums)[kCount], std::integer_sequence<int, 
   ((sums[n] = _mm512_setzero_si512()), ...);
 }
 
-template <int kCount, int... n>
+template <typename Kind, int part, int kCount, int... n>
 DG_AVX512_INLINE void load(__m512i (&panels)[kCount], const uint8_t* from, int64_t stride,
                            std::integer_sequence<int, n...>) {
-  ((panels[n] = _mm512_loadu_si512(from + n * stride)), ...);
+  ((panels[n] = Kind::template ofPanel<part>(from + n * stride)), ...);
 }
 
 // To the sums of a row, of which `first` is the first.
-template <typename Kind, int first, int kSums, int kCount, int... n>
+template <typename Kind, int part, int first, int kSums, int kCount, int... n>
 DG_AVX512_INLINE void addRow(__m512i (&sums)[kSums], const uint8_t* x, const __m512i (&panels)[kCount],
                              std::integer_sequence<int, n...>) {
-  int32_t group;
-  std::memcpy(&group, x, sizeof group);
-  const __m512i same = _mm512_set1_epi32(group);
+  const __m512i same = Kind::template ofX<part>(x);
   (Kind::add(sums[first + n], same, panels[n]), ...);
+}
+
+template <typename Kind, int part, int kCount, int kSums, int... r>
+DG_AVX512_INLINE void addPart(__m512i (&sums)[kSums], const uint8_t* x, int64_t rowBytes, const uint8_t* panels,
+                              int64_t stride, std::integer_sequence<int, r...>) {
+  __m512i each[kCount];
+  load<Kind, part>(each, panels, stride, Indices<kCount>());
+  (addRow<Kind, part, r * kCount>(sums, x + r * rowBytes, each, Indices<kCount>()), ...);
 }
 
 template <int first, typename Sum, int kSums, int... n>
@@ -72,10 +113,10 @@ DG_AVX512_INLINE void sumUp(const uint8_t* x, int64_t rowBytes, const uint8_t* p
   constexpr int kSums = sizeof...(r) * kCount;
   __m512i sums[kSums];
   clear(sums, Indices<kSums>());
-  for (int64_t i = 0; i < groups; ++i) {
-    __m512i each[kCount];
-    load(each, panels + i * kPanelBytes, groups * kPanelBytes, Indices<kCount>());
-    (addRow<Kind, r * kCount>(sums, x + r * rowBytes + 4 * i, each, Indices<kCount>()), ...);
+  const std::integer_sequence<int, r...> rows;
+  for (int64_t i = 0; i < groups; ++i, x += Kind::kXBytes, panels += kPanelBytes) {
+    addPart<Kind, 0, kCount>(sums, x, rowBytes, panels, groups * kPanelBytes, rows);
+    if constexpr (Kind::kParts > 1) addPart<Kind, 1, kCount>(sums, x, rowBytes, panels, groups * kPanelBytes, rows);
   }
   (storeRow<r * kCount>(out + r * outRow, sums, Indices<kCount>()), ...);
 }
