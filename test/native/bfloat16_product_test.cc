@@ -112,7 +112,8 @@ TEST_CASE_IN_EACH_WAY("a row depends neither on the other rows nor on the thread
   REQUIRE(alone.equal(all));
 }
 
-TEST_CASE_IN_EACH_WAY("a product that adds itself to the hidden state gives what the separate operators give, to the last bit") {
+TEST_CASE_IN_EACH_WAY(
+    "a product that adds itself to the hidden state gives what the separate operators give, to the last bit") {
   if (!isPacked()) return;
   const auto random = [](at::IntArrayRef sizes) { return at::randn(sizes).to(at::kBFloat16); };
   for (const auto& [tokens, inputs, outputs] : {Sides{9, 20, 33}, {64, 96, 128}, {1, 8, 16}, {130, 7, 24}}) {

@@ -28,8 +28,8 @@ inline void inEachWay(void (*body)()) {
 
 }  // namespace dg::test
 
-#define DG_IN_EACH_WAY(function, name)                       \
-  static void function();                                    \
-  TEST_CASE(name) { dg::test::inEachWay(function); }         \
+#define DG_IN_EACH_WAY(function, name)               \
+  static void function();                            \
+  TEST_CASE(name) { dg::test::inEachWay(function); } \
   static void function()
 #define TEST_CASE_IN_EACH_WAY(name) DG_IN_EACH_WAY(DOCTEST_ANONYMOUS(dgInEachWay), name)

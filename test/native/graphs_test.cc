@@ -9,6 +9,7 @@
 
 #include <set>
 #include <stdexcept>
+#include <string_view>
 
 #include "native/core/model/graphed_computation.h"
 #include "native/core/operators/names.h"
@@ -32,7 +33,7 @@ struct Tape {
   std::set<const c10::StorageImpl*> own;  // allocated while it was captured
 };
 
-const std::string kStatistics = std::string(kNamespace) + "::statistics";
+constexpr std::string_view kStatistics = "detail_guidance::statistics";
 constexpr auto kKey = c10::DispatchKey::TESTING_ONLY_GenericMode;
 thread_local Tape* tape = nullptr;
 // The tape sees operators of libtorch, and not the loops of our own for the CPU.
@@ -272,7 +273,8 @@ TEST_CASE("of many shapes the latest are kept") {
   GraphedComputation graphed(&capturer);
   const auto half = only([](const Values& inputs) { return inputs[0].toTensor() * 0.5; });
   const auto thrice = [&](int64_t size) {
-    for (int i = 0; i < 3; ++i) REQUIRE(graphed.run({at::full({size}, 8.0)}, half).prediction.equal(at::full({size}, 4.0)));
+    for (int i = 0; i < 3; ++i)
+      REQUIRE(graphed.run({at::full({size}, 8.0)}, half).prediction.equal(at::full({size}, 4.0)));
   };
   for (int64_t size = 1; size <= 20; ++size) thrice(size);
   REQUIRE(graphed.captured() == 20);

@@ -21,8 +21,8 @@ enum class Bfloat16Way {
 
 const char* name(Bfloat16Way way);  // "avx512_bf16", "avx512", "libtorch"
 
-// Chosen once a process, from what the processor is: the same on every run. Intel's do two pairs by the first way in the
-// time of four by the second, AMD's the other way round.
+// Chosen once a process, from what the processor is: the same on every run. Intel's do two pairs by the first way in
+// the time of four by the second, AMD's the other way round.
 Bfloat16Way bfloat16Way();
 
 // Whether the processor has matrix registers and the system lends them (AMX).

@@ -67,7 +67,7 @@ class BranchEvaluator {
   int64_t capturedBefore_ = 0, replayedBefore_ = 0;
   std::string notCaptured_;
   std::vector<std::vector<int64_t>> sitesOfEdit_;
-  std::vector<int64_t> measuredSites_;  // like Plan::adaptiveReuse
+  std::vector<int64_t> measuredSites_;           // like Plan::adaptiveReuse
   std::vector<at::Tensor> measured_, observed_;  // the latter in the evaluation that is going on
   Recorder* recorder_;
   bool recording_ = false;  // in this run of the model
