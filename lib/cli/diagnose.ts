@@ -3,7 +3,7 @@ import type { Candidate } from '../../setup/libtorch.cjs';
 import { openBundle } from '../bundle';
 import { setup } from '../files/setup';
 import { cpuHasBfloat16 } from '../model/device';
-import { native, readBuild, type Bfloat16Way, type BuildInfo } from '../native';
+import { native, readBuild, type BuildInfo, type ProductWay } from '../native';
 
 /** A program that was looked for: `reason` says why it cannot be used. */
 export interface ProgramFinding {
@@ -42,8 +42,8 @@ export interface Diagnosis {
     cpuCapability: string | null;
     /** The processor computes in bfloat16, so that `dtype: 'auto'` may take it. */
     cpuBfloat16: boolean;
-    /** How the CPU multiplies matrices of bfloat16: by AVX-512's instructions for them or for float32, or as libtorch does. */
-    bfloat16: Bfloat16Way | null;
+    /** How the CPU multiplies matrices of a dtype. */
+    products: Record<'float32' | 'bfloat16', ProductWay> | null;
     threads: number | null;
     reason: string | null;
   };
@@ -103,7 +103,7 @@ function addonFinding(): Pick<Diagnosis, 'addon' | 'cuda'> {
     cudaReason: null,
     cpuCapability: null,
     cpuBfloat16: cpuHasBfloat16(),
-    bfloat16: null,
+    products: null,
     threads: null,
     reason: null,
   };
@@ -111,8 +111,8 @@ function addonFinding(): Pick<Diagnosis, 'addon' | 'cuda'> {
   try {
     const { folder, info } = readBuild();
     Object.assign(addon, { built: true, folder, builtFor: info, cudaReason: info.cudaReason });
-    const { libtorch, cudaLinked, cpuCapability, bfloat16, threads } = native().info();
-    Object.assign(addon, { loads: true, libtorch, cudaLinked, cpuCapability, bfloat16, threads });
+    const { libtorch, cudaLinked, cpuCapability, products, threads } = native().info();
+    Object.assign(addon, { loads: true, libtorch, cudaLinked, cpuCapability, products, threads });
     cuda = native().cuda();
     if (!cudaLinked) addon.cudaReason ??= 'the libtorch that was loaded has no libtorch_cuda';
   } catch (error) {

@@ -88,12 +88,12 @@ function addonInWords({
   libtorch,
   cpuCapability,
   cpuBfloat16,
-  bfloat16,
+  products,
   threads,
   reason,
 }: Diagnosis['addon']): string {
   if (!built) return `not built (${reason})`;
   const target = `built for libtorch ${builtFor?.libtorchVersion} at ${builtFor?.builtAt} with ${builtFor?.compiler}`;
   if (!loads) return `${target}, but does not load: ${reason}`;
-  return `${target}; loaded libtorch ${libtorch}, ${cpuCapability} ${cpuBfloat16 ? 'with' : 'without'} bfloat16 (its products by ${bfloat16}), ${threads} threads`;
+  return `${target}; loaded libtorch ${libtorch}, ${cpuCapability} ${cpuBfloat16 ? 'with' : 'without'} bfloat16, products by ${products?.float32} (float32) and ${products?.bfloat16} (bfloat16), ${threads} threads`;
 }

@@ -14,8 +14,11 @@ import type {
 } from './reports';
 import type { Dtype, Tensor } from './tensor';
 
-/** bfloat16_way.h: by AVX-512's instructions for it, by those for float32, or as libtorch does. */
-export type Bfloat16Way = 'avx512_bf16' | 'avx512' | 'libtorch';
+/**
+ * How the CPU multiplies matrices of a dtype: by the addon's own loops, with AVX-512's instructions for float32 or for
+ * bfloat16, or as libtorch does.
+ */
+export type ProductWay = 'avx512' | 'avx512_bf16' | 'libtorch';
 
 export interface NativeInput {
   name: string;
@@ -169,8 +172,7 @@ export interface NativeAddon {
     cudaLinked: boolean;
     kernels: string | null;
     cpuCapability: string;
-    /** How matrices of bfloat16 are multiplied on this processor. */
-    bfloat16: Bfloat16Way;
+    products: Record<'float32' | 'bfloat16', ProductWay>;
     threads: number;
   };
   cuda(): { available: boolean; devices: { name: string; memory: number }[]; reason: string | null };

@@ -3,7 +3,6 @@
  * coefficients, and no guidance method, scheduler or option by name.
  */
 export type {
-  Bfloat16Way,
   NativeAddon,
   NativeComponent,
   NativeInput,
@@ -13,6 +12,7 @@ export type {
   NativeQuantisation,
   NativeRun,
   NativeWeights,
+  ProductWay,
   StoredLayer,
 } from './addon';
 export type { NativeHook, PlanEdit, Site, Tap } from './edits';

@@ -9,7 +9,7 @@
 #include "native/binding/call.h"
 #include "native/binding/convert.h"
 #include "native/core/device/memory.h"
-#include "native/core/operators/bfloat16_way.h"
+#include "native/core/operators/product_way.h"
 #include "native/cuda/devices.h"
 #include "native/cuda/operators.h"
 
@@ -46,7 +46,10 @@ Napi::Value info(const Napi::CallbackInfo& call) {
   const auto kernels = dg::cuda::architectures();
   object.Set("kernels", kernels.empty() ? env.Null() : Napi::String::New(env, kernels));
   object.Set("cpuCapability", at::get_cpu_capability());
-  object.Set("bfloat16", dg::name(dg::bfloat16Way()));
+  auto products = Napi::Object::New(env);
+  products.Set("float32", dg::name(dg::productWay(at::kFloat)));
+  products.Set("bfloat16", dg::name(dg::productWay(at::kBFloat16)));
+  object.Set("products", products);
   object.Set("threads", at::get_num_threads());
   return object;
 }

@@ -6,7 +6,7 @@
 
 #include <limits>
 
-#include "test/native/bfloat16_ways.h"
+#include "test/native/product_ways.h"
 #include "test/native/testing.h"
 
 using namespace dg;

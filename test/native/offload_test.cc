@@ -13,8 +13,8 @@
 #include "native/core/graph/linear_weights.h"
 #include "native/core/model/forward.h"
 #include "native/core/operators/avx512.h"
-#include "native/core/operators/bfloat16_way.h"
 #include "native/core/operators/offloaded_weights.h"
+#include "native/core/operators/product_way.h"
 #include "native/core/sampling/sampler.h"
 #include "test/native/testing.h"
 #include "test/native/toy_model.h"
@@ -133,7 +133,7 @@ TEST_CASE("two blocks at most, and all of them in every evaluation") {
 
 TEST_CASE("packed weights wait as well") {
   // Those of the package's own product alone can.
-  if (!hasOwnBfloat16()) return;
+  if (!hasOwnProduct(at::kBFloat16)) return;
   Loaded waiting(true, at::kBFloat16);
   const auto brought = waiting.sampled().execution.offload->brought;
   REQUIRE(brought > 0);

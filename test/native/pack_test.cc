@@ -11,6 +11,7 @@
 #include "native/core/model/forward.h"
 #include "native/core/sampling/sampler.h"
 #include "test/native/packed_dtypes.h"
+#include "test/native/product_ways.h"
 #include "test/native/testing.h"
 #include "test/native/toy_model.h"
 
@@ -102,7 +103,7 @@ double difference(const at::Tensor& a, const at::Tensor& b) {
 
 }  // namespace
 
-TEST_CASE("the packed model gives what the plain one gives") {
+TEST_CASE_IN_EACH_WAY("the packed model gives what the plain one gives") {
   for (const auto dtype : test::packedDtypes()) {
     const Loaded packed(dtype), plain(dtype, std::vector<std::string>{});
     REQUIRE(packed.model->fusionCounts().at("pack") == 4);
@@ -114,7 +115,7 @@ TEST_CASE("the packed model gives what the plain one gives") {
   }
 }
 
-TEST_CASE("plain weights are gone once they are packed") {
+TEST_CASE_IN_EACH_WAY("plain weights are gone once they are packed") {
   const Loaded packed;
   const auto weights = weightsOf(*packed.model);
   REQUIRE(weights.size() == 4);
@@ -124,7 +125,7 @@ TEST_CASE("plain weights are gone once they are packed") {
   REQUIRE(weightsOf(*packed.model).empty());
 }
 
-TEST_CASE("a row does not depend on the others") {
+TEST_CASE_IN_EACH_WAY("a row does not depend on the others") {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
     const Loaded packed(dtype);
     const auto all = packed.forward(kLatents);
@@ -134,7 +135,7 @@ TEST_CASE("a row does not depend on the others") {
   }
 }
 
-TEST_CASE("a hook that only looks, between product and GELU too, changes no bit") {
+TEST_CASE_IN_EACH_WAY("a hook that only looks, between product and GELU too, changes no bit") {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
     const Loaded packed(dtype);
     const auto before = packed.forward(kLatents);
@@ -145,7 +146,7 @@ TEST_CASE("a hook that only looks, between product and GELU too, changes no bit"
   }
 }
 
-TEST_CASE("an edit between product and GELU acts") {
+TEST_CASE_IN_EACH_WAY("an edit between product and GELU acts") {
   const Loaded packed, plain(at::kFloat, std::vector<std::string>{});
   Hook hook;
   Edit edit;
@@ -158,7 +159,7 @@ TEST_CASE("an edit between product and GELU acts") {
   REQUIRE(difference(found, plain.forward(kLatents, {hook})) < 1e-6);
 }
 
-TEST_CASE("unpacking is exact") {
+TEST_CASE_IN_EACH_WAY("unpacking is exact") {
   const Loaded packed, plain(at::kFloat, std::vector<std::string>{});
   auto graph = plain.model->flat().graph->copy();
   REQUIRE(countPackable(*graph) == 4);
@@ -171,7 +172,7 @@ TEST_CASE("unpacking is exact") {
   REQUIRE(Program(graph).run(inputs).at(0).toTensor().equal(before));
 }
 
-TEST_CASE("a weight that others read, or that is no constant, stays as it is") {
+TEST_CASE_IN_EACH_WAY("a weight that others read, or that is no constant, stays as it is") {
   auto graph = std::make_shared<torch::jit::Graph>();
   auto* x = graph->addInput();
   auto* given = graph->addInput();
@@ -192,7 +193,7 @@ TEST_CASE("a weight that others read, or that is no constant, stays as it is") {
   REQUIRE(at::allclose(Program(graph).run(inputs).at(0).toTensor(), before, 1e-5, 1e-5));
 }
 
-TEST_CASE("an abort while weights are packed leaves nothing half") {
+TEST_CASE_IN_EACH_WAY("an abort while weights are packed leaves nothing half") {
   const Loaded fresh;
   const auto expected = fresh.forward(kLatents);
   static int64_t left;

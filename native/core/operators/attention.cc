@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "native/core/operators/bfloat16_attention.h"
-#include "native/core/operators/bfloat16_way.h"
 #include "native/core/operators/gelu.h"
+#include "native/core/operators/product_way.h"
 #include "native/core/operators/rounding.h"
 #include "native/core/operators/vectorise.h"
 

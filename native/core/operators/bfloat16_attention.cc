@@ -8,7 +8,7 @@
 #include <cstring>
 #include <vector>
 
-#include "native/core/operators/bfloat16_way.h"
+#include "native/core/operators/product_way.h"
 #include "native/core/operators/register_tile.h"
 
 namespace dg {
@@ -149,7 +149,7 @@ Rows rowsOf(const at::Tensor& tensor, int64_t picture, int64_t head, int64_t fir
 }  // namespace
 
 bool canBfloat16Attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value) {
-  if (!hasOwnBfloat16() || query.size(3) % 2 != 0 || value.size(3) != query.size(3)) return false;
+  if (!hasOwnProduct(at::kBFloat16) || query.size(3) % 2 != 0 || value.size(3) != query.size(3)) return false;
   return query.stride(3) == 1 && key.stride(3) == 1 && value.stride(3) == 1;
 }
 
@@ -182,7 +182,7 @@ at::Tensor attend(const at::Tensor& query, const at::Tensor& key, const at::Tens
 
 at::Tensor bfloat16Attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, float scale) {
   at::Tensor result;
-  withBfloat16Kind([&](auto kind) { result = attend<decltype(kind)>(query, key, value, scale); });
+  withTileKind<at::BFloat16>([&](auto kind) { result = attend<decltype(kind)>(query, key, value, scale); });
   return result;
 }
 

@@ -4,7 +4,7 @@
 
 namespace dg {
 
-// Whether bfloat16Attention is used on this processor (bfloat16_way.h), and the tensors lie as it reads them: query
+// Whether bfloat16Attention is used on this processor (product_way.h), and the tensors lie as it reads them: query
 // [B, H, T, D], key and value [B, H, S, D], bfloat16, D even, channels side by side.
 bool canBfloat16Attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value);
 

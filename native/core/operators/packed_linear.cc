@@ -5,9 +5,9 @@
 
 #include <utility>
 
-#include "native/core/operators/bfloat16_product.h"
 #include "native/core/operators/modulation.h"
 #include "native/core/operators/panels.h"
+#include "native/core/operators/tile_product.h"
 
 namespace dg {
 namespace {
@@ -31,45 +31,55 @@ at::Tensor activated(const at::Tensor& x, const std::string& activation) {
   return activation == "swish" ? at::silu(x) : x;
 }
 
+template <typename T, typename Out>
+void multiplyInto(at::Tensor& out, const at::Tensor& rows, const PackedWeight& weight, const at::Tensor& bias,
+                  Activation activation, const Residual& residual, const ModulatedRows* modulated) {
+  const TileProduct<T> product{.rows = rows.size(0),
+                               .inputs = weight.inputs(),
+                               .outputs = weight.outputs(),
+                               .x = rows.const_data_ptr<T>(),
+                               .panels = weight.packed().const_data_ptr(),
+                               .bias = bias.defined() ? bias.const_data_ptr<T>() : nullptr,
+                               .activation = activation,
+                               .residual = residual,
+                               .modulated = modulated};
+  multiply(product, out.data_ptr<Out>());
+}
+
 at::Tensor ownProduct(const at::Tensor& x, const PackedWeight& weight, const std::optional<at::Tensor>& bias,
                       const std::string& activation, const Residual& residual = {},
                       const ModulatedRows* modulated = nullptr) {
-  const int64_t inputs = weight.inputs(), outputs = weight.outputs();
-  TORCH_CHECK(x.scalar_type() == at::kBFloat16 && x.dim() > 0 && x.size(-1) == inputs, "packed_linear: expected ",
-              inputs, " channels in bfloat16, received ", x.sizes(), " in ", x.scalar_type());
+  const int64_t inputs = weight.inputs();
+  const auto dtype = weight.dtype();
+  TORCH_CHECK(x.scalar_type() == dtype && x.dim() > 0 && x.size(-1) == inputs, "packed_linear: expected ", inputs,
+              " channels in ", dtype, ", received ", x.sizes(), " in ", x.scalar_type());
   const auto rows = x.reshape({-1, inputs}).contiguous();
-  const auto offset = bias ? bias->to(at::kBFloat16).contiguous() : at::Tensor();
+  const auto offset = bias ? bias->to(dtype).contiguous() : at::Tensor();
   // erf has no loop here: its argument is written in float32.
   const bool isErf = activation == "gelu";
   const auto kind = activation == "gelu_tanh" ? Activation::geluTanh
                     : activation == "swish"   ? Activation::swish
                                               : Activation::none;
   auto sizes = x.sizes().vec();
-  sizes.back() = outputs;
-  auto out = at::empty(sizes, x.options().dtype(isErf ? at::kFloat : at::kBFloat16));
-  const Bfloat16Product product{.rows = rows.size(0),
-                                .inputs = inputs,
-                                .outputs = outputs,
-                                .x = rows.const_data_ptr<at::BFloat16>(),
-                                .panels = weight.packed().const_data_ptr(),
-                                .bias = offset.defined() ? offset.const_data_ptr<at::BFloat16>() : nullptr,
-                                .activation = kind,
-                                .residual = residual,
-                                .modulated = modulated};
-  if (!isErf) {
-    multiply(product, out.data_ptr<at::BFloat16>());
-    return out;
+  sizes.back() = weight.outputs();
+  auto out = at::empty(sizes, x.options().dtype(isErf ? at::kFloat : dtype));
+  if (dtype == at::kFloat) {
+    multiplyInto<float, float>(out, rows, weight, offset, kind, residual, modulated);
+  } else if (isErf) {
+    multiplyInto<at::BFloat16, float>(out, rows, weight, offset, kind, residual, modulated);
+  } else {
+    multiplyInto<at::BFloat16, at::BFloat16>(out, rows, weight, offset, kind, residual, modulated);
   }
-  multiply(product, out.data_ptr<float>());
-  return at::gelu(out).to(at::kBFloat16);
+  return isErf ? at::gelu(out).to(dtype) : out;
 }
 
 }  // namespace
 
 PackedWeight::PackedWeight(const at::Tensor& plain)
-    : outputs_(plain.size(0)),
+    : dtype_(plain.scalar_type()),
+      outputs_(plain.size(0)),
       inputs_(plain.size(1)),
-      isInPanels_(plain.scalar_type() == at::kBFloat16 && hasBfloat16Product(inputs_)) {
+      isInPanels_(hasTileProduct(dtype_, inputs_)) {
   if (isInPanels_) {
     const int64_t rowBytes = inputs_ * plain.element_size();
     packed_ = at::empty({panelBytes(outputs_, rowBytes)}, at::kByte);
@@ -83,7 +93,7 @@ PackedWeight::PackedWeight(const at::Tensor& plain)
 
 at::Tensor PackedWeight::plain() const {
   if (!isInPanels_) return packed_.to_dense();
-  auto plain = at::empty({outputs_, inputs_}, at::kBFloat16);
+  auto plain = at::empty({outputs_, inputs_}, dtype_);
   unpackPanels(plain.data_ptr(), packed_.const_data_ptr(), outputs_, inputs_ * plain.element_size());
   return plain;
 }
@@ -108,7 +118,7 @@ at::Tensor packedResidual(const at::Tensor& x, const c10::intrusive_ptr<PackedWe
   if (weight->isInPanels() && x.dim() == hidden.dim()) {
     auto sizes = x.sizes().vec();
     sizes.back() = weight->outputs();
-    if (const auto residual = residualOf(hidden, gate, sizes, at::kBFloat16)) {
+    if (const auto residual = residualOf(hidden, gate, sizes, weight->dtype())) {
       return ownProduct(x, *weight, bias, "none", *residual);
     }
   }
@@ -121,7 +131,7 @@ at::Tensor packedModulated(const at::Tensor& hidden, at::IntArrayRef normalizedS
                            const c10::intrusive_ptr<PackedWeight>& weight, const std::optional<at::Tensor>& bias,
                            const std::string& activation) {
   const auto x = hidden.contiguous();
-  if (weight->isInPanels() && x.scalar_type() == at::kBFloat16) {
+  if (weight->isInPanels() && weight->dtype() == at::kBFloat16) {
     const auto rows = modulatedRows(x, normalizedShape, normWeight, normBias, eps, scale, shift);
     if (rows) return ownProduct(x, *weight, bias, activation, {}, &*rows);
   }

@@ -11,8 +11,8 @@
 namespace dg {
 
 // A linear layer's weight in the order in which a product reads it: at::linear has it reordered in every call. The
-// product is oneDNN's, or in bfloat16 this package's own (bfloat16_product.h) on most processors with AVX-512 where the
-// number of inputs is even. No larger than the plain weight but for the outputs, which are rounded up to 16.
+// product is this package's own (tile_product.h) or oneDNN's, as product_way.h says; of bfloat16 the own one takes an
+// even number of inputs. No larger than the plain weight but for the outputs, which are rounded up to 16.
 class PackedWeight : public MovableWeight {
  public:
   // `plain`: [outputs, inputs], dense, float32 or bfloat16 on the CPU. Throws c10::Error where there is no such product
@@ -20,6 +20,7 @@ class PackedWeight : public MovableWeight {
   explicit PackedWeight(const at::Tensor& plain);
 
   const at::Tensor& packed() const { return packed_; }
+  at::ScalarType dtype() const { return dtype_; }
   int64_t outputs() const { return outputs_; }
   int64_t inputs() const { return inputs_; }
 
@@ -33,6 +34,7 @@ class PackedWeight : public MovableWeight {
   c10::IValue on(const std::vector<at::Tensor>& tensors) const override;
 
  private:
+  at::ScalarType dtype_;
   int64_t outputs_, inputs_;
   bool isInPanels_;
   at::Tensor packed_;

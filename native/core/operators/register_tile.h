@@ -12,8 +12,8 @@
 namespace dg {
 
 // A tile of a matrix product whose sums stay in registers. x has a row's numbers one after the other, the other factor
-// lies in panels of 16 outputs, in a panel a group of four bytes (four 8 bit numbers or two of bfloat16) of each output
-// side by side (panels.h).
+// lies in panels of 16 outputs, in a panel a group of four bytes (four 8 bit numbers, two of bfloat16 or one of
+// float32) of each output side by side (panels.h).
 //
 // A kind says how a group's products are summed up: `Sum`; in `kParts` instructions, of which each takes a part of the
 // group of the panel (`ofPanel`) and one of x (`ofX`, of which a row has `kXBytes` a group).
@@ -49,6 +49,14 @@ struct Bfloat16Kind : WholeGroups {
   }
 };
 
+struct Float32Kind : WholeGroups {
+  using Sum = float;
+  static DG_AVX512_INLINE void add(__m512i& sum, __m512i x, __m512i panel) {
+    sum = _mm512_castps_si512(
+        _mm512_fmadd_ps(_mm512_castsi512_ps(x), _mm512_castsi512_ps(panel), _mm512_castsi512_ps(sum)));
+  }
+};
+
 // bfloat16 by float32's instructions: the pair of a panel is widened in registers, x has been before.
 struct WidenedKind {
   using Sum = float;
@@ -62,10 +70,7 @@ struct WidenedKind {
   static DG_AVX512_INLINE __m512i ofX(const uint8_t* x) {
     return WholeGroups::ofX<0>(x + part * sizeof(float));
   }
-  static DG_AVX512_INLINE void add(__m512i& sum, __m512i x, __m512i panel) {
-    sum = _mm512_castps_si512(
-        _mm512_fmadd_ps(_mm512_castsi512_ps(x), _mm512_castsi512_ps(panel), _mm512_castsi512_ps(sum)));
-  }
+  static DG_AVX512_INLINE void add(__m512i& sum, __m512i x, __m512i panel) { Float32Kind::add(sum, x, panel); }
 };
 
 namespace tile {

@@ -1,5 +1,5 @@
-// Layers in bfloat16 on this package's own product: near float32's, row by row the same, for sides that fit no tile.
-#include "native/core/operators/bfloat16_product.h"
+// Layers on this package's own product: near float32's, row by row the same, for sides that fit no tile.
+#include "native/core/operators/tile_product.h"
 
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
@@ -11,8 +11,8 @@
 #include "native/core/operators/modulation.h"
 #include "native/core/operators/packed_linear.h"
 #include "native/core/operators/panels.h"
-#include "test/native/bfloat16_ways.h"
 #include "test/native/packed_dtypes.h"
+#include "test/native/product_ways.h"
 #include "test/native/testing.h"
 
 using namespace dg;
@@ -27,10 +27,10 @@ const std::vector<Sides> kSides{{1, 2, 1},    {1, 4, 16},   {7, 6, 17},    {17, 
                                 {2, 34, 130}, {300, 8, 15}, {3, 1536, 80}, {13, 64, 2304}, {257, 32, 33}};
 
 struct Layer {
-  explicit Layer(const Sides& sides)
-      : x(at::randn({sides.rows, sides.inputs}).to(at::kBFloat16)),
-        weight(at::randn({sides.outputs, sides.inputs}).div(8).to(at::kBFloat16)),
-        bias(at::randn({sides.outputs}).to(at::kBFloat16)),
+  explicit Layer(const Sides& sides, at::ScalarType dtype = at::kBFloat16)
+      : x(at::randn({sides.rows, sides.inputs}).to(dtype)),
+        weight(at::randn({sides.outputs, sides.inputs}).div(8).to(dtype)),
+        bias(at::randn({sides.outputs}).to(dtype)),
         packed(c10::make_intrusive<PackedWeight>(weight)) {}
 
   at::Tensor run(const at::Tensor& rows, bool hasBias, const std::string& activation = "none") const {
@@ -49,10 +49,9 @@ struct Layer {
   c10::intrusive_ptr<PackedWeight> packed;
 };
 
-// Within one rounding to bfloat16.
+// Within one rounding to the layer's dtype.
 void requireRounded(const at::Tensor& found, const at::Tensor& wanted, const at::Tensor& slack) {
-  REQUIRE((found.scalar_type() == at::kBFloat16));
-  const auto most = wanted.abs() * 0x1.1p-8 + slack;
+  const auto most = wanted.abs() * (found.scalar_type() == at::kBFloat16 ? 0x1.1p-8 : 0x1p-22) + slack;
   REQUIRE((found.to(at::kFloat) - wanted).abs().le(most).all().item<bool>());
 }
 
@@ -69,20 +68,24 @@ TEST_CASE_IN_EACH_WAY("which product a layer has is a matter of the processor an
     return PackedWeight(at::randn({5, inputs}).to(dtype)).isInPanels();
   };
   if (isPacked()) {
-    REQUIRE(isOwn(6, at::kBFloat16) == hasOwnBfloat16());
+    REQUIRE(isOwn(6, at::kBFloat16) == hasOwnProduct(at::kBFloat16));
     REQUIRE(!isOwn(7, at::kBFloat16));
   }
-  REQUIRE(!isOwn(6, at::kFloat));
+  REQUIRE(isOwn(7, at::kFloat) == hasOwnProduct(at::kFloat));
 }
 
 TEST_CASE_IN_EACH_WAY("a layer is float32's, rounded once") {
-  if (!isPacked()) return;
   at::manual_seed(5);
-  for (const auto& sides : kSides) {
+  for (size_t k = 0; k < 2 * kSides.size(); ++k) {
+    const auto sides = kSides[k / 2];
+    const auto dtype = k % 2 == 0 ? at::kFloat : at::kBFloat16;
+    if (dtype == at::kBFloat16 && !isPacked()) continue;
+    CAPTURE(dtype);
     CAPTURE(sides.rows);
     CAPTURE(sides.inputs);
     CAPTURE(sides.outputs);
-    const Layer layer(sides);
+    const Layer layer(sides, dtype);
+    REQUIRE((layer.run(layer.x, true).scalar_type() == dtype));
     for (const bool hasBias : {true, false}) {
       const auto wanted = layer.wanted(hasBias);
       requireRounded(layer.run(layer.x, hasBias), wanted, layer.slack());
@@ -96,47 +99,50 @@ TEST_CASE_IN_EACH_WAY("a layer is float32's, rounded once") {
 }
 
 TEST_CASE_IN_EACH_WAY("a row depends neither on the other rows nor on the threads") {
-  if (!isPacked()) return;
-  const Layer layer({300, 96, 200});
-  const auto all = layer.run(layer.x, true, "gelu_tanh");
-  for (const int64_t row : {0, 5, 6, 131, 299}) {
-    REQUIRE(layer.run(layer.x.narrow(0, row, 1), true, "gelu_tanh").equal(all.narrow(0, row, 1)));
+  for (const auto dtype : test::packedDtypes()) {
+    const Layer layer({300, 96, 200}, dtype);
+    const auto all = layer.run(layer.x, true, "gelu_tanh");
+    for (const int64_t row : {0, 5, 6, 131, 299}) {
+      REQUIRE(layer.run(layer.x.narrow(0, row, 1), true, "gelu_tanh").equal(all.narrow(0, row, 1)));
+    }
+    for (const int64_t rows : {2, 7, 40, 130}) {
+      REQUIRE(layer.run(layer.x.narrow(0, 0, rows), true, "gelu_tanh").equal(all.narrow(0, 0, rows)));
+    }
+    const int threads = at::get_num_threads();
+    at::set_num_threads(1);
+    const auto alone = layer.run(layer.x, true, "gelu_tanh");
+    at::set_num_threads(threads);
+    REQUIRE(alone.equal(all));
   }
-  for (const int64_t rows : {2, 7, 40, 130}) {
-    REQUIRE(layer.run(layer.x.narrow(0, 0, rows), true, "gelu_tanh").equal(all.narrow(0, 0, rows)));
-  }
-  const int threads = at::get_num_threads();
-  at::set_num_threads(1);
-  const auto alone = layer.run(layer.x, true, "gelu_tanh");
-  at::set_num_threads(threads);
-  REQUIRE(alone.equal(all));
 }
 
 TEST_CASE_IN_EACH_WAY(
     "a product that adds itself to the hidden state gives what the separate operators give, to the last bit") {
-  if (!isPacked()) return;
-  const auto random = [](at::IntArrayRef sizes) { return at::randn(sizes).to(at::kBFloat16); };
-  for (const auto& [tokens, inputs, outputs] : {Sides{9, 20, 33}, {64, 96, 128}, {1, 8, 16}, {130, 7, 24}}) {
-    CAPTURE(tokens);
-    const Layer layer({3 * tokens, inputs, outputs});
-    const auto x = layer.x.view({3, tokens, inputs}), hidden = random({3, tokens, outputs});
-    const auto gates = random({3, 4, outputs});
-    for (const auto& gate : {gates.narrow(1, 2, 1), random({1, 1, outputs}), random({3, tokens, outputs})}) {
-      const auto expected = gatedResidual(hidden, gate, packedLinear(x, layer.packed, layer.bias, "none"));
-      REQUIRE(packedResidual(x, layer.packed, layer.bias, hidden, gate).equal(expected));
-      const auto strided = hidden.transpose(0, 1).contiguous().transpose(0, 1);
-      REQUIRE(packedResidual(x, layer.packed, layer.bias, strided, gate).equal(expected));
+  for (const auto dtype : test::packedDtypes()) {
+    const auto random = [dtype](at::IntArrayRef sizes) { return at::randn(sizes).to(dtype); };
+    for (const auto& [tokens, inputs, outputs] : {Sides{9, 20, 33}, {64, 96, 128}, {1, 8, 16}, {130, 7, 24}}) {
+      CAPTURE(tokens);
+      const Layer layer({3 * tokens, inputs, outputs}, dtype);
+      const auto x = layer.x.view({3, tokens, inputs}), hidden = random({3, tokens, outputs});
+      const auto gates = random({3, 4, outputs});
+      for (const auto& gate : {gates.narrow(1, 2, 1), random({1, 1, outputs}), random({3, tokens, outputs})}) {
+        const auto expected = gatedResidual(hidden, gate, packedLinear(x, layer.packed, layer.bias, "none"));
+        REQUIRE(packedResidual(x, layer.packed, layer.bias, hidden, gate).equal(expected));
+        const auto strided = hidden.transpose(0, 1).contiguous().transpose(0, 1);
+        REQUIRE(packedResidual(x, layer.packed, layer.bias, strided, gate).equal(expected));
+      }
     }
   }
 }
 
 TEST_CASE_IN_EACH_WAY("what is not a number makes its row so, and no other") {
-  if (!isPacked()) return;
-  Layer layer({7, 20, 33});
-  layer.x[3][4] = std::numeric_limits<float>::quiet_NaN();
-  const auto found = layer.run(layer.x, true, "gelu_tanh").isnan();
-  REQUIRE(found[3].all().item<bool>());
-  REQUIRE(found.sum().item<int64_t>() == 33);
+  for (const auto dtype : test::packedDtypes()) {
+    Layer layer({7, 20, 33}, dtype);
+    layer.x[3][4] = std::numeric_limits<float>::quiet_NaN();
+    const auto found = layer.run(layer.x, true, "gelu_tanh").isnan();
+    REQUIRE(found[3].all().item<bool>());
+    REQUIRE(found.sum().item<int64_t>() == 33);
+  }
 }
 
 TEST_CASE_IN_EACH_WAY("rows of any shape, strided ones and none") {

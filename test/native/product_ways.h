@@ -2,26 +2,27 @@
 
 #include <vector>
 
-#include "native/core/operators/bfloat16_way.h"
+#include "native/core/operators/product_way.h"
 #include "test/native/testing.h"
 
 namespace dg::test {
 
 // Those that this processor can go, its own and the others.
-inline std::vector<Bfloat16Way> waysHere() {
-  std::vector<Bfloat16Way> ways{Bfloat16Way::libtorch};
-  if (hasVnni()) ways.push_back(Bfloat16Way::widened);
-  if (hasBfloat16()) ways.push_back(Bfloat16Way::dot);
+inline std::vector<ProductWays> waysHere() {
+  std::vector<ProductWays> ways{{}};
+  if (hasVnni()) ways.push_back({ProductWay::avx512, ProductWay::avx512});
+  if (hasBfloat16()) ways.push_back({ProductWay::libtorch, ProductWay::dot});
   return ways;
 }
 
 inline void inEachWay(void (*body)()) {
   struct Restored {
-    ~Restored() { setBfloat16Way(std::nullopt); }
+    ~Restored() { setProductWays(std::nullopt); }
   } restored;
-  for (const auto way : waysHere()) {
-    CAPTURE(name(way));
-    setBfloat16Way(way);
+  for (const auto& ways : waysHere()) {
+    CAPTURE(name(ways.float32));
+    CAPTURE(name(ways.bfloat16));
+    setProductWays(ways);
     body();
   }
 }
