@@ -11,6 +11,7 @@
 #include "native/core/graph/fuse_norm_rotary.h"
 #include "native/core/graph/pack.h"
 #include "native/core/graph/quantise.h"
+#include "native/core/operators/product_way.h"
 
 namespace dg {
 namespace {
@@ -54,7 +55,7 @@ Fusions Fusions::forDevice(at::Device device, at::ScalarType dtype) {
   Fusions fusions;
   fusions.modulation = fusions.residual = fusions.rotary = true;
   fusions.pack = device.is_cpu();
-  fusions.attention = device.is_cpu() && dtype == at::kBFloat16;
+  fusions.attention = device.is_cpu() && (dtype == at::kBFloat16 || hasOwnProduct(dtype));
   if (device.is_cuda()) fusions.gelu = fusions.swiglu = fusions.update = true;
   return fusions;
 }

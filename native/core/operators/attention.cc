@@ -6,10 +6,10 @@
 #include <cmath>
 #include <vector>
 
-#include "native/core/operators/bfloat16_attention.h"
 #include "native/core/operators/gelu.h"
 #include "native/core/operators/product_way.h"
 #include "native/core/operators/rounding.h"
+#include "native/core/operators/tile_attention.h"
 #include "native/core/operators/vectorise.h"
 
 namespace dg {
@@ -60,9 +60,11 @@ void softmax(at::Tensor& scores, float scale) {
   });
 }
 
-bool isForProducts(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value) {
+// Whether the scores of a picture fit into the caches, of tensors as they usually are.
+bool isSmall(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value) {
   for (const auto* each : {&query, &key, &value}) {
-    if (!each->is_cpu() || each->scalar_type() != at::kBFloat16 || each->dim() != 4 || each->numel() == 0) return false;
+    const bool isLike = each->is_cpu() && each->scalar_type() == query.scalar_type();
+    if (!isLike || each->dim() != 4 || each->numel() == 0) return false;
   }
   const bool fits = query.size(0) == key.size(0) && query.size(1) == key.size(1) && query.size(3) == key.size(3) &&
                     key.sizes().slice(0, 3) == value.sizes().slice(0, 3);
@@ -73,12 +75,13 @@ bool isForProducts(const at::Tensor& query, const at::Tensor& key, const at::Ten
 
 at::Tensor attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
                      std::optional<double> scale) {
-  // libtorch's own multiplies by AMX.
-  if (!isForProducts(query, key, value) || hasAmx()) {
+  const bool fits = isSmall(query, key, value);
+  const auto factor = static_cast<float>(scale.value_or(1.0 / std::sqrt(static_cast<double>(query.size(-1)))));
+  if (fits && canTileAttention(query, key, value)) return tileAttention(query, key, value, factor).transpose(1, 2);
+  // libtorch's own multiplies bfloat16 by AMX.
+  if (!fits || query.scalar_type() != at::kBFloat16 || hasAmx()) {
     return at::scaled_dot_product_attention(query, key, value, std::nullopt, 0.0, false, scale);
   }
-  const auto factor = static_cast<float>(scale.value_or(1.0 / std::sqrt(static_cast<double>(query.size(3)))));
-  if (canBfloat16Attention(query, key, value)) return bfloat16Attention(query, key, value, factor).transpose(1, 2);
   // As libtorch lays it out: what comes next puts the heads of a token side by side.
   auto out = at::empty({query.size(0), query.size(2), query.size(1), value.size(3)}, query.options());
   for (int64_t picture = 0; picture < query.size(0); ++picture) {

@@ -1,4 +1,4 @@
-#include "native/core/operators/bfloat16_attention.h"
+#include "native/core/operators/tile_attention.h"
 
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
@@ -10,6 +10,7 @@
 
 #include "native/core/operators/product_way.h"
 #include "native/core/operators/register_tile.h"
+#include "native/core/operators/tile_product.h"
 
 namespace dg {
 
@@ -22,27 +23,45 @@ constexpr int64_t kQueries = 96;
 // Rounded up to whole panels.
 int64_t padded(int64_t count) { return (count + kPanel - 1) / kPanel * kPanel; }
 
+// Numbers in a group of four bytes.
+template <typename T>
+constexpr int64_t kGroup = kGroupBytes / sizeof(T);
+
 // One head of one picture: rows of channels, `stride` numbers apart.
+template <typename T>
 struct Rows {
-  const at::BFloat16* first;
+  const T* first;
   int64_t stride;
-  const at::BFloat16* at(int64_t row) const { return first + row * stride; }
+  const T* at(int64_t row) const { return first + row * stride; }
 };
 
-// Keys as panels: a key an output, two channels a group. out: [⌈S / 16⌉, D / 2, 16] pairs.
-void packKeys(uint32_t* out, const Rows& keys, int64_t count, int64_t channels) {
-  const int64_t pairs = channels / 2;
-  std::fill_n(out, padded(count) * pairs, 0u);
+// Keys as panels: a key an output, its channels in groups. out: [⌈S / 16⌉, groups, 16].
+template <typename T>
+void packKeys(uint32_t* out, const Rows<T>& keys, int64_t count, int64_t channels) {
+  const int64_t groups = channels / kGroup<T>;
+  std::fill_n(out, padded(count) * groups, 0u);
   for (int64_t key = 0; key < count; ++key) {
-    uint32_t* lane = out + key / kPanel * pairs * kPanel + key % kPanel;
-    const at::BFloat16* from = keys.at(key);
-    for (int64_t pair = 0; pair < pairs; ++pair) std::memcpy(lane + pair * kPanel, from + 2 * pair, sizeof(uint32_t));
+    uint32_t* lane = out + key / kPanel * groups * kPanel + key % kPanel;
+    const auto* from = reinterpret_cast<const uint8_t*>(keys.at(key));
+    for (int64_t group = 0; group < groups; ++group) {
+      std::memcpy(lane + group * kPanel, from + group * kGroupBytes, kGroupBytes);
+    }
   }
 }
 
-// Values as panels: a channel an output, two tokens a group; tokens beyond the last are 0.
-// out: [⌈D / 16⌉, padded(S) / 2, 16] pairs.
-DG_AVX512 void packValues(uint32_t* out, const Rows& values, int64_t count, int64_t channels) {
+// Values as panels: a channel an output, tokens in groups; tokens beyond the last are 0.
+// out: [⌈D / 16⌉, padded(S) / group, 16].
+DG_AVX512 void packValues(uint32_t* out, const Rows<float>& values, int64_t count, int64_t channels) {
+  for (int64_t channel = 0; channel < channels; channel += kPanel) {
+    const __mmask16 mask = lanes(channels - channel);
+    for (int64_t token = 0; token < padded(count); ++token, out += kPanel) {
+      const bool isThere = token < count;
+      _mm512_storeu_ps(out, isThere ? loadLanes(mask, values.at(token) + channel) : _mm512_setzero_ps());
+    }
+  }
+}
+
+DG_AVX512 void packValues(uint32_t* out, const Rows<at::BFloat16>& values, int64_t count, int64_t channels) {
   const int64_t pairs = padded(count) / 2;
   for (int64_t channel = 0; channel < channels; channel += kPanel) {
     const __mmask16 mask = lanes(channels - channel);
@@ -60,9 +79,15 @@ DG_AVX512 void packValues(uint32_t* out, const Rows& values, int64_t count, int6
   }
 }
 
-// 2 to the power of scale · score less the largest, as bfloat16, 0 beyond the last; gives 1 over their sum. What is not
+DG_AVX512_INLINE void storePanel(float* to, __m512 value) { _mm512_storeu_ps(to, value); }
+DG_AVX512_INLINE void storePanel(at::BFloat16* to, __m512 value) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), toBfloat16(value));
+}
+
+// 2 to the power of scale · score less the largest, as T, 0 beyond the last; gives 1 over their sum. What is not
 // a number stays so.
-DG_AVX512 float weigh(at::BFloat16* weights, const float* scores, float scale, int64_t count) {
+template <typename T>
+DG_AVX512 float weigh(T* weights, const float* scores, float scale, int64_t count) {
   const __m512 factor = _mm512_set1_ps(scale);
   // Of two operands of a maximum the second is kept where one is not a number: none gets into `largest`.
   __m512 largest = _mm512_set1_ps(-INFINITY), sums = _mm512_setzero_ps();
@@ -72,15 +97,16 @@ DG_AVX512 float weigh(at::BFloat16* weights, const float* scores, float scale, i
   }
   const __m512 most = _mm512_set1_ps(_mm512_reduce_max_ps(largest));
   for (int64_t i = 0; i < count; i += kPanel) {
-    const __m512 power = powerOfTwo<at::BFloat16>(_mm512_fmsub_ps(factor, _mm512_loadu_ps(scores + i), most));
+    const __m512 power = powerOfTwo<T>(_mm512_fmsub_ps(factor, _mm512_loadu_ps(scores + i), most));
     const __m512 value = _mm512_maskz_mov_ps(lanes(count - i), power);
     sums = _mm512_add_ps(sums, value);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(weights + i), toBfloat16(value));
+    storePanel(weights + i, value);
   }
   return 1.0f / _mm512_reduce_add_ps(sums);
 }
 
-DG_AVX512 void storeScaled(at::BFloat16* out, const float* from, float factor, int64_t count) {
+template <typename T>
+DG_AVX512 void storeScaled(T* out, const float* from, float factor, int64_t count) {
   for (int64_t i = 0; i < count; i += kPanel) {
     storeLanes(out + i, lanes(count - i), _mm512_mul_ps(_mm512_loadu_ps(from + i), _mm512_set1_ps(factor)));
   }
@@ -98,35 +124,35 @@ void multiply(int64_t rows, const ReadRows& x, const uint32_t* panels, int64_t c
 }
 
 // The heads that one thread works on, one after the other.
-template <typename Kind>
+template <typename Kind, typename T>
 class Head {
  public:
   Head(int64_t keys, int64_t channels, float scale)
       : keys_(keys),
         channels_(channels),
         scale_(scale * 1.44269504f),  // log₂ e: weights are powers of 2
-        keyPanels_(padded(keys) * channels / 2),
-        valuePanels_(padded(channels) * padded(keys) / 2),
+        keyPanels_(padded(keys) * channels / kGroup<T>),
+        valuePanels_(padded(channels) * padded(keys) / kGroup<T>),
         scores_(kTileRows * padded(keys)),
         sums_(kTileRows * padded(channels)),
         weights_(kTileRows * padded(keys)) {}
 
-  void begin(const Rows& keys, const Rows& values) {
+  void begin(const Rows<T>& keys, const Rows<T>& values) {
     packKeys(keyPanels_.data(), keys, keys_, channels_);
     packValues(valuePanels_.data(), values, keys_, channels_);
   }
 
   // At most kTileRows queries.
-  void attend(const Rows& queries, int64_t count, at::BFloat16* out, int64_t outStride) {
+  void attend(const Rows<T>& queries, int64_t count, T* out, int64_t outStride) {
     const int64_t width = padded(keys_), outWidth = padded(channels_);
     multiply<Kind>(count, asRead<Kind>(queries.first, queries.stride, count, channels_, widened_), keyPanels_.data(),
-                   width / kPanel, channels_ / 2, scores_.data());
+                   width / kPanel, channels_ / kGroup<T>, scores_.data());
     float shares[kTileRows];
     for (int64_t row = 0; row < count; ++row) {
       shares[row] = weigh(weights_.data() + row * width, scores_.data() + row * width, scale_, keys_);
     }
     multiply<Kind>(count, asRead<Kind>(weights_.data(), width, count, width, widened_), valuePanels_.data(),
-                   outWidth / kPanel, width / 2, sums_.data());
+                   outWidth / kPanel, width / kGroup<T>, sums_.data());
     for (int64_t row = 0; row < count; ++row) {
       storeScaled(out + row * outStride, sums_.data() + row * outWidth, shares[row], channels_);
     }
@@ -137,40 +163,40 @@ class Head {
   float scale_;
   std::vector<uint32_t> keyPanels_, valuePanels_;
   std::vector<float> scores_, sums_, widened_;
-  std::vector<at::BFloat16> weights_;
+  std::vector<T> weights_;
 };
 
-Rows rowsOf(const at::Tensor& tensor, int64_t picture, int64_t head, int64_t first = 0) {
-  return {tensor.const_data_ptr<at::BFloat16>() + picture * tensor.stride(0) + head * tensor.stride(1) +
-              first * tensor.stride(2),
+template <typename T>
+Rows<T> rowsOf(const at::Tensor& tensor, int64_t picture, int64_t head, int64_t first = 0) {
+  return {tensor.const_data_ptr<T>() + picture * tensor.stride(0) + head * tensor.stride(1) + first * tensor.stride(2),
           tensor.stride(2)};
 }
 
 }  // namespace
 
-bool canBfloat16Attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value) {
-  if (!hasOwnProduct(at::kBFloat16) || query.size(3) % 2 != 0 || value.size(3) != query.size(3)) return false;
+bool canTileAttention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value) {
+  if (!hasTileProduct(query.scalar_type(), query.size(3)) || value.size(3) != query.size(3)) return false;
   return query.stride(3) == 1 && key.stride(3) == 1 && value.stride(3) == 1;
 }
 
 namespace {
 
-template <typename Kind>
+template <typename Kind, typename T>
 at::Tensor attend(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, float scale) {
   const int64_t pictures = query.size(0), heads = query.size(1), queries = query.size(2), channels = query.size(3);
   auto result = at::empty({pictures, queries, heads, channels}, query.options());
-  auto* out = result.data_ptr<at::BFloat16>();
+  auto* out = result.data_ptr<T>();
   const int64_t tasks = (queries + kQueries - 1) / kQueries;
   at::parallel_for(0, pictures * heads * tasks, 1, [&](int64_t begin, int64_t end) {
-    Head<Kind> work(key.size(2), channels, scale);
+    Head<Kind, T> work(key.size(2), channels, scale);
     int64_t ready = -1;
     for (int64_t each = begin; each < end; ++each) {
       const int64_t unit = each / tasks, picture = unit / heads, head = unit % heads;
-      if (unit != ready) work.begin(rowsOf(key, picture, head), rowsOf(value, picture, head));
+      if (unit != ready) work.begin(rowsOf<T>(key, picture, head), rowsOf<T>(value, picture, head));
       ready = unit;
       const int64_t first = each % tasks * kQueries, last = std::min(first + kQueries, queries);
       for (int64_t row = first; row < last; row += kTileRows) {
-        work.attend(rowsOf(query, picture, head, row), std::min<int64_t>(kTileRows, last - row),
+        work.attend(rowsOf<T>(query, picture, head, row), std::min<int64_t>(kTileRows, last - row),
                     out + ((picture * queries + row) * heads + head) * channels, heads * channels);
       }
     }
@@ -180,16 +206,18 @@ at::Tensor attend(const at::Tensor& query, const at::Tensor& key, const at::Tens
 
 }  // namespace
 
-at::Tensor bfloat16Attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, float scale) {
+at::Tensor tileAttention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, float scale) {
+  if (query.scalar_type() == at::kFloat) return attend<Float32Kind, float>(query, key, value, scale);
   at::Tensor result;
-  withTileKind<at::BFloat16>([&](auto kind) { result = attend<decltype(kind)>(query, key, value, scale); });
+  withTileKind<at::BFloat16>(
+      [&](auto kind) { result = attend<decltype(kind), at::BFloat16>(query, key, value, scale); });
   return result;
 }
 
 #else
 
-bool canBfloat16Attention(const at::Tensor&, const at::Tensor&, const at::Tensor&) { return false; }
-at::Tensor bfloat16Attention(const at::Tensor&, const at::Tensor&, const at::Tensor&, float) { return {}; }
+bool canTileAttention(const at::Tensor&, const at::Tensor&, const at::Tensor&) { return false; }
+at::Tensor tileAttention(const at::Tensor&, const at::Tensor&, const at::Tensor&, float) { return {}; }
 
 #endif
 
