@@ -24,7 +24,7 @@ const { elapsed, execute, say } = require('../setup/steps.cjs');
  */
 
 const CPLUSPLUS = /\.(cc|h)$/;
-const cplusplusFiles = () => listFiles(['native', 'test/native'], CPLUSPLUS);
+const cplusplusFiles = () => listFiles(['bench', 'native', 'test/native'], CPLUSPLUS);
 
 /** A program of the private Python environment. @param {string} name @param {string[]} args */
 function pythonTool(name, args) {
