@@ -12,17 +12,25 @@ import { withoutInt8 } from '../vnni';
 const { path: python, reason } = testPython();
 const withPython = python ? test : test.skip;
 
-describe('bench/cuda/run.sh --dry-run', () => {
+describe('bench/cuda/session.sh and run.sh --dry-run', () => {
   withPython(
     `runs all of it on the CPU${python ? '' : ` (${reason})`}`,
     () => {
-      const out = mkdtempSync(join(tmpdir(), 'detail-guidance-bench-cuda-'));
-      const { status, stdout, stderr } = spawnSync('bash', ['bench/cuda/run.sh', '--dry-run', '--out', out], {
+      const session = mkdtempSync(join(tmpdir(), 'detail-guidance-bench-cuda-'));
+      const words = ['--dry-run', '--seconds', '900', '--parts', 'small,small-quantised', '--out', session];
+      const { status, stdout, stderr } = spawnSync('bash', ['bench/cuda/session.sh', ...words], {
         cwd: packageRoot(),
         encoding: 'utf8',
         env: { ...process.env, DETAIL_GUIDANCE_BENCH_PYTHON: python!, OMP_WAIT_POLICY: 'PASSIVE' },
       });
       expect(`${status} ${status === 0 ? '' : stdout + stderr}`).toBe('0 ');
+      for (const part of ['results', 'training']) {
+        expect(spawnSync('tar', ['-xJf', join(session, `${part}.tar.xz`), '-C', session]).status).toBe(0);
+      }
+      const log = readFileSync(join(session, 'training', 'log.jsonl'), 'utf8');
+      const kinds = log.split('\n').filter(Boolean).map((line) => (JSON.parse(line) as { kind: string }).kind);
+      expect(kinds.filter((kind) => kind !== 'loss')).toEqual(['options', 'growth', 'growth', 'final', 'final', 'final']);
+      const out = join(session, 'results');
       const { device, outcomes } = JSON.parse(readFileSync(join(out, 'checks.json'), 'utf8')) as {
         device: string;
         outcomes: { name: string; status: string; detail: string }[];
@@ -56,7 +64,7 @@ describe('bench/cuda/run.sh --dry-run', () => {
         results: both.map((name) => ({ name, seconds: [expect.any(Number), expect.any(Number)] })),
       });
     },
-    240_000,
+    400_000,
   );
 
   test('a part that does not exist is refused, with those that do', () => {
@@ -65,6 +73,6 @@ describe('bench/cuda/run.sh --dry-run', () => {
       encoding: 'utf8',
     });
     expect(status).toBe(2);
-    expect(stderr).toMatch(/--only: expected one of checks small dit .*offload .*flux-compile.*, received sd4/);
+    expect(stderr).toMatch(/--only: expected some of checks small dit .*offload .*flux-compile.*, received sd4/);
   });
 });
