@@ -15,6 +15,7 @@
 #include "native/core/operators/rounding.h"
 #include "native/core/operators/row_chunks.h"
 #include "native/core/operators/row_rounding.h"
+#include "native/core/operators/share_pieces.h"
 
 namespace dg {
 namespace {
@@ -57,16 +58,14 @@ class Layer {
     const auto dtype = weight_.dtype() == at::kBFloat16 ? at::kBFloat16 : at::kFloat;
     at::Tensor out = at::empty({rows_, weight_.outputs()}, x_.options().dtype(dtype));
     const int64_t atOnce = rowsAtOnce(rows_);
-    at::parallel_for(0, (rows_ + atOnce - 1) / atOnce, 1, [&](int64_t begin, int64_t end) {
-      std::vector<at::BFloat16> made;
-      for (int64_t each = begin; each < end; ++each) {
-        const int64_t first = each * atOnce, count = std::min(atOnce, rows_ - first);
-        for (int64_t i = first; i < first + count; ++i) roundAt(i, made, rowsPerScale == 1);
-        if (dtype == at::kBFloat16) {
-          multiply(product(first, count), out.data_ptr<at::BFloat16>() + first * weight_.outputs());
-        } else {
-          multiply(product(first, count), out.data_ptr<float>() + first * weight_.outputs());
-        }
+    const auto room = [] { return std::vector<at::BFloat16>(); };
+    sharePieces((rows_ + atOnce - 1) / atOnce, room, [&](int64_t each, std::vector<at::BFloat16>& made) {
+      const int64_t first = each * atOnce, count = std::min(atOnce, rows_ - first);
+      for (int64_t i = first; i < first + count; ++i) roundAt(i, made, rowsPerScale == 1);
+      if (dtype == at::kBFloat16) {
+        multiply(product(first, count), out.data_ptr<at::BFloat16>() + first * weight_.outputs());
+      } else {
+        multiply(product(first, count), out.data_ptr<float>() + first * weight_.outputs());
       }
     });
     return out;

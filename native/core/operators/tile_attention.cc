@@ -1,7 +1,6 @@
 #include "native/core/operators/tile_attention.h"
 
 #include <ATen/Functions.h>
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <cmath>
@@ -10,6 +9,7 @@
 
 #include "native/core/operators/product_way.h"
 #include "native/core/operators/register_tile.h"
+#include "native/core/operators/share_pieces.h"
 #include "native/core/operators/tile_product.h"
 
 namespace dg {
@@ -17,8 +17,12 @@ namespace dg {
 #if DG_HAS_AVX512
 namespace {
 
-// Queries that share a task: the keys and values of their head are put in order once for each thread that has some.
+// Queries of a piece of work where a head is too much for one: its keys and values are put in order once for each
+// thread that has some.
 constexpr int64_t kQueries = 96;
+
+// Heads for each thread from which on a piece is a whole one.
+constexpr int64_t kHeadsEach = 4;
 
 // Rounded up to whole panels.
 int64_t padded(int64_t count) { return (count + kPanel - 1) / kPanel * kPanel; }
@@ -186,19 +190,22 @@ at::Tensor attend(const at::Tensor& query, const at::Tensor& key, const at::Tens
   const int64_t pictures = query.size(0), heads = query.size(1), queries = query.size(2), channels = query.size(3);
   auto result = at::empty({pictures, queries, heads, channels}, query.options());
   auto* out = result.data_ptr<T>();
-  const int64_t tasks = (queries + kQueries - 1) / kQueries;
-  at::parallel_for(0, pictures * heads * tasks, 1, [&](int64_t begin, int64_t end) {
-    Head<Kind, T> work(key.size(2), channels, scale);
+  struct Own {
+    Head<Kind, T> head;
     int64_t ready = -1;
-    for (int64_t each = begin; each < end; ++each) {
-      const int64_t unit = each / tasks, picture = unit / heads, head = unit % heads;
-      if (unit != ready) work.begin(rowsOf<T>(key, picture, head), rowsOf<T>(value, picture, head));
-      ready = unit;
-      const int64_t first = each % tasks * kQueries, last = std::min(first + kQueries, queries);
-      for (int64_t row = first; row < last; row += kTileRows) {
-        work.attend(rowsOf<T>(query, picture, head, row), std::min<int64_t>(kTileRows, last - row),
-                    out + ((picture * queries + row) * heads + head) * channels, heads * channels);
-      }
+  };
+  const auto make = [&] { return Own{Head<Kind, T>(key.size(2), channels, scale)}; };
+  // Where there are many heads a piece is a whole one: its keys are put in order once.
+  const int64_t atOnce = pictures * heads >= kHeadsEach * at::get_num_threads() ? queries : kQueries;
+  const int64_t tasks = (queries + atOnce - 1) / atOnce;
+  sharePieces(pictures * heads * tasks, make, [&](int64_t each, Own& own) {
+    const int64_t unit = each / tasks, picture = unit / heads, head = unit % heads;
+    if (unit != own.ready) own.head.begin(rowsOf<T>(key, picture, head), rowsOf<T>(value, picture, head));
+    own.ready = unit;
+    const int64_t first = each % tasks * atOnce, last = std::min(first + atOnce, queries);
+    for (int64_t row = first; row < last; row += kTileRows) {
+      own.head.attend(rowsOf<T>(query, picture, head, row), std::min<int64_t>(kTileRows, last - row),
+                      out + ((picture * queries + row) * heads + head) * channels, heads * channels);
     }
   });
   return result;

@@ -1,13 +1,12 @@
 #include "native/core/operators/tile_product.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <vector>
 
 #include "native/core/operators/product_way.h"
 #include "native/core/operators/register_tile.h"
 #include "native/core/operators/row_chunks.h"
+#include "native/core/operators/share_pieces.h"
 
 namespace dg {
 
@@ -61,6 +60,12 @@ const at::BFloat16* modulatedIn(std::vector<at::BFloat16>& room, const TileProdu
   return room.data();
 }
 
+// What a thread makes of its rows before it multiplies them.
+struct Room {
+  std::vector<at::BFloat16> modulated;
+  std::vector<float> widened;
+};
+
 // Threads share the rows; where these are few, the outputs.
 template <typename Kind, typename T, typename Out>
 void onAllThreads(const TileProduct<T>& p, Out* out) {
@@ -70,20 +75,17 @@ void onAllThreads(const TileProduct<T>& p, Out* out) {
   const int64_t shares = chunks >= threads ? 1 : std::min(threads, (panels + kTilePanels - 1) / kTilePanels);
   const int64_t share = (panels + shares * kTilePanels - 1) / (shares * kTilePanels) * kTilePanels;
   withActivation(p.activation, [&](auto activation) {
-    at::parallel_for(0, shares * chunks, 1, [&](int64_t begin, int64_t end) {
-      std::vector<at::BFloat16> made;
-      std::vector<float> widened;
-      for (int64_t each = begin; each < end; ++each) {
-        const int64_t row = each % chunks * atOnce, rows = std::min(atOnce, p.rows - row);
-        const int64_t first = each / chunks * share, last = std::min(first + share, panels);
-        const T* x = p.x + row * p.inputs;
-        if constexpr (std::is_same_v<T, at::BFloat16>) {
-          if (p.modulated != nullptr) x = modulatedIn(made, p, row, rows);
-        }
-        const auto read = asRead<Kind>(x, p.inputs, rows, p.inputs, widened);
-        part<Kind, decltype(activation)::value>(p, read, row, rows, first, last, out);
+    const auto piece = [&](int64_t each, Room& room) {
+      const int64_t row = each % chunks * atOnce, rows = std::min(atOnce, p.rows - row);
+      const int64_t first = each / chunks * share, last = std::min(first + share, panels);
+      const T* x = p.x + row * p.inputs;
+      if constexpr (std::is_same_v<T, at::BFloat16>) {
+        if (p.modulated != nullptr) x = modulatedIn(room.modulated, p, row, rows);
       }
-    });
+      const auto read = asRead<Kind>(x, p.inputs, rows, p.inputs, room.widened);
+      part<Kind, decltype(activation)::value>(p, read, row, rows, first, last, out);
+    };
+    sharePieces(shares * chunks, [] { return Room(); }, piece);
   });
 }
 
