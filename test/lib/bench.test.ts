@@ -8,7 +8,7 @@ import { resultOf, toJson, toReport, toTable } from '../../bench/report';
 import { blocksBefore, median, partialForwardFloor, quantile, ratioOf, slopeOf } from '../../bench/statistics';
 import { takeTurns } from '../../bench/turns';
 import { testPython } from '../../scripts/test-packages.cjs';
-import { withoutInt8 } from '../vnni';
+import { hasOwnFloat32, withoutInt8 } from '../processor';
 
 const here: Parameters<typeof comparisons>[0] = {
   blocks: 12,
@@ -238,7 +238,11 @@ test.each([
 const suite = testPython().path ? test : test.skip;
 
 suite.each([
-  ['tiny', 'detail,eager,reuse,idle,unfused,peak', [1, 1, 1, 1, 1, 8, 1, 1, 1, 1, 1, ...(withoutInt8 ? [] : [1])]],
+  [
+    'tiny',
+    'detail,eager,reuse,idle,unfused,peak',
+    [1, 1, 1, 1, 1, 8, 1, 1, 1, 1, 1, ...(hasOwnFloat32() ? [1] : []), ...(withoutInt8 ? [] : [1])],
+  ],
   ['tiny-joint', 'detail-over-cfg@0.5,eager,idle,scale-0.5,unfused-rotary', [1, 1, 8, 1, 1]],
 ])(
   'one round on the model %s',

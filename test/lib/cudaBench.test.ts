@@ -6,9 +6,8 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 
 import { packageRoot } from '../../lib/files/packageRoot';
-import { native } from '../../lib/native';
 import { testPython } from '../../scripts/test-packages.cjs';
-import { withoutInt8 } from '../vnni';
+import { hasOwnFloat32, withoutInt8 } from '../processor';
 
 const { path: python, reason } = testPython();
 const withPython = python ? test : test.skip;
@@ -46,8 +45,7 @@ describe('bench/cuda/session.sh and run.sh --dry-run', () => {
         JSON.parse(readFileSync(join(out, `${size}-float32.report.json`), 'utf8'));
       const both = ['detail-over-cfg@0.5', 'python-eager-over-ours@0.5'];
       expect(resultsOf('tiny').map(({ name }) => name)).toEqual(both);
-      const own = native().info().products.float32 === 'avx512' ? ['attention'] : [];
-      const gains = [...own, 'modulation', 'pack', 'residual', 'rotary'].map((kind) => `unfused-${kind}-over-ours`);
+      const gains = [...(hasOwnFloat32() ? ['attention'] : []), 'modulation', 'pack', 'residual', 'rotary'].map((kind) => `unfused-${kind}-over-ours`);
       expect(resultsOf('tiny-joint').map(({ name }) => name)).toEqual([...both, 'scale-0.5-over-1', ...gains]);
       const ways = ['int8', 'int8-all', 'fp8', 'weight-only'].map((way) => `bf16-over-${way}@0.5`);
       const { leftOut } = reportOf('tiny-quantised') as { leftOut: { name: string }[] };

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 
 import { loadPipeline, type GenerateOptions, type LoadOptions, type Pipeline } from '../../lib';
-import { withoutInt8 } from '../vnni';
+import { withoutInt8 } from '../processor';
 
 const options: GenerateOptions = {
   classLabel: 'Coat',

@@ -15,7 +15,7 @@ import {
 } from '../../lib';
 import { reportQuantization } from '../../lib/analysis';
 import { psnr } from '../../lib/evaluation/fidelity';
-import { withoutInt8 } from '../vnni';
+import { withoutInt8 } from '../processor';
 
 const suite = (name: string, tests: () => void) =>
   withoutInt8 === null ? describe(name, tests) : describe.skip(`${name} (skipped: ${withoutInt8})`, tests);

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { decodePng } from '../../lib/image/png';
 import { root } from '../../setup/cache.cjs';
 
-import { withoutInt8 } from '../vnni';
+import { withoutInt8 } from '../processor';
 
 import { Application } from './application';
 

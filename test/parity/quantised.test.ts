@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
 import { loadPipeline, type LoadOptions } from '../../lib';
 
-import { withoutInt8 } from '../vnni';
+import { withoutInt8 } from '../processor';
 
 import { difference, Oracle, python } from './oracle';
 import { dit, embedded, flux, inputsOf, sd3, type Subject } from './subjects';
