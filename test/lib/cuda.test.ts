@@ -8,6 +8,7 @@ import { emptyCache, listDevices, loadPipeline, memoryStatistics, resetPeakMemor
 import { diagnose } from '../../lib/cli/diagnose';
 import { native, readBuild } from '../../lib/native';
 import { findNvcc, fitsRuntime } from '../../setup/nvcc.cjs';
+import { hasOwnFloat32 } from '../processor';
 
 const { folder, info } = readBuild();
 const addon = join(folder, 'detail_guidance.node');
@@ -86,6 +87,7 @@ describe('a pipeline', () => {
 
   test('says what is fused and how it ran', async () => {
     expect(pipeline.fused).toEqual([
+      ...(hasOwnFloat32() ? [{ kind: 'attention', count: 8 }] : []),
       { kind: 'modulation', count: 17 },
       { kind: 'pack', count: 44 },
       { kind: 'residual', count: 16 },
