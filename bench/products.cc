@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "native/core/model/operator_library.h"
+#include "native/core/operators/avx512.h"
 #include "native/core/operators/packed_linear.h"
 #include "native/core/operators/product_way.h"
 
@@ -71,7 +72,8 @@ void compare(const Layer& layer, at::ScalarType dtype) {
     }
   }
   setProductWays(std::nullopt);
-  std::printf("%5ld x %5ld x %5ld %-8s", layer.rows, layer.inputs, layer.outputs, c10::toString(dtype));
+  std::printf("%5d x %5d x %5d %-8s", static_cast<int>(layer.rows), static_cast<int>(layer.inputs),
+              static_cast<int>(layer.outputs), c10::toString(dtype));
   for (size_t k = 0; k < ways.size(); ++k) {
     std::nth_element(rates[k].begin(), rates[k].begin() + kRounds / 2, rates[k].end());
     std::printf("  %s%s %.1f", name(ways[k]), ways[k] == used ? "*" : "", rates[k][kRounds / 2]);
@@ -84,7 +86,11 @@ void compare(const Layer& layer, at::ScalarType dtype) {
 int main() {
   registerOperators();
   const c10::InferenceMode inference;
-  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
-    for (const auto& layer : kLayers) compare(layer, dtype);
+  try {
+    for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+      for (const auto& layer : kLayers) compare(layer, dtype);
+    }
+  } catch (const c10::Error& error) {
+    std::printf("%s\n", error.what_without_backtrace());
   }
 }

@@ -36,6 +36,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
+only=${only// /,}
 for each in ${only//,/ }; do
   case " $parts " in
     *" $each "*) ;;
@@ -72,6 +73,7 @@ wanted() {
 limited() { # command that is ended when its share of the time is over
   if [ -z "$seconds" ]; then "$@"; return; fi
   local share=$(($(left) * 2 / 3)) ended=0
+  [ "$share" -gt 0 ] || share=1 # 0 would be no limit
   timeout --kill-after=5 "$share" "$@" || ended=$?
   case "$ended" in
     124 | 137) echo "cut short after $share s" | tee -a "$out/cut-short.txt"; ended=0 ;;
@@ -87,7 +89,7 @@ prepare() { # size seconds parts...
   [ "$dry$quick" = 00 ] || return 0
   for part in "$@"; do
     wanted "$part" "$least" || continue
-    node "$programs/benchmark.cjs" --size "$size" --prepare >"$out/prepare-$size.log" 2>&1 &
+    limited node "$programs/benchmark.cjs" --size "$size" --prepare >"$out/prepare-$size.log" 2>&1 &
     preparing="$preparing $!"
     return
   done
@@ -104,7 +106,9 @@ if wanted checks 20; then
     failed=1
   cat "$out/checks.txt"
 fi
-for each in $preparing; do wait "$each" || true; done
+for each in $preparing; do
+  wait "$each" || { echo "a model was not written:"; tail -n 2 "$out"/prepare-*.log; }
+done
 echo "after $SECONDS s"
 
 benchmark() { # part size dtype rounds steps names

@@ -4,9 +4,10 @@
 #
 #   bench/cuda/session.sh --seconds N [--out FOLDER] [--parts PART,PART] [--steps N] [--device cuda] [--dry-run]
 #
-# --seconds N   all of it, from start to end; the training gets no more than two thirds of it
-# --out FOLDER  checks.txt, training.tar.xz (log.jsonl, average.ckpt, samples.png, growth.ckpt), results.tar.xz (what
-#               run.sh writes) and the logs (default build/gpu-session)
+# --seconds N   all of it, from start to end; the training ends, annealed, after two thirds of it at the latest
+# --out FOLDER  new or empty: checks.txt, training.tar.xz (log.jsonl, average.ckpt, samples.png, growth.ckpt),
+#               results.tar.xz (what run.sh writes) and the logs, also of a session that is ended from outside (default
+#               build/gpu-session)
 # --parts       of run.sh, in its order (default small-quantised,dit-quantised,offload,small,dit)
 # --steps N     of training (default 25160: what the embedded model had)
 # --dry-run     on the CPU, tiny models, few steps: proves the script
@@ -33,12 +34,26 @@ while [ $# -gt 0 ]; do
   shift 2
 done
 case "$seconds" in '' | *[!0-9]*) usage ;; esac
+if [ -n "$(ls -A "$out" 2>/dev/null)" ]; then echo "--out $out is not empty; a new folder would be right" >&2; exit 2; fi
 python=${DETAIL_GUIDANCE_BENCH_PYTHON:-python3}
 left() { echo $((seconds - SECONDS)); } # SECONDS: since this shell began
 say() { echo "> $1, $SECONDS s"; }
-work=$(mktemp -d)
-mkdir -p "$out"
+work=$(mktemp -d) && mkdir -p "$out" "$work/results" "$work/training" || exit 1
 export PYTHONUNBUFFERED=1
+run=(bash bench/cuda/run.sh --out "$work/results")
+[ "$device" = cuda ] || run+=(--device "$device")
+[ -z "$dry" ] || run+=("$dry")
+"${run[@]}" --only "$parts" --seconds 0 >/dev/null || exit 2 # nothing is begun: it looks at the parts alone
+
+running=''
+finish() {
+  [ -z "$running" ] || kill "$running" 2>/dev/null
+  tar -cJf "$out/training.tar.xz" -C "$work" training && tar -cJf "$out/results.tar.xz" -C "$work" results
+  cp "$work/results/checks.txt" "$out/" 2>/dev/null
+  rm -rf "$work"
+}
+trap finish EXIT
+trap 'exit 143' TERM INT
 
 data=()
 if [ -n "$dry" ]; then
@@ -59,29 +74,30 @@ elif [ -e build/fashion-mnist.tar.xz ]; then
   tar -xJf build/fashion-mnist.tar.xz -C "$work/data" && gzip -1 "$work"/data/*
   data=(--data "$work/data")
 fi
-training=(--preset small --steps "$steps" --batch-size 256 --report-every 500 --save-every 1000000 --watch-samples 500
-  --points-per-doubling 1.5)
+# The rate falls by whichever is further on, steps or minutes: enough time leaves the steps alone to decide.
+minutes=$(awk "BEGIN { print $seconds / 90 }")
+training=(--preset small --steps "$steps" --minutes "$minutes" --batch-size 256 --report-every 500 --save-every 1000000
+  --watch-samples 500 --points-per-doubling 1.5)
 [ -z "$dry" ] || training=(--preset tiny --steps 20 --batch-size 8 --watch-samples 10 --final-samples 20)
-timeout --signal=TERM --kill-after=10 $((seconds * 2 / 3)) "$python" -m models.train "${training[@]}" "${data[@]}" \
-  --device "$device" --output "$work/run" --results "$work/training" >"$out/training.log" 2>&1 &
-
-run=(bash bench/cuda/run.sh --device "${device/cuda/cuda:0}" --out "$work/results")
-[ -z "$dry" ] || run+=("$dry")
+"$python" -m models.train "${training[@]}" "${data[@]}" --device "$device" --output "$work/run" \
+  --results "$work/training" >"$out/training.log" 2>&1 &
+running=$!
 failed=0
 say checks
 "${run[@]}" --only checks --seconds "$(left)" >"$out/checks.log" 2>&1 || failed=1
-cp "$work/results/checks.txt" "$out/" 2>/dev/null
-cat "$out/checks.txt" || cat "$out/checks.log"
+cat "$work/results/checks.txt" || cat "$out/checks.log"
 say training
-wait $! || failed=1
+wait "$running" || failed=1
+running=''
 tail -n 4 "$out/training.log"
-tar -cJf "$out/training.tar.xz" -C "$work" training
-if [ "$(left)" -gt 30 ]; then
-  say "$parts"
-  "${run[@]}" --only "$parts" --seconds "$(left)" >"$out/benchmarks.log" 2>&1 || failed=1
+say "$parts"
+rest=$(($(left) - 10)) # for putting the results together
+if [ "$rest" -gt 0 ]; then
+  "${run[@]}" --only "$parts" --seconds "$rest" >"$out/benchmarks.log" 2>&1 || failed=1
   cat "$out/benchmarks.log"
+else
+  echo "no time is left for them"
+  failed=1
 fi
-tar -cJf "$out/results.tar.xz" -C "$work" results
-rm -rf "$work"
 say "results: $out"
 exit $failed

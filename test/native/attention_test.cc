@@ -57,8 +57,8 @@ TEST_CASE_IN_EACH_WAY("heads of any width, also of those that no tile fits") {
       REQUIRE(error(found, wanted(given, std::nullopt)) < (dtype == at::kFloat ? 1e-6 : 0.02));
       // A query does not depend on the others.
       const auto one = attention(given.query.narrow(2, 93, 1), given.key, given.value, std::nullopt);
-      const bool isAlone = dtype == at::kFloat ? hasOwnProduct(dtype) : channels % 2 == 0;
-      if (isAlone) REQUIRE(one.equal(found.narrow(2, 93, 1)));
+      const bool isAlone = hasOwnProduct(dtype) || (dtype == at::kBFloat16 && !hasAmx());
+      if (isAlone && (dtype == at::kFloat || channels % 2 == 0)) REQUIRE(one.equal(found.narrow(2, 93, 1)));
     }
   }
 }

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "native/core/operators/avx512.h"
 #include "native/core/operators/product_way.h"
 #include "test/native/testing.h"
 

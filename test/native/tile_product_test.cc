@@ -156,6 +156,17 @@ TEST_CASE_IN_EACH_WAY("rows of any shape, strided ones and none") {
   DOCTEST_REQUIRE_THROWS(layer.run(at::ones({2, 15}, at::kBFloat16), true));
 }
 
+TEST_CASE_IN_EACH_WAY("a bias of one number is that of all outputs, and another that does not fit is refused") {
+  for (const auto dtype : test::packedDtypes()) {
+    const Layer layer({9, 16, 33}, dtype);
+    const auto run = [&](const at::Tensor& bias) { return packedLinear(layer.x, layer.packed, bias, "none"); };
+    const auto one = at::full({1}, 0.5, layer.x.options());
+    if (!hasOwnProduct(dtype)) continue;
+    REQUIRE(run(one).equal(run(one.expand({33}).contiguous())));
+    DOCTEST_REQUIRE_THROWS(run(at::ones({32}, layer.x.options())));
+  }
+}
+
 TEST_CASE("panels give back the matrix") {
   for (const auto& [outputs, rowBytes] : {std::pair{1, 1}, {16, 4}, {17, 6}, {33, 130}, {5, 7}}) {
     const auto matrix = at::randint(0, 256, {outputs, rowBytes}, at::kByte);

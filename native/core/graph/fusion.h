@@ -19,12 +19,12 @@ struct Fusions {
   bool rotary = false;      // RMSNorm and rotary embedding of queries and keys
   bool gelu = false;        // GELU in the epilogue of the linear layer before it
   bool swiglu = false;      // product with a SiLU
-  bool attention = false;   // attention by products of bfloat16 matrices on the CPU (operators/attention.h)
+  bool attention = false;   // attention in a pass of its own on the CPU (operators/attention.h)
   bool pack = false;        // weights of linear layers in the order of a product, and what follows (pack.h)
   bool update = false;      // the guidance sum and the sampler's update
 
-  // What gains something on the device: on the CPU modulation, residual, rotary and pack, in bfloat16 attention too; on
-  // CUDA all but pack and attention.
+  // What gains something on the device: on the CPU modulation, residual, rotary and pack, and attention in bfloat16
+  // or where products are own (operators/product_way.h); on CUDA all but pack and attention.
   static Fusions forDevice(at::Device device, at::ScalarType dtype);
   // By the names above. Throws BAD_OPTION.
   static Fusions named(const std::vector<std::string>& names);

@@ -54,7 +54,8 @@ at::Tensor ownProduct(const at::Tensor& x, const PackedWeight& weight, const std
   TORCH_CHECK(x.scalar_type() == dtype && x.dim() > 0 && x.size(-1) == inputs, "packed_linear: expected ", inputs,
               " channels in ", dtype, ", received ", x.sizes(), " in ", x.scalar_type());
   const auto rows = x.reshape({-1, inputs}).contiguous();
-  const auto offset = bias ? bias->to(dtype).contiguous() : at::Tensor();
+  // at::linear takes one number for all outputs as well.
+  const auto offset = bias ? bias->to(dtype).expand({weight.outputs()}).contiguous() : at::Tensor();
   // erf has no loop here: its argument is written in float32.
   const bool isErf = activation == "gelu";
   const auto kind = activation == "gelu_tanh" ? Activation::geluTanh

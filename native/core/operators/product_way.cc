@@ -2,6 +2,8 @@
 
 #include <ATen/cpu/Utils.h>
 
+#include "native/core/operators/avx512.h"
+
 namespace dg {
 namespace {
 
@@ -43,14 +45,5 @@ ProductWay productWay(at::ScalarType dtype) {
 }
 
 void setProductWays(std::optional<ProductWays> ways) { chosen() = ways; }
-
-#if DG_HAS_AVX512
-DG_AVX512 void widenRow(float* to, const at::BFloat16* from, int64_t count) {
-  for (int64_t i = 0; i < count; i += kPanel) {
-    const __mmask16 mask = lanes(count - i);
-    storeLanes(to + i, mask, loadLanes(mask, from + i));
-  }
-}
-#endif
 
 }  // namespace dg

@@ -174,11 +174,13 @@ at::Tensor run(const at::Tensor& given, const QuantisedWeight& weight, const std
   const auto kind = activationNamed(activation);
   if (given.numel() == 0) return at::empty(sizes, given.options().dtype(weight.dtype()));
   auto x = given.reshape({-1, weight.inputs()}).contiguous();
+  // at::linear takes one number for all outputs as well.
+  const auto offset = bias ? std::optional(bias->expand({weight.outputs()})) : std::nullopt;
   const bool ofPicture = weight.scope() == ActivationScope::picture && given.dim() > 2;
   const int64_t rowsPerScale = ofPicture ? x.size(0) / given.size(0) : 1;
-  if (!isVnni(weight)) return quantisedMatmul(x, weight, bias, activation, rowsPerScale).view(sizes);
+  if (!isVnni(weight)) return quantisedMatmul(x, weight, offset, activation, rowsPerScale).view(sizes);
   if (x.scalar_type() != at::kFloat && x.scalar_type() != at::kBFloat16) x = x.to(at::kFloat);
-  const auto wide = bias ? bias->to(at::kFloat).contiguous() : at::Tensor();
+  const auto wide = offset ? offset->to(at::kFloat).contiguous() : at::Tensor();
   const float* biasValues = wide.defined() ? wide.const_data_ptr<float>() : nullptr;
   const auto layer = [&](Activation after) {
     return Layer(x, weight, biasValues, after, residual, modulated).run(rowsPerScale).to(weight.dtype());

@@ -7,9 +7,9 @@
 #include <cstring>
 #include <vector>
 
-#include "native/core/operators/product_way.h"
 #include "native/core/operators/register_tile.h"
 #include "native/core/operators/share_pieces.h"
+#include "native/core/operators/tile_kind.h"
 #include "native/core/operators/tile_product.h"
 
 namespace dg {
@@ -22,7 +22,7 @@ namespace {
 constexpr int64_t kQueries = 96;
 
 // Heads for each thread from which on a piece is a whole one.
-constexpr int64_t kHeadsEach = 4;
+constexpr int64_t kHeadsEach = 3;
 
 // Rounded up to whole panels.
 int64_t padded(int64_t count) { return (count + kPanel - 1) / kPanel * kPanel; }

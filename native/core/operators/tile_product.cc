@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <vector>
 
-#include "native/core/operators/product_way.h"
 #include "native/core/operators/register_tile.h"
 #include "native/core/operators/row_chunks.h"
 #include "native/core/operators/share_pieces.h"
+#include "native/core/operators/tile_kind.h"
 
 namespace dg {
 

@@ -11,7 +11,8 @@
 namespace dg {
 namespace {
 
-// Whole tensors are handed out when so many bytes have come together, statistics at the end of a step.
+// What is on the CPU, and whole tensors, are handed out when so many bytes have come together, statistics of another
+// device at the end of a step.
 constexpr int64_t kDeliveryBytes = 4 << 20;
 
 std::string shapeText(const at::Tensor& tensor) {
@@ -44,7 +45,7 @@ void Recorder::begin(int64_t step, double timestep, int64_t image, int64_t image
   active_ = steps.empty() || std::find(steps.begin(), steps.end(), step) != steps.end();
   step_ = {step, timestep, image, images, {}, {}};
   found_ = {};
-  tensorBytes_ = 0;
+  pendingBytes_ = 0;
 }
 
 void Recorder::record(int64_t site, const RecordedGroups& groups, const at::Tensor& hidden, int64_t allRows,
@@ -61,6 +62,8 @@ void Recorder::record(int64_t site, const RecordedGroups& groups, const at::Tens
     entry.tokens = state.size(1);
     entry.channels = state.size(2);
     auto words = statisticsOf(state, recording_.statistics);
+    // Elsewhere a graph may be captured, which nothing leaves.
+    if (words.is_cpu()) pendingBytes_ += static_cast<int64_t>(words.nbytes());
     if (attention != nullptr && recording_.attention) {
       const auto mass = attentionMass(rowsOf(*attention, first, rows));
       entry.keys = mass.size(1);
@@ -70,7 +73,7 @@ void Recorder::record(int64_t site, const RecordedGroups& groups, const at::Tens
       const int64_t row = static_cast<int64_t>(k - begin) * images;
       if (recording_.tensors) {
         entry.tensor = state.narrow(0, row, images).to(*recording_.tensors, /*non_blocking=*/false, /*copy=*/true);
-        tensorBytes_ += static_cast<int64_t>(entry.tensor.nbytes() * groups[k].second.size());
+        pendingBytes_ += static_cast<int64_t>(entry.tensor.nbytes() * groups[k].second.size());
       }
       for (const auto branch : groups[k].second) {
         entry.branch = branch;
@@ -79,7 +82,7 @@ void Recorder::record(int64_t site, const RecordedGroups& groups, const at::Tens
       }
     }
   }
-  if (tensorBytes_ >= kDeliveryBytes) deliver();
+  if (pendingBytes_ >= kDeliveryBytes) deliver();
 }
 
 void Recorder::finish() {
@@ -90,7 +93,7 @@ void Recorder::finish() {
 void Recorder::deliver() {
   Records ready = step_;
   const auto found = std::exchange(found_, {});
-  tensorBytes_ = 0;
+  pendingBytes_ = 0;
   ready.words = (found.words.size() == 1 ? found.words[0] : at::cat(found.words)).to(at::kCPU);
   ready.entries = found.entries;
   for (auto& entry : ready.entries) {

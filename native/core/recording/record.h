@@ -86,7 +86,7 @@ class Recorder {
   bool active_ = false;
   Records step_;  // without what was found
   Recorded found_;
-  int64_t tensorBytes_ = 0;  // of the hidden states in found_
+  int64_t pendingBytes_ = 0;  // of what is in found_ and need not wait for the step's end
 };
 
 // A site's value as [rows, tokens, channels]: heads are joined, a value without tokens has one. Throws BAD_TENSOR.

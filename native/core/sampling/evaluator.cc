@@ -315,13 +315,13 @@ std::vector<at::Tensor> BranchEvaluator::evaluate(const std::vector<uint8_t>& br
 Evaluation BranchEvaluator::observe(Arrangement& arrangement, const Values& inputs, int64_t step, bool records) {
   observed_.assign(measuredSites_.size(), {});
   // Not before: while branches are arranged, the model is run to compare.
-  recording_ = records;
+  const auto before = std::exchange(recording_, records);
   if (records) recorder_->put({});
   Evaluation evaluation;
   evaluation.prediction = predict(arrangement, inputs, step);
-  evaluation.observed = observed_;
+  recording_ = before;
+  evaluation.observed = std::exchange(observed_, std::vector<at::Tensor>(measuredSites_.size()));
   if (records) evaluation.recorded = recorder_->recorded();
-  recording_ = false;
   return evaluation;
 }
 
