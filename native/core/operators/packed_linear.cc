@@ -31,21 +31,6 @@ at::Tensor activated(const at::Tensor& x, const std::string& activation) {
   return activation == "swish" ? at::silu(x) : x;
 }
 
-template <typename T, typename Out>
-void multiplyInto(at::Tensor& out, const at::Tensor& rows, const PackedWeight& weight, const at::Tensor& bias,
-                  Activation activation, const Residual& residual, const ModulatedRows* modulated) {
-  const TileProduct<T> product{.rows = rows.size(0),
-                               .inputs = weight.inputs(),
-                               .outputs = weight.outputs(),
-                               .x = rows.const_data_ptr<T>(),
-                               .panels = weight.packed().const_data_ptr(),
-                               .bias = bias.defined() ? bias.const_data_ptr<T>() : nullptr,
-                               .activation = activation,
-                               .residual = residual,
-                               .modulated = modulated};
-  multiply(product, out.data_ptr<Out>());
-}
-
 at::Tensor ownProduct(const at::Tensor& x, const PackedWeight& weight, const std::optional<at::Tensor>& bias,
                       const std::string& activation, const Residual& residual = {},
                       const ModulatedRows* modulated = nullptr) {
@@ -64,14 +49,21 @@ at::Tensor ownProduct(const at::Tensor& x, const PackedWeight& weight, const std
   auto sizes = x.sizes().vec();
   sizes.back() = weight.outputs();
   auto out = at::empty(sizes, x.options().dtype(isErf ? at::kFloat : dtype));
-  if (dtype == at::kFloat) {
-    multiplyInto<float, float>(out, rows, weight, offset, kind, residual, modulated);
-  } else if (isErf) {
-    multiplyInto<at::BFloat16, float>(out, rows, weight, offset, kind, residual, modulated);
-  } else {
-    multiplyInto<at::BFloat16, at::BFloat16>(out, rows, weight, offset, kind, residual, modulated);
+  const TileProduct product{.rows = rows.size(0),
+                            .inputs = inputs,
+                            .outputs = weight.outputs(),
+                            .x = rows.const_data_ptr<at::BFloat16>(),
+                            .panels = weight.packed().const_data_ptr(),
+                            .bias = offset.defined() ? offset.const_data_ptr<at::BFloat16>() : nullptr,
+                            .activation = kind,
+                            .residual = residual,
+                            .modulated = modulated};
+  if (!isErf) {
+    multiply(product, out.data_ptr<at::BFloat16>());
+    return out;
   }
-  return isErf ? at::gelu(out).to(dtype) : out;
+  multiply(product, out.data_ptr<float>());
+  return at::gelu(out).to(dtype);
 }
 
 }  // namespace
@@ -80,7 +72,7 @@ PackedWeight::PackedWeight(const at::Tensor& plain)
     : dtype_(plain.scalar_type()),
       outputs_(plain.size(0)),
       inputs_(plain.size(1)),
-      isInPanels_(hasTileProduct(dtype_, inputs_)) {
+      isInPanels_(dtype_ == at::kBFloat16 && hasTileProduct(inputs_)) {
   if (isInPanels_) {
     const int64_t rowBytes = inputs_ * plain.element_size();
     packed_ = at::empty({panelBytes(outputs_, rowBytes)}, at::kByte);
@@ -132,7 +124,7 @@ at::Tensor packedModulated(const at::Tensor& hidden, at::IntArrayRef normalizedS
                            const c10::intrusive_ptr<PackedWeight>& weight, const std::optional<at::Tensor>& bias,
                            const std::string& activation) {
   const auto x = hidden.contiguous();
-  if (weight->isInPanels() && weight->dtype() == at::kBFloat16) {
+  if (weight->isInPanels()) {
     const auto rows = modulatedRows(x, normalizedShape, normWeight, normBias, eps, scale, shift);
     if (rows) return ownProduct(x, *weight, bias, activation, {}, &*rows);
   }

@@ -10,7 +10,6 @@
 #include "native/core/operators/register_tile.h"
 #include "native/core/operators/share_pieces.h"
 #include "native/core/operators/tile_kind.h"
-#include "native/core/operators/tile_product.h"
 
 namespace dg {
 
@@ -179,7 +178,9 @@ Rows<T> rowsOf(const at::Tensor& tensor, int64_t picture, int64_t head, int64_t 
 }  // namespace
 
 bool canTileAttention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value) {
-  if (!hasTileProduct(query.scalar_type(), query.size(3)) || value.size(3) != query.size(3)) return false;
+  const auto rowBytes = query.size(3) * static_cast<int64_t>(query.element_size());
+  if (!hasOwnProduct(query.scalar_type()) || rowBytes % kGroupBytes != 0) return false;
+  if (value.size(3) != query.size(3)) return false;
   return query.stride(3) == 1 && key.stride(3) == 1 && value.stride(3) == 1;
 }
 

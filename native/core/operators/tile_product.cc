@@ -14,8 +14,8 @@ namespace dg {
 namespace {
 
 // What becomes of the sums of a tile's rows. Not a part of what sums up, whose registers the compiler would share.
-template <Activation kActivation, int kRows, typename T, typename Out>
-DG_AVX512 __attribute__((noinline)) void finish(const TileProduct<T>& p, int64_t row, int64_t output, int64_t panels,
+template <Activation kActivation, int kRows, typename Out>
+DG_AVX512 __attribute__((noinline)) void finish(const TileProduct& p, int64_t row, int64_t output, int64_t panels,
                                                 const float* sums, Out* out) {
   const ResidualRows<Out, kRows> residual(p.residual, row, p.outputs);
   for (int64_t n = 0; n < panels; ++n, sums += kPanel, output += kPanel) {
@@ -30,9 +30,9 @@ DG_AVX512 __attribute__((noinline)) void finish(const TileProduct<T>& p, int64_t
   }
 }
 
-template <Activation kActivation, typename T, typename Out>
+template <Activation kActivation, typename Out>
 struct Finish {
-  const TileProduct<T>& product;
+  const TileProduct& product;
   Out* out;
   int64_t firstRow;
   DG_AVX512_INLINE void operator()(int64_t row, int64_t rows, int64_t output, int64_t panels, const float* sums) const {
@@ -45,16 +45,15 @@ struct Finish {
 };
 
 // The outputs of panels first … last of some rows.
-template <typename Kind, Activation kActivation, typename T, typename Out>
-DG_AVX512 void part(const TileProduct<T>& p, const ReadRows& x, int64_t row, int64_t rows, int64_t first, int64_t last,
+template <typename Kind, Activation kActivation, typename Out>
+DG_AVX512 void part(const TileProduct& p, const ReadRows& x, int64_t row, int64_t rows, int64_t first, int64_t last,
                     Out* out) {
-  const auto groups = p.inputs * static_cast<int64_t>(sizeof(T)) / kGroupBytes;
+  const auto groups = p.inputs * static_cast<int64_t>(sizeof(at::BFloat16)) / kGroupBytes;
   sumTiles<Kind>(rows, x.first, x.rowBytes, first, last, static_cast<const uint8_t*>(p.panels), groups,
-                 Finish<kActivation, T, Out>{p, out, row});
+                 Finish<kActivation, Out>{p, out, row});
 }
 
-const at::BFloat16* modulatedIn(std::vector<at::BFloat16>& room, const TileProduct<at::BFloat16>& p, int64_t row,
-                                int64_t rows) {
+const at::BFloat16* modulatedIn(std::vector<at::BFloat16>& room, const TileProduct& p, int64_t row, int64_t rows) {
   room.resize(std::max<size_t>(room.size(), rows * p.inputs));
   for (int64_t i = 0; i < rows; ++i) p.modulated->write(room.data() + i * p.inputs, row + i);
   return room.data();
@@ -67,8 +66,8 @@ struct Room {
 };
 
 // Threads share the rows; where these are few, the outputs.
-template <typename Kind, typename T, typename Out>
-void onAllThreads(const TileProduct<T>& p, Out* out) {
+template <typename Kind, typename Out>
+void onAllThreads(const TileProduct& p, Out* out) {
   if (p.rows == 0) return;
   const int64_t atOnce = rowsAtOnce(p.rows), chunks = (p.rows + atOnce - 1) / atOnce;
   const int64_t threads = at::get_num_threads(), panels = panelsOf(p.outputs);
@@ -78,10 +77,7 @@ void onAllThreads(const TileProduct<T>& p, Out* out) {
     const auto piece = [&](int64_t each, Room& room) {
       const int64_t row = each % chunks * atOnce, rows = std::min(atOnce, p.rows - row);
       const int64_t first = each / chunks * share, last = std::min(first + share, panels);
-      const T* x = p.x + row * p.inputs;
-      if constexpr (std::is_same_v<T, at::BFloat16>) {
-        if (p.modulated != nullptr) x = modulatedIn(room.modulated, p, row, rows);
-      }
+      const auto* x = p.modulated == nullptr ? p.x + row * p.inputs : modulatedIn(room.modulated, p, row, rows);
       const auto read = asRead<Kind>(x, p.inputs, rows, p.inputs, room.widened);
       part<Kind, decltype(activation)::value>(p, read, row, rows, first, last, out);
     };
@@ -89,27 +85,23 @@ void onAllThreads(const TileProduct<T>& p, Out* out) {
   });
 }
 
-template <typename T, typename Out>
-void run(const TileProduct<T>& product, Out* out) {
-  withTileKind<T>([&](auto kind) { onAllThreads<decltype(kind)>(product, out); });
+template <typename Out>
+void run(const TileProduct& product, Out* out) {
+  withTileKind<at::BFloat16>([&](auto kind) { onAllThreads<decltype(kind)>(product, out); });
 }
 
 }  // namespace
 
-bool hasTileProduct(at::ScalarType dtype, int64_t inputs) {
-  return hasOwnProduct(dtype) && inputs * static_cast<int64_t>(c10::elementSize(dtype)) % kGroupBytes == 0;
-}
+bool hasTileProduct(int64_t inputs) { return hasOwnProduct(at::kBFloat16) && inputs % 2 == 0; }
 
-void multiply(const TileProduct<float>& product, float* out) { run(product, out); }
-void multiply(const TileProduct<at::BFloat16>& product, at::BFloat16* out) { run(product, out); }
-void multiply(const TileProduct<at::BFloat16>& product, float* out) { run(product, out); }
+void multiply(const TileProduct& product, at::BFloat16* out) { run(product, out); }
+void multiply(const TileProduct& product, float* out) { run(product, out); }
 
 #else
 
-bool hasTileProduct(at::ScalarType, int64_t) { return false; }
-void multiply(const TileProduct<float>&, float*) {}
-void multiply(const TileProduct<at::BFloat16>&, at::BFloat16*) {}
-void multiply(const TileProduct<at::BFloat16>&, float*) {}
+bool hasTileProduct(int64_t) { return false; }
+void multiply(const TileProduct&, at::BFloat16*) {}
+void multiply(const TileProduct&, float*) {}
 
 #endif
 
