@@ -52,6 +52,7 @@ async function latents(load: LoadOptions, generate: GenerateOptions = options, b
 
 /** ‖a − b‖ / ‖b‖. */
 function difference(a: Float32Array, b: Float32Array): number {
+  if (a.length !== b.length) throw new Error(`${a.length} numbers beside ${b.length}`);
   let [distance, length] = [0, 0];
   b.forEach((value, at) => {
     distance += (value - a[at]!) ** 2;
@@ -205,7 +206,8 @@ const checks: { name: string; skip?: string | null; run: () => Promise<string | 
             if (done) return { values: Float32Array.from(values), execution: value.execution };
             const { channels, tokens, top } = value;
             const parts = [channels!.max, channels!.median, channels!.variance, channels!.percentiles![0]!.values];
-            for (const part of [...parts, tokens!.norm, top!.map(({ value: strongest }) => strongest)]) values.push(...part);
+            for (const part of [...parts, tokens!.norm, top!.map(({ value: strongest }) => strongest)])
+              values.push(...part);
           }
         });
       const [eager, graphed] = [await record(false), await record(true)];
@@ -224,7 +226,8 @@ const checks: { name: string; skip?: string | null; run: () => Promise<string | 
         guidance: { classifierFree: { scale: 3 }, detail: { scale: 0.3, reuse: { threshold: 0.3 } } },
       };
       const eager = await withGraphs(false, () => latents({ device }, reusing));
-      const graphed = await latents({ device }, reusing);
+      const [graphed, whole] = [await latents({ device }, reusing), await latents({ device })];
+      if (difference(whole.values, eager.values) === 0) throw new Error('nothing was reused: the threshold is too low');
       const apart = difference(graphed.values, eager.values);
       const { replayed } = graphed.execution.graphs;
       return require(apart < 1e-5 && replayed > 0 === isCuda, `${apart.toExponential(2)} apart, ${replayed} replays`);

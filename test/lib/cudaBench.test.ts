@@ -28,8 +28,18 @@ describe('bench/cuda/session.sh and run.sh --dry-run', () => {
         expect(spawnSync('tar', ['-xJf', join(session, `${part}.tar.xz`), '-C', session]).status).toBe(0);
       }
       const log = readFileSync(join(session, 'training', 'log.jsonl'), 'utf8');
-      const kinds = log.split('\n').filter(Boolean).map((line) => (JSON.parse(line) as { kind: string }).kind);
-      expect(kinds.filter((kind) => kind !== 'loss')).toEqual(['options', 'growth', 'growth', 'final', 'final', 'final']);
+      const kinds = log
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => (JSON.parse(line) as { kind: string }).kind);
+      expect(kinds.filter((kind) => kind !== 'loss')).toEqual([
+        'options',
+        'growth',
+        'growth',
+        'final',
+        'final',
+        'final',
+      ]);
       const out = join(session, 'results');
       const { device, outcomes } = JSON.parse(readFileSync(join(out, 'checks.json'), 'utf8')) as {
         device: string;
@@ -45,7 +55,9 @@ describe('bench/cuda/session.sh and run.sh --dry-run', () => {
         JSON.parse(readFileSync(join(out, `${size}-float32.report.json`), 'utf8'));
       const both = ['detail-over-cfg@0.5', 'python-eager-over-ours@0.5'];
       expect(resultsOf('tiny').map(({ name }) => name)).toEqual(both);
-      const gains = [...(hasOwnFloat32() ? ['attention'] : []), 'modulation', 'pack', 'residual', 'rotary'].map((kind) => `unfused-${kind}-over-ours`);
+      const gains = [...(hasOwnFloat32() ? ['attention'] : []), 'modulation', 'pack', 'residual', 'rotary'].map(
+        (kind) => `unfused-${kind}-over-ours`,
+      );
       expect(resultsOf('tiny-joint').map(({ name }) => name)).toEqual([...both, 'scale-0.5-over-1', ...gains]);
       const ways = ['int8', 'int8-all', 'fp8', 'weight-only'].map((way) => `bf16-over-${way}@0.5`);
       const { leftOut } = reportOf('tiny-quantised') as { leftOut: { name: string }[] };
