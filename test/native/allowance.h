@@ -4,7 +4,7 @@
 #include <fstream>
 #include <string>
 
-namespace test {
+namespace dg::test {
 
 // A limit of data that leaves this process `bytes` more than it has: AddressSanitizer's map of the memory is writable
 // and counts.
@@ -17,4 +17,4 @@ inline int64_t allowance(int64_t bytes) {
   return kilobytes * 1024 + bytes;
 }
 
-}  // namespace test
+}  // namespace dg::test

@@ -24,7 +24,7 @@ constexpr int64_t kGigabyte = int64_t{1} << 30;
 bool succeeds(bool confined, const std::function<bool()>& attempt) {
   const auto child = fork();
   if (child == 0) {
-    if (confined) dg::confine(test::allowance(kGigabyte));
+    if (confined) dg::confine(dg::test::allowance(kGigabyte));
     _exit(attempt() ? 0 : 1);
   }
   int status = 0;
@@ -55,7 +55,7 @@ TEST_CASE("a confined process can not write, connect, start programs or take mor
   };
   // Says what the system offers; a process of its own, too.
   const auto offers = [](bool dg::Confinement::* right) {
-    return succeeds(false, [&] { return dg::confine(test::allowance(kGigabyte)).*right; });
+    return succeeds(false, [&] { return dg::confine(dg::test::allowance(kGigabyte)).*right; });
   };
   REQUIRE(succeeds(false, write));
   REQUIRE(succeeds(false, connect));

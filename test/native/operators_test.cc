@@ -188,7 +188,7 @@ void tryOperator(const Operator& found, int trials, unsigned seed) {
 std::string endOf(const Operator& found, int trials, unsigned seed) {
   const auto child = fork();
   if (child == 0) {
-    const auto most = static_cast<rlim_t>(test::allowance(kMemory));
+    const auto most = static_cast<rlim_t>(dg::test::allowance(kMemory));
     const rlimit memory{most, most}, core{0, 0};
     setrlimit(RLIMIT_DATA, &memory);
     setrlimit(RLIMIT_CORE, &core);

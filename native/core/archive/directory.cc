@@ -7,7 +7,7 @@
 #include <string_view>
 #include <unordered_set>
 
-#include "native/core/error.h"
+#include "native/core/archive/refuse.h"
 
 namespace dg {
 namespace {
@@ -22,8 +22,6 @@ constexpr uint64_t kMostRecords = 100'000;
 constexpr uint64_t kMostDirectoryBytes = 64 << 20;
 constexpr uint64_t kMostProgramBytes = 64 << 20;  // of all code and pickles together, inflated
 constexpr size_t kMostNameBytes = 1024;
-
-[[noreturn]] void refuse(const std::string& reason) { throw Error("MODEL_UNREADABLE", reason); }
 
 // Little-endian numbers of a piece of the file.
 class Bytes {
@@ -103,23 +101,23 @@ bool isModulePath(std::string_view path) {
   return !path.empty() && !begins;
 }
 
-enum class Kind { program, tensor, other, unknown };
+enum class RecordKind { program, tensor, other, unknown };
 
-Kind kindOf(std::string_view name) {
+RecordKind kindOf(std::string_view name) {
   constexpr std::array<std::string_view, 6> small{"version",   ".data/version",   ".data/serialization_id",
                                                   "byteorder", ".format_version", ".storage_alignment"};
-  if (std::find(small.begin(), small.end(), name) != small.end()) return Kind::program;
-  if (name == "data.pkl" || name == "constants.pkl") return Kind::program;
+  if (std::find(small.begin(), small.end(), name) != small.end()) return RecordKind::program;
+  if (name == "data.pkl" || name == "constants.pkl") return RecordKind::program;
   for (const std::string_view folder : {"data/", "constants/", "traced_inputs/"}) {
-    if (startsWith(name, folder) && isDigits(name.substr(folder.size()))) return Kind::tensor;
+    if (startsWith(name, folder) && isDigits(name.substr(folder.size()))) return RecordKind::tensor;
   }
   if (startsWith(name, "code/")) {
-    if (endsWith(name, ".py") && isModulePath(name.substr(5, name.size() - 8))) return Kind::program;
+    if (endsWith(name, ".py") && isModulePath(name.substr(5, name.size() - 8))) return RecordKind::program;
     // For error messages; not read.
-    if (endsWith(name, ".py.debug_pkl") && isModulePath(name.substr(5, name.size() - 18))) return Kind::other;
+    if (endsWith(name, ".py.debug_pkl") && isModulePath(name.substr(5, name.size() - 18))) return RecordKind::other;
   }
-  if (name == "traced_inputs.pkl" || (startsWith(name, "extra/") && name.size() > 6)) return Kind::other;
-  return Kind::unknown;
+  if (name == "traced_inputs.pkl" || (startsWith(name, "extra/") && name.size() > 6)) return RecordKind::other;
+  return RecordKind::unknown;
 }
 
 std::string lower(std::string text) {
@@ -196,13 +194,13 @@ std::vector<Record> readDirectory(const ArchiveFile& file) {
     if (folder.size() < 2 || !startsWith(entry.name, folder)) refuse("its records do not lie in one folder");
     Record record{entry.name.substr(folder.size()), entry.size, 0, entry.method != 0};
     const auto kind = kindOf(record.name);
-    if (kind == Kind::unknown) refuse("it has a record that torch.jit.save does not write: " + record.name);
+    if (kind == RecordKind::unknown) refuse("it has a record that torch.jit.save does not write: " + record.name);
     if (!names.insert(lower(record.name)).second) refuse("it has two records called " + record.name);
-    if (entry.method != 0 && (entry.method != 8 || kind == Kind::tensor)) {
+    if (entry.method != 0 && (entry.method != 8 || kind == RecordKind::tensor)) {
       refuse("the record " + record.name + " is compressed, which torch.jit.save does not do");
     }
     if (entry.method == 0 && entry.stored != entry.size) refuse("the record " + record.name + " has two sizes");
-    if (kind == Kind::program && (program += entry.size) > kMostProgramBytes) {
+    if (kind == RecordKind::program && (program += entry.size) > kMostProgramBytes) {
       refuse("its program is larger than " + std::to_string(kMostProgramBytes >> 20) + " MB");
     }
     record.begin = findBytes(file, entry, extent.begin);

@@ -14,6 +14,7 @@
 #include "native/core/archive/directory.h"
 #include "native/core/archive/file.h"
 #include "native/core/archive/pickle.h"
+#include "native/core/archive/refuse.h"
 #include "native/core/archive/source.h"
 #include "native/core/device/memory.h"
 #include "native/core/error.h"
@@ -28,7 +29,7 @@ std::string firstLine(const std::string& text) {
   return text.substr(begin, text.find('\n', begin) - begin);
 }
 
-Error unreadable(const std::string& file, const std::string& reason) {
+Error damaged(const std::string& file, const std::string& reason) {
   return Error("MODEL_UNREADABLE",
                file + " can not be read as a TorchScript archive: " + (reason.empty() ? "it is damaged" : reason) +
                    ". Expected a file written by torch.jit.save (or module.save()), complete.");
@@ -44,11 +45,10 @@ void auditRecords(const std::shared_ptr<ArchiveFile>& file, bool allowAllOperato
   std::unordered_map<std::string, uint64_t> sizes;
   for (const auto& record : records) sizes.emplace(record.name, record.size);
   if (sizes.count("constants.pkl") == 0) {
-    throw Error("MODEL_UNREADABLE", sizes.count("data.pkl") != 0
-                                        ? "it is a checkpoint of torch.save (weights without a program)"
+    refuse(sizes.count("data.pkl") != 0 ? "it is a checkpoint of torch.save (weights without a program)"
                                         : "it holds no TorchScript program");
   }
-  if (sizes.count("data.pkl") == 0) throw Error("MODEL_UNREADABLE", "it has no data.pkl");
+  if (sizes.count("data.pkl") == 0) refuse("it has no data.pkl");
   PyTorchStreamReader reader(file);
   const auto textOf = [&](const std::string& name) {
     auto [bytes, size] = reader.getRecord(name);
@@ -88,17 +88,17 @@ torch::jit::Module openArchive(const std::string& path, bool allowAllOperators, 
     return module;
   } catch (const c10::Error& error) {
     if (isOutOfMemory(error)) throw Error("OUT_OF_MEMORY", path + " does not fit into the memory.");
-    throw unreadable(path, firstLine(error.what_without_backtrace()));
+    throw damaged(path, firstLine(error.what_without_backtrace()));
   } catch (const Error& error) {
     // Reasons are said without the file; that it is none any more is said with it.
     if (error.code == "MODEL_UNREADABLE" && std::string(error.what()).rfind(path, 0) != 0) {
-      throw unreadable(path, error.what());
+      throw damaged(path, error.what());
     }
     throw;
   } catch (const std::bad_alloc&) {
     throw Error("OUT_OF_MEMORY", path + " does not fit into the memory.");
   } catch (const std::exception& error) {
-    throw unreadable(path, firstLine(error.what()));
+    throw damaged(path, firstLine(error.what()));
   }
 }
 

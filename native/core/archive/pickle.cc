@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "native/core/error.h"
+#include "native/core/archive/refuse.h"
 
 namespace dg {
 namespace {
@@ -22,16 +22,14 @@ constexpr size_t kMostValues = 2'000'000;
 constexpr size_t kMostTypeDepth = 32;
 constexpr size_t kMostTypeBytes = 1 << 16;
 
-[[noreturn]] void refuse(const std::string& reason) { throw Error("MODEL_UNREADABLE", reason); }
-
 enum class Kind { none, boolean, integer, real, text, tuple, list, dict, global, storage, tensor, object, other };
 
-struct Value {
+struct Pickled {
   Kind kind = Kind::none;
   int64_t integer = 0;  // integer; bytes of a storage, and of one of its elements:
   int64_t itemBytes = 0;
   std::string text;  // text; a global's "module name"
-  std::vector<const Value*> items;
+  std::vector<const Pickled*> items;
   uint32_t depth = 1;
   uint64_t weight = 1;
   bool used = false;  // part of another value: a list or a dictionary changes no more, so nothing can contain itself
@@ -120,36 +118,36 @@ class Reader {
   }
 
   // --- Stack --------------------------------------------------------------------------------------------------------
-  Value* make(Kind kind) {
+  Pickled* make(Kind kind) {
     if (values_.size() == kMostValues) refuse("its values are too many");
     values_.emplace_back().kind = kind;
     return &values_.back();
   }
 
-  void push(Value* value) { stack_.push_back(value); }
+  void push(Pickled* value) { stack_.push_back(value); }
 
-  Value* pop() {
+  Pickled* pop() {
     if (stack_.size() <= (marks_.empty() ? 0 : marks_.back())) refuse("a pickle in it is damaged");
-    Value* value = stack_.back();
+    Pickled* value = stack_.back();
     stack_.pop_back();
     return value;
   }
 
-  Value* top() const {
+  Pickled* top() const {
     if (stack_.size() <= (marks_.empty() ? 0 : marks_.back())) refuse("a pickle in it is damaged");
     return stack_.back();
   }
 
-  std::vector<Value*> popToMark() {
+  std::vector<Pickled*> popToMark() {
     if (marks_.empty()) refuse("a pickle in it is damaged");
     const auto from = stack_.begin() + static_cast<int64_t>(marks_.back());
     marks_.pop_back();
-    std::vector<Value*> items(from, stack_.end());
+    std::vector<Pickled*> items(from, stack_.end());
     stack_.erase(from, stack_.end());
     return items;
   }
 
-  static void put(Value* owner, Value* item) {
+  static void put(Pickled* owner, Pickled* item) {
     if (item == owner) refuse("a value in it contains itself");
     item->used = true;
     owner->items.push_back(item);
@@ -159,24 +157,24 @@ class Reader {
     if (owner->weight > kMostWeight) refuse("its values are too large");
   }
 
-  void pushTuple(const std::vector<Value*>& items) {
-    Value* tuple = make(Kind::tuple);
-    for (Value* item : items) put(tuple, item);
+  void pushTuple(const std::vector<Pickled*>& items) {
+    Pickled* tuple = make(Kind::tuple);
+    for (Pickled* item : items) put(tuple, item);
     push(tuple);
   }
 
-  static void requireOpen(const Value* owner, Kind kind) {
+  static void requireOpen(const Pickled* owner, Kind kind) {
     if (owner->kind != kind || owner->used) refuse("a pickle in it is damaged");
   }
 
-  void append(const std::vector<Value*>& items) {
-    Value* list = top();
+  void append(const std::vector<Pickled*>& items) {
+    Pickled* list = top();
     requireOpen(list, Kind::list);
-    for (Value* item : items) put(list, item);
+    for (Pickled* item : items) put(list, item);
   }
 
-  void setItems(const std::vector<Value*>& items) {
-    Value* dict = top();
+  void setItems(const std::vector<Pickled*>& items) {
+    Pickled* dict = top();
     requireOpen(dict, Kind::dict);
     if (items.size() % 2 != 0) refuse("a pickle in it is damaged");
     for (size_t i = 0; i < items.size(); ++i) {
@@ -227,7 +225,7 @@ class Reader {
         push(make(Kind::real));
         return true;
       case 'X': {
-        Value* text = make(Kind::text);
+        Pickled* text = make(Kind::text);
         text->text = std::string(take(number(4)));
         push(text);
         return true;
@@ -261,7 +259,7 @@ class Reader {
         setItems(popToMark());
         return true;
       case 's': {
-        Value* value = pop();
+        Pickled* value = pop();
         setItems({pop(), value});
         return true;
       }
@@ -280,7 +278,7 @@ class Reader {
       case 'c':
         return pushGlobal();
       case '\x81': {  // NEWOBJ: the class is called with nothing; BUILD gives it its attributes
-        const Value* nothing = pop();
+        const Pickled* nothing = pop();
         if (nothing->kind != Kind::tuple || !nothing->items.empty()) refuse("a pickle in it is damaged");
         if (top()->kind != Kind::global || !isClass(top()->text)) refuse("a pickle in it is damaged");
         return true;
@@ -299,14 +297,14 @@ class Reader {
   }
 
   bool pushInteger(int64_t number) {
-    Value* value = make(Kind::integer);
+    Pickled* value = make(Kind::integer);
     value->integer = number;
     push(value);
     return true;
   }
 
   bool popTuple(size_t count) {
-    std::vector<Value*> items(count);
+    std::vector<Pickled*> items(count);
     for (size_t i = count; i-- > 0;) items[i] = pop();
     pushTuple(items);
     return true;
@@ -316,7 +314,7 @@ class Reader {
     const auto module = line();
     const auto name = line();
     // libtorch's own reader puts a number in the place of a dtype.
-    Value* value = make(Kind::global);
+    Pickled* value = make(Kind::global);
     value->text = isClass(module) ? module + "." + name : module + " " + name;
     if (isClass(value->text)) {
       if (isCustomClass(value->text) && !rules_.allowAllClasses) {
@@ -330,25 +328,25 @@ class Reader {
   }
 
   bool build() {
-    Value* state = pop();
-    const Value* type = pop();
+    Pickled* state = pop();
+    const Pickled* type = pop();
     if (type->kind != Kind::global || !isClass(type->text)) refuse("a pickle in it is damaged");
     if (state->kind != Kind::dict && !rules_.allowAllClasses) {
       refuse("an object in it is not described by its attributes");
     }
-    Value* object = make(Kind::object);
+    Pickled* object = make(Kind::object);
     put(object, state);
     push(object);
     return true;
   }
 
   bool reduce() {
-    const Value* arguments = pop();
-    const Value* function = pop();
+    const Pickled* arguments = pop();
+    const Pickled* function = pop();
     if (function->kind != Kind::global || arguments->kind != Kind::tuple) refuse("a pickle in it is damaged");
     const auto& name = function->text;
     const auto& items = arguments->items;
-    Value* result = make(Kind::other);
+    Pickled* result = make(Kind::other);
     if (name == "torch._utils _rebuild_tensor_v2" ||
         (name == "torch._utils _rebuild_qtensor" && rules_.allowAllClasses)) {
       requireWithinStorage(items);
@@ -366,18 +364,18 @@ class Reader {
     } else if (name == "collections OrderedDict" ? !items.empty() : name != "builtins complex" || items.size() != 2) {
       if (!rules_.allowAllClasses) refuse("a pickle in it calls " + name + ", which torch.jit.save does not write");
     }
-    for (const Value* item : items) put(result, const_cast<Value*>(item));
+    for (const Pickled* item : items) put(result, const_cast<Pickled*>(item));
     push(result);
     return true;
   }
 
-  static void requireListOf(const std::string& function, const std::vector<const Value*>& items) {
+  static void requireListOf(const std::string& function, const std::vector<const Pickled*>& items) {
     const auto kind = function.find("build_intlist") != std::string::npos      ? Kind::integer
                       : function.find("build_doublelist") != std::string::npos ? Kind::real
                       : function.find("build_boollist") != std::string::npos   ? Kind::boolean
                                                                                : Kind::tensor;
     if (items.size() != 1 || items[0]->kind != Kind::list) refuse("a pickle in it is damaged");
-    for (const Value* item : items[0]->items) {
+    for (const Pickled* item : items[0]->items) {
       if (item->kind != kind) refuse("a list in it has an item of another kind");
     }
   }
@@ -397,7 +395,7 @@ class Reader {
 
   // ("storage", torch.FloatStorage, key, device, elements)
   bool loadStorage() {
-    const Value* id = pop();
+    const Pickled* id = pop();
     if (id->kind != Kind::tuple || id->items.size() != 5) refuse("a pickle in it is damaged");
     const auto& part = id->items;
     if (part[0]->kind != Kind::text || part[0]->text != "storage" || part[1]->kind != Kind::global ||
@@ -405,7 +403,7 @@ class Reader {
       refuse("a pickle in it is damaged");
     }
     const auto type = part[1]->text.rfind("torch ", 0) == 0 ? part[1]->text.substr(6) : "";
-    Value* storage = make(Kind::storage);
+    Pickled* storage = make(Kind::storage);
     storage->itemBytes = itemBytesOf(type, rules_.allowAllClasses);
     if (storage->itemBytes == 0) refuse("a tensor in it has the type " + part[1]->text + ", which is not supported");
     if (!isDevice(part[3]->text)) refuse("a tensor in it is on the device " + part[3]->text.substr(0, 40));
@@ -426,7 +424,7 @@ class Reader {
   }
 
   // (storage, offset, sizes, strides, requires_grad, hooks)
-  static void requireWithinStorage(const std::vector<const Value*>& items) {
+  static void requireWithinStorage(const std::vector<const Pickled*>& items) {
     if (items.size() < 6 || items[0]->kind != Kind::storage || items[1]->kind != Kind::integer ||
         items[2]->kind != Kind::tuple || items[3]->kind != Kind::tuple ||
         items[2]->items.size() != items[3]->items.size()) {
@@ -457,10 +455,10 @@ class Reader {
   std::string_view bytes_;
   const PickleRules& rules_;
   size_t at_ = 0;
-  std::vector<Value*> stack_;
+  std::vector<Pickled*> stack_;
   std::vector<size_t> marks_;
-  std::vector<Value*> memo_;
-  std::deque<Value> values_;
+  std::vector<Pickled*> memo_;
+  std::deque<Pickled> values_;
 };
 
 }  // namespace

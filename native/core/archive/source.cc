@@ -11,7 +11,7 @@
 #include <unordered_set>
 
 #include "native/core/archive/operators.h"
-#include "native/core/error.h"
+#include "native/core/archive/refuse.h"
 
 namespace dg {
 namespace {
@@ -25,18 +25,18 @@ constexpr size_t kMostBranches = 256;     // elif, each within the one before
 constexpr size_t kMostBlankLines = 1000;  // in a row: the lexer calls itself for each
 constexpr size_t kMostChained = 512;      // classes and functions that need each other
 
-[[noreturn]] void refuse(const std::string& record, const std::string& reason) {
-  throw Error("MODEL_UNREADABLE", "its program (" + record + ") " + reason);
+[[noreturn]] void refuseProgram(const std::string& record, const std::string& reason) {
+  refuse("its program (" + record + ") " + reason);
 }
 
 void requirePlainText(const std::string& record, std::string_view source) {
   size_t blank = 0;
   bool isBlank = true;
   for (const char c : source) {
-    if (static_cast<unsigned char>(c) >= 0x80 || c == '\0') refuse(record, "has characters that are not ASCII");
+    if (static_cast<unsigned char>(c) >= 0x80 || c == '\0') refuseProgram(record, "has characters that are not ASCII");
     if (c == '\n') {
       blank = isBlank ? blank + 1 : 0;
-      if (blank > kMostBlankLines) refuse(record, "has too many empty lines");
+      if (blank > kMostBlankLines) refuseProgram(record, "has too many empty lines");
       isBlank = true;
     } else if (c == '#') {
       // A comment is as good as nothing; one behind a statement ends no row.
@@ -60,14 +60,14 @@ class Depth {
         return;
       case torch::jit::TK_INDENT:
         clear();
-        if (++indented_ > kMostIndented) refuse(record_, "has too many blocks within blocks");
+        if (++indented_ > kMostIndented) refuseProgram(record_, "has too many blocks within blocks");
         return;
       case torch::jit::TK_DEDENT:
         clear();
         indented_ -= indented_ > 0 ? 1 : 0;
         return;
       case torch::jit::TK_ELIF:
-        if (++branches_ > kMostBranches) refuse(record_, "has too many branches");
+        if (++branches_ > kMostBranches) refuseProgram(record_, "has too many branches");
         break;
       case ',':
         total_ -= rows_.back();
@@ -85,7 +85,7 @@ class Depth {
         break;
     }
     ++rows_.back();
-    if (++total_ > kMostNested) refuse(record_, "is nested too deeply");
+    if (++total_ > kMostNested) refuseProgram(record_, "is nested too deeply");
     if (kind == '(' || kind == '[' || kind == '{') rows_.push_back(0);
   }
 
@@ -165,7 +165,7 @@ void SourceAudit::read(const std::string& record, std::string_view source) {
     if (kind == torch::jit::TK_EOF) break;
     depth.see(kind);
     if (kind == torch::jit::TK_CLASS_DEF || kind == torch::jit::TK_DEF) {
-      if (after != torch::jit::TK_IDENT) refuse(record, "can not be parsed");
+      if (after != torch::jit::TK_IDENT) refuseProgram(record, "can not be parsed");
       if (depth.indented() == 0) {
         definitions_.emplace_back(prefix + lexer.cur().text(), std::vector<std::string>{});
         inClass = kind == torch::jit::TK_CLASS_DEF;
@@ -279,9 +279,8 @@ void SourceAudit::finish() const {
   }
   chained += static_cast<size_t>(std::count(gone.begin(), gone.end(), false));
   if (chained > kMostChained) {
-    throw Error("MODEL_UNREADABLE", "its program has " + std::to_string(chained) +
-                                        " classes and functions that need each other in a row, and " +
-                                        std::to_string(kMostChained) + " are read at most");
+    refuse("its program has " + std::to_string(chained) + " classes and functions that need each other in a row, and " +
+           std::to_string(kMostChained) + " are read at most");
   }
 }
 

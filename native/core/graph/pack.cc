@@ -37,9 +37,9 @@ std::string activationOf(const Node* node) {
   return kind->toStringRef() == "tanh" ? "gelu_tanh" : "gelu";
 }
 
-void fuseIn(Block* block) {
+void fuseActivations(Block* block) {
   for (Node* node : block->nodes()) {
-    for (Block* inner : node->blocks()) fuseIn(inner);
+    for (Block* inner : node->blocks()) fuseActivations(inner);
     const auto activation = activationOf(node);
     if (activation.empty()) continue;
     Value* tapped = node->input(0);
@@ -102,7 +102,7 @@ void unpackLinears(Graph& graph) {
 
 void fusePackedActivations(const std::shared_ptr<Graph>& graph) {
   if (mutates(graph->block())) return;
-  fuseIn(graph->block());
+  fuseActivations(graph->block());
   torch::jit::EliminateDeadCode(graph);
 }
 

@@ -245,9 +245,9 @@ c10::IValue waitingOn(at::Device device, c10::intrusive_ptr<QuantisedWeight> wei
   return weight->on(tensors);
 }
 
-void fuseIn(Block* block) {
+void fuseTanhGelu(Block* block) {
   for (Node* node : block->nodes()) {
-    for (Block* inner : node->blocks()) fuseIn(inner);
+    for (Block* inner : node->blocks()) fuseTanhGelu(inner);
     if (node->kind() != c10::aten::gelu) continue;
     const auto approximate = torch::jit::toIValue(node->input(1));
     if (!approximate || !approximate->isString() || approximate->toStringRef() != "tanh") continue;
@@ -351,7 +351,7 @@ std::vector<StoredLayer> storeLinears(torch::jit::Module& module, Graph& graph, 
 
 void fuseQuantisedActivations(const std::shared_ptr<Graph>& graph) {
   if (nodesOfKind(*graph, quantisedKind()).empty() || mutates(graph->block())) return;
-  fuseIn(graph->block());
+  fuseTanhGelu(graph->block());
   torch::jit::EliminateDeadCode(graph);
 }
 

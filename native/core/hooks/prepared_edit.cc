@@ -184,7 +184,7 @@ at::Tensor PreparedEdit::changed(const at::Tensor& chosen, const at::Tensor& row
     case Operation::shuffle:
       return chosen.index_select(-2, order(chosen.size(-2), step, chosen.device()));
     case Operation::blur: {
-      const int64_t tokens = rows.size(-2), channels = chosen.size(-1);
+      const int64_t tokens = rows.size(-2);
       const auto [height, width] = edit_.grid.value_or(std::pair<int64_t, int64_t>{1, tokens});
       if (height * width > tokens) {
         throw Error("BAD_TENSOR", "blur at " + edit_.path + ": a grid of " + std::to_string(height) + " × " +

@@ -5,6 +5,12 @@
 #include <cstdint>
 #include <type_traits>
 
+namespace dg {
+
+constexpr int64_t kLanes = 16;  // float32 in a register
+
+}  // namespace dg
+
 // Loops that are written for AVX-512 by hand, since compilers leave them scalar or their tiles in memory. The addon is
 // compiled for the oldest processor it may meet: functions with this mark are for newer ones and are called only where
 // `hasVnni()` says so.

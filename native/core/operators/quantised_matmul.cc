@@ -16,7 +16,7 @@ namespace {
 constexpr int64_t kLeastIntRows = 2 * kAlignedSides;
 
 // Bytes of the weight in the activations' dtype at a time on the CPU, where they are to stay near the processor.
-constexpr int64_t kPanelBytes = int64_t{2} << 20;
+constexpr int64_t kMostPanelBytes = int64_t{2} << 20;
 
 std::optional<at::Tensor> optional(const at::Tensor& tensor) {
   return tensor.defined() ? std::optional(tensor) : std::nullopt;
@@ -56,7 +56,7 @@ at::Tensor unrounded(const at::Tensor& given, const QuantisedWeight& weight, con
   const auto x = given.to(weight.dtype());
   const auto offset = bias ? bias->to(weight.dtype()) : at::Tensor();
   const int64_t outputs = weight.outputs();
-  const int64_t fitting = kPanelBytes / (weight.inputs() * static_cast<int64_t>(x.element_size()));
+  const int64_t fitting = kMostPanelBytes / (weight.inputs() * static_cast<int64_t>(x.element_size()));
   const int64_t atOnce = x.is_cpu() ? std::max(kAlignedSides, fitting) : outputs;
   if (atOnce >= outputs) return at::linear(x, dequantised(weight, 0, outputs), optional(offset));
   auto out = at::empty({x.size(0), outputs}, x.options());

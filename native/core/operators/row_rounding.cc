@@ -10,8 +10,6 @@
 namespace dg {
 namespace {
 
-constexpr int64_t kLanes = 16;
-
 #if DG_HAS_AVX512
 
 template <typename T>

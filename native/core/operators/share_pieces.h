@@ -6,12 +6,6 @@
 #include <atomic>
 #include <cstdint>
 
-// CMakeLists.txt has the same condition.
-#if defined(__GNUC__) && !defined(__clang__) && !defined(__APPLE__) && !defined(__SANITIZE_THREAD__) && \
-    !defined(_OPENMP)
-#error "at::parallel_for would have one thread here: configure again, CMakeLists.txt looks for files that need OpenMP"
-#endif
-
 namespace dg {
 
 // Calls work(piece, own) for each of `count` pieces on all threads. Every thread takes the next piece when it is done

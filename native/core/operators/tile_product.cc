@@ -31,7 +31,7 @@ DG_AVX512 __attribute__((noinline)) void finish(const TileProduct& p, int64_t ro
 }
 
 template <Activation kActivation, typename Out>
-struct Finish {
+struct TileFinish {
   const TileProduct& product;
   Out* out;
   int64_t firstRow;
@@ -50,7 +50,7 @@ DG_AVX512 void part(const TileProduct& p, const ReadRows& x, int64_t row, int64_
                     Out* out) {
   const auto groups = p.inputs * static_cast<int64_t>(sizeof(at::BFloat16)) / kGroupBytes;
   sumTiles<Kind>(rows, x.first, x.rowBytes, first, last, static_cast<const uint8_t*>(p.panels), groups,
-                 Finish<kActivation, Out>{p, out, row});
+                 TileFinish<kActivation, Out>{p, out, row});
 }
 
 const at::BFloat16* modulatedIn(std::vector<at::BFloat16>& room, const TileProduct& p, int64_t row, int64_t rows) {
