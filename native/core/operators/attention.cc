@@ -3,12 +3,14 @@
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
 #include "native/core/operators/gelu.h"
 #include "native/core/operators/product_way.h"
 #include "native/core/operators/rounding.h"
+#include "native/core/operators/threads.h"
 #include "native/core/operators/tile_attention.h"
 #include "native/core/operators/vectorise.h"
 
@@ -17,35 +19,35 @@ namespace {
 
 // Scores of a picture that stay near the processor.
 constexpr int64_t kMostScoreBytes = 16 << 20;
-constexpr int64_t kLanes = 16;
+constexpr int64_t kPartials = 16;
 
 // softmax(scale · row) in place; `work`: count floats. Sums are kept in lanes, so that adding them vectorises.
 DG_VECTORISED void softmaxRow(at::BFloat16* row, float* work, float scale, int64_t count) {
-  float largest[kLanes], sums[kLanes];
-  for (int64_t lane = 0; lane < kLanes; ++lane) {
+  float largest[kPartials], sums[kPartials];
+  for (int64_t lane = 0; lane < kPartials; ++lane) {
     largest[lane] = -INFINITY;
     sums[lane] = 0;
   }
   for (int64_t i = 0; i < count; ++i) work[i] = scale * widen(row[i]);
-  const int64_t whole = count - count % kLanes;
-  for (int64_t i = 0; i < whole; i += kLanes) {
-    for (int64_t lane = 0; lane < kLanes; ++lane) {
+  const int64_t whole = count - count % kPartials;
+  for (int64_t i = 0; i < whole; i += kPartials) {
+    for (int64_t lane = 0; lane < kPartials; ++lane) {
       largest[lane] = work[i + lane] > largest[lane] ? work[i + lane] : largest[lane];
     }
   }
   float most = -INFINITY;
-  for (int64_t lane = 0; lane < kLanes; ++lane) most = largest[lane] > most ? largest[lane] : most;
+  for (int64_t lane = 0; lane < kPartials; ++lane) most = largest[lane] > most ? largest[lane] : most;
   for (int64_t i = whole; i < count; ++i) most = work[i] > most ? work[i] : most;
   // What is not a number stays so: it is lost in the comparisons above, and comes back here.
   for (int64_t i = 0; i < count; ++i) {
     const float distance = work[i] - most;
     work[i] = distance == distance ? exponential(distance) : distance;
   }
-  for (int64_t i = 0; i < whole; i += kLanes) {
-    for (int64_t lane = 0; lane < kLanes; ++lane) sums[lane] += work[i + lane];
+  for (int64_t i = 0; i < whole; i += kPartials) {
+    for (int64_t lane = 0; lane < kPartials; ++lane) sums[lane] += work[i + lane];
   }
   float sum = 0;
-  for (int64_t lane = 0; lane < kLanes; ++lane) sum += sums[lane];
+  for (int64_t lane = 0; lane < kPartials; ++lane) sum += sums[lane];
   for (int64_t i = whole; i < count; ++i) sum += work[i];
   const float share = 1.0f / sum;
   for (int64_t i = 0; i < count; ++i) row[i] = rounded<at::BFloat16>(work[i] * share);
@@ -76,6 +78,8 @@ bool isSmall(const at::Tensor& query, const at::Tensor& key, const at::Tensor& v
 at::Tensor attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
                      std::optional<double> scale) {
   const bool fits = isSmall(query, key, value);
+  const int64_t scores = query.numel() / std::max<int64_t>(query.size(-1), 1) * key.size(-2);
+  const ThreadsFor products(workOfProduct(scores, 2 * query.size(-1)) + workOfPass(scores));
   const auto factor = static_cast<float>(scale.value_or(1.0 / std::sqrt(static_cast<double>(query.size(-1)))));
   if (fits && canTileAttention(query, key, value)) return tileAttention(query, key, value, factor).transpose(1, 2);
   // libtorch's own multiplies bfloat16 by AMX.
@@ -85,9 +89,9 @@ at::Tensor attention(const at::Tensor& query, const at::Tensor& key, const at::T
   // As libtorch lays it out: what comes next puts the heads of a token side by side.
   auto out = at::empty({query.size(0), query.size(2), query.size(1), value.size(3)}, query.options());
   for (int64_t picture = 0; picture < query.size(0); ++picture) {
-    auto scores = at::bmm(query[picture].contiguous(), key[picture].contiguous().transpose(1, 2));
-    softmax(scores, factor);
-    out[picture].transpose(0, 1).copy_(at::bmm(scores, value[picture].contiguous()));
+    auto rows = at::bmm(query[picture].contiguous(), key[picture].contiguous().transpose(1, 2));
+    softmax(rows, factor);
+    out[picture].transpose(0, 1).copy_(at::bmm(rows, value[picture].contiguous()));
   }
   return out.transpose(1, 2);
 }

@@ -7,16 +7,15 @@
 #include <utility>
 
 #include "native/core/operators/avx512.h"
+#include "native/core/operators/threads.h"
 
 namespace dg {
 
 #if DG_HAS_AVX512
 namespace {
 
-constexpr int64_t kLanes = 16;
-
 // What is null is left out.
-struct Row {
+struct NormRow {
   const at::BFloat16 *x, *weight, *bias, *scale, *shift;
 };
 
@@ -24,7 +23,7 @@ DG_AVX512_INLINE __m512 distanceTo(__m512 mean, const at::BFloat16* x, int64_t c
   return _mm512_maskz_sub_ps(lanes(count), loadLanes(lanes(count), x), mean);
 }
 
-DG_AVX512 void normalise(at::BFloat16* out, const Row& row, int64_t channels, float eps) {
+DG_AVX512 void normalise(at::BFloat16* out, const NormRow& row, int64_t channels, float eps) {
   const auto count = static_cast<float>(channels);
   // Two sums each, so that one need not wait for the other.
   __m512 even = _mm512_setzero_ps(), odd = _mm512_setzero_ps();
@@ -90,6 +89,7 @@ std::optional<ModulatedRows> normalisedRows(const at::Tensor& x, at::IntArrayRef
 at::Tensor layerNorm(const at::Tensor& given, at::IntArrayRef normalizedShape, const std::optional<at::Tensor>& weight,
                      const std::optional<at::Tensor>& bias, double eps) {
   const auto x = given.contiguous();
+  const ThreadsFor pass(workOfPass(x.numel()));
   const auto rows = normalisedRows(x, normalizedShape, weight, bias, eps);
   if (!rows) return at::layer_norm(x, normalizedShape, weight, bias, eps);
   return written(*rows, x);

@@ -7,6 +7,7 @@
 
 #include "native/core/operators/layer_norm.h"
 #include "native/core/operators/rounding.h"
+#include "native/core/operators/threads.h"
 #include "native/core/operators/vectorise.h"
 
 namespace dg {
@@ -103,6 +104,7 @@ at::Tensor modulatedLayerNorm(const at::Tensor& hidden, at::IntArrayRef normaliz
   const bool fits = isHiddenState(hidden) && normalizedShape.size() == 1 && isPerChannel(scale, hidden) &&
                     isPerChannel(shift, hidden);
   if (!fits) return at::add(at::mul(layerNorm(hidden, normalizedShape, weight, bias, eps), scale), shift);
+  const ThreadsFor pass(workOfPass(hidden.numel()));
   const auto x = hidden.contiguous();
   if (const auto rows = modulatedRows(x, normalizedShape, weight, bias, eps, scale, shift)) return written(*rows, x);
   auto result = at::layer_norm(x, normalizedShape, weight, bias, eps);
@@ -126,6 +128,7 @@ at::Tensor gatedResidual(const at::Tensor& hidden, const at::Tensor& a, const at
   const bool first = isHiddenState(hidden) && isPerChannel(a, hidden) && isBranch(b);
   const bool second = !first && isHiddenState(hidden) && isPerChannel(b, hidden) && isBranch(a);
   if (!first && !second) return at::add(hidden, at::mul(a, b));
+  const ThreadsFor pass(workOfPass(hidden.numel()));
   const auto x = hidden.contiguous(), branch = (first ? b : a).contiguous();
   const auto& gate = first ? a : b;
   auto result = at::empty_like(x);

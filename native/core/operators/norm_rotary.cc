@@ -4,6 +4,8 @@
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 
+#include "native/core/operators/threads.h"
+
 namespace dg {
 namespace {
 
@@ -51,6 +53,7 @@ at::Tensor rotateSeparately(const at::Tensor& x, const at::Tensor& cosine, const
 
 at::Tensor normRotary(const at::Tensor& x, const std::optional<at::Tensor>& weight, std::optional<double> eps,
                       const std::optional<at::Tensor>& cosine, const std::optional<at::Tensor>& sine) {
+  const ThreadsFor pass(workOfPass(x.numel()));
   auto result = x;
   const bool isPlain = !weight || (weight->sizes().equals({x.size(-1)}) && weight->scalar_type() == x.scalar_type());
   if (eps && isPlain) {

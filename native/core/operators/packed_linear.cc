@@ -7,6 +7,7 @@
 
 #include "native/core/operators/modulation.h"
 #include "native/core/operators/panels.h"
+#include "native/core/operators/threads.h"
 #include "native/core/operators/tile_product.h"
 
 namespace dg {
@@ -20,6 +21,7 @@ at::Tensor call(const char* name, torch::jit::Stack stack) {
 
 at::Tensor oneDnnProduct(const at::Tensor& x, const at::Tensor& packed, const std::optional<at::Tensor>& bias,
                          const char* activation, const char* algorithm) {
+  const ThreadsFor product(workOfProduct(x.numel(), packed.size(0)));
   const c10::List<std::optional<at::Scalar>> scalars;
   const auto algorithmValue = algorithm == nullptr ? c10::IValue() : c10::IValue(algorithm);
   return call("mkldnn::_linear_pointwise", {x, packed, bias, activation, scalars, algorithmValue});
@@ -38,6 +40,7 @@ at::Tensor ownProduct(const at::Tensor& x, const PackedWeight& weight, const std
   const auto dtype = weight.dtype();
   TORCH_CHECK(x.scalar_type() == dtype && x.dim() > 0 && x.size(-1) == inputs, "packed_linear: expected ", inputs,
               " channels in ", dtype, ", received ", x.sizes(), " in ", x.scalar_type());
+  const ThreadsFor product(workOfProduct(x.numel(), weight.outputs()));
   const auto rows = x.reshape({-1, inputs}).contiguous();
   // at::linear takes one number for all outputs as well.
   const auto offset = bias ? bias->to(dtype).expand({weight.outputs()}).contiguous() : at::Tensor();
@@ -49,20 +52,20 @@ at::Tensor ownProduct(const at::Tensor& x, const PackedWeight& weight, const std
   auto sizes = x.sizes().vec();
   sizes.back() = weight.outputs();
   auto out = at::empty(sizes, x.options().dtype(isErf ? at::kFloat : dtype));
-  const TileProduct product{.rows = rows.size(0),
-                            .inputs = inputs,
-                            .outputs = weight.outputs(),
-                            .x = rows.const_data_ptr<at::BFloat16>(),
-                            .panels = weight.packed().const_data_ptr(),
-                            .bias = offset.defined() ? offset.const_data_ptr<at::BFloat16>() : nullptr,
-                            .activation = kind,
-                            .residual = residual,
-                            .modulated = modulated};
+  const TileProduct tiles{.rows = rows.size(0),
+                          .inputs = inputs,
+                          .outputs = weight.outputs(),
+                          .x = rows.const_data_ptr<at::BFloat16>(),
+                          .panels = weight.packed().const_data_ptr(),
+                          .bias = offset.defined() ? offset.const_data_ptr<at::BFloat16>() : nullptr,
+                          .activation = kind,
+                          .residual = residual,
+                          .modulated = modulated};
   if (!isErf) {
-    multiply(product, out.data_ptr<at::BFloat16>());
+    multiply(tiles, out.data_ptr<at::BFloat16>());
     return out;
   }
-  multiply(product, out.data_ptr<float>());
+  multiply(tiles, out.data_ptr<float>());
   return at::gelu(out).to(dtype);
 }
 

@@ -16,6 +16,7 @@
 #include "native/core/operators/row_chunks.h"
 #include "native/core/operators/row_rounding.h"
 #include "native/core/operators/share_pieces.h"
+#include "native/core/operators/threads.h"
 
 namespace dg {
 namespace {
@@ -173,6 +174,7 @@ at::Tensor run(const at::Tensor& given, const QuantisedWeight& weight, const std
   const auto sizes = sizesOf(given, weight);
   const auto kind = activationNamed(activation);
   if (given.numel() == 0) return at::empty(sizes, given.options().dtype(weight.dtype()));
+  const ThreadsFor product(workOfProduct(given.numel(), weight.outputs()));
   auto x = given.reshape({-1, weight.inputs()}).contiguous();
   // at::linear takes one number for all outputs as well.
   const auto offset = bias ? std::optional(bias->expand({weight.outputs()})) : std::nullopt;
