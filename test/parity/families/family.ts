@@ -1,7 +1,7 @@
 /** What every family's test does: one export, and the same run by diffusers and by us. */
 import { join } from 'node:path';
 
-import { expect, test } from '@jest/globals';
+import { afterAll, expect, test } from '@jest/globals';
 
 import { loadPipeline, type GenerateOptions, type GenerateResult, type Pipeline } from '../../../lib';
 import { openBundle } from '../../../lib/bundle';
@@ -48,6 +48,10 @@ export function drawing(width: number, height: number, channels: 1 | 3): Raster 
   return { width, height, channels, pixels };
 }
 
+/** One for all families of a test file: importing the pipelines of diffusers takes its process seconds. */
+let oracle: Oracle | undefined;
+afterAll(() => oracle?.close());
+
 /** A family of pipelines: the bundle and both sides that run it. */
 export class Family {
   private constructor(
@@ -59,22 +63,14 @@ export class Family {
   ) {}
 
   static async open(family: string, variant: string): Promise<Family> {
-    const oracle = new Oracle();
+    oracle ??= new Oracle();
     const folder = join(oracle.folder, `${family}-${variant}`);
-    try {
-      await oracle.ask({ op: 'export', family, variant, out: folder });
-      const pipeline = await loadPipeline(folder, { device: 'cpu' });
-      return new Family(oracle, pipeline, folder, family, variant);
-    } catch (error) {
-      // Its process would keep jest from ending.
-      await oracle.close();
-      throw error;
-    }
+    await oracle.ask({ op: 'export', family, variant, out: folder });
+    return new Family(oracle, await loadPipeline(folder, { device: 'cpu' }), folder, family, variant);
   }
 
-  async close(): Promise<void> {
-    await this.pipeline.dispose();
-    await this.oracle.close();
+  close(): Promise<void> {
+    return this.pipeline.dispose();
   }
 
   /** The answer of reference/families.py. */

@@ -57,7 +57,7 @@ suite.each(['wan', 'unipc'])('%s', (variant) => {
   test('ids, embeddings, first output', () => expectSameBeginning(family, alone, { prompt, length: 40 }));
   test('the frames, as PNGs too', async () => {
     await expectSamePictures(family, alone);
-    const folder = join(family.oracle.folder, 'frames');
+    const folder = join(family.oracle.folder, `${variant}-frames`);
     mkdirSync(folder);
     const [video] = (await family.ours(alone)).images;
     const files = await video!.saveFrames(folder);
