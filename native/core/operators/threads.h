@@ -10,8 +10,8 @@
 
 namespace dg {
 
-// An operator's work, in multiplications with additions as products have them.
-constexpr int64_t workOfProduct(int64_t numbers, int64_t outputs) { return numbers * outputs; }  // numbers: of the input
+// An operator's work, in multiplications with additions as products have them. `numbers`: of the input.
+constexpr int64_t workOfProduct(int64_t numbers, int64_t outputs) { return numbers * outputs; }
 constexpr int64_t workOfPass(int64_t elements) { return elements * 64; }  // a norm, a softmax, a gate
 
 // While it lives, loops and libraries that this thread calls have as many threads as some work is worth, by its size
