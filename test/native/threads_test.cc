@@ -8,9 +8,9 @@
 #ifdef _OPENMP
 namespace {
 
-constexpr int64_t kSmall = dg::workOfProduct(64 * 128, 128), kLarge = dg::workOfProduct(4096 * 1024, 1024);
+constexpr double kSmall = dg::workOfProduct(64 * 128, 128), kLarge = dg::workOfProduct(4096 * 1024, 1024);
 
-int64_t threadsFor(int64_t work) {
+int64_t threadsFor(double work) {
   const dg::ThreadsFor operation(work);
   return at::get_num_threads();
 }

@@ -24,7 +24,12 @@ function cached(name: string): string {
 function configure(name: string, settings: Record<string, string>) {
   const out = join(folder, name);
   const same = ['TORCH_DIR', 'TORCH_INCLUDE', 'TORCH_LIB', 'CMAKE_MAKE_PROGRAM', 'CMAKE_CXX_COMPILER'];
-  const given = { ...Object.fromEntries(same.map((each) => [each, cached(each)])), ...settings };
+  // Each file alone, so that it has a command of its own.
+  const given = {
+    DETAIL_GUIDANCE_TOGETHER: '1',
+    ...Object.fromEntries(same.map((each) => [each, cached(each)])),
+    ...settings,
+  };
   const { status, stdout, stderr } = spawnSync(
     cached('CMAKE_COMMAND'),
     ['-S', packageRoot(), '-B', out, '-G', cached('CMAKE_GENERATOR')].concat(

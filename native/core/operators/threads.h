@@ -5,29 +5,31 @@
 #include <omp.h>
 #endif
 
-#include <algorithm>
 #include <cstdint>
 
 namespace dg {
 
 // An operator's work, in multiplications with additions as products have them. `numbers`: of the input.
-constexpr int64_t workOfProduct(int64_t numbers, int64_t outputs) { return numbers * outputs; }
-constexpr int64_t workOfPass(int64_t elements) { return elements * 64; }  // a norm, a softmax, a gate
+constexpr double workOfProduct(int64_t numbers, int64_t outputs) {
+  return static_cast<double>(numbers) * static_cast<double>(outputs);
+}
+// Of a norm, a softmax, a gate.
+constexpr double workOfPass(int64_t elements) { return workOfProduct(elements, 64); }
 
 // While it lives, loops and libraries that this thread calls have as many threads as some work is worth, by its size
 // alone: the same on every run. One that sleeps is woken in 35 µs on a virtual machine, in which a hundred small
 // operators are computed, and one that spins takes a core from whoever else wants it.
 class ThreadsFor {
  public:
-  explicit ThreadsFor(int64_t work) : before_(at::get_num_threads()) {
-    set(std::min<int64_t>(before_, 1 + work / kMore));
+  explicit ThreadsFor(double work) : before_(at::get_num_threads()) {
+    set(work < kMore * static_cast<double>(before_ - 1) ? 1 + static_cast<int64_t>(work / kMore) : before_);
   }
   ~ThreadsFor() { set(before_); }
   ThreadsFor(const ThreadsFor&) = delete;
   ThreadsFor& operator=(const ThreadsFor&) = delete;
 
  private:
-  static constexpr int64_t kMore = int64_t{16} << 20;  // a quarter of a millisecond in float32
+  static constexpr double kMore = 16 << 20;  // a quarter of a millisecond in float32
 
   static void set([[maybe_unused]] int64_t threads) {
 #ifdef _OPENMP
