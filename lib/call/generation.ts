@@ -1,5 +1,5 @@
 /** One call of `generate`, from its plan to its pictures; what the pipeline does apart from waiting its turn. */
-import { frameRateOf, type OpenBundle } from '../bundle';
+import { frameRateOf, type BundleManifest, type OpenBundle } from '../bundle';
 import { conditioningTensors } from '../request/conditioning';
 import type { Checksums } from './given';
 import type { PictureMetadata } from './metadata';
@@ -10,7 +10,7 @@ import type { GenerateOptions, GenerateRequest } from '../request/generateOption
 import type { DecodedPicture } from './decoding';
 import { defaultStrength, planOfImage, type Plan } from '../plan';
 import { GeneratedImage, type GenerateResult } from './result';
-import { lowBits, type Seed } from '../request/seeds';
+import { chooseSeeds, lowBits, type Seed } from '../request/seeds';
 import { checkTensor, type Tensor } from '../tensor';
 import { version } from '../files/version';
 
@@ -46,14 +46,11 @@ export function nativePlan(
   pictures: StartingPictures | null = null,
 ): NativePlan {
   const shape = [plan.images, ...plan.size.latent];
-  const names = [...new Set(plan.branches.map(({ conditioning }) => conditioning))];
-  const context = { size: plan.size, embeddedScale: plan.guidance.embedded?.scale };
+  const { names, tensors } = conditionings(plan, request, bundle);
   return {
     ...firstState(plan, request, seeds, addon, pictures),
     ...(plan.steps.some((step) => step.noise !== 0) ? { seeds: seeds.map(lowBits) } : {}),
-    conditionings: names.map((which) =>
-      conditioningTensors(which, request, plan.images, plan.classes, bundle, context),
-    ),
+    conditionings: tensors,
     edits: plan.edits,
     branches: plan.branches.map(({ name, conditioning, edits, reference }) => ({
       name,
@@ -94,6 +91,31 @@ export function nativePlan(
   };
 }
 
+/** What the branches are conditioned on, each once: which, and the tensors of the model's inputs. */
+function conditionings(plan: Plan, request: GenerateRequest, bundle: BundleManifest) {
+  const names = [...new Set(plan.branches.map(({ conditioning }) => conditioning))];
+  const context = { size: plan.size, embeddedScale: plan.guidance.embedded?.scale };
+  const tensors = names.map((which) => conditioningTensors(which, request, plan.images, plan.classes, bundle, context));
+  return { names, tensors };
+}
+
+/**
+ * Of a call that does not run: the seeds and tensors that it was given fit the plan. Tensors may be missing.
+ *
+ * @throws as `nativePlan`
+ */
+export function checkGiven(plan: Plan, request: GenerateRequest, bundle: BundleManifest): void {
+  chooseSeeds(request.seed, plan.images);
+  if (request.latents) checkLatents(request.latents, plan);
+  // A prompt becomes tensors where it runs, and what a plan does is the same for all tensors.
+  if (request.conditioning || plan.classes) conditionings(plan, request, bundle);
+}
+
+function checkLatents(latents: Tensor, { images, size }: Plan): Tensor {
+  const shape = [images, ...size.latent];
+  return checkTensor(latents, { name: 'options.latents', dtype: ['float32'], shape, finite: true });
+}
+
 /** What image to image starts from, for all images one after the other. */
 export interface StartingPictures {
   /** The picture as latents. */
@@ -106,11 +128,8 @@ export interface StartingPictures {
 
 /** Unit Gaussian noise for all images: the caller's, or that of the seeds. */
 export function initialNoise(plan: Plan, request: GenerateRequest, seeds: Seed[], addon: NativeAddon): Float32Array {
-  const shape = [plan.images, ...plan.size.latent];
-  return request.latents
-    ? (checkTensor(request.latents, { name: 'options.latents', dtype: ['float32'], shape, finite: true })
-        .data as Float32Array)
-    : gaussians(seeds, plan.size.latent, addon);
+  if (request.latents) return checkLatents(request.latents, plan).data as Float32Array;
+  return gaussians(seeds, plan.size.latent, addon);
 }
 
 function gaussians(seeds: Seed[], shape: number[], addon: NativeAddon): Float32Array {

@@ -18,6 +18,7 @@ import {
 } from '../activations/options';
 import type { Bundle, OpenBundle } from '../bundle';
 import { decodePictures, type DecodedPicture } from '../call/decoding';
+import { checkGiven } from '../call/generation';
 import { generatePictures, type LoadedModel } from '../call/generate';
 import { checkPrompts, encodeRequest } from '../call/prompts';
 import type { GenerateResult } from '../call/result';
@@ -154,10 +155,16 @@ export class Pipeline {
     return { parameters, bytes, blocks };
   }
 
-  /** What `generate` would do with these options, as plain data, without running the model. @throws what it throws for them */
+  /**
+   * What `generate` would do with these options, as plain data, without running the model; `conditioning` may be missing.
+   *
+   * @throws what it throws for them
+   */
   plan(options: GenerateOptions = {}): ExplainedPlan {
     this.#refuseDisposed();
-    const planned = this.#plan(parse(generateSchema, options, 'options'));
+    const request = parse(generateSchema, options, 'options');
+    const planned = this.#plan(request);
+    checkGiven(planned, request, this.#bundle);
     return Object.defineProperty(planned, 'explain', { value: () => explain(planned) }) as ExplainedPlan;
   }
 

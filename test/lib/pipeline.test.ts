@@ -591,6 +591,31 @@ describe('bad input', () => {
     return place;
   }
 
+  test('a plan refuses the seeds and tensors that generate refuses, in the same words', async () => {
+    const place = await bundleWith('without-null-class', await readFile(join(embedded, 'transformer.pt')));
+    const manifest = JSON.parse(await readFile(join(place, 'bundle.json'), 'utf8'));
+    delete manifest.conditioning.nullClass;
+    await writeFile(join(place, 'bundle.json'), JSON.stringify(manifest));
+    const other = await loadPipeline(place, { device: 'cpu' });
+    const missing = native().gaussian(7n, [1, 1, 28, 28]);
+    (missing.data as Float32Array)[3] = NaN;
+    const refused: [Pipeline, GenerateOptions, RegExp][] = [
+      [pipeline, { ...short, seed: [1, 2], numImages: 3 }, /options\.seed: expected one seed for each of 3 images/],
+      [pipeline, { ...short, latents: missing }, /options\.latents: expected finite/],
+      [pipeline, { ...short, latents: { ...missing, shape: [1, 28, 28] } }, /options\.latents: expected/],
+      [pipeline, { ...short, conditioning: { made: missing } }, /options\.conditioning\.made/],
+      [other, { ...short, guidance: { classifierFree: { scale: 2 } } }, /no null class/],
+    ];
+    try {
+      for (const [model, options, words] of refused) {
+        expect(() => model.plan(options)).toThrow(words);
+        await expect(model.generate(options)).rejects.toThrow(words);
+      }
+    } finally {
+      await other.dispose();
+    }
+  });
+
   test('a TorchScript file that is not a transformer', async () => {
     const place = await bundleWith('classifier', await readFile(join(embedded, 'classifier.pt')));
     await expect(loadPipeline(place, { device: 'cpu' })).rejects.toMatchObject({ code: 'NOT_A_TRANSFORMER' });
