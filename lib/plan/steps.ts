@@ -5,13 +5,20 @@ import { invalid } from '../validation/invalid';
 /**
  * The table of a sampler.
  *
- * @throws BAD_OPTION for more steps than the sampler has training timesteps for, with how many it can take
+ * @throws BAD_OPTION for more steps than the sampler has training timesteps for, with how many it can take; for settings
+ *   that give no table at all
  */
 export function checkedSchedule(options: SchedulerRequest, context: ScheduleContext): Schedule {
   const table = schedule(options, context);
   if (canBeWalked(table)) return table;
+  const walks = (steps: number) => canBeWalked(schedule(options, { ...context, numInferenceSteps: steps }));
   let most = context.numInferenceSteps - 1;
-  while (most > 1 && !canBeWalked(schedule(options, { ...context, numInferenceSteps: most }))) most--;
+  while (most > 1 && !walks(most)) most--;
+  if (most < 1 || !walks(most)) {
+    throw invalid('options.scheduler', 'settings whose noise levels are numbers that fall', options, {
+      note: `they are not for a picture of ${context.imageTokens} tokens, in any number of steps`,
+    });
+  }
   const { kind, timestepSpacing, numTrainTimesteps } = options;
   throw invalid('options.numInferenceSteps', `at most ${most}`, context.numInferenceSteps, {
     note: `${kind} with ${timestepSpacing} spacing of ${numTrainTimesteps} training timesteps`,

@@ -34,6 +34,23 @@ describe('1000 steps', () => {
     table(options, most);
   });
 
+  test('settings that give no table are refused themselves, whatever the number of steps', () => {
+    const options: SchedulerOptions = {
+      kind: 'flow-match-euler',
+      useDynamicShifting: true,
+      baseShift: 0,
+      maxShift: 20,
+      baseImageSeqLen: 1,
+      maxImageSeqLen: 2,
+    };
+    for (const steps of [1, 20]) {
+      expect(errorOf(() => table(options, steps, 'flow'))).toMatchObject({
+        code: 'BAD_OPTION',
+        message: expect.stringMatching(/^options\.scheduler: expected settings .* not for a picture of 49 tokens/s),
+      });
+    }
+  });
+
   test.each<SchedulerOptions>([{ kind: 'flow-match-euler', shift: 3 }, { kind: 'flow-match-heun' }])(
     'along a flow: %j',
     (options) => {
