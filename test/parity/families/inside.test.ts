@@ -75,7 +75,7 @@ const cases: Case[] = [
 suite.each(cases)('$family $variant', ({ family: name, variant, run, branches }) => {
   let family: Family;
   beforeAll(async () => {
-    family = await Family.open(name, variant);
+    family = await Family.open(name, variant, run.latents);
   }, 120_000);
   afterAll(() => family?.close());
 
