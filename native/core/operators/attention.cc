@@ -79,7 +79,7 @@ at::Tensor attention(const at::Tensor& query, const at::Tensor& key, const at::T
                      std::optional<double> scale) {
   const bool fits = isSmall(query, key, value);
   const int64_t queries = query.numel() / std::max<int64_t>(query.size(-1), 1);
-  const ThreadsFor scores(workOfProduct(queries, key.size(-2)) * static_cast<double>(2 * query.size(-1) + 64));
+  const ThreadsFor products(workOfProduct(queries, key.size(-2)) * static_cast<double>(2 * query.size(-1) + 64));
   const auto factor = static_cast<float>(scale.value_or(1.0 / std::sqrt(static_cast<double>(query.size(-1)))));
   if (fits && canTileAttention(query, key, value)) return tileAttention(query, key, value, factor).transpose(1, 2);
   // libtorch's own multiplies bfloat16 by AMX.
@@ -89,9 +89,9 @@ at::Tensor attention(const at::Tensor& query, const at::Tensor& key, const at::T
   // As libtorch lays it out: what comes next puts the heads of a token side by side.
   auto out = at::empty({query.size(0), query.size(2), query.size(1), value.size(3)}, query.options());
   for (int64_t picture = 0; picture < query.size(0); ++picture) {
-    auto scored = at::bmm(query[picture].contiguous(), key[picture].contiguous().transpose(1, 2));
-    softmax(scored, factor);
-    out[picture].transpose(0, 1).copy_(at::bmm(scored, value[picture].contiguous()));
+    auto scores = at::bmm(query[picture].contiguous(), key[picture].contiguous().transpose(1, 2));
+    softmax(scores, factor);
+    out[picture].transpose(0, 1).copy_(at::bmm(scores, value[picture].contiguous()));
   }
   return out.transpose(1, 2);
 }

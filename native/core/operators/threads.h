@@ -17,8 +17,8 @@ constexpr double workOfProduct(int64_t numbers, int64_t outputs) {
 constexpr double workOfPass(int64_t elements) { return workOfProduct(elements, 64); }
 
 // While it lives, loops and libraries that this thread calls have as many threads as some work is worth, by its size
-// alone: the same on every run. One that sleeps is woken in 35 µs on a virtual machine, in which a hundred small
-// operators are computed, and one that spins takes a core from whoever else wants it.
+// alone: the same on every run. One that sleeps is woken in 35 µs on a virtual machine, in which another multiplies two
+// million times, and one that spins takes a core from whoever else wants it.
 class ThreadsFor {
  public:
   explicit ThreadsFor(double work) : before_(at::get_num_threads()) {
