@@ -1,5 +1,5 @@
-// How fast this processor multiplies a layer in bfloat16, by the ways of native/core/operators/product_way.h; what
-// these choose rests on it:
+// How fast this processor multiplies a layer, by the ways of native/core/operators/product_way.h; what these choose
+// rests on it:
 //
 //   cmake --build build/cmake --target bench_products && OMP_NUM_THREADS=1 build/cmake/bench_products
 //
@@ -36,10 +36,10 @@ const std::vector<Layer> kLayers{{768, 384, 1152},   {768, 384, 1536},  {768, 15
                                  {512, 4608, 1152},  {154, 1536, 6144}, {1536, 1536, 6144}, {64, 3072, 12288},
                                  {512, 3072, 12288}, {512, 12288, 3072}};
 
-std::vector<ProductWay> waysHere() {
+std::vector<ProductWay> waysOf(at::ScalarType dtype) {
   std::vector<ProductWay> ways{ProductWay::libtorch};
   if (hasVnni()) ways.push_back(ProductWay::avx512);
-  if (hasBfloat16()) ways.push_back(ProductWay::dot);
+  if (hasBfloat16() && dtype == at::kBFloat16) ways.push_back(ProductWay::dot);
   return ways;
 }
 
@@ -49,11 +49,11 @@ double seconds(const std::function<void()>& work) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-void compare(const Layer& layer) {
-  const auto x = at::randn({layer.rows, layer.inputs}).to(at::kBFloat16);
-  const auto plain = at::randn({layer.outputs, layer.inputs}).to(at::kBFloat16);
-  const auto used = productWay(at::kBFloat16);
-  const auto ways = waysHere();
+void compare(const Layer& layer, at::ScalarType dtype) {
+  const auto x = at::randn({layer.rows, layer.inputs}).to(dtype);
+  const auto plain = at::randn({layer.outputs, layer.inputs}).to(dtype);
+  const auto used = productWay(dtype);
+  const auto ways = waysOf(dtype);
   std::vector<c10::intrusive_ptr<PackedWeight>> packed;
   for (const auto way : ways) {
     setProductWays(ProductWays{way, way});
@@ -72,8 +72,8 @@ void compare(const Layer& layer) {
     }
   }
   setProductWays(std::nullopt);
-  std::printf("%5d x %5d x %5d", static_cast<int>(layer.rows), static_cast<int>(layer.inputs),
-              static_cast<int>(layer.outputs));
+  std::printf("%5d x %5d x %5d %-8s", static_cast<int>(layer.rows), static_cast<int>(layer.inputs),
+              static_cast<int>(layer.outputs), c10::toString(dtype));
   for (size_t k = 0; k < ways.size(); ++k) {
     std::nth_element(rates[k].begin(), rates[k].begin() + kRounds / 2, rates[k].end());
     std::printf("  %s%s %.1f", name(ways[k]), ways[k] == used ? "*" : "", rates[k][kRounds / 2]);
@@ -87,7 +87,9 @@ int main() {
   registerOperators();
   const c10::InferenceMode inference;
   try {
-    for (const auto& layer : kLayers) compare(layer);
+    for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+      for (const auto& layer : kLayers) compare(layer, dtype);
+    }
   } catch (const c10::Error& error) {
     std::printf("%s\n", error.what_without_backtrace());
   }

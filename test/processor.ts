@@ -11,5 +11,5 @@ export const withoutInt8: string | null =
     ? 'this processor has no AVX-512 VNNI instructions'
     : null;
 
-/** Whether attention in float32 is the addon's own: `attention` is a kind of fused chain then. */
+/** Whether products and attention in float32 are the addon's own: `attention` is a kind of fused chain then. */
 export const hasOwnFloat32 = (): boolean => native().info().products.float32 === 'avx512';

@@ -95,5 +95,5 @@ function addonInWords({
   if (!built) return `not built (${reason})`;
   const target = `built for libtorch ${builtFor?.libtorchVersion} at ${builtFor?.builtAt} with ${builtFor?.compiler}`;
   if (!loads) return `${target}, but does not load: ${reason}`;
-  return `${target}; loaded libtorch ${libtorch}, ${cpuCapability} ${cpuBfloat16 ? 'with' : 'without'} bfloat16, products by ${products?.bfloat16}, ${threads} threads`;
+  return `${target}; loaded libtorch ${libtorch}, ${cpuCapability} ${cpuBfloat16 ? 'with' : 'without'} bfloat16, products by ${products?.float32} (float32) and ${products?.bfloat16} (bfloat16), ${threads} threads`;
 }

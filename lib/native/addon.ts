@@ -15,8 +15,8 @@ import type {
 import type { Dtype, Tensor } from './tensor';
 
 /**
- * How the CPU multiplies matrices of a dtype (float32: those of attention): by the addon's own loops, with AVX-512's
- * instructions for float32 or for bfloat16, or as libtorch does.
+ * How the CPU multiplies matrices of a dtype: by the addon's own loops, with AVX-512's instructions for float32 or for
+ * bfloat16, or as libtorch does.
  */
 export type ProductWay = 'avx512' | 'avx512_bf16' | 'libtorch';
 

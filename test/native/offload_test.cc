@@ -64,6 +64,9 @@ torch::jit::Module feedForward() {
 
 constexpr int64_t kBlocks = 4;
 constexpr int64_t kBlockNumbers = 24 * 8 + 2 * 64 * 8;  // of its own: the shared bias stays where it is
+// Packed for the package's own product, which rounds outputs up to 16.
+constexpr int64_t kPackedNumbers = 32 * 8 + 64 * 8 + 16 * 64;
+const int64_t kBroughtBytes = 4 * (hasOwnProduct(at::kFloat) ? kPackedNumbers : kBlockNumbers);
 
 struct Loaded {
   explicit Loaded(bool offload, at::ScalarType dtype = at::kFloat, bool quantise = false,
@@ -124,11 +127,11 @@ TEST_CASE("two blocks at most, and all of them in every evaluation") {
   REQUIRE(first.blocks == kBlocks);
   REQUIRE(first.bytes == kBlocks * kBlockNumbers * 4);
   REQUIRE(waiting.model->offloaded()->largest == kBlockNumbers * 4);
-  REQUIRE(first.resident <= 2 * kBlockNumbers * 4);
+  REQUIRE(first.resident <= 2 * kBroughtBytes);
   // By now it is known what follows what: each of the three evaluations brings each weight once.
   const auto second = waiting.sampled().execution.offload.value();
-  REQUIRE(second.brought == 3 * first.bytes);
-  REQUIRE(second.resident <= 2 * kBlockNumbers * 4);
+  REQUIRE(second.brought == 3 * kBlocks * kBroughtBytes);
+  REQUIRE(second.resident <= 2 * kBroughtBytes);
 }
 
 TEST_CASE("packed weights wait as well") {
@@ -191,7 +194,7 @@ TEST_CASE("a run that is ended in the middle leaves nothing behind") {
   waiting.cancelled = false;
   const auto after = waiting.sampled();
   REQUIRE(after.latents.equal(expected));
-  REQUIRE(after.execution.offload->resident <= 2 * kBlockNumbers * 4);
+  REQUIRE(after.execution.offload->resident <= 2 * kBroughtBytes);
 }
 
 TEST_CASE("what is brought next is sent for while this is read") {

@@ -19,9 +19,9 @@ T activatedPlainly(float value, Activation activation) {
   return rounded<T>(activation == Activation::geluTanh ? geluOf(widen(plain)) : siluOf(widen(plain)));
 }
 
-int8_t weightIn(const void* panels, int64_t padded, int64_t output, int64_t input) {
-  const auto* panel = static_cast<const int8_t*>(panels) + output / kPanelOutputs * padded * kPanelOutputs;
-  return panel[(input / kGroupBytes * kPanelOutputs + output % kPanelOutputs) * kGroupBytes + input % kGroupBytes];
+int8_t weightIn(const Int8Product& p, int64_t output, int64_t input) {
+  const auto places = groupPlaces(output, p.outputs, p.inputs);
+  return static_cast<const int8_t*>(p.panels)[places.first + input / kGroupBytes * places.step + input % kGroupBytes];
 }
 
 template <typename T>
@@ -31,8 +31,7 @@ void plainly(const Int8Product& p, T* out) {
     for (int64_t output = 0; output < p.outputs; ++output) {
       int32_t sum = 0;
       for (int64_t input = 0; input < p.inputs; ++input) {
-        sum += (static_cast<int32_t>(p.x[row * padded + input]) - p.zeroPoints[row]) *
-               weightIn(p.panels, padded, output, input);
+        sum += (static_cast<int32_t>(p.x[row * padded + input]) - p.zeroPoints[row]) * weightIn(p, output, input);
       }
       float value = static_cast<float>(sum) * (p.steps[row] * p.scales[output]);
       if (p.bias != nullptr) value += p.bias[output];
@@ -102,8 +101,8 @@ struct Finish {
 template <Activation kActivation, typename T>
 DG_AVX512 void byVnni(const Int8Product& p, T* out) {
   const int64_t padded = paddedBytes(p.inputs);
-  sumTiles<Int8Kind>(p.rows, p.x, padded, 0, panelsOf(p.outputs), static_cast<const uint8_t*>(p.panels),
-                     padded / kGroupBytes, Finish<kActivation, T>{p, out});
+  sumTiles<Int8Kind, int8_t>(p.rows, p.x, padded, 0, panelsOf(p.outputs), static_cast<const uint8_t*>(p.panels),
+                             padded / kGroupBytes, nullptr, Finish<kActivation, T>{p, out});
 }
 
 #endif
@@ -112,6 +111,7 @@ template <typename T>
 void fastest(const Int8Product& p, T* out) {
 #if DG_HAS_AVX512
   if (hasVnni()) {
+    TORCH_INTERNAL_ASSERT(p.rows <= kMostRowsAtOnce);
     return withActivation(p.activation, [&](auto activation) { byVnni<decltype(activation)::value>(p, out); });
   }
 #endif

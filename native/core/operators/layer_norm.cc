@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "native/core/operators/avx512.h"
+#include "native/core/operators/product_way.h"
 #include "native/core/operators/threads.h"
 
 namespace dg {
@@ -15,15 +16,18 @@ namespace dg {
 namespace {
 
 // What is null is left out.
+template <typename T>
 struct NormRow {
-  const at::BFloat16 *x, *weight, *bias, *scale, *shift;
+  const T *x, *weight, *bias, *scale, *shift;
 };
 
-DG_AVX512_INLINE __m512 distanceTo(__m512 mean, const at::BFloat16* x, int64_t count) {
+template <typename T>
+DG_AVX512_INLINE __m512 distanceTo(__m512 mean, const T* x, int64_t count) {
   return _mm512_maskz_sub_ps(lanes(count), loadLanes(lanes(count), x), mean);
 }
 
-DG_AVX512 void normalise(at::BFloat16* out, const NormRow& row, int64_t channels, float eps) {
+template <typename T>
+DG_AVX512 void normalise(T* out, const NormRow<T>& row, int64_t channels, float eps) {
   const auto count = static_cast<float>(channels);
   // Two sums each, so that one need not wait for the other.
   __m512 even = _mm512_setzero_ps(), odd = _mm512_setzero_ps();
@@ -56,52 +60,70 @@ DG_AVX512 void normalise(at::BFloat16* out, const NormRow& row, int64_t channels
 
 }  // namespace
 
-void ModulatedRows::write(at::BFloat16* out, int64_t row) const {
+template <typename T>
+void ModulatedRows<T>::write(T* out, int64_t row) const {
   const int64_t picture = row / tokens;
-  normalise(out, {x + row * channels, weight.of(0), bias.of(0), scale.of(picture), shift.of(picture)}, channels, eps);
+  const NormRow<T> given{x + row * channels, weight.of(0), bias.of(0), scale.of(picture), shift.of(picture)};
+  normalise(out, given, channels, eps);
 }
 
 #else
 
-void ModulatedRows::write(at::BFloat16*, int64_t) const {}
+template <typename T>
+void ModulatedRows<T>::write(T*, int64_t) const {}
 
 #endif
 
-std::optional<ModulatedRows> normalisedRows(const at::Tensor& x, at::IntArrayRef normalizedShape,
-                                            const std::optional<at::Tensor>& weight,
-                                            const std::optional<at::Tensor>& bias, double eps) {
-  const bool fits = hasVnni() && x.is_cpu() && x.scalar_type() == at::kBFloat16 && x.dim() > 0 && x.numel() > 0 &&
+template <typename T>
+std::optional<ModulatedRows<T>> normalisedRows(const at::Tensor& x, at::IntArrayRef normalizedShape,
+                                               const std::optional<at::Tensor>& weight,
+                                               const std::optional<at::Tensor>& bias, double eps) {
+  constexpr auto kDtype = c10::CppTypeToScalarType<T>::value;
+  const bool isHere = kDtype == at::kFloat ? hasOwnProduct(at::kFloat) : hasVnni();
+  const bool fits = isHere && x.is_cpu() && x.scalar_type() == kDtype && x.dim() > 0 && x.numel() > 0 &&
                     x.is_contiguous() && normalizedShape == at::IntArrayRef({x.size(-1)});
   if (!fits) return std::nullopt;
   const int64_t channels = x.size(-1);
-  ModulatedRows rows{x.const_data_ptr<at::BFloat16>(), channels, x.numel() / channels, static_cast<float>(eps)};
+  ModulatedRows<T> rows{x.const_data_ptr<T>(), channels, x.numel() / channels, static_cast<float>(eps)};
   for (const auto& [given, into] : {std::pair{&weight, &rows.weight}, {&bias, &rows.bias}}) {
     if (!*given || !(*given)->defined()) continue;
     const auto& value = **given;
-    const bool isRow = value.is_cpu() && value.scalar_type() == at::kBFloat16 && value.is_contiguous() &&
-                       value.sizes() == normalizedShape;
+    const bool isRow =
+        value.is_cpu() && value.scalar_type() == kDtype && value.is_contiguous() && value.sizes() == normalizedShape;
     if (!isRow) return std::nullopt;
-    into->first = value.const_data_ptr<at::BFloat16>();
+    into->first = value.template const_data_ptr<T>();
   }
   return rows;
+}
+
+template <typename T>
+at::Tensor written(const ModulatedRows<T>& rows, const at::Tensor& like) {
+  auto out = at::empty_like(like);
+  auto* to = out.data_ptr<T>();
+  at::parallel_for(0, like.numel() / rows.channels, 32, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) rows.write(to + row * rows.channels, row);
+  });
+  return out;
 }
 
 at::Tensor layerNorm(const at::Tensor& given, at::IntArrayRef normalizedShape, const std::optional<at::Tensor>& weight,
                      const std::optional<at::Tensor>& bias, double eps) {
   const auto x = given.contiguous();
   const ThreadsFor pass(workOfPass(x.numel()));
-  const auto rows = normalisedRows(x, normalizedShape, weight, bias, eps);
-  if (!rows) return at::layer_norm(x, normalizedShape, weight, bias, eps);
-  return written(*rows, x);
+  if (const auto rows = normalisedRows<float>(x, normalizedShape, weight, bias, eps)) return written(*rows, x);
+  if (const auto rows = normalisedRows<at::BFloat16>(x, normalizedShape, weight, bias, eps)) return written(*rows, x);
+  return at::layer_norm(x, normalizedShape, weight, bias, eps);
 }
 
-at::Tensor written(const ModulatedRows& rows, const at::Tensor& like) {
-  auto out = at::empty_like(like);
-  auto* to = out.data_ptr<at::BFloat16>();
-  at::parallel_for(0, like.numel() / rows.channels, 32, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) rows.write(to + row * rows.channels, row);
-  });
-  return out;
-}
+template struct ModulatedRows<float>;
+template struct ModulatedRows<at::BFloat16>;
+template std::optional<ModulatedRows<float>> normalisedRows(const at::Tensor&, at::IntArrayRef,
+                                                            const std::optional<at::Tensor>&,
+                                                            const std::optional<at::Tensor>&, double);
+template std::optional<ModulatedRows<at::BFloat16>> normalisedRows(const at::Tensor&, at::IntArrayRef,
+                                                                   const std::optional<at::Tensor>&,
+                                                                   const std::optional<at::Tensor>&, double);
+template at::Tensor written(const ModulatedRows<float>&, const at::Tensor&);
+template at::Tensor written(const ModulatedRows<at::BFloat16>&, const at::Tensor&);
 
 }  // namespace dg

@@ -84,19 +84,29 @@ void withType(const at::Tensor& x, Work work) {
 
 }  // namespace
 
-std::optional<ModulatedRows> modulatedRows(const at::Tensor& x, at::IntArrayRef normalizedShape,
-                                           const std::optional<at::Tensor>& weight,
-                                           const std::optional<at::Tensor>& bias, double eps, const at::Tensor& scale,
-                                           const at::Tensor& shift) {
+template <typename T>
+std::optional<ModulatedRows<T>> modulatedRows(const at::Tensor& x, at::IntArrayRef normalizedShape,
+                                              const std::optional<at::Tensor>& weight,
+                                              const std::optional<at::Tensor>& bias, double eps,
+                                              const at::Tensor& scale, const at::Tensor& shift) {
   if (!isHiddenState(x) || !isPerChannel(scale, x) || !isPerChannel(shift, x)) return std::nullopt;
-  auto rows = normalisedRows(x, normalizedShape, weight, bias, eps);
+  auto rows = normalisedRows<T>(x, normalizedShape, weight, bias, eps);
   if (!rows) return std::nullopt;
   rows->tokens = x.size(1);
   for (const auto& [given, into] : {std::pair{&scale, &rows->scale}, {&shift, &rows->shift}}) {
-    *into = {given->const_data_ptr<at::BFloat16>(), given->size(0) == 1 ? 0 : given->stride(0)};
+    *into = {given->template const_data_ptr<T>(), given->size(0) == 1 ? 0 : given->stride(0)};
   }
   return rows;
 }
+
+template std::optional<ModulatedRows<float>> modulatedRows(const at::Tensor&, at::IntArrayRef,
+                                                           const std::optional<at::Tensor>&,
+                                                           const std::optional<at::Tensor>&, double, const at::Tensor&,
+                                                           const at::Tensor&);
+template std::optional<ModulatedRows<at::BFloat16>> modulatedRows(const at::Tensor&, at::IntArrayRef,
+                                                                  const std::optional<at::Tensor>&,
+                                                                  const std::optional<at::Tensor>&, double,
+                                                                  const at::Tensor&, const at::Tensor&);
 
 at::Tensor modulatedLayerNorm(const at::Tensor& hidden, at::IntArrayRef normalizedShape,
                               const std::optional<at::Tensor>& weight, const std::optional<at::Tensor>& bias,
@@ -106,7 +116,11 @@ at::Tensor modulatedLayerNorm(const at::Tensor& hidden, at::IntArrayRef normaliz
   if (!fits) return at::add(at::mul(layerNorm(hidden, normalizedShape, weight, bias, eps), scale), shift);
   const ThreadsFor pass(workOfPass(hidden.numel()));
   const auto x = hidden.contiguous();
-  if (const auto rows = modulatedRows(x, normalizedShape, weight, bias, eps, scale, shift)) return written(*rows, x);
+  const auto inOnePass = [&](auto as) -> std::optional<at::Tensor> {
+    const auto rows = modulatedRows<decltype(as)>(x, normalizedShape, weight, bias, eps, scale, shift);
+    return rows ? std::optional(written(*rows, x)) : std::nullopt;
+  };
+  if (const auto done = x.scalar_type() == at::kFloat ? inOnePass(float{}) : inOnePass(at::BFloat16{})) return *done;
   auto result = at::layer_norm(x, normalizedShape, weight, bias, eps);
   withType(result, [&](auto as) {
     using T = decltype(as);

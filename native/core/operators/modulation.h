@@ -10,10 +10,10 @@
 namespace dg {
 
 // The memory-bound chains of a DiT block as one pass over the hidden state each. On the CPU in float32 and bfloat16
-// they round where the separate operators do, so the result is theirs to the last bit, in bfloat16 with layerNorm in
-// place of at::layer_norm. On CUDA native/cuda has kernels
-// that round once. Anywhere else (other dtypes, devices, shapes) they are the separate operators. The result is
-// contiguous: a convolution leaves a transposed hidden state, and every sum with it would be transposed too.
+// they round where the separate operators do, so the result is theirs to the last bit, with layerNorm in place of
+// at::layer_norm. On CUDA native/cuda has kernels that round once. Anywhere else (other dtypes, devices, shapes) they
+// are the separate operators. The result is contiguous: a convolution leaves a transposed hidden state, and every sum
+// with it would be transposed too.
 
 // LN(x) · scale + shift; x: [B, N, C], scale and shift: [B, 1, C].
 at::Tensor modulatedLayerNorm(const at::Tensor& x, at::IntArrayRef normalizedShape,
@@ -22,10 +22,11 @@ at::Tensor modulatedLayerNorm(const at::Tensor& x, at::IntArrayRef normalizedSha
 
 // The rows of that, for a layer that makes them itself; nullopt where it does not fit. What they point to belongs to
 // the tensors.
-std::optional<ModulatedRows> modulatedRows(const at::Tensor& x, at::IntArrayRef normalizedShape,
-                                           const std::optional<at::Tensor>& weight,
-                                           const std::optional<at::Tensor>& bias, double eps, const at::Tensor& scale,
-                                           const at::Tensor& shift);
+template <typename T>
+std::optional<ModulatedRows<T>> modulatedRows(const at::Tensor& x, at::IntArrayRef normalizedShape,
+                                              const std::optional<at::Tensor>& weight,
+                                              const std::optional<at::Tensor>& bias, double eps,
+                                              const at::Tensor& scale, const at::Tensor& shift);
 
 // x + a · b; one of a and b is [B, 1, C], the other is like x: [B, N, C].
 at::Tensor gatedResidual(const at::Tensor& x, const at::Tensor& a, const at::Tensor& b);

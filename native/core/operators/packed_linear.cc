@@ -33,9 +33,11 @@ at::Tensor activated(const at::Tensor& x, const std::string& activation) {
   return activation == "swish" ? at::silu(x) : x;
 }
 
-at::Tensor ownProduct(const at::Tensor& x, const PackedWeight& weight, const std::optional<at::Tensor>& bias,
-                      const std::string& activation, const Residual& residual = {},
-                      const ModulatedRows* modulated = nullptr) {
+// T: the weight's dtype.
+template <typename T>
+at::Tensor ownProductOf(const at::Tensor& x, const PackedWeight& weight, const std::optional<at::Tensor>& bias,
+                        const std::string& activation, const Residual& residual = {},
+                        const ModulatedRows<T>* modulated = nullptr) {
   const int64_t inputs = weight.inputs();
   const auto dtype = weight.dtype();
   TORCH_CHECK(x.scalar_type() == dtype && x.dim() > 0 && x.size(-1) == inputs, "packed_linear: expected ", inputs,
@@ -52,21 +54,27 @@ at::Tensor ownProduct(const at::Tensor& x, const PackedWeight& weight, const std
   auto sizes = x.sizes().vec();
   sizes.back() = weight.outputs();
   auto out = at::empty(sizes, x.options().dtype(isErf ? at::kFloat : dtype));
-  const TileProduct tiles{.rows = rows.size(0),
-                          .inputs = inputs,
-                          .outputs = weight.outputs(),
-                          .x = rows.const_data_ptr<at::BFloat16>(),
-                          .panels = weight.packed().const_data_ptr(),
-                          .bias = offset.defined() ? offset.const_data_ptr<at::BFloat16>() : nullptr,
-                          .activation = kind,
-                          .residual = residual,
-                          .modulated = modulated};
+  const TileProduct<T> tiles{.rows = rows.size(0),
+                             .inputs = inputs,
+                             .outputs = weight.outputs(),
+                             .x = rows.const_data_ptr<T>(),
+                             .panels = weight.packed().const_data_ptr(),
+                             .bias = offset.defined() ? offset.const_data_ptr<T>() : nullptr,
+                             .activation = kind,
+                             .residual = residual,
+                             .modulated = modulated};
   if (!isErf) {
-    multiply(tiles, out.data_ptr<at::BFloat16>());
+    multiply(tiles, out.data_ptr<T>());
     return out;
   }
   multiply(tiles, out.data_ptr<float>());
   return at::gelu(out).to(dtype);
+}
+
+at::Tensor ownProduct(const at::Tensor& x, const PackedWeight& weight, const std::optional<at::Tensor>& bias,
+                      const std::string& activation, const Residual& residual = {}) {
+  return weight.dtype() == at::kFloat ? ownProductOf<float>(x, weight, bias, activation, residual)
+                                      : ownProductOf<at::BFloat16>(x, weight, bias, activation, residual);
 }
 
 }  // namespace
@@ -75,7 +83,7 @@ PackedWeight::PackedWeight(const at::Tensor& plain)
     : dtype_(plain.scalar_type()),
       outputs_(plain.size(0)),
       inputs_(plain.size(1)),
-      isInPanels_(dtype_ == at::kBFloat16 && hasTileProduct(inputs_)) {
+      isInPanels_(hasTileProduct(dtype_, inputs_)) {
   if (isInPanels_) {
     const int64_t rowBytes = inputs_ * plain.element_size();
     packed_ = at::empty({panelBytes(outputs_, rowBytes)}, at::kByte);
@@ -127,9 +135,14 @@ at::Tensor packedModulated(const at::Tensor& hidden, at::IntArrayRef normalizedS
                            const c10::intrusive_ptr<PackedWeight>& weight, const std::optional<at::Tensor>& bias,
                            const std::string& activation) {
   const auto x = hidden.contiguous();
+  const auto inOnePass = [&](auto as) -> std::optional<at::Tensor> {
+    using T = decltype(as);
+    const auto rows = modulatedRows<T>(x, normalizedShape, normWeight, normBias, eps, scale, shift);
+    return rows ? std::optional(ownProductOf<T>(x, *weight, bias, activation, {}, &*rows)) : std::nullopt;
+  };
   if (weight->isInPanels()) {
-    const auto rows = modulatedRows(x, normalizedShape, normWeight, normBias, eps, scale, shift);
-    if (rows) return ownProduct(x, *weight, bias, activation, {}, &*rows);
+    const auto done = weight->dtype() == at::kFloat ? inOnePass(float{}) : inOnePass(at::BFloat16{});
+    if (done) return *done;
   }
   return packedLinear(modulatedLayerNorm(x, normalizedShape, normWeight, normBias, eps, scale, shift), weight, bias,
                       activation);

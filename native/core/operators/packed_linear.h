@@ -11,8 +11,8 @@
 namespace dg {
 
 // A linear layer's weight in the order in which a product reads it: at::linear has it reordered in every call. The
-// product is oneDNN's, or in bfloat16 this package's own (tile_product.h) where product_way.h says so and the number of
-// inputs is even. No larger than the plain weight but for the outputs, which are rounded up to 16.
+// product is this package's own (tile_product.h) or oneDNN's, as product_way.h says; of bfloat16 the own one takes an
+// even number of inputs. No larger than the plain weight but for the outputs, which are rounded up to 16.
 class PackedWeight : public MovableWeight {
  public:
   // `plain`: [outputs, inputs], dense, float32 or bfloat16 on the CPU. Throws c10::Error where there is no such product

@@ -11,14 +11,14 @@ namespace {
 // Calls move(offset in panels, offset in the matrix, bytes) for every group.
 template <typename Move>
 void overGroups(int64_t outputs, int64_t rowBytes, Move move) {
-  const int64_t padded = paddedBytes(rowBytes), whole = rowBytes / kGroupBytes * kGroupBytes;
+  const int64_t whole = rowBytes / kGroupBytes * kGroupBytes;
   at::parallel_for(0, outputs, kPanelOutputs, [&](int64_t begin, int64_t end) {
     for (int64_t output = begin; output < end; ++output) {
-      const int64_t lane = output / kPanelOutputs * padded * kPanelOutputs + output % kPanelOutputs * kGroupBytes;
-      for (int64_t first = 0; first < whole; first += kGroupBytes) {
-        move(lane + first * kPanelOutputs, output * rowBytes + first, kGroupBytes);
+      auto [place, step] = groupPlaces(output, outputs, rowBytes);
+      for (int64_t first = 0; first < whole; first += kGroupBytes, place += step) {
+        move(place, output * rowBytes + first, kGroupBytes);
       }
-      if (whole < rowBytes) move(lane + whole * kPanelOutputs, output * rowBytes + whole, rowBytes - whole);
+      if (whole < rowBytes) move(place, output * rowBytes + whole, rowBytes - whole);
     }
   });
 }

@@ -9,14 +9,13 @@ namespace dg {
 // What multiplies matrices of a dtype on the CPU.
 enum class ProductWay {
   libtorch,  // libtorch's, oneDNN's of packed weights
-  avx512,    // the package's register tiles, by AVX-512's float32 instructions; bfloat16 is widened in registers
+  avx512,    // the package's register tiles, by AVX-512's float32 instructions; bfloat16 is widened for them
   dot,       // the package's register tiles, by AVX-512's instruction for pairs of bfloat16
 };
 
 const char* name(ProductWay way);  // "libtorch", "avx512", "avx512_bf16"
 
-// `float32`: of attention. Linear layers in float32 are oneDNN's: on Intel's, the only ones where register tiles were
-// compared with it, they were behind.
+// Of linear layers and of attention.
 struct ProductWays {
   ProductWay float32 = ProductWay::libtorch, bfloat16 = ProductWay::libtorch;
 };

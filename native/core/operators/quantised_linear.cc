@@ -32,7 +32,7 @@ Activation activationNamed(const std::string& name) {
 class Layer {
  public:
   Layer(const at::Tensor& x, const QuantisedWeight& weight, const float* bias, Activation activation,
-        const Residual& residual, const ModulatedRows* modulated)
+        const Residual& residual, const ModulatedRows<at::BFloat16>* modulated)
       : x_(x),
         weight_(weight),
         bias_(bias),
@@ -146,7 +146,7 @@ class Layer {
   const float* bias_;
   Activation activation_;
   Residual residual_;
-  const ModulatedRows* modulated_;
+  const ModulatedRows<at::BFloat16>* modulated_;
   int64_t rows_, inputs_, keptCount_;
   const float* factors_;
   const int64_t* channels_;
@@ -170,7 +170,8 @@ std::vector<int64_t> sizesOf(const at::Tensor& x, const QuantisedWeight& weight)
 }
 
 at::Tensor run(const at::Tensor& given, const QuantisedWeight& weight, const std::optional<at::Tensor>& bias,
-               const std::string& activation, const Residual& residual, const ModulatedRows* modulated = nullptr) {
+               const std::string& activation, const Residual& residual,
+               const ModulatedRows<at::BFloat16>* modulated = nullptr) {
   const auto sizes = sizesOf(given, weight);
   const auto kind = activationNamed(activation);
   if (given.numel() == 0) return at::empty(sizes, given.options().dtype(weight.dtype()));
@@ -214,8 +215,9 @@ at::Tensor quantisedModulated(const at::Tensor& hidden, at::IntArrayRef normaliz
                               const c10::intrusive_ptr<QuantisedWeight>& weight, const std::optional<at::Tensor>& bias,
                               const std::string& activation) {
   const auto x = hidden.contiguous();
-  const auto rows =
-      isVnni(*weight) ? modulatedRows(x, normalizedShape, normWeight, normBias, eps, scale, shift) : std::nullopt;
+  const auto rows = isVnni(*weight)
+                        ? modulatedRows<at::BFloat16>(x, normalizedShape, normWeight, normBias, eps, scale, shift)
+                        : std::nullopt;
   if (rows) return run(x, *weight, bias, activation, {}, &*rows);
   return quantisedLinear(modulatedLayerNorm(x, normalizedShape, normWeight, normBias, eps, scale, shift), weight, bias,
                          activation);

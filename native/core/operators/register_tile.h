@@ -2,6 +2,7 @@
 
 #include "native/core/operators/avx512.h"
 #include "native/core/operators/panels.h"
+#include "native/core/operators/row_chunks.h"
 
 #if DG_HAS_AVX512
 #include <algorithm>
@@ -12,44 +13,32 @@
 namespace dg {
 
 // A tile of a matrix product whose sums stay in registers. x has a row's numbers one after the other, the other factor
-// lies in panels of 16 outputs, in a panel a group of four bytes (four 8 bit numbers, two of bfloat16 or one of
-// float32) of each output side by side (panels.h).
+// lies in panels of 16 outputs (panels.h), of which a group of four bytes has four 8 bit numbers, two of bfloat16 or
+// one of float32.
 //
-// A kind says how a group's products are summed up: `Sum`; in `kParts` instructions, of which each takes a part of the
-// group of the panel (`ofPanel`) and one of x (`ofX`, of which a row has `kXBytes` a group).
+// A kind says how the products of a group, which both factors have in the same four bytes, are added to a `Sum`, in one
+// instruction; `Operand` is the type of the panels' numbers.
 
 // 24 of the 32 registers hold sums; each number that is read is used four or six times.
-constexpr int kTileRows = 6, kTilePanels = 4, kPanel = kPanelOutputs, kPanelBytes = kPanel * kGroupBytes;
+constexpr int kTileRows = 6, kPanel = kPanelOutputs;
 
-// One instruction for the whole group, which x has in the same four bytes.
-struct WholeGroups {
-  static constexpr int kParts = 1, kXBytes = kGroupBytes;
-  template <int part>
-  static DG_AVX512_INLINE __m512i ofPanel(const uint8_t* panel) {
-    return _mm512_loadu_si512(panel);
-  }
-  template <int part>
-  static DG_AVX512_INLINE __m512i ofX(const uint8_t* x) {
-    int32_t group;
-    std::memcpy(&group, x, sizeof group);
-    return _mm512_set1_epi32(group);
-  }
-};
-
-struct Int8Kind : WholeGroups {
+struct Int8Kind {
+  using Operand = int8_t;
   using Sum = int32_t;
   static DG_AVX512_INLINE void add(__m512i& sum, __m512i x, __m512i panel) { sum = _mm512_dpbusd_epi32(sum, x, panel); }
 };
 
 // Only where hasBfloat16() says so.
-struct Bfloat16Kind : WholeGroups {
+struct Bfloat16Kind {
+  using Operand = at::BFloat16;
   using Sum = float;
   static DG_AVX512_INLINE void add(__m512i& sum, __m512i x, __m512i panel) {
     asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(x), "v"(panel));
   }
 };
 
-struct Float32Kind : WholeGroups {
+struct Float32Kind {
+  using Operand = float;
   using Sum = float;
   static DG_AVX512_INLINE void add(__m512i& sum, __m512i x, __m512i panel) {
     sum = _mm512_castps_si512(
@@ -57,21 +46,23 @@ struct Float32Kind : WholeGroups {
   }
 };
 
-// bfloat16 by float32's instructions: the pair of a panel is widened in registers, x has been before.
-struct WidenedKind {
-  using Sum = float;
-  static constexpr int kParts = 2, kXBytes = 2 * sizeof(float);
-  template <int part>
-  static DG_AVX512_INLINE __m512i ofPanel(const uint8_t* panel) {
-    const __m512i pairs = _mm512_loadu_si512(panel);
-    return part == 0 ? _mm512_slli_epi32(pairs, 16) : _mm512_and_si512(pairs, _mm512_set1_epi32(-65536));
-  }
-  template <int part>
-  static DG_AVX512_INLINE __m512i ofX(const uint8_t* x) {
-    return WholeGroups::ofX<0>(x + part * sizeof(float));
-  }
-  static DG_AVX512_INLINE void add(__m512i& sum, __m512i x, __m512i panel) { Float32Kind::add(sum, x, panel); }
+// Groups that a tile adds to its sums.
+struct TilePart {
+  const uint8_t* x;
+  int64_t rowBytes;       // from one row to the next
+  const uint8_t* panels;  // side by side
+  int64_t groups;
+  bool goesOn;  // the sums are there from the groups before
+  // What is read after this is brought near meanwhile, so many bytes further with each group.
+  const uint8_t* next;
+  int64_t nextStep;
 };
+
+// So many groups of kTilePanels panels take 192 KB of the second cache, those of a tile's rows fit into the first.
+constexpr int64_t kGroupsAtOnce = 768;
+
+// From the second cache to the first so many groups ahead.
+constexpr int64_t kGroupsAhead = 8;
 
 namespace tile {
 
@@ -85,26 +76,42 @@ DG_AVX512_INLINE void clear(__m512i (&sums)[kCount], std::integer_sequence<int, 
   ((sums[n] = _mm512_setzero_si512()), ...);
 }
 
-template <typename Kind, int part, int kCount, int... n>
-DG_AVX512_INLINE void load(__m512i (&panels)[kCount], const uint8_t* from, int64_t stride,
-                           std::integer_sequence<int, n...>) {
-  ((panels[n] = Kind::template ofPanel<part>(from + n * stride)), ...);
+template <_mm_hint kHint>
+DG_AVX512_INLINE void fetch(const uint8_t* from) {
+  _mm_prefetch(reinterpret_cast<const char*>(from), kHint);
+}
+
+template <int... n>
+DG_AVX512_INLINE void fetchAhead(const uint8_t* panels, std::integer_sequence<int, n...>) {
+  (fetch<_MM_HINT_T0>(panels + (kGroupsAhead * sizeof...(n) + n) * kPanelBytes), ...);
+}
+
+template <int kCount, int... n>
+DG_AVX512_INLINE void load(__m512i (&panels)[kCount], const uint8_t* from, std::integer_sequence<int, n...>) {
+  ((panels[n] = _mm512_loadu_si512(from + n * kPanelBytes)), ...);
 }
 
 // To the sums of a row, of which `first` is the first.
-template <typename Kind, int part, int first, int kSums, int kCount, int... n>
+template <typename Kind, int first, int kSums, int kCount, int... n>
 DG_AVX512_INLINE void addRow(__m512i (&sums)[kSums], const uint8_t* x, const __m512i (&panels)[kCount],
                              std::integer_sequence<int, n...>) {
-  const __m512i same = Kind::template ofX<part>(x);
+  int32_t group;
+  std::memcpy(&group, x, sizeof group);
+  const __m512i same = _mm512_set1_epi32(group);
   (Kind::add(sums[first + n], same, panels[n]), ...);
 }
 
-template <typename Kind, int part, int kCount, int kSums, int... r>
-DG_AVX512_INLINE void addPart(__m512i (&sums)[kSums], const uint8_t* x, int64_t rowBytes, const uint8_t* panels,
-                              int64_t stride, std::integer_sequence<int, r...>) {
+template <typename Kind, int kCount, int kSums, int... r>
+DG_AVX512_INLINE void addGroup(__m512i (&sums)[kSums], const uint8_t* x, int64_t rowBytes, const uint8_t* panels,
+                               std::integer_sequence<int, r...>) {
   __m512i each[kCount];
-  load<Kind, part>(each, panels, stride, Indices<kCount>());
-  (addRow<Kind, part, r * kCount>(sums, x + r * rowBytes, each, Indices<kCount>()), ...);
+  load(each, panels, Indices<kCount>());
+  (addRow<Kind, r * kCount>(sums, x + r * rowBytes, each, Indices<kCount>()), ...);
+}
+
+template <int first, typename Sum, int kSums, int... n>
+DG_AVX512_INLINE void loadRow(__m512i (&sums)[kSums], const Sum* from, std::integer_sequence<int, n...>) {
+  ((sums[first + n] = _mm512_loadu_si512(from + n * kPanel)), ...);
 }
 
 template <int first, typename Sum, int kSums, int... n>
@@ -113,70 +120,104 @@ DG_AVX512_INLINE void storeRow(Sum* to, const __m512i (&sums)[kSums], std::integ
 }
 
 template <typename Kind, int kCount, int... r>
-DG_AVX512_INLINE void sumUp(const uint8_t* x, int64_t rowBytes, const uint8_t* panels, int64_t groups,
-                            typename Kind::Sum* out, int64_t outRow, std::integer_sequence<int, r...>) {
+DG_AVX512_INLINE void sumUp(const TilePart& part, typename Kind::Sum* out, int64_t outRow,
+                            std::integer_sequence<int, r...>) {
   constexpr int kSums = sizeof...(r) * kCount;
   __m512i sums[kSums];
-  clear(sums, Indices<kSums>());
+  if (part.goesOn) {
+    (loadRow<r * kCount>(sums, out + r * outRow, Indices<kCount>()), ...);
+  } else {
+    clear(sums, Indices<kSums>());
+  }
   const std::integer_sequence<int, r...> rows;
-  for (int64_t i = 0; i < groups; ++i, x += Kind::kXBytes, panels += kPanelBytes) {
-    addPart<Kind, 0, kCount>(sums, x, rowBytes, panels, groups * kPanelBytes, rows);
-    if constexpr (Kind::kParts > 1) addPart<Kind, 1, kCount>(sums, x, rowBytes, panels, groups * kPanelBytes, rows);
+  const uint8_t *x = part.x, *panels = part.panels, *next = part.next;
+  for (int64_t i = 0; i < part.groups; ++i) {
+    fetchAhead(panels, Indices<kCount>());
+    fetch<_MM_HINT_T1>(next);
+    addGroup<Kind, kCount>(sums, x, part.rowBytes, panels, rows);
+    x += kGroupBytes;
+    panels += kCount * kPanelBytes;
+    next += part.nextStep;
   }
   (storeRow<r * kCount>(out + r * outRow, sums, Indices<kCount>()), ...);
 }
 
 template <typename Kind, int kRows, int kCount>
-DG_AVX512 void ofRows(const uint8_t* x, int64_t rowBytes, const uint8_t* panels, int64_t groups,
-                      typename Kind::Sum* out, int64_t outRow) {
-  sumUp<Kind, kCount>(x, rowBytes, panels, groups, out, outRow, Indices<kRows>());
+DG_AVX512 void ofRows(const TilePart& part, typename Kind::Sum* out, int64_t outRow) {
+  sumUp<Kind, kCount>(part, out, outRow, Indices<kRows>());
 }
 
 template <typename Kind, int kCount>
-DG_AVX512 void ofPanels(int64_t rows, const uint8_t* x, int64_t rowBytes, const uint8_t* panels, int64_t groups,
-                        typename Kind::Sum* out, int64_t outRow) {
+DG_AVX512 void ofPanels(int64_t rows, const TilePart& part, typename Kind::Sum* out, int64_t outRow) {
   switch (rows) {
     case 1:
-      return ofRows<Kind, 1, kCount>(x, rowBytes, panels, groups, out, outRow);
+      return ofRows<Kind, 1, kCount>(part, out, outRow);
     case 2:
-      return ofRows<Kind, 2, kCount>(x, rowBytes, panels, groups, out, outRow);
+      return ofRows<Kind, 2, kCount>(part, out, outRow);
     case 3:
-      return ofRows<Kind, 3, kCount>(x, rowBytes, panels, groups, out, outRow);
+      return ofRows<Kind, 3, kCount>(part, out, outRow);
     case 4:
-      return ofRows<Kind, 4, kCount>(x, rowBytes, panels, groups, out, outRow);
+      return ofRows<Kind, 4, kCount>(part, out, outRow);
     case 5:
-      return ofRows<Kind, 5, kCount>(x, rowBytes, panels, groups, out, outRow);
+      return ofRows<Kind, 5, kCount>(part, out, outRow);
     default:
-      return ofRows<Kind, kTileRows, kCount>(x, rowBytes, panels, groups, out, outRow);
+      return ofRows<Kind, kTileRows, kCount>(part, out, outRow);
   }
 }
 
 }  // namespace tile
 
-// The sums of `rows` rows (1 to kTileRows; rowBytes from one to the next) by `panels` panels (1 or kTilePanels) of
-// `groups` groups: out[r · outRow + output].
+// The sums of `rows` rows (1 to kTileRows) by `panels` panels (1 or kTilePanels): out[r · outRow + output].
 template <typename Kind>
-DG_AVX512 void sumTile(int64_t rows, const uint8_t* x, int64_t rowBytes, int64_t panels, const uint8_t* panel,
-                       int64_t groups, typename Kind::Sum* out, int64_t outRow) {
-  panels == kTilePanels ? tile::ofPanels<Kind, kTilePanels>(rows, x, rowBytes, panel, groups, out, outRow)
-                        : tile::ofPanels<Kind, 1>(rows, x, rowBytes, panel, groups, out, outRow);
+DG_AVX512 void sumTile(int64_t rows, int64_t panels, const TilePart& part, typename Kind::Sum* out, int64_t outRow) {
+  panels == kTilePanels ? tile::ofPanels<Kind, kTilePanels>(rows, part, out, outRow)
+                        : tile::ofPanels<Kind, 1>(rows, part, out, outRow);
 }
 
-// The sums of `rows` rows by the panels from `panel` to `last`, a few panels after the other, each over all rows: they
-// stay near the processor meanwhile. Calls finish(first row, rows, first output, panels, sums [rows, 16 · panels]).
-template <typename Kind, typename Finish>
+// What panels of another type than a kind's operand become for it, some groups after the other.
+constexpr int64_t kWidenedNumbers = kGroupsAtOnce * kTilePanels * kPanel;
+
+// The first `groups` groups of `beside` panels of pairs as float32, a group for each number.
+void widenPanels(float* to, const uint8_t* from, int64_t groups, int64_t beside);
+
+// The sums of `rows` rows (at most kMostRowsAtOnce) of the kind's operand by the panels from `panel` to `last`, a few
+// panels after the other, and of these some groups after the other, each over all rows: they stay near the processor
+// meanwhile. `panel` is a multiple of kTilePanels, and so is `last` where it is not that of the matrix. `groups`: of
+// the panels, whose numbers are Stored; `widened`: room for kWidenedNumbers, where that is not the operand. Calls
+// finish(first row, rows, first output, panels, sums [rows, 16 · panels]).
+template <typename Kind, typename Stored, typename Finish>
 DG_AVX512_INLINE void sumTiles(int64_t rows, const uint8_t* x, int64_t rowBytes, int64_t panel, int64_t last,
-                               const uint8_t* panels, int64_t groups, const Finish& finish) {
-  alignas(64) typename Kind::Sum sums[kTileRows * kTilePanels * kPanel];
-  while (panel < last) {
-    const int64_t count = panel + kTilePanels <= last ? kTilePanels : 1;
-    for (int64_t row = 0; row < rows; row += kTileRows) {
-      const int64_t some = std::min<int64_t>(kTileRows, rows - row);
-      sumTile<Kind>(some, x + row * rowBytes, rowBytes, count, panels + panel * groups * kPanelBytes, groups, sums,
-                    count * kPanel);
-      finish(row, some, panel * kPanel, count, sums);
+                               const uint8_t* panels, int64_t groups, float* widened, const Finish& finish) {
+  constexpr int64_t kWider = sizeof(typename Kind::Operand) / sizeof(Stored), kAtOnce = kGroupsAtOnce / kWider;
+  alignas(64) typename Kind::Sum sums[kMostRowsAtOnce * kTilePanels * kPanel];
+  const int64_t parts = std::max<int64_t>(1, (groups + kAtOnce - 1) / kAtOnce);
+  const int64_t each = (groups + parts - 1) / parts, tiles = (rows + kTileRows - 1) / kTileRows;
+  for (int64_t beside; panel < last; panel += beside) {
+    beside = panelsBeside(panel, last);
+    const int64_t bytes = beside * kPanelBytes;
+    for (int64_t part = 0; part < parts; ++part) {
+      const int64_t first = part * each, some = std::min(each, groups - first);
+      const uint8_t* stored = panels + panel * groups * kPanelBytes + first * bytes;
+      TilePart tile{.x = x + first * kWider * kGroupBytes,
+                    .rowBytes = rowBytes,
+                    .panels = stored,
+                    .groups = some * kWider,
+                    .goesOn = part > 0,
+                    .next = stored + some * bytes,
+                    .nextStep = bytes / tiles / kWider};
+      if constexpr (kWider > 1) {
+        widenPanels(widened, stored, some, beside);
+        tile.panels = reinterpret_cast<const uint8_t*>(widened);
+      }
+      for (int64_t row = 0; row < rows; row += kTileRows) {
+        const int64_t count = std::min<int64_t>(kTileRows, rows - row);
+        auto* to = sums + (parts == 1 ? 0 : row * beside * kPanel);
+        sumTile<Kind>(count, beside, tile, to, beside * kPanel);
+        if (part == parts - 1) finish(row, count, panel * kPanel, beside, to);
+        tile.x += kTileRows * rowBytes;
+        tile.next += some * bytes / tiles;
+      }
     }
-    panel += count;
   }
 }
 

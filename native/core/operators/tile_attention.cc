@@ -10,6 +10,7 @@
 #include "native/core/operators/register_tile.h"
 #include "native/core/operators/share_pieces.h"
 #include "native/core/operators/tile_kind.h"
+#include "native/core/operators/tile_product.h"
 
 namespace dg {
 
@@ -27,8 +28,8 @@ constexpr int64_t kHeadsEach = 3;
 int64_t padded(int64_t count) { return (count + kPanel - 1) / kPanel * kPanel; }
 
 // Numbers in a group of four bytes.
-template <typename T>
-constexpr int64_t kGroup = kGroupBytes / sizeof(T);
+template <typename Kind>
+constexpr int64_t kGroup = kGroupBytes / sizeof(typename Kind::Operand);
 
 // One head of one picture: rows of channels, `stride` numbers apart.
 template <typename T>
@@ -38,46 +39,50 @@ struct Rows {
   const T* at(int64_t row) const { return first + row * stride; }
 };
 
-// Keys as panels: a key an output, its channels in groups. out: [⌈S / 16⌉, groups, 16].
-template <typename T>
-void packKeys(uint32_t* out, const Rows<T>& keys, int64_t count, int64_t channels) {
-  const int64_t groups = channels / kGroup<T>;
+// Keys as panels: a key an output, its channels in groups. `widened`: room for a key.
+template <typename Kind, typename T>
+void packKeys(uint32_t* out, const Rows<T>& keys, int64_t count, int64_t channels, std::vector<float>& widened) {
+  const int64_t groups = channels / kGroup<Kind>;
   std::fill_n(out, padded(count) * groups, 0u);
   for (int64_t key = 0; key < count; ++key) {
-    uint32_t* lane = out + key / kPanel * groups * kPanel + key % kPanel;
-    const auto* from = reinterpret_cast<const uint8_t*>(keys.at(key));
+    const auto places = groupPlaces(key, count, groups * kGroupBytes);
+    auto* to = reinterpret_cast<uint8_t*>(out) + places.first;
+    const auto* from = asRead<Kind>(keys.at(key), keys.stride, 1, channels, widened).first;
     for (int64_t group = 0; group < groups; ++group) {
-      std::memcpy(lane + group * kPanel, from + group * kGroupBytes, kGroupBytes);
+      std::memcpy(to + group * places.step, from + group * kGroupBytes, kGroupBytes);
     }
   }
 }
 
-// Values as panels: a channel an output, tokens in groups; tokens beyond the last are 0.
-// out: [⌈D / 16⌉, padded(S) / group, 16].
-DG_AVX512 void packValues(uint32_t* out, const Rows<float>& values, int64_t count, int64_t channels) {
-  for (int64_t channel = 0; channel < channels; channel += kPanel) {
-    const __mmask16 mask = lanes(channels - channel);
-    for (int64_t token = 0; token < padded(count); ++token, out += kPanel) {
-      const bool isThere = token < count;
-      _mm512_storeu_ps(out, isThere ? loadLanes(mask, values.at(token) + channel) : _mm512_setzero_ps());
-    }
-  }
+// Values as panels: a channel an output, tokens in groups; tokens beyond the last are 0. A group of 16 channels:
+template <typename T>
+DG_AVX512_INLINE __m512i valueGroup(Float32Kind, const Rows<T>& values, int64_t token, int64_t count, int64_t channel,
+                                    __mmask16 mask) {
+  if (token >= count) return _mm512_setzero_si512();
+  return _mm512_castps_si512(loadLanes(mask, values.at(token) + channel));
 }
 
-DG_AVX512 void packValues(uint32_t* out, const Rows<at::BFloat16>& values, int64_t count, int64_t channels) {
-  const int64_t pairs = padded(count) / 2;
+DG_AVX512_INLINE __m512i bitsOf(const Rows<at::BFloat16>& values, int64_t token, int64_t count, int64_t channel,
+                                __mmask16 mask) {
+  if (token >= count) return _mm512_setzero_si512();
+  return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, values.at(token) + channel));
+}
+
+DG_AVX512_INLINE __m512i valueGroup(Bfloat16Kind, const Rows<at::BFloat16>& values, int64_t pair, int64_t count,
+                                    int64_t channel, __mmask16 mask) {
+  const __m512i second = bitsOf(values, 2 * pair + 1, count, channel, mask);
+  return _mm512_or_si512(bitsOf(values, 2 * pair, count, channel, mask), _mm512_slli_epi32(second, 16));
+}
+
+template <typename Kind, typename T>
+DG_AVX512 void packValues(uint32_t* out, const Rows<T>& values, int64_t count, int64_t channels) {
+  const int64_t groups = padded(count) / kGroup<Kind>;
   for (int64_t channel = 0; channel < channels; channel += kPanel) {
     const __mmask16 mask = lanes(channels - channel);
-    for (int64_t pair = 0; pair < pairs; ++pair, out += kPanel) {
-      __m512i both = _mm512_setzero_si512();
-      if (2 * pair < count) {
-        both = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, values.at(2 * pair) + channel));
-      }
-      if (2 * pair + 1 < count) {
-        const __m512i second = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, values.at(2 * pair + 1) + channel));
-        both = _mm512_or_si512(both, _mm512_slli_epi32(second, 16));
-      }
-      _mm512_storeu_si512(out, both);
+    const auto places = groupPlaces(channel, channels, groups * kGroupBytes);
+    auto* to = reinterpret_cast<uint8_t*>(out) + places.first;
+    for (int64_t group = 0; group < groups; ++group, to += places.step) {
+      _mm512_storeu_si512(to, valueGroup(Kind(), values, group, count, channel, mask));
     }
   }
 }
@@ -118,11 +123,17 @@ DG_AVX512 void storeScaled(T* out, const float* from, float factor, int64_t coun
 // rows by all panels: out [rows, 16 · panels]
 template <typename Kind>
 void multiply(int64_t rows, const ReadRows& x, const uint32_t* panels, int64_t count, int64_t groups, float* out) {
-  for (int64_t panel = 0; panel < count;) {
-    const int64_t each = panel + kTilePanels <= count ? kTilePanels : 1;
-    sumTile<Kind>(rows, x.first, x.rowBytes, each, reinterpret_cast<const uint8_t*>(panels + panel * groups * kPanel),
-                  groups, out + panel * kPanel, count * kPanel);
-    panel += each;
+  for (int64_t panel = 0, beside; panel < count; panel += beside) {
+    beside = panelsBeside(panel, count);
+    const auto* from = reinterpret_cast<const uint8_t*>(panels + panel * groups * kPanel);
+    const TilePart tile{.x = x.first,
+                        .rowBytes = x.rowBytes,
+                        .panels = from,
+                        .groups = groups,
+                        .goesOn = false,
+                        .next = from,
+                        .nextStep = 0};
+    sumTile<Kind>(rows, beside, tile, out + panel * kPanel, count * kPanel);
   }
 }
 
@@ -134,28 +145,28 @@ class Head {
       : keys_(keys),
         channels_(channels),
         scale_(scale * 1.44269504f),  // log₂ e: weights are powers of 2
-        keyPanels_(padded(keys) * channels / kGroup<T>),
-        valuePanels_(padded(channels) * padded(keys) / kGroup<T>),
+        keyPanels_(padded(keys) * channels / kGroup<Kind>),
+        valuePanels_(padded(channels) * padded(keys) / kGroup<Kind>),
         scores_(kTileRows * padded(keys)),
         sums_(kTileRows * padded(channels)),
         weights_(kTileRows * padded(keys)) {}
 
   void begin(const Rows<T>& keys, const Rows<T>& values) {
-    packKeys(keyPanels_.data(), keys, keys_, channels_);
-    packValues(valuePanels_.data(), values, keys_, channels_);
+    packKeys<Kind>(keyPanels_.data(), keys, keys_, channels_, widened_);
+    packValues<Kind>(valuePanels_.data(), values, keys_, channels_);
   }
 
   // At most kTileRows queries.
   void attend(const Rows<T>& queries, int64_t count, T* out, int64_t outStride) {
     const int64_t width = padded(keys_), outWidth = padded(channels_);
     multiply<Kind>(count, asRead<Kind>(queries.first, queries.stride, count, channels_, widened_), keyPanels_.data(),
-                   width / kPanel, channels_ / kGroup<T>, scores_.data());
+                   width / kPanel, channels_ / kGroup<Kind>, scores_.data());
     float shares[kTileRows];
     for (int64_t row = 0; row < count; ++row) {
       shares[row] = weigh(weights_.data() + row * width, scores_.data() + row * width, scale_, keys_);
     }
     multiply<Kind>(count, asRead<Kind>(weights_.data(), width, count, width, widened_), valuePanels_.data(),
-                   outWidth / kPanel, width / kGroup<T>, sums_.data());
+                   outWidth / kPanel, width / kGroup<Kind>, sums_.data());
     for (int64_t row = 0; row < count; ++row) {
       storeScaled(out + row * outStride, sums_.data() + row * outWidth, shares[row], channels_);
     }
@@ -178,9 +189,7 @@ Rows<T> rowsOf(const at::Tensor& tensor, int64_t picture, int64_t head, int64_t 
 }  // namespace
 
 bool canTileAttention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value) {
-  const auto rowBytes = query.size(3) * static_cast<int64_t>(query.element_size());
-  if (!hasOwnProduct(query.scalar_type()) || rowBytes % kGroupBytes != 0) return false;
-  if (value.size(3) != query.size(3)) return false;
+  if (!hasTileProduct(query.scalar_type(), query.size(3)) || value.size(3) != query.size(3)) return false;
   return query.stride(3) == 1 && key.stride(3) == 1 && value.stride(3) == 1;
 }
 
@@ -215,10 +224,12 @@ at::Tensor attend(const at::Tensor& query, const at::Tensor& key, const at::Tens
 }  // namespace
 
 at::Tensor tileAttention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, float scale) {
-  if (query.scalar_type() == at::kFloat) return attend<Float32Kind, float>(query, key, value, scale);
   at::Tensor result;
-  withTileKind<at::BFloat16>(
-      [&](auto kind) { result = attend<decltype(kind), at::BFloat16>(query, key, value, scale); });
+  const auto as = [&](auto number) {
+    using T = decltype(number);
+    withTileKind<T>([&](auto kind) { result = attend<decltype(kind), T>(query, key, value, scale); });
+  };
+  query.scalar_type() == at::kFloat ? as(float{}) : as(at::BFloat16{});
   return result;
 }
 

@@ -19,7 +19,7 @@ void withTileKind(Work work) {
   if constexpr (std::is_same_v<T, float>) {
     work(Float32Kind());
   } else {
-    productWay(at::kBFloat16) == ProductWay::dot ? work(Bfloat16Kind()) : work(WidenedKind());
+    productWay(at::kBFloat16) == ProductWay::dot ? work(Bfloat16Kind()) : work(Float32Kind());
   }
 }
 
@@ -33,12 +33,12 @@ struct ReadRows {
 };
 template <typename Kind, typename T>
 ReadRows asRead(const T* from, int64_t stride, int64_t rows, int64_t count, std::vector<float>& room) {
-  if constexpr (std::is_same_v<Kind, WidenedKind>) {
+  if constexpr (std::is_same_v<typename Kind::Operand, T>) {
+    return {reinterpret_cast<const uint8_t*>(from), stride * static_cast<int64_t>(sizeof(T))};
+  } else {
     room.resize(std::max<size_t>(room.size(), rows * count));
     for (int64_t row = 0; row < rows; ++row) widenRow(room.data() + row * count, from + row * stride, count);
     return {reinterpret_cast<const uint8_t*>(room.data()), count * static_cast<int64_t>(sizeof(float))};
-  } else {
-    return {reinterpret_cast<const uint8_t*>(from), stride * static_cast<int64_t>(sizeof(T))};
   }
 }
 

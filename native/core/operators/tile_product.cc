@@ -1,6 +1,7 @@
 #include "native/core/operators/tile_product.h"
 
 #include <algorithm>
+#include <memory>
 #include <vector>
 
 #include "native/core/operators/register_tile.h"
@@ -14,8 +15,8 @@ namespace dg {
 namespace {
 
 // What becomes of the sums of a tile's rows. Not a part of what sums up, whose registers the compiler would share.
-template <Activation kActivation, int kRows, typename Out>
-DG_AVX512 __attribute__((noinline)) void finish(const TileProduct& p, int64_t row, int64_t output, int64_t panels,
+template <Activation kActivation, int kRows, typename T, typename Out>
+DG_AVX512 __attribute__((noinline)) void finish(const TileProduct<T>& p, int64_t row, int64_t output, int64_t panels,
                                                 const float* sums, Out* out) {
   const ResidualRows<Out, kRows> residual(p.residual, row, p.outputs);
   for (int64_t n = 0; n < panels; ++n, sums += kPanel, output += kPanel) {
@@ -30,9 +31,9 @@ DG_AVX512 __attribute__((noinline)) void finish(const TileProduct& p, int64_t ro
   }
 }
 
-template <Activation kActivation, typename Out>
+template <Activation kActivation, typename T, typename Out>
 struct TileFinish {
-  const TileProduct& product;
+  const TileProduct<T>& product;
   Out* out;
   int64_t firstRow;
   DG_AVX512_INLINE void operator()(int64_t row, int64_t rows, int64_t output, int64_t panels, const float* sums) const {
@@ -45,63 +46,79 @@ struct TileFinish {
 };
 
 // The outputs of panels first … last of some rows.
-template <typename Kind, Activation kActivation, typename Out>
-DG_AVX512 void part(const TileProduct& p, const ReadRows& x, int64_t row, int64_t rows, int64_t first, int64_t last,
-                    Out* out) {
-  const auto groups = p.inputs * static_cast<int64_t>(sizeof(at::BFloat16)) / kGroupBytes;
-  sumTiles<Kind>(rows, x.first, x.rowBytes, first, last, static_cast<const uint8_t*>(p.panels), groups,
-                 TileFinish<kActivation, Out>{p, out, row});
+template <typename Kind, Activation kActivation, typename T, typename Out>
+DG_AVX512 void part(const TileProduct<T>& p, const ReadRows& x, int64_t row, int64_t rows, int64_t first, int64_t last,
+                    float* widened, Out* out) {
+  const auto groups = p.inputs * static_cast<int64_t>(sizeof(T)) / kGroupBytes;
+  sumTiles<Kind, T>(rows, x.first, x.rowBytes, first, last, static_cast<const uint8_t*>(p.panels), groups, widened,
+                    TileFinish<kActivation, T, Out>{p, out, row});
 }
 
-const at::BFloat16* modulatedIn(std::vector<at::BFloat16>& room, const TileProduct& p, int64_t row, int64_t rows) {
+template <typename T>
+const T* modulatedIn(std::vector<T>& room, const TileProduct<T>& p, int64_t row, int64_t rows) {
   room.resize(std::max<size_t>(room.size(), rows * p.inputs));
   for (int64_t i = 0; i < rows; ++i) p.modulated->write(room.data() + i * p.inputs, row + i);
   return room.data();
 }
 
-// What a thread makes of its rows before it multiplies them.
+// What a thread makes of its rows, and of panels, before it multiplies them.
+template <typename T, bool kWidens>
 struct Room {
-  std::vector<at::BFloat16> modulated;
-  std::vector<float> widened;
+  std::vector<T> modulated;
+  std::vector<float> rows;
+  std::unique_ptr<float[]> panels{kWidens ? new float[kWidenedNumbers] : nullptr};
 };
 
-// Threads share the rows; where these are few, the outputs.
-template <typename Kind, typename Out>
-void onAllThreads(const TileProduct& p, Out* out) {
-  if (p.rows == 0) return;
-  const int64_t atOnce = rowsAtOnce(p.rows), chunks = (p.rows + atOnce - 1) / atOnce;
-  const int64_t threads = at::get_num_threads(), panels = panelsOf(p.outputs);
-  const int64_t shares = chunks >= threads ? 1 : std::min(threads, (panels + kTilePanels - 1) / kTilePanels);
+// Rows of a piece of work. Each piece reads its panels once, so that these are too few only where all rows are.
+int64_t rowsOfPiece(int64_t rows) {
+  constexpr int64_t kEnough = 96;
+  if (rows >= kEnough * at::get_num_threads()) return rowsAtOnce(rows);
+  const int64_t chunks = std::max<int64_t>(1, rows / kEnough);
+  return (rows + chunks - 1) / chunks;
+}
+
+// Threads share the rows, and where these are too few the outputs as well.
+template <typename Kind, typename T, typename Out>
+void onAllThreads(const TileProduct<T>& p, Out* out) {
+  if (p.rows == 0 || p.outputs == 0) return;
+  const int64_t atOnce = rowsOfPiece(p.rows), chunks = (p.rows + atOnce - 1) / atOnce, panels = panelsOf(p.outputs);
+  const int64_t shares =
+      std::min((at::get_num_threads() + chunks - 1) / chunks, (panels + kTilePanels - 1) / kTilePanels);
   const int64_t share = (panels + shares * kTilePanels - 1) / (shares * kTilePanels) * kTilePanels;
+  using Own = Room<T, !std::is_same_v<typename Kind::Operand, T>>;
   withActivation(p.activation, [&](auto activation) {
-    const auto piece = [&](int64_t each, Room& room) {
+    const auto piece = [&](int64_t each, Own& room) {
       const int64_t row = each % chunks * atOnce, rows = std::min(atOnce, p.rows - row);
       const int64_t first = each / chunks * share, last = std::min(first + share, panels);
-      const auto* x = p.modulated == nullptr ? p.x + row * p.inputs : modulatedIn(room.modulated, p, row, rows);
-      const auto read = asRead<Kind>(x, p.inputs, rows, p.inputs, room.widened);
-      part<Kind, decltype(activation)::value>(p, read, row, rows, first, last, out);
+      const T* x = p.modulated == nullptr ? p.x + row * p.inputs : modulatedIn(room.modulated, p, row, rows);
+      const auto read = asRead<Kind>(x, p.inputs, rows, p.inputs, room.rows);
+      part<Kind, decltype(activation)::value>(p, read, row, rows, first, last, room.panels.get(), out);
     };
-    sharePieces(shares * chunks, [] { return Room(); }, piece);
+    sharePieces(shares * chunks, [] { return Own(); }, piece);
   });
 }
 
-template <typename Out>
-void run(const TileProduct& product, Out* out) {
-  withTileKind<at::BFloat16>([&](auto kind) { onAllThreads<decltype(kind)>(product, out); });
+template <typename T, typename Out>
+void run(const TileProduct<T>& product, Out* out) {
+  withTileKind<T>([&](auto kind) { onAllThreads<decltype(kind)>(product, out); });
 }
 
 }  // namespace
 
-bool hasTileProduct(int64_t inputs) { return hasOwnProduct(at::kBFloat16) && inputs % 2 == 0; }
+bool hasTileProduct(at::ScalarType dtype, int64_t inputs) {
+  return hasOwnProduct(dtype) && inputs * static_cast<int64_t>(c10::elementSize(dtype)) % kGroupBytes == 0;
+}
 
-void multiply(const TileProduct& product, at::BFloat16* out) { run(product, out); }
-void multiply(const TileProduct& product, float* out) { run(product, out); }
+void multiply(const TileProduct<float>& product, float* out) { run(product, out); }
+void multiply(const TileProduct<at::BFloat16>& product, at::BFloat16* out) { run(product, out); }
+void multiply(const TileProduct<at::BFloat16>& product, float* out) { run(product, out); }
 
 #else
 
-bool hasTileProduct(int64_t) { return false; }
-void multiply(const TileProduct&, at::BFloat16*) {}
-void multiply(const TileProduct&, float*) {}
+bool hasTileProduct(at::ScalarType, int64_t) { return false; }
+void multiply(const TileProduct<float>&, float*) {}
+void multiply(const TileProduct<at::BFloat16>&, at::BFloat16*) {}
+void multiply(const TileProduct<at::BFloat16>&, float*) {}
 
 #endif
 
