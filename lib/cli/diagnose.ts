@@ -40,7 +40,7 @@ export interface Diagnosis {
     /** Why CUDA is not linked. */
     cudaReason: string | null;
     cpuCapability: string | null;
-    /** The processor computes in bfloat16, so that `dtype: 'auto'` may take it. */
+    /** The processor has instructions for bfloat16. */
     cpuBfloat16: boolean;
     /** How the CPU multiplies matrices of a dtype. */
     products: Record<'float32' | 'bfloat16', ProductWay> | null;

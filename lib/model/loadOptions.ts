@@ -36,7 +36,7 @@ export interface LoadOptions {
   checkMemory?: boolean;
   /**
    * Dtype of weights and activations; the guidance sum and the sampler's state are float32 in any case. 'auto' is bfloat16
-   * where the device computes in it and the bundle says that pictures stay within 40 dB PSNR of float32's; where it says
+   * where the device is faster in it and the bundle says that pictures stay within 40 dB PSNR of float32's; where it says
    * nothing, the 16 bit dtype that the weights are stored in (float16 on CUDA alone); else float32. `pipeline.dtypeReason`
    * says which and why. Default 'float32'.
    */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 
-import { resolveDevice, resolveDtype } from '../../lib/model/device';
+import { cpuHasBfloat16, resolveDevice, resolveDtype } from '../../lib/model/device';
+import { native } from '../../lib/native';
 
 import { embeddedManifest, errorOf } from './model';
 
@@ -53,8 +54,14 @@ describe('dtype auto', () => {
 
   test('is float32 otherwise, and says why', () => {
     expect(resolveDtype('auto', 'cpu', measured(39), has).reason).toMatch(/less than 40/);
-    expect(resolveDtype('auto', 'cpu', measured(45), () => false).reason).toMatch(/no bfloat16 instructions/);
+    expect(resolveDtype('auto', 'cpu', measured(45), () => false).reason).toMatch(/no faster in bfloat16/);
     expect(resolveDtype('auto', 'cpu', { ...transformer, psnr: undefined }, has).reason).toMatch(/does not say/);
+  });
+
+  test('is float32 where the addon multiplies bfloat16 as float32', () => {
+    const isWidened = native().info().products.bfloat16 === 'avx512';
+    const expected = cpuHasBfloat16() && !isWidened ? 'bfloat16' : 'float32';
+    expect(resolveDtype('auto', 'cpu', measured(45)).dtype).toBe(expected);
   });
 
   test('is the dtype that the weights are stored in where nothing was measured', () => {
