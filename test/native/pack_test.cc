@@ -20,7 +20,8 @@ using namespace dg;
 namespace {
 
 // Two blocks with a feed-forward layer each, as submodules, so that there is a site between product and GELU.
-torch::jit::Module feedForward() {
+// `readTwice`: and the product is read beside the GELU.
+torch::jit::Module feedForward(bool readTwice = false) {
   auto unit = std::make_shared<torch::jit::CompilationUnit>();
   torch::jit::Module root("__torch__.PackRoot", unit, true), container("__torch__.PackBlocks", unit, true);
   torch::jit::Module up("__torch__.PackUp", unit, true), block("__torch__.PackBlock", unit, true);
@@ -38,10 +39,11 @@ torch::jit::Module feedForward() {
     }
   };
   fill(block, up, true);
-  block.define(R"JIT(
+  block.define(std::string(R"JIT(
     def forward(self, x: Tensor) -> Tensor:
-        return x + torch.linear(torch.gelu(self.up.forward(x), approximate="tanh"), self.weight, None)
-  )JIT");
+        up = self.up.forward(x)
+        return x + torch.linear(torch.gelu(up, approximate="tanh"))JIT") +
+               (readTwice ? " + up" : "") + ", self.weight, None)\n");
   container.register_module("first", block);
   torch::jit::Module secondUp(unit, up.type()), second(unit, block.type());
   secondUp.setattr("weight", at::randn({64, 8}) * 0.3);
@@ -60,8 +62,9 @@ torch::jit::Module feedForward() {
 }
 
 struct Loaded {
-  explicit Loaded(at::ScalarType dtype = at::kFloat, std::optional<std::vector<std::string>> fuse = std::nullopt) {
-    feedForward().save(file);
+  explicit Loaded(at::ScalarType dtype = at::kFloat, std::optional<std::vector<std::string>> fuse = std::nullopt,
+                  bool readTwice = false) {
+    feedForward(readTwice).save(file);
     LoadOptions options;
     options.file = file;
     options.dtype = dtype;
@@ -137,12 +140,15 @@ TEST_CASE_IN_EACH_WAY("a row does not depend on the others") {
 
 TEST_CASE_IN_EACH_WAY("a hook that only looks, between product and GELU too, changes no bit") {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
-    const Loaded packed(dtype);
-    const auto before = packed.forward(kLatents);
-    Hook hook;
-    hook.capture = true;
-    hook.sites = {packed.site("blocks.first.up"), packed.site("blocks.second.up"), packed.site("blocks.second")};
-    REQUIRE(packed.forward(kLatents, {hook}).equal(before));
+    for (const bool readTwice : {false, true}) {
+      CAPTURE(readTwice);
+      const Loaded packed(dtype, std::nullopt, readTwice);
+      const auto before = packed.forward(kLatents);
+      Hook hook;
+      hook.capture = true;
+      hook.sites = {packed.site("blocks.first.up"), packed.site("blocks.second.up"), packed.site("blocks.second")};
+      REQUIRE(packed.forward(kLatents, {hook}).equal(before));
+    }
   }
 }
 

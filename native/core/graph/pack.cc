@@ -37,6 +37,14 @@ std::string activationOf(const Node* node) {
   return kind->toStringRef() == "tanh" ? "gelu_tanh" : "gelu";
 }
 
+// Whether a product, and what taps made of it up to `tapped`, is read by nobody else: the same with taps and without.
+bool hasOneReader(const Value* product, const Value* tapped) {
+  for (const Value* each = tapped;; each = each->node()->input(0)) {
+    if (each->uses().size() != 1) return false;
+    if (each == product) return true;
+  }
+}
+
 void fuseActivations(Block* block) {
   for (Node* node : block->nodes()) {
     for (Block* inner : node->blocks()) fuseActivations(inner);
@@ -45,12 +53,12 @@ void fuseActivations(Block* block) {
     Value* tapped = node->input(0);
     Value* product = beforeTaps(tapped);
     Node* layer = product->node();
-    if (layer->kind() != packedKind() || layer->owningBlock() != block) continue;
+    if (layer->kind() != packedKind() || layer->owningBlock() != block || !hasOneReader(product, tapped)) continue;
     torch::jit::WithInsertPoint guard(node);
     Value* name = node->owningGraph()->insertConstant(activation);
     if (tapped != product) {
       substitute(node, "packed_activation", {layer->input(0), layer->input(1), layer->input(2), product, tapped, name});
-    } else if (product->uses().size() == 1) {
+    } else {
       substitute(node, "packed_linear", {layer->input(0), layer->input(1), layer->input(2), name});
     }
   }
