@@ -102,7 +102,7 @@ TEST_CASE_IN_EACH_WAY("a layer is float32's, rounded once") {
 
 TEST_CASE_IN_EACH_WAY("a row depends neither on the other rows nor on the threads") {
   for (const auto dtype : test::packedDtypes()) {
-    const Layer layer({300, 400, 1100}, dtype);  // worth seven threads
+    const Layer layer({300, 1702, 270}, dtype);  // worth seven threads
     const auto all = layer.run(layer.x, true, "gelu_tanh");
     for (const int64_t row : {0, 5, 6, 131, 299}) {
       REQUIRE(layer.run(layer.x.narrow(0, row, 1), true, "gelu_tanh").equal(all.narrow(0, row, 1)));
@@ -124,7 +124,8 @@ TEST_CASE_IN_EACH_WAY(
     "a product that adds itself to the hidden state gives what the separate operators give, to the last bit") {
   for (const auto dtype : test::packedDtypes()) {
     const auto random = [dtype](at::IntArrayRef sizes) { return at::randn(sizes).to(dtype); };
-    for (const auto& [tokens, inputs, outputs] : {Sides{9, 20, 33}, {64, 96, 128}, {1, 8, 16}, {130, 7, 24}}) {
+    for (const auto& [tokens, inputs, outputs] :
+         {Sides{9, 20, 33}, {64, 96, 128}, {1, 8, 16}, {130, 7, 24}, {130, 8, 24}}) {
       CAPTURE(tokens);
       const Layer layer({3 * tokens, inputs, outputs}, dtype);
       const auto x = layer.x.view({3, tokens, inputs}), hidden = random({3, tokens, outputs});
@@ -135,6 +136,38 @@ TEST_CASE_IN_EACH_WAY(
         const auto strided = hidden.transpose(0, 1).contiguous().transpose(0, 1);
         REQUIRE(packedResidual(x, layer.packed, layer.bias, strided, gate).equal(expected));
       }
+    }
+  }
+}
+
+TEST_CASE_IN_EACH_WAY("a layer that makes its norm gives what the separate operators give, to the last bit") {
+  at::manual_seed(9);
+  for (const auto dtype : test::packedDtypes()) {
+    const auto random = [dtype](at::IntArrayRef sizes) { return at::randn(sizes).to(dtype); };
+    for (const auto& [tokens, inputs, outputs] : {Sides{9, 20, 33}, {130, 1602, 150}}) {
+      const Layer layer({1, inputs, outputs}, dtype);
+      const auto hidden = random({3, tokens, inputs}), several = random({3, 4, inputs});
+      for (const auto& affine : {std::optional<at::Tensor>(), std::optional(random({inputs}))}) {
+        for (const auto& scale : {several.narrow(1, 2, 1), random({1, 1, inputs})}) {
+          const auto rows = modulatedLayerNorm(hidden, {inputs}, affine, affine, 1e-6, scale, several.narrow(1, 0, 1));
+          for (const auto* activation : {"none", "gelu_tanh", "gelu"}) {
+            const auto found = packedModulated(hidden, {inputs}, affine, affine, 1e-6, scale, several.narrow(1, 0, 1),
+                                               layer.packed, layer.bias, activation);
+            REQUIRE(found.equal(packedLinear(rows, layer.packed, layer.bias, activation)));
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE_IN_EACH_WAY("one number has the bits that it has among others") {
+  for (const auto* activation : {"none", "gelu", "gelu_tanh", "swish"}) {
+    const Layer layer({40, 8, 1}, at::kFloat);
+    const auto all = layer.run(layer.x, true, activation);
+    for (int64_t row = 0; row < 40; ++row) {
+      const auto one = layer.run(layer.x.narrow(0, row, 1), true, activation);
+      REQUIRE(one.equal(all.narrow(0, row, 1)));
     }
   }
 }
@@ -172,7 +205,8 @@ TEST_CASE_IN_EACH_WAY("a bias of one number is that of all outputs, and another 
 }
 
 TEST_CASE("panels give back the matrix") {
-  for (const auto& [outputs, rowBytes] : {std::pair{1, 1}, {16, 4}, {17, 6}, {33, 130}, {5, 7}}) {
+  for (const auto& [outputs, rowBytes] :
+       {std::pair{1, 1}, {16, 4}, {17, 6}, {33, 130}, {5, 7}, {64, 8}, {128, 7}, {150, 6}}) {
     const auto matrix = at::randint(0, 256, {outputs, rowBytes}, at::kByte);
     auto panels = at::full({panelBytes(outputs, rowBytes)}, 77, at::kByte);
     packPanels(panels.data_ptr(), matrix.const_data_ptr(), outputs, rowBytes);

@@ -7,12 +7,16 @@
 
 #include "native/core/graph/pack.h"
 #include "native/core/model/prediction.h"
+#include "native/core/operators/product_way.h"
 
 namespace dg {
 namespace {
 
-// A kind that needs no comparison: on the CPU in float32 it rounds where the separate operators do.
-bool isExact(const std::string& kind) { return kind == "modulation" || kind == "residual" || kind == "update"; }
+// A kind that needs no comparison: on the CPU in float32 it rounds where the separate operators do. With an own product
+// comes a LayerNorm of our own (layer_norm.h).
+bool isExact(const std::string& kind) {
+  return kind == "residual" || kind == "update" || (kind == "modulation" && !hasOwnProduct(at::kFloat));
+}
 
 // Of layers that round to 8 bits: the step of a scale is 4·10⁻³ of the range.
 constexpr double kQuantisedTolerance = 2e-2;

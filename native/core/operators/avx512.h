@@ -85,7 +85,7 @@ DG_AVX512_INLINE __m512 roundedAs(const float*, __m512 value) { return value; }
 DG_AVX512_INLINE __m512 roundedAs(const at::BFloat16*, __m512 value) { return widened(toBfloat16(value)); }
 
 // 2ˣ for x within ±125, which x is brought into; NaN stays so. To 2 units in the last place of float32, or to 10⁻⁴ for
-// what is rounded to bfloat16 next: 2ⁿ · 2ᶠ with |f| ≤ 1/2 and the polynomial of least relative error for 2ᶠ.
+// what ends as bfloat16: 2ⁿ · 2ᶠ with |f| ≤ 1/2 and the polynomial of least relative error for 2ᶠ.
 template <typename T>
 DG_AVX512_INLINE __m512 powerOfTwo(__m512 x) {
   // Of two operands the second is kept where one is NaN.

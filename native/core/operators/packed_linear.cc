@@ -21,14 +21,27 @@ at::Tensor call(const char* name, torch::jit::Stack stack) {
 
 at::Tensor oneDnnProduct(const at::Tensor& x, const at::Tensor& packed, const std::optional<at::Tensor>& bias,
                          const char* activation, const char* algorithm) {
+  if (x.dim() > 0 && x.numel() == x.size(-1)) {
+    // Of one row alone oneDNN adds in another order than of many.
+    auto sizes = x.sizes().vec();
+    sizes.back() = packed.size(0);
+    const auto twice = x.reshape({1, x.size(-1)}).repeat({2, 1});
+    return oneDnnProduct(twice, packed, bias, activation, algorithm).narrow(0, 0, 1).reshape(sizes);
+  }
   const ThreadsFor product(workOfProduct(x.numel(), packed.size(0)));
   const c10::List<std::optional<at::Scalar>> scalars;
   const auto algorithmValue = algorithm == nullptr ? c10::IValue() : c10::IValue(algorithm);
   return call("mkldnn::_linear_pointwise", {x, packed, bias, activation, scalars, algorithmValue});
 }
 
+// By erf. libtorch has another kernel for a single number, of other last bits.
+at::Tensor geluOf(const at::Tensor& x) {
+  if (x.numel() != 1) return at::gelu(x);
+  return at::gelu(x.reshape({1}).repeat({2})).narrow(0, 0, 1).reshape(x.sizes());
+}
+
 at::Tensor activated(const at::Tensor& x, const std::string& activation) {
-  if (activation == "gelu") return at::gelu(x);
+  if (activation == "gelu") return geluOf(x);
   if (activation == "gelu_tanh") return at::gelu(x, "tanh");
   return activation == "swish" ? at::silu(x) : x;
 }
@@ -68,7 +81,7 @@ at::Tensor ownProductOf(const at::Tensor& x, const PackedWeight& weight, const s
     return out;
   }
   multiply(tiles, out.data_ptr<float>());
-  return at::gelu(out).to(dtype);
+  return geluOf(out).to(dtype);
 }
 
 at::Tensor ownProduct(const at::Tensor& x, const PackedWeight& weight, const std::optional<at::Tensor>& bias,

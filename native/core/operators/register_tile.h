@@ -64,6 +64,9 @@ constexpr int64_t kGroupsAtOnce = 768;
 // From the second cache to the first so many groups ahead.
 constexpr int64_t kGroupsAhead = 8;
 
+// A locality of __builtin_prefetch.
+constexpr int kIntoSecondCache = 2;
+
 namespace tile {
 
 // Indices into the sums are constants from the start (template arguments): those of an unrolled loop come too late for
@@ -76,14 +79,9 @@ DG_AVX512_INLINE void clear(__m512i (&sums)[kCount], std::integer_sequence<int, 
   ((sums[n] = _mm512_setzero_si512()), ...);
 }
 
-template <_mm_hint kHint>
-DG_AVX512_INLINE void fetch(const uint8_t* from) {
-  _mm_prefetch(reinterpret_cast<const char*>(from), kHint);
-}
-
 template <int... n>
 DG_AVX512_INLINE void fetchAhead(const uint8_t* panels, std::integer_sequence<int, n...>) {
-  (fetch<_MM_HINT_T0>(panels + (kGroupsAhead * sizeof...(n) + n) * kPanelBytes), ...);
+  (__builtin_prefetch(panels + (kGroupsAhead * sizeof...(n) + n) * kPanelBytes), ...);
 }
 
 template <int kCount, int... n>
@@ -133,7 +131,7 @@ DG_AVX512_INLINE void sumUp(const TilePart& part, typename Kind::Sum* out, int64
   const uint8_t *x = part.x, *panels = part.panels, *next = part.next;
   for (int64_t i = 0; i < part.groups; ++i) {
     fetchAhead(panels, Indices<kCount>());
-    fetch<_MM_HINT_T1>(next);
+    __builtin_prefetch(next, 0, kIntoSecondCache);
     addGroup<Kind, kCount>(sums, x, part.rowBytes, panels, rows);
     x += kGroupBytes;
     panels += kCount * kPanelBytes;
@@ -175,7 +173,9 @@ DG_AVX512 void sumTile(int64_t rows, int64_t panels, const TilePart& part, typen
 }
 
 // What panels of another type than a kind's operand become for it, some groups after the other.
-constexpr int64_t kWidenedNumbers = kGroupsAtOnce * kTilePanels * kPanel;
+struct alignas(64) WidenedPanels {
+  float numbers[kGroupsAtOnce * kTilePanels * kPanel];
+};
 
 // The first `groups` groups of `beside` panels of pairs as float32, a group for each number.
 void widenPanels(float* to, const uint8_t* from, int64_t groups, int64_t beside);
@@ -183,7 +183,7 @@ void widenPanels(float* to, const uint8_t* from, int64_t groups, int64_t beside)
 // The sums of `rows` rows (at most kMostRowsAtOnce) of the kind's operand by the panels from `panel` to `last`, a few
 // panels after the other, and of these some groups after the other, each over all rows: they stay near the processor
 // meanwhile. `panel` is a multiple of kTilePanels, and so is `last` where it is not that of the matrix. `groups`: of
-// the panels, whose numbers are Stored; `widened`: room for kWidenedNumbers, where that is not the operand. Calls
+// the panels, whose numbers are Stored; `widened`: room for WidenedPanels, where that is not the operand. Calls
 // finish(first row, rows, first output, panels, sums [rows, 16 · panels]).
 template <typename Kind, typename Stored, typename Finish>
 DG_AVX512_INLINE void sumTiles(int64_t rows, const uint8_t* x, int64_t rowBytes, int64_t panel, int64_t last,

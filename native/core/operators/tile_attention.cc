@@ -92,10 +92,10 @@ DG_AVX512_INLINE void storePanel(at::BFloat16* to, __m512 value) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), toBfloat16(value));
 }
 
-// 2 to the power of scale · score less the largest, as T, 0 beyond the last; gives 1 over their sum. What is not
-// a number stays so.
-template <typename T>
-DG_AVX512 float weigh(T* weights, const float* scores, float scale, int64_t count) {
+// 2 to the power of scale · score less the largest, as exact as T, 0 beyond the last; gives 1 over their sum. What is
+// not a number stays so.
+template <typename T, typename Operand>
+DG_AVX512 float weigh(Operand* weights, const float* scores, float scale, int64_t count) {
   const __m512 factor = _mm512_set1_ps(scale);
   // Of two operands of a maximum the second is kept where one is not a number: none gets into `largest`.
   __m512 largest = _mm512_set1_ps(-INFINITY), sums = _mm512_setzero_ps();
@@ -163,7 +163,7 @@ class Head {
                    width / kPanel, channels_ / kGroup<Kind>, scores_.data());
     float shares[kTileRows];
     for (int64_t row = 0; row < count; ++row) {
-      shares[row] = weigh(weights_.data() + row * width, scores_.data() + row * width, scale_, keys_);
+      shares[row] = weigh<T>(weights_.data() + row * width, scores_.data() + row * width, scale_, keys_);
     }
     multiply<Kind>(count, asRead<Kind>(weights_.data(), width, count, width, widened_), valuePanels_.data(),
                    outWidth / kPanel, width / kGroup<Kind>, sums_.data());
@@ -177,7 +177,7 @@ class Head {
   float scale_;
   std::vector<uint32_t> keyPanels_, valuePanels_;
   std::vector<float> scores_, sums_, widened_;
-  std::vector<T> weights_;
+  std::vector<typename Kind::Operand> weights_;
 };
 
 template <typename T>

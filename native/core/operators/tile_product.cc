@@ -66,7 +66,7 @@ template <typename T, bool kWidens>
 struct Room {
   std::vector<T> modulated;
   std::vector<float> rows;
-  std::unique_ptr<float[]> panels{kWidens ? new float[kWidenedNumbers] : nullptr};
+  std::unique_ptr<WidenedPanels> panels{kWidens ? new WidenedPanels : nullptr};
 };
 
 // Rows of a piece of work. Each piece reads its panels once, so that these are too few only where all rows are.
@@ -82,9 +82,10 @@ template <typename Kind, typename T, typename Out>
 void onAllThreads(const TileProduct<T>& p, Out* out) {
   if (p.rows == 0 || p.outputs == 0) return;
   const int64_t atOnce = rowsOfPiece(p.rows), chunks = (p.rows + atOnce - 1) / atOnce, panels = panelsOf(p.outputs);
-  const int64_t shares =
+  const int64_t wanted =
       std::min((at::get_num_threads() + chunks - 1) / chunks, (panels + kTilePanels - 1) / kTilePanels);
-  const int64_t share = (panels + shares * kTilePanels - 1) / (shares * kTilePanels) * kTilePanels;
+  const int64_t share = (panels + wanted * kTilePanels - 1) / (wanted * kTilePanels) * kTilePanels;
+  const int64_t shares = (panels + share - 1) / share;
   using Own = Room<T, !std::is_same_v<typename Kind::Operand, T>>;
   withActivation(p.activation, [&](auto activation) {
     const auto piece = [&](int64_t each, Own& room) {
@@ -92,7 +93,8 @@ void onAllThreads(const TileProduct<T>& p, Out* out) {
       const int64_t first = each / chunks * share, last = std::min(first + share, panels);
       const T* x = p.modulated == nullptr ? p.x + row * p.inputs : modulatedIn(room.modulated, p, row, rows);
       const auto read = asRead<Kind>(x, p.inputs, rows, p.inputs, room.rows);
-      part<Kind, decltype(activation)::value>(p, read, row, rows, first, last, room.panels.get(), out);
+      part<Kind, decltype(activation)::value>(p, read, row, rows, first, last,
+                                              room.panels ? room.panels->numbers : nullptr, out);
     };
     sharePieces(shares * chunks, [] { return Own(); }, piece);
   });
