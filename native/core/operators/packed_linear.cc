@@ -34,14 +34,14 @@ at::Tensor oneDnnProduct(const at::Tensor& x, const at::Tensor& packed, const st
   return call("mkldnn::_linear_pointwise", {x, packed, bias, activation, scalars, algorithmValue});
 }
 
-// By erf. libtorch has another kernel for a single number, of other last bits.
-at::Tensor geluOf(const at::Tensor& x) {
+// libtorch has another kernel for a single number, of other last bits.
+at::Tensor geluByErf(const at::Tensor& x) {
   if (x.numel() != 1) return at::gelu(x);
   return at::gelu(x.reshape({1}).repeat({2})).narrow(0, 0, 1).reshape(x.sizes());
 }
 
 at::Tensor activated(const at::Tensor& x, const std::string& activation) {
-  if (activation == "gelu") return geluOf(x);
+  if (activation == "gelu") return geluByErf(x);
   if (activation == "gelu_tanh") return at::gelu(x, "tanh");
   return activation == "swish" ? at::silu(x) : x;
 }
@@ -81,7 +81,7 @@ at::Tensor ownProductOf(const at::Tensor& x, const PackedWeight& weight, const s
     return out;
   }
   multiply(tiles, out.data_ptr<float>());
-  return geluOf(out).to(dtype);
+  return geluByErf(out).to(dtype);
 }
 
 at::Tensor ownProduct(const at::Tensor& x, const PackedWeight& weight, const std::optional<at::Tensor>& bias,
