@@ -78,8 +78,8 @@ void overChunks(const at::Tensor& x, Work work) {
 
 // Calls work with a value of the hidden state's type.
 template <typename Work>
-void withType(const at::Tensor& x, Work work) {
-  x.scalar_type() == at::kFloat ? work(float{}) : work(at::BFloat16{});
+auto withType(const at::Tensor& x, Work work) {
+  return x.scalar_type() == at::kFloat ? work(float{}) : work(at::BFloat16{});
 }
 
 }  // namespace
@@ -120,7 +120,7 @@ at::Tensor modulatedLayerNorm(const at::Tensor& hidden, at::IntArrayRef normaliz
     const auto rows = modulatedRows<decltype(as)>(x, normalizedShape, weight, bias, eps, scale, shift);
     return rows ? std::optional(written(*rows, x)) : std::nullopt;
   };
-  if (const auto done = x.scalar_type() == at::kFloat ? inOnePass(float{}) : inOnePass(at::BFloat16{})) return *done;
+  if (const auto done = withType(x, inOnePass)) return *done;
   auto result = at::layer_norm(x, normalizedShape, weight, bias, eps);
   withType(result, [&](auto as) {
     using T = decltype(as);
