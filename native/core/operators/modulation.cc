@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "native/core/operators/layer_norm.h"
+#include "native/core/operators/number_type.h"
 #include "native/core/operators/rounding.h"
 #include "native/core/operators/threads.h"
 #include "native/core/operators/vectorise.h"
@@ -76,12 +77,6 @@ void overChunks(const at::Tensor& x, Work work) {
   });
 }
 
-// Calls work with a value of the hidden state's type.
-template <typename Work>
-auto withType(const at::Tensor& x, Work work) {
-  return x.scalar_type() == at::kFloat ? work(float{}) : work(at::BFloat16{});
-}
-
 }  // namespace
 
 template <typename T>
@@ -120,9 +115,9 @@ at::Tensor modulatedLayerNorm(const at::Tensor& hidden, at::IntArrayRef normaliz
     const auto rows = modulatedRows<decltype(as)>(x, normalizedShape, weight, bias, eps, scale, shift);
     return rows ? std::optional(written(*rows, x)) : std::nullopt;
   };
-  if (const auto done = withType(x, inOnePass)) return *done;
+  if (const auto done = withNumber(x.scalar_type(), inOnePass)) return *done;
   auto result = at::layer_norm(x, normalizedShape, weight, bias, eps);
-  withType(result, [&](auto as) {
+  withNumber(result.scalar_type(), [&](auto as) {
     using T = decltype(as);
     T* out = result.data_ptr<T>();
     const int64_t channels = result.size(2);
@@ -146,7 +141,7 @@ at::Tensor gatedResidual(const at::Tensor& hidden, const at::Tensor& a, const at
   const auto x = hidden.contiguous(), branch = (first ? b : a).contiguous();
   const auto& gate = first ? a : b;
   auto result = at::empty_like(x);
-  withType(x, [&](auto as) {
+  withNumber(x.scalar_type(), [&](auto as) {
     using T = decltype(as);
     T* out = result.data_ptr<T>();
     const T *from = x.const_data_ptr<T>(), *added = branch.const_data_ptr<T>();

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "native/core/operators/modulation.h"
+#include "native/core/operators/number_type.h"
 #include "native/core/operators/panels.h"
 #include "native/core/operators/threads.h"
 #include "native/core/operators/tile_product.h"
@@ -86,8 +87,8 @@ at::Tensor ownProductOf(const at::Tensor& x, const PackedWeight& weight, const s
 
 at::Tensor ownProduct(const at::Tensor& x, const PackedWeight& weight, const std::optional<at::Tensor>& bias,
                       const std::string& activation, const Residual& residual = {}) {
-  return weight.dtype() == at::kFloat ? ownProductOf<float>(x, weight, bias, activation, residual)
-                                      : ownProductOf<at::BFloat16>(x, weight, bias, activation, residual);
+  return withNumber(weight.dtype(),
+                    [&](auto as) { return ownProductOf<decltype(as)>(x, weight, bias, activation, residual); });
 }
 
 }  // namespace
@@ -154,8 +155,7 @@ at::Tensor packedModulated(const at::Tensor& hidden, at::IntArrayRef normalizedS
     return rows ? std::optional(ownProductOf<T>(x, *weight, bias, activation, {}, &*rows)) : std::nullopt;
   };
   if (weight->isInPanels()) {
-    const auto done = weight->dtype() == at::kFloat ? inOnePass(float{}) : inOnePass(at::BFloat16{});
-    if (done) return *done;
+    if (const auto done = withNumber(weight->dtype(), inOnePass)) return *done;
   }
   return packedLinear(modulatedLayerNorm(x, normalizedShape, normWeight, normBias, eps, scale, shift), weight, bias,
                       activation);

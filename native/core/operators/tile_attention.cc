@@ -7,6 +7,7 @@
 #include <cstring>
 #include <vector>
 
+#include "native/core/operators/number_type.h"
 #include "native/core/operators/register_tile.h"
 #include "native/core/operators/share_pieces.h"
 #include "native/core/operators/tile_kind.h"
@@ -224,13 +225,12 @@ at::Tensor attend(const at::Tensor& query, const at::Tensor& key, const at::Tens
 }  // namespace
 
 at::Tensor tileAttention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, float scale) {
-  at::Tensor result;
-  const auto as = [&](auto number) {
-    using T = decltype(number);
-    withTileKind<T>([&](auto kind) { result = attend<decltype(kind), T>(query, key, value, scale); });
-  };
-  query.scalar_type() == at::kFloat ? as(float{}) : as(at::BFloat16{});
-  return result;
+  return withNumber(query.scalar_type(), [&](auto as) {
+    at::Tensor result;
+    withTileKind<decltype(as)>(
+        [&](auto kind) { result = attend<decltype(kind), decltype(as)>(query, key, value, scale); });
+    return result;
+  });
 }
 
 #else
