@@ -89,12 +89,9 @@ template <Activation kActivation, typename T>
 struct Finish {
   const Int8Product& product;
   T* out;
-  DG_AVX512_INLINE void operator()(int64_t row, int64_t rows, int64_t output, int64_t panels,
-                                   const int32_t* sums) const {
-    if (rows == kTileRows) return finish<kActivation, kTileRows>(product, row, output, panels, sums, out);
-    for (int64_t r = 0; r < rows; ++r) {
-      finish<kActivation, 1>(product, row + r, output, panels, sums + r * panels * kPanel, out);
-    }
+  template <int kRows>
+  DG_AVX512_INLINE void rows(int64_t row, int64_t output, int64_t panels, const int32_t* sums) const {
+    finish<kActivation, kRows>(product, row, output, panels, sums, out);
   }
 };
 

@@ -163,6 +163,13 @@ DG_AVX512 void ofPanels(int64_t rows, const TilePart& part, typename Kind::Sum* 
   }
 }
 
+template <typename Finish, typename Sum>
+DG_AVX512_INLINE void finishRows(const Finish& finish, int64_t row, int64_t rows, int64_t output, int64_t panels,
+                                 const Sum* sums) {
+  if (rows == kTileRows) return finish.template rows<kTileRows>(row, output, panels, sums);
+  for (int64_t r = 0; r < rows; ++r) finish.template rows<1>(row + r, output, panels, sums + r * panels * kPanel);
+}
+
 }  // namespace tile
 
 // The sums of `rows` rows (1 to kTileRows) by `panels` panels (1 or kTilePanels): out[r · outRow + output].
@@ -184,7 +191,7 @@ void widenPanels(float* to, const uint8_t* from, int64_t groups, int64_t beside)
 // panels after the other, and of these some groups after the other, each over all rows: they stay near the processor
 // meanwhile. `panel` is a multiple of kTilePanels, and so is `last` where it is not that of the matrix. `groups`: of
 // the panels, whose numbers are Stored; `widened`: room for WidenedPanels, where that is not the operand. Calls
-// finish(first row, rows, first output, panels, sums [rows, 16 · panels]).
+// finish.template rows<kRows>(first row, first output, panels, sums [kRows, 16 · panels]) for kTileRows rows or one.
 template <typename Kind, typename Stored, typename Finish>
 DG_AVX512_INLINE void sumTiles(int64_t rows, const uint8_t* x, int64_t rowBytes, int64_t panel, int64_t last,
                                const uint8_t* panels, int64_t groups, float* widened, const Finish& finish) {
@@ -213,7 +220,7 @@ DG_AVX512_INLINE void sumTiles(int64_t rows, const uint8_t* x, int64_t rowBytes,
         const int64_t count = std::min<int64_t>(kTileRows, rows - row);
         auto* to = sums + (parts == 1 ? 0 : row * beside * kPanel);
         sumTile<Kind>(count, beside, tile, to, beside * kPanel);
-        if (part == parts - 1) finish(row, count, panel * kPanel, beside, to);
+        if (part == parts - 1) tile::finishRows(finish, row, count, panel * kPanel, beside, to);
         tile.x += kTileRows * rowBytes;
         tile.next += some * bytes / tiles;
       }

@@ -36,12 +36,9 @@ struct TileFinish {
   const TileProduct<T>& product;
   Out* out;
   int64_t firstRow;
-  DG_AVX512_INLINE void operator()(int64_t row, int64_t rows, int64_t output, int64_t panels, const float* sums) const {
-    const int64_t first = firstRow + row;
-    if (rows == kTileRows) return finish<kActivation, kTileRows>(product, first, output, panels, sums, out);
-    for (int64_t r = 0; r < rows; ++r) {
-      finish<kActivation, 1>(product, first + r, output, panels, sums + r * panels * kPanel, out);
-    }
+  template <int kRows>
+  DG_AVX512_INLINE void rows(int64_t row, int64_t output, int64_t panels, const float* sums) const {
+    finish<kActivation, kRows>(product, firstRow + row, output, panels, sums, out);
   }
 };
 
