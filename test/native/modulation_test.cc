@@ -69,6 +69,10 @@ TEST_CASE_IN_EACH_WAY("LayerNorm is libtorch's or within a rounding of the exact
         REQUIRE((found.to(at::kDouble) - wanted).abs().le(wanted.abs() * 0x1.01p-8 + 1e-4).all().item<bool>());
     }
   }
+  for (const double value : {3.3, 100.7, 12345.67}) {
+    const auto rows = at::full({2, 1152}, value);
+    REQUIRE(layerNorm(rows, {1152}, {}, {}, 1e-6).abs().max().item<double>() == 0);
+  }
   auto odd = at::randn({3, 20}).to(at::kBFloat16);
   odd[1][4] = std::numeric_limits<float>::quiet_NaN();
   const auto found = layerNorm(odd, {20}, {}, {}, 1e-6).isnan();

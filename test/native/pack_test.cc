@@ -138,6 +138,20 @@ TEST_CASE_IN_EACH_WAY("a row does not depend on the others") {
   }
 }
 
+TEST_CASE_IN_EACH_WAY("nor does one of a layer with a single output") {
+  for (const auto dtype : test::packedDtypes()) {
+    at::manual_seed(2);
+    const auto weight = c10::make_intrusive<PackedWeight>(at::randn({1, 260}).to(dtype));
+    const auto x = at::randn({600, 260}).to(dtype), bias = at::randn({1}).to(dtype);
+    const auto all = packedLinear(x, weight, bias, "swish");
+    REQUIRE((all.sizes() == at::IntArrayRef({600, 1})));
+    for (int64_t row = 0; row < 600; row += 7) {
+      REQUIRE(packedLinear(x.narrow(0, row, 1), weight, bias, "swish").equal(all.narrow(0, row, 1)));
+    }
+    REQUIRE(weight->plain().sizes() == at::IntArrayRef({1, 260}));
+  }
+}
+
 TEST_CASE_IN_EACH_WAY("a hook that only looks, between product and GELU too, changes no bit") {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
     for (const bool readTwice : {false, true}) {

@@ -24,11 +24,6 @@ bool isOwn(Value* value, const char* kind, const Node* reader) {
   return node->kind() == kindOf(kind) && value->uses().size() == 1 && node->owningBlock() == reader->owningBlock();
 }
 
-bool hasNoActivation(const Node* layer) {
-  const auto activation = torch::jit::toIValue(layer->input(3));
-  return activation && activation->isString() && activation->toStringRef() == "none";
-}
-
 void fuseResiduals(Graph& graph) {
   for (Node* residual : nodesOfKind(graph, kindOf("gated_residual"))) {
     for (const size_t side : {1, 2}) {

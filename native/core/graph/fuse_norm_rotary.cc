@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "native/core/graph/ir.h"
+#include "native/core/graph/linear_weights.h"
 #include "native/core/graph/pattern.h"
 #include "native/core/operators/names.h"
 
@@ -134,10 +135,35 @@ std::optional<Rotation> rotationOf(Node* sum) {
   return std::nullopt;
 }
 
-// The cast back to the dtype of the hidden state, when that is all that reads the value; else the node itself.
-Node* withCastBack(Node* node) {
-  const auto& uses = node->output()->uses();
-  return uses.size() == 1 && uses[0].user->kind() == c10::aten::to && uses[0].offset == 0 ? uses[0].user : node;
+Node* onlyReader(Value* value) {
+  const auto& uses = value->uses();
+  return uses.size() == 1 && uses[0].offset == 0 ? uses[0].user : nullptr;
+}
+
+// In the dtype that the value has before casts. Where a tap comes after one, what it gives is cast back: the operator
+// is the same with taps and without.
+Value* inOwnDtype(Node* reader, Value* value) {
+  Value* source = value;
+  for (Value* before = nullptr; before != source;) {
+    before = source;
+    source = throughCasts(beforeTaps(source));
+  }
+  if (source == beforeTaps(value)) return value;
+  torch::jit::WithInsertPoint guard(reader);
+  Graph* graph = reader->owningGraph();
+  Node* match = graph->insertNode(graph->create(c10::Symbol::fromQualString(kMatchDtype), {value, source}));
+  match->output()->setType(c10::TensorType::get());
+  return match->output();
+}
+
+// The operator in the node's place and in that of the cast back to the dtype of the hidden state, where that is all
+// that reads the value, after taps or none.
+void replace(Node* node, Value* x, Value* weight, Value* epsilon, Value* cosine, Value* sine) {
+  Value* read = node->output();
+  Node* reader = onlyReader(read);
+  for (; reader != nullptr && isTap(reader); reader = onlyReader(read)) read = reader->output();
+  if (reader != nullptr && reader->kind() == c10::aten::to) reader->output()->replaceAllUsesWith(read);
+  substitute(node, kNormRotary, {inOwnDtype(node, x), weight, epsilon, cosine, sine});
 }
 
 void fuseBlock(Block* block) {
@@ -145,13 +171,11 @@ void fuseBlock(Block* block) {
     for (Block* inner : node->blocks()) fuseBlock(inner);
     if (const auto norm = normOf(node)) {
       Value* weight = norm->weight != nullptr ? norm->weight : none(node);
-      Node* last = withCastBack(node);
-      torch::jit::WithInsertPoint guard(last);
-      Value* epsilon = last->owningGraph()->insertConstant(norm->epsilon);
-      substitute(last, kNormRotary, {norm->x, weight, epsilon, none(last), none(last)});
+      torch::jit::WithInsertPoint guard(node);
+      Value* epsilon = node->owningGraph()->insertConstant(norm->epsilon);
+      replace(node, norm->x, weight, epsilon, none(node), none(node));
     } else if (const auto rotation = rotationOf(node)) {
-      Node* last = withCastBack(node);
-      substitute(last, kNormRotary, {rotation->x, none(last), none(last), rotation->cosine, rotation->sine});
+      replace(node, rotation->x, none(node), none(node), rotation->cosine, rotation->sine);
     }
   }
 }

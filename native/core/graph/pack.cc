@@ -53,7 +53,8 @@ void fuseActivations(Block* block) {
     Value* tapped = node->input(0);
     Value* product = beforeTaps(tapped);
     Node* layer = product->node();
-    if (layer->kind() != packedKind() || layer->owningBlock() != block || !hasOneReader(product, tapped)) continue;
+    if (layer->kind() != packedKind() || layer->owningBlock() != block) continue;
+    if (!hasNoActivation(layer) || !hasOneReader(product, tapped)) continue;
     torch::jit::WithInsertPoint guard(node);
     Value* name = node->owningGraph()->insertConstant(activation);
     if (tapped != product) {

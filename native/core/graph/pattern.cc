@@ -32,6 +32,11 @@ bool isOwnLayer(const Node* node) {
   return kinds.count(node->kind().toQualString()) != 0;
 }
 
+bool hasNoActivation(const Node* layer) {
+  const auto activation = torch::jit::toIValue(layer->input(3));
+  return activation && activation->isString() && activation->toStringRef() == "none";
+}
+
 bool isTensor(const Value* value) { return value->type()->isSubtypeOf(*c10::TensorType::get()); }
 
 bool isAddOfTensors(const Node* node) {

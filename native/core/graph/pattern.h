@@ -19,6 +19,9 @@ bool isTensor(const torch::jit::Value* value);
 // Whether a node is a linear layer by an operator of this package.
 bool isOwnLayer(const torch::jit::Node* node);
 
+// Whether a packed_linear or quantised_linear is the product alone.
+bool hasNoActivation(const torch::jit::Node* layer);
+
 // a + b, not a + alpha · b.
 bool isAddOfTensors(const torch::jit::Node* node);
 

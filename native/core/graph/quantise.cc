@@ -254,7 +254,7 @@ void fuseTanhGelu(Block* block) {
     Value* tapped = node->input(0);
     Value* product = beforeTaps(tapped);
     Node* layer = product->node();
-    if (layer->kind() != quantisedKind() || layer->owningBlock() != block) continue;
+    if (layer->kind() != quantisedKind() || layer->owningBlock() != block || !hasNoActivation(layer)) continue;
     if (tapped == product && product->uses().size() == 1) {
       torch::jit::WithInsertPoint guard(node);
       Value* name = node->owningGraph()->insertConstant("gelu_tanh");

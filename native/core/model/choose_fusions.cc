@@ -3,20 +3,16 @@
 #include <ATen/Functions.h>
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
+#include "native/core/error.h"
 #include "native/core/graph/pack.h"
 #include "native/core/model/prediction.h"
 #include "native/core/operators/product_way.h"
 
 namespace dg {
 namespace {
-
-// A kind that needs no comparison: on the CPU in float32 it rounds where the separate operators do. With an own product
-// comes a LayerNorm of our own (layer_norm.h).
-bool isExact(const std::string& kind) {
-  return kind == "residual" || kind == "update" || (kind == "modulation" && !hasOwnProduct(at::kFloat));
-}
 
 // Of layers that round to 8 bits: the step of a scale is 4·10⁻³ of the range.
 constexpr double kQuantisedTolerance = 2e-2;
@@ -28,9 +24,18 @@ class Comparison {
     magnitude_ = expected_.abs().max().item<double>();
   }
 
+  // Whether there is something to compare with.
+  bool isFinite() const { return std::isfinite(magnitude_); }
+
+  // A rewritten program that fails where the plain one did not is no use either.
   bool differs(const Fusions& fusions) const {
-    const double difference = (outputWith(fusions) - expected_).abs().max().item<double>();
-    return !(difference <= tolerance_ * magnitude_);
+    try {
+      const double difference = (outputWith(fusions) - expected_).abs().max().item<double>();
+      return !(difference <= tolerance_ * magnitude_);
+    } catch (const Error& error) {
+      if (error.code != "MODEL_FAILED") throw;
+      return true;
+    }
   }
 
   double tolerance() const { return tolerance_; }
@@ -63,12 +68,20 @@ void add(std::string& text, const std::string& more) { text += (text.empty() ? "
 
 }  // namespace
 
+bool isExact(const std::string& kind) {
+  return kind == "residual" || kind == "update" || (kind == "modulation" && !hasOwnProduct(at::kFloat));
+}
+
 FusionChoice chooseFusions(FlatModel& model, const Fusions& requested, const Values& example, at::ScalarType dtype,
                            bool isQuantised) {
   FusionChoice choice{requested, ""};
   unpackLinears(*model.graph);
   const Comparison comparison(
       model, example, isQuantised ? std::max(fusionTolerance(dtype), kQuantisedTolerance) : fusionTolerance(dtype));
+  if (!comparison.isFinite()) {
+    return {Fusions{}, "not fused, since the plain model's result is not finite and nothing can be compared with it",
+            false};
+  }
   const std::string beyond = "since the result differs from the plain model's by more than " +
                              std::to_string(comparison.tolerance()) + " (relative)";
   if (requested.pack) {

@@ -44,7 +44,7 @@ std::unique_ptr<Component> Component::load(const Options& options) {
     component->size_ = moveWeights(module, options.device, options.dtype);
     auto flat = flattenPlain(module, options.device, options.allowAllOperators);
     orderConvolutions(*flat.graph);
-    if (options.dtype != at::kFloat) matchPrecision(flat.graph);
+    if (options.dtype != at::kFloat || component->size_.isCast) matchPrecision(flat.graph);
     component->code_ = flat.code;
     component->arity_ = flat.graph->inputs().size();
     Fusions fusions;

@@ -2,6 +2,7 @@
 
 #include <ATen/Functions.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "native/core/archive/open.h"
@@ -88,13 +89,16 @@ std::unique_ptr<Model> Model::load(const LoadOptions& options) {
       model->offloaded_ =
           offloadBlocks(*model->flat_.graph, model->flat_.sites, options.device, size.waiting, model->offload_);
     }
-    if (options.dtype != at::kFloat) matchPrecision(model->flat_.graph);
+    if (options.dtype != at::kFloat || size.isCast) matchPrecision(model->flat_.graph);
     model->fusions_ = options.fuse ? Fusions::named(*options.fuse) : Fusions::forDevice(options.device, options.dtype);
     // What waits on the host for another device is not packed there.
     if (!options.device.is_cpu()) model->fusions_.pack = false;
     model->fusionCounts_ = countFusions(*selectTaps(model->flat_, {}, model->fusions_));
     const auto packable = model->fusions_.pack ? countPackable(*model->flat_.graph) : 0;
     if (packable > 0) model->fusionCounts_["pack"] = packable;
+    model->fusionsChecked_ = options.device.is_cpu() && options.dtype == at::kFloat &&
+                             std::all_of(model->fusionCounts_.begin(), model->fusionCounts_.end(),
+                                         [](const auto& kindAndCount) { return isExact(kindAndCount.first); });
     if (!options.offloadBlocks) model->capturer_ = makeGraphCapturer(options.device);
   } catch (const c10::Error& error) {
     refusePreparation(options.file, options.device, error);
@@ -147,25 +151,25 @@ std::shared_ptr<const Chain> Model::chain(const TapSelection& taps, const std::v
   const std::pair key{taps, cuts};
   if (const auto* known = chains_.find(key)) return *known;
   if (!fusionsChecked_) checkFusions(example);
-  auto chain = std::make_shared<Chain>(cutGraph(selectTaps(flat_, taps, fusions_), cuts));
+  auto chain = std::make_shared<Chain>(cutGraph(selectTaps(flat_, taps, fusionsChecked_ ? fusions_ : Fusions()), cuts));
   std::vector<bool> batched;
   for (const auto& input : options_.inputs) batched.push_back(input.batched);
   learnBatchRules(*chain, example, batched);
+  // Until an input has been there that fusions could be compared on, each is computed plainly.
+  if (!fusionsChecked_) return chain;
   return chains_.put(key, std::move(chain));
 }
 
 void Model::checkFusions(const Values& example) {
-  bool exact = options_.device.is_cpu() && options_.dtype == at::kFloat;
-  for (const auto& [kind, count] : fusionCounts_) exact = exact && (kind == "modulation" || kind == "residual");
-  if (!exact) {
-    auto choice = chooseFusions(flat_, fusions_, example, options_.dtype, quantised_.has_value());
-    auto counts = countFusions(*selectTaps(flat_, {}, choice.fusions));
-    const std::lock_guard lock(fusionCountsMutex_);
-    fusionCounts_ = std::move(counts);
-    fusions_ = choice.fusions;
-    fusionFinding_ = std::move(choice.finding);
-  }
+  auto choice = chooseFusions(flat_, fusions_, example, options_.dtype, quantised_.has_value());
+  auto counts = countFusions(*selectTaps(flat_, {}, choice.fusions));
+  const std::lock_guard lock(fusionCountsMutex_);
+  fusionCounts_ = std::move(counts);
+  fusionFinding_ = std::move(choice.finding);
+  if (!choice.isFinal) return;
+  fusions_ = choice.fusions;
   fusionsChecked_ = true;
+  evaluationGraphs_.clear();  // of plain programs
 }
 
 std::map<std::string, int64_t> Model::fusionCounts() const {

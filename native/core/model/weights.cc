@@ -53,6 +53,7 @@ WeightsSize moveWeights(const torch::jit::Module& root, at::Device device, at::S
     {
       const auto tensor = first.object->getSlot(first.index).toTensor();
       const auto target = tensor.is_floating_point() ? dtype : tensor.scalar_type();
+      size.isCast = size.isCast || target != tensor.scalar_type();
       moved = tensor.detach().to(at::TensorOptions(waits ? at::Device(at::kCPU) : device).dtype(target));
     }
     size.parameters += first.object->type()->is_parameter(first.index) ? moved.numel() : 0;

@@ -13,6 +13,7 @@ namespace dg {
 struct WeightsSize {
   int64_t parameters = 0;
   int64_t bytes = 0;     // of all tensors, buffers too
+  bool isCast = false;   // whether any had another dtype
   HostStorages waiting;  // memory of those that stayed on the host
 };
 

@@ -41,7 +41,7 @@ DG_INLINE float geluOf(float x) {
   return x / (1.0f + exponential(-u));
 }
 
-// The same over a tensor; float32 and bfloat16 on the CPU, anything else as libtorch computes it.
+// The same over a tensor; float32 and 16 bit types on the CPU, anything else as libtorch computes it.
 at::Tensor fastGelu(const at::Tensor& x);
 
 }  // namespace dg

@@ -3,6 +3,7 @@
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -35,15 +36,21 @@ DG_AVX512 void normalise(T* out, const NormRow<T>& row, int64_t channels, float 
     even = _mm512_add_ps(even, loadLanes(lanes(channels - i), row.x + i));
     odd = _mm512_add_ps(odd, loadLanes(lanes(channels - i - kLanes), row.x + i + kLanes));
   }
-  const __m512 mean = _mm512_set1_ps(_mm512_reduce_add_ps(_mm512_add_ps(even, odd)) / count);
+  const float nearly = _mm512_reduce_add_ps(_mm512_add_ps(even, odd)) / count;
+  // The mean is rounded, which is all there is to a row of equal numbers: how far it is off is the mean distance to it.
+  __m512 evenOff = _mm512_setzero_ps(), oddOff = _mm512_setzero_ps();
   even = odd = _mm512_setzero_ps();
   for (int64_t i = 0; i < channels; i += 2 * kLanes) {
-    const __m512 one = distanceTo(mean, row.x + i, channels - i);
-    const __m512 next = distanceTo(mean, row.x + i + kLanes, channels - i - kLanes);
+    const __m512 one = distanceTo(_mm512_set1_ps(nearly), row.x + i, channels - i);
+    const __m512 next = distanceTo(_mm512_set1_ps(nearly), row.x + i + kLanes, channels - i - kLanes);
+    evenOff = _mm512_add_ps(evenOff, one);
+    oddOff = _mm512_add_ps(oddOff, next);
     even = _mm512_fmadd_ps(one, one, even);
     odd = _mm512_fmadd_ps(next, next, odd);
   }
-  const float variance = _mm512_reduce_add_ps(_mm512_add_ps(even, odd)) / count;
+  const float off = _mm512_reduce_add_ps(_mm512_add_ps(evenOff, oddOff)) / count;
+  const float variance = std::max(_mm512_reduce_add_ps(_mm512_add_ps(even, odd)) / count - off * off, 0.0f);
+  const __m512 mean = _mm512_set1_ps(nearly + off);
   const __m512 inverse = _mm512_set1_ps(1.0f / std::sqrt(variance + eps));
   for (int64_t i = 0; i < channels; i += kLanes) {
     const __mmask16 mask = lanes(channels - i);

@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "native/core/operators/layer_bias.h"
 #include "native/core/operators/modulation.h"
 #include "native/core/operators/number_type.h"
 #include "native/core/operators/panels.h"
@@ -19,6 +20,9 @@ at::Tensor call(const char* name, torch::jit::Stack stack) {
   c10::Dispatcher::singleton().findSchemaOrThrow(name, "").callBoxed(&stack);
   return stack.at(0).toTensor();
 }
+
+// Of one output oneDNN adds in another order for a row alone than for many: it is packed twice.
+constexpr int64_t kOneOutput = 1;
 
 at::Tensor oneDnnProduct(const at::Tensor& x, const at::Tensor& packed, const std::optional<at::Tensor>& bias,
                          const char* activation, const char* algorithm) {
@@ -103,14 +107,15 @@ PackedWeight::PackedWeight(const at::Tensor& plain)
     packed_ = at::empty({panelBytes(outputs_, rowBytes)}, at::kByte);
     packPanels(packed_.data_ptr(), plain.contiguous().const_data_ptr(), outputs_, rowBytes);
   } else {
-    packed_ = call("mkldnn::_reorder_linear_weight", {plain, c10::IValue()});
+    const auto twice = outputs_ == kOneOutput ? plain.repeat({2, 1}) : plain;
+    packed_ = call("mkldnn::_reorder_linear_weight", {twice, c10::IValue()});
     // A product of its own kind says whether there is one.
     oneDnnProduct(at::zeros({1, inputs_}, plain.options()), packed_, std::nullopt, "none", nullptr);
   }
 }
 
 at::Tensor PackedWeight::plain() const {
-  if (!isInPanels_) return packed_.to_dense();
+  if (!isInPanels_) return packed_.to_dense().narrow(0, 0, outputs_).contiguous();
   auto plain = at::empty({outputs_, inputs_}, dtype_);
   unpackPanels(plain.data_ptr(), packed_.const_data_ptr(), outputs_, inputs_ * plain.element_size());
   return plain;
@@ -124,16 +129,20 @@ c10::IValue PackedWeight::on(const std::vector<at::Tensor>& tensors) const {
 
 at::Tensor packedLinear(const at::Tensor& x, const c10::intrusive_ptr<PackedWeight>& weight,
                         const std::optional<at::Tensor>& bias, const std::string& activation) {
+  if (!isOfOutputs(bias)) return activated(packedLinear(x, weight, std::nullopt, "none") + *bias, activation);
   if (weight->isInPanels()) return ownProduct(x, *weight, bias, activation);
-  const auto& packed = weight->packed();
-  if (activation == "gelu") return oneDnnProduct(x, packed, bias, "gelu", "none");
-  if (activation == "gelu_tanh") return oneDnnProduct(x, packed, bias, "gelu", "tanh");
-  return oneDnnProduct(x, packed, bias, activation == "swish" ? "swish" : "none", nullptr);
+  const bool isOne = weight->outputs() == kOneOutput;
+  const auto offset = isOne && bias ? bias->expand({1}).repeat({2}) : bias;
+  const bool isGelu = activation == "gelu" || activation == "gelu_tanh";
+  const char* algorithm = activation == "gelu" ? "none" : activation == "gelu_tanh" ? "tanh" : nullptr;
+  const char* name = isGelu ? "gelu" : activation == "swish" ? "swish" : "none";
+  const auto product = oneDnnProduct(x, weight->packed(), offset, name, algorithm);
+  return isOne ? product.narrow(-1, 0, 1).contiguous() : product;
 }
 
 at::Tensor packedResidual(const at::Tensor& x, const c10::intrusive_ptr<PackedWeight>& weight,
                           const std::optional<at::Tensor>& bias, const at::Tensor& hidden, const at::Tensor& gate) {
-  if (weight->isInPanels() && x.dim() == hidden.dim()) {
+  if (weight->isInPanels() && x.dim() == hidden.dim() && isOfOutputs(bias)) {
     auto sizes = x.sizes().vec();
     sizes.back() = weight->outputs();
     if (const auto residual = residualOf(hidden, gate, sizes, weight->dtype())) {
@@ -154,7 +163,7 @@ at::Tensor packedModulated(const at::Tensor& hidden, at::IntArrayRef normalizedS
     const auto rows = modulatedRows<T>(x, normalizedShape, normWeight, normBias, eps, scale, shift);
     return rows ? std::optional(ownProductOf<T>(x, *weight, bias, activation, {}, &*rows)) : std::nullopt;
   };
-  if (weight->isInPanels()) {
+  if (weight->isInPanels() && isOfOutputs(bias)) {
     if (const auto done = withNumber(weight->dtype(), inOnePass)) return *done;
   }
   return packedLinear(modulatedLayerNorm(x, normalizedShape, normWeight, normBias, eps, scale, shift), weight, bias,

@@ -9,6 +9,7 @@
 
 #include "native/core/operators/gelu.h"
 #include "native/core/operators/int8_product.h"
+#include "native/core/operators/layer_bias.h"
 #include "native/core/operators/modulation.h"
 #include "native/core/operators/panels.h"
 #include "native/core/operators/quantised_matmul.h"
@@ -198,13 +199,17 @@ at::Tensor run(const at::Tensor& given, const QuantisedWeight& weight, const std
 
 at::Tensor quantisedLinear(const at::Tensor& x, const c10::intrusive_ptr<QuantisedWeight>& weight,
                            const std::optional<at::Tensor>& bias, const std::string& activation) {
-  return run(x, *weight, bias, activation, {});
+  if (isOfOutputs(bias)) return run(x, *weight, bias, activation, {});
+  const auto plain = at::add(run(x, *weight, std::nullopt, "none", {}), *bias).to(weight->dtype());
+  const auto kind = activationNamed(activation);
+  return kind == Activation::geluTanh ? fastGelu(plain) : kind == Activation::swish ? at::silu(plain) : plain;
 }
 
 at::Tensor quantisedResidual(const at::Tensor& x, const c10::intrusive_ptr<QuantisedWeight>& weight,
                              const std::optional<at::Tensor>& bias, const at::Tensor& hidden, const at::Tensor& gate) {
   const auto sizes = sizesOf(x, *weight);
-  const auto residual = isVnni(*weight) ? residualOf(hidden, gate, sizes, weight->dtype()) : std::nullopt;
+  const auto residual =
+      isVnni(*weight) && isOfOutputs(bias) ? residualOf(hidden, gate, sizes, weight->dtype()) : std::nullopt;
   if (residual) return run(x, *weight, bias, "none", *residual);
   return gatedResidual(hidden, gate, quantisedLinear(x, weight, bias, "none"));
 }
@@ -215,7 +220,7 @@ at::Tensor quantisedModulated(const at::Tensor& hidden, at::IntArrayRef normaliz
                               const c10::intrusive_ptr<QuantisedWeight>& weight, const std::optional<at::Tensor>& bias,
                               const std::string& activation) {
   const auto x = hidden.contiguous();
-  const auto rows = isVnni(*weight)
+  const auto rows = isVnni(*weight) && isOfOutputs(bias)
                         ? modulatedRows<at::BFloat16>(x, normalizedShape, normWeight, normBias, eps, scale, shift)
                         : std::nullopt;
   if (rows) return run(x, *weight, bias, activation, {}, &*rows);

@@ -217,6 +217,9 @@ std::vector<at::Tensor> BranchEvaluator::split(const Arrangement& arrangement, c
   return predictions;
 }
 
+// Of such latents the next ones have to show it.
+constexpr const char* kNothingToCompare = "the whole model's result is not finite, so that the cut one is not compared";
+
 // Empty when the cut model gives what the whole one gives. On the CPU in float32 the two agree to the last bit unless a
 // matrix product takes another path for another number of rows; 16 bit types round at every operator.
 std::string BranchEvaluator::compare(Arrangement& cut, Arrangement& whole, const at::Tensor& latents, double timestep) {
@@ -228,10 +231,12 @@ std::string BranchEvaluator::compare(Arrangement& cut, Arrangement& whole, const
   double difference = 0, magnitude = 0;
   for (size_t i = 0; i < a.size(); ++i) {
     if (!a[i].defined()) continue;
-    difference = std::max(difference, (a[i].to(at::kFloat) - b[i].to(at::kFloat)).abs().max().item<double>());
+    if (!b[i].isfinite().all().item<bool>()) return kNothingToCompare;
+    const auto apart = (a[i].to(at::kFloat) - b[i].to(at::kFloat)).abs().max().item<double>();
+    difference = std::isnan(apart) ? apart : std::max(apart, difference);  // NaN stays
     magnitude = std::max(magnitude, b[i].abs().max().item<double>());
   }
-  if (!(difference > tolerance * magnitude)) return "";
+  if (difference <= tolerance * magnitude) return "";
   return "the cut model differs from the whole one by " + std::to_string(difference / magnitude) + " (relative)";
 }
 
@@ -273,7 +278,7 @@ BranchEvaluator::Arrangement& BranchEvaluator::arrange(const std::vector<uint8_t
     } catch (const std::runtime_error& error) {
       reason = error.what();
     }
-    model_.cutFindings.put(cuts, reason);
+    if (reason != kNothingToCompare) model_.cutFindings.put(cuts, reason);
     report(cuts, reason);
     if (!reason.empty()) arrangement = nullptr;
   }
