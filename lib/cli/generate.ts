@@ -79,7 +79,8 @@ async function runGenerate(location: string, flags: GenerateFlags, signal: Abort
   if (frameRate !== undefined) checkFrameRate(frameRate, '--frame-rate');
   const output = pictureOutput(flags.out, count, flags.json ?? false);
   const { files, isStdout, isAnimated } = output;
-  if (!flags.explain && files[0] !== undefined) await checkWritable(files[0]);
+  const longest = files.at(-1);
+  if (!flags.explain && longest !== undefined) await checkWritable(longest);
   const pipeline = await loadPipeline(location, { ...loadOptionsOf(flags), signal });
   try {
     checkOutput(flags, output, pipeline);

@@ -2,6 +2,7 @@
 import { statSync } from 'node:fs';
 import { join, parse as parsePath, resolve, sep } from 'node:path';
 
+import { unwritable } from '../files/atomic';
 import { invalid } from '../validation/invalid';
 
 /** The name of a picture in a folder. */
@@ -20,7 +21,8 @@ export interface PictureOutput {
  * `cat.png` for one picture; `cat-0.png`, `cat-1.png`, … for several; `sample.png` in a folder that exists or whose name
  * ends in a slash; `-` is stdout. `cat.apng` and `-` ask for a video in one file.
  *
- * @throws BAD_OPTION for another suffix than .png and .apng, and for several pictures, or JSON, to stdout
+ * @throws BAD_OPTION for another suffix than .png and .apng, and for several pictures, or JSON, to stdout;
+ *   OUTPUT_UNWRITABLE for what the file system does not even look at
  */
 export function pictureOutput(out: string, count: number, json: boolean): PictureOutput {
   if (out === '-') {
@@ -28,7 +30,7 @@ export function pictureOutput(out: string, count: number, json: boolean): Pictur
     if (json) throw invalid('--out', "a file beside --json, which is printed to stdout, where '-' is", out);
     return { files: [], isStdout: true, isAnimated: true };
   }
-  const isFolder = out.endsWith('/') || out.endsWith(sep) || statSync(out, { throwIfNoEntry: false })?.isDirectory();
+  const isFolder = out.endsWith('/') || out.endsWith(sep) || isFolderNow(out);
   const { dir, name, ext } = parsePath(resolve(isFolder ? join(out, inFolder) : out));
   const isAnimated = ext.toLowerCase() === '.apng';
   if (ext !== '' && ext.toLowerCase() !== '.png' && !isAnimated) {
@@ -36,4 +38,13 @@ export function pictureOutput(out: string, count: number, json: boolean): Pictur
   }
   const numbers = count === 1 ? [''] : Array.from({ length: Math.max(1, count) }, (_, index) => `-${index}`);
   return { files: numbers.map((number) => join(dir, `${name}${number}${ext || '.png'}`)), isStdout: false, isAnimated };
+}
+
+/** @throws OUTPUT_UNWRITABLE: through a file, a folder that this user may not enter, too long a name */
+function isFolderNow(out: string): boolean {
+  try {
+    return statSync(out, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  } catch (cause) {
+    throw unwritable(out, cause);
+  }
 }

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 
 import { version } from '../files/version';
+import { invalid } from '../validation/invalid';
 
 import { analyzeCommand } from './analyze';
 import { checkCommand } from './check';
@@ -57,6 +58,7 @@ export function createProgram(): Command {
     new Command('version').description('print the version').action(() => void process.stdout.write(`${version()}\n`)),
   );
   program.hook('preAction', (_program, command) => {
+    refuseEmptyPaths(command);
     if (command.opts<{ quiet?: boolean }>().quiet) beQuiet();
   });
   for (const command of [program, ...program.commands]) {
@@ -64,6 +66,19 @@ export function createProgram(): Command {
     command.exitOverride().configureOutput({ outputError: () => undefined });
   }
   return program;
+}
+
+/** An empty name would stand for the current folder. @throws BAD_OPTION */
+function refuseEmptyPaths(command: Command): void {
+  const flagValues = command.opts<Record<string, unknown>>();
+  const values = [
+    ...command.options.map((option) => [option.flags, option.long!, flagValues[option.attributeName()]]),
+    ...command.registeredArguments.map((argument, at) => [`<${argument.name()}>`, argument.name(), command.args[at]]),
+  ] as [string, string, unknown][];
+  for (const [flags, name, value] of values) {
+    const kind = /[<[](file|folder|place)\b/.exec(flags)?.[1];
+    if (kind !== undefined && value === '') throw invalid(name, `the name of a ${kind}`, value);
+  }
 }
 
 export { CommanderError };

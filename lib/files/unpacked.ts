@@ -12,8 +12,16 @@ function split(path: string): { archive: string; place: string } | null {
   const [, archive, place] = /^(.*?\.asar)([\\/].*)$/.exec(path) ?? [];
   if (archive === undefined || place === undefined) return null;
   // Electron's fs takes an archive for a folder; without Electron a folder of such a name is one.
-  const isFolder = !process.versions.electron && statSync(archive, { throwIfNoEntry: false })?.isDirectory();
-  return isFolder ? null : { archive, place };
+  return !process.versions.electron && isFolder(archive) ? null : { archive, place };
+}
+
+function isFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    // Whoever reads it says why.
+    return false;
+  }
 }
 
 /** Where something that may be in an archive lies on the disk; a path that is in none, or was left in it, as it is. */

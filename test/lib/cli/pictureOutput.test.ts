@@ -1,5 +1,5 @@
 /** Where --out puts pictures. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
@@ -42,4 +42,16 @@ test('another suffix is refused before anything is computed', () => {
     message:
       "--out: expected a name that ends in .png, or .apng for a video, a folder, or - for stdout, received 'cat.jpg'.",
   });
+});
+
+test('a place that cannot even be looked at is one that cannot be written', () => {
+  const file = join(folder, 'file');
+  writeFileSync(file, '');
+  for (const [out, reason] of [
+    [join(file, 'cat.png'), /file is not a folder/],
+    [join(folder, 'x'.repeat(300)), /the name is too long/],
+  ] as const) {
+    const error = errorOf(() => pictureOutput(out, 1, false));
+    expect(error).toMatchObject({ code: 'OUTPUT_UNWRITABLE', message: expect.stringMatching(reason) });
+  }
 });

@@ -56,6 +56,16 @@ describe('a mistake ends with exit code 1, one line with its code, and no stack'
       ['demo', '--out', join(tmpdir(), 'no-such-folder', 'a.png')],
       /^OUTPUT_UNWRITABLE: .*does not exist/,
     ],
+    ...[
+      ['generate', 'embedded', '--out', ''],
+      ['dump', 'embedded', '--out', ''],
+      ['quantize', 'embedded', '--out='],
+      ['pack-libtorch', ''],
+    ].map((args): [string, string[], RegExp] => [
+      `an empty name for ${args[0]}`,
+      args,
+      /^BAD_OPTION: \S+: expected the name of a f\w+, received ''/,
+    ]),
     [
       'latents that are no file',
       ['generate', 'embedded', '--latents', 'no-such-file'],

@@ -41,7 +41,8 @@ test('paths outside archives stay as they are, the archive itself and a folder o
   const file = write('app.asar.unpacked', 'a');
   write('folder.asar', 'a');
   write('folder.asar.unpacked', 'a');
-  for (const path of [file, join(folder, 'app.asar'), join(folder, 'folder.asar', 'a'), '/nowhere', '']) {
+  const below = join(file, 'app.asar', 'a');
+  for (const path of [file, join(folder, 'app.asar'), join(folder, 'folder.asar', 'a'), below, '/nowhere', '']) {
     expect(unpacked(path)).toBe(path);
   }
 });
