@@ -11,6 +11,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   reportError(unwritable('Standard output', error), false);
   process.exit(1);
 });
+// Nor is progress that nobody reads an end of the work, and there is no other place to say it.
+process.stderr.on('error', () => undefined);
 
 const program = createProgram();
 // Without arguments somebody wants to know what there is; that is no mistake.

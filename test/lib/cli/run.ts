@@ -19,11 +19,13 @@ interface RunOptions {
   onOutput?: (child: ChildProcessWithoutNullStreams, stdout: string) => void;
   /** Nobody reads the output, as after `| head -0`. */
   closeStdout?: boolean;
+  /** Nobody reads what people are told. */
+  closeStderr?: boolean;
 }
 
 export function run(
   args: string[],
-  { cwd, whileRunning, onOutput, closeStdout = false }: RunOptions = {},
+  { cwd, whileRunning, onOutput, closeStdout = false, closeStderr = false }: RunOptions = {},
 ): Promise<Outcome> {
   if (!existsSync(program)) throw new Error(`${program} is missing; npm run build makes it`);
   return new Promise((resolve, reject) => {
@@ -32,6 +34,7 @@ export function run(
     let stderr = '';
     child.stdin.end();
     if (closeStdout) child.stdout.destroy();
+    if (closeStderr) child.stderr.destroy();
     child.stdout.on('data', (chunk: Buffer) => {
       stdout += chunk.toString();
       onOutput?.(child, stdout);

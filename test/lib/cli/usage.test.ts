@@ -40,6 +40,15 @@ test('a reader that stops early is no error', async () => {
   expect([code, stderr]).toEqual([0, '']);
 });
 
+test('progress and errors that nobody reads change nothing else', async () => {
+  const work = await run(['generate', 'embedded', '--class', '1', '--steps', '20', '--out', '-'], {
+    closeStderr: true,
+  });
+  expect(work.code).toBe(0);
+  expect(work.stdout).toContain('IEND');
+  expect((await run(['paint'], { closeStderr: true })).code).toBe(1);
+});
+
 describe('a mistake ends with exit code 1, one line with its code, and no stack', () => {
   const mistakes: [string, string[], RegExp][] = [
     ['an unknown option', ['generate', 'embedded', '--sede', '1'], /^BAD_OPTION: unknown option '--sede'.*--seed/],
