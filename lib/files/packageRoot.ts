@@ -23,8 +23,10 @@ export function packageRoot(): string {
 
 /** Where this code lies: lib/files, dist, or an application's bundle. */
 function here(): string {
-  // Not at import time, and either of the two may be missing: a bundler turns one module format into the other.
-  return typeof __dirname === 'undefined' ? dirname(fileURLToPath(import.meta.url)) : __dirname;
+  // Not at import time, and either of the two may be missing: a bundler turns one module format into the other. A global
+  // __dirname is not this file's: '.' in `node -e` and in workers of code.
+  const isOwn = typeof __dirname === 'string' && __dirname !== (globalThis as { __dirname?: string }).__dirname;
+  return isOwn ? __dirname : dirname(fileURLToPath(import.meta.url));
 }
 
 function findRoot(): string {

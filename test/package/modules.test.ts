@@ -35,6 +35,15 @@ test('ESM, CommonJS and the command line: the same picture', async () => {
   expect(shell).toMatchObject({ code: 0 });
 }, 120_000);
 
+test('code that is in no file: the same package', async () => {
+  const code =
+    "import('detail-guidance').then(({ loadPipeline }) => loadPipeline('embedded')).then((it) => it.dispose())";
+  const inWorker = `new (require('node:worker_threads').Worker)(${JSON.stringify(code)}, { eval: true })`;
+  for (const program of [code, inWorker]) {
+    expect(await application.node(['-e', program])).toEqual({ code: 0, stderr: '', stdout: '' });
+  }
+}, 120_000);
+
 test.each(['esm', 'common'])(
   'the server from %s: a picture over HTTP',
   async (format) => {
