@@ -1,6 +1,7 @@
 /** What this machine has and lacks for the addon, as plain data; never throws. `detail-guidance doctor` prints it. */
 import type { Candidate } from '../../setup/libtorch.cjs';
 import { openBundle } from '../bundle';
+import { permissionRefusal } from '../files/refusal';
 import { setup } from '../files/setup';
 import { cpuHasBfloat16 } from '../model/device';
 import { native, readBuild, type BuildInfo, type ProductWay } from '../native';
@@ -54,7 +55,19 @@ export interface Diagnosis {
   cache: { folder: string | null; freeBytes: number | null };
 }
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+const messageOf = (error: unknown): string =>
+  permissionRefusal(error) ?? (error instanceof Error ? error.message : String(error));
+
+/** What was found, or what to say where Node does not let it be looked for. */
+function lookFor<Finding>(look: () => Finding, without: (reason: string) => Finding): Finding {
+  try {
+    return look();
+  } catch (error) {
+    return without(messageOf(error));
+  }
+}
+
+const noProgram = (reason: string): ProgramFinding => ({ path: null, version: null, reason });
 
 /**
  * Looks at Node, compiler, cmake, Python, libtorch, addon, devices, embedded bundle and disk space.
@@ -62,16 +75,24 @@ const messageOf = (error: unknown): string => (error instanceof Error ? error.me
  * @returns findings; what is missing is a finding with a reason, not an error
  */
 export async function diagnose(): Promise<Diagnosis> {
-  const { libtorch, candidates } = setup('libtorch').searchLibtorch();
+  const { libtorch, candidates } = lookFor(
+    () => setup('libtorch').searchLibtorch(),
+    (reason) => ({
+      libtorch: null,
+      candidates: [{ source: 'search', path: '', accepted: false, reason }],
+    }),
+  );
   const { findBuildTools, findCompiler } = setup('toolchain');
   const { findCacheFolder, freeBytes } = setup('cache');
-  const cache = findCacheFolder();
-  const tools = findBuildTools();
+  const cache = lookFor(findCacheFolder, () => null);
   const findings = {
     node: nodeFinding(),
-    compiler: findCompiler(),
-    cmake: { path: tools.cmake, version: tools.version, reason: tools.reason },
-    python: setup('python').findPython(),
+    compiler: lookFor(findCompiler, noProgram),
+    cmake: lookFor(() => {
+      const { cmake: path, version, reason } = findBuildTools();
+      return { path, version, reason };
+    }, noProgram),
+    python: lookFor(() => setup('python').findPython(), noProgram),
     libtorch: {
       path: libtorch?.path ?? null,
       version: libtorch?.version ?? null,
@@ -80,7 +101,16 @@ export async function diagnose(): Promise<Diagnosis> {
     },
     ...addonFinding(),
     embedded: await embeddedFinding(),
-    cache: { folder: cache, freeBytes: cache === null ? null : freeBytes(cache) },
+    cache: {
+      folder: cache,
+      freeBytes:
+        cache === null
+          ? null
+          : lookFor(
+              () => freeBytes(cache),
+              () => null,
+            ),
+    },
   };
   const problems = problemsOf(findings);
   return { ok: problems.length === 0, problems, ...findings };

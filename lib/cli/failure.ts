@@ -1,6 +1,7 @@
 /** How a command fails: `code: message` on stderr, an exit code, and with --json one JSON document on stdout. */
 import { CommanderError } from 'commander';
 
+import { permissionRefusal } from '../files/refusal';
 import { DetailGuidanceError, errorCodes } from '../validation/errors';
 
 import { Interrupted } from './interrupt';
@@ -63,6 +64,8 @@ function describe(error: unknown): Failure {
       .replace(/\s*\n\s*/g, ' ');
     return { code: 'BAD_OPTION', message: `${message} (see --help)`, exitCode: 1 };
   }
+  const refusal = permissionRefusal(error);
+  if (refusal !== null) return { code: 'BAD_OPTION', message: `${refusal}.`, exitCode: 1 };
   const message = error instanceof Error ? error.message : String(error);
   // Errors of setup/ and of the addon are no class of lib's, but they carry its codes.
   const code = (error as { code?: unknown } | null)?.code;

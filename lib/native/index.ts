@@ -16,7 +16,7 @@ export type {
   StoredLayer,
 } from './addon';
 export type { NativeHook, PlanEdit, Site, Tap } from './edits';
-export { type BuildInfo, findLibtorch, native, notLoaded, readBuild } from './load';
+export { type BuildInfo, findLibtorch, native, notLoaded, readBuild, refusedByNode } from './load';
 export type {
   ApgAdjustment,
   NativeBranch,

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 
 import type { Libtorch } from '../files/libtorch';
 import { packageRoot } from '../files/packageRoot';
+import { permissionRefusal } from '../files/refusal';
 import { setup } from '../files/setup';
 import { unpacked } from '../files/unpacked';
 import { DetailGuidanceError } from '../validation/errors';
@@ -141,6 +142,24 @@ let addon: NativeAddon | undefined;
  * @throws ADDON_NOT_BUILT, LIBTORCH_NOT_FOUND, LIBTORCH_MISMATCH, OUT_OF_MEMORY
  */
 export function native(): NativeAddon {
-  addon ??= load();
-  return addon;
+  try {
+    addon ??= load();
+    return addon;
+  } catch (cause) {
+    throw refusedByNode(cause) ?? cause;
+  }
+}
+
+/** What it means that Node loads no addon, or does not let it be looked for; null for what is no such refusal. */
+export function refusedByNode(cause: unknown): DetailGuidanceError | null {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  const permissions = '--allow-addons --allow-worker --allow-fs-read=*';
+  const remedy = 'permission' in process ? `start Node with ${permissions} as well` : 'start Node without --no-addons';
+  const reason = code === 'ERR_DLOPEN_DISABLED' ? 'Node was told to load none' : permissionRefusal(cause);
+  if (reason === null) return null;
+  return new DetailGuidanceError('ADDON_NOT_BUILT', `The native addon is not loaded: ${reason}: ${remedy}.`, {
+    received: message,
+    expected: 'a Node that may load addons',
+    cause,
+  });
 }

@@ -1,7 +1,7 @@
 /** What is said when libtorch is there and the dynamic linker does not load it: the linker's own words, as they came. */
 import { expect, test } from '@jest/globals';
 
-import { notLoaded } from '../../lib/native';
+import { notLoaded, refusedByNode } from '../../lib/native';
 
 test.each([
   // sh -c 'ulimit -v 2000000; node dist/cli.js doctor'
@@ -14,4 +14,18 @@ test.each([
   expect(error).toMatchObject({ code, received: failure });
   expect(error.message).toMatch(words);
   expect(error.message).toContain('/opt/libtorch/lib');
+});
+
+test('a Node that loads no addons, or does not let them be looked for', () => {
+  const refusal = (fields: object) => refusedByNode(Object.assign(new Error('refused'), fields));
+  expect(refusal({ code: 'ERR_DLOPEN_DISABLED' })).toMatchObject({
+    code: 'ADDON_NOT_BUILT',
+    message: expect.stringMatching(/start Node without --no-addons\.$/),
+  });
+  const denied = { code: 'ERR_ACCESS_DENIED', permission: 'FileSystemRead', resource: '/opt/libtorch' };
+  expect(refusal(denied)).toMatchObject({
+    code: 'ADDON_NOT_BUILT',
+    message: expect.stringContaining('refuses FileSystemRead of /opt/libtorch, which --allow-fs-read gives'),
+  });
+  expect(refusal({ code: 'ENOENT' })).toBeNull();
 });

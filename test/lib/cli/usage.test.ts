@@ -109,3 +109,21 @@ full('what cannot be printed is an error, and no trace', () => {
   );
   expect([status, stderr]).toEqual([1, 'OUTPUT_UNWRITABLE: Standard output cannot be written: the disk is full.\n']);
 });
+
+const permission = ['--permission', '--experimental-permission'].find((flag) =>
+  process.allowedNodeEnvironmentFlags.has(flag),
+)!;
+
+test.each([
+  [['--no-addons'], /start Node without --no-addons/],
+  [[permission, '--allow-fs-read=*'], /start Node with --allow-addons/],
+  [[permission, `--allow-fs-read=${join(program, '..', '..', '*')}`], /./],
+])('the doctor where Node is started with %j', (flags, remedy) => {
+  const { status, stdout } = spawnSync(process.execPath, [...flags, program, 'doctor', '--json'], { encoding: 'utf8' });
+  expect(status).toBe(1);
+  expect(JSON.parse(stdout)).toMatchObject({
+    ok: false,
+    problems: [expect.stringMatching(remedy)],
+    embedded: { ok: true },
+  });
+});
