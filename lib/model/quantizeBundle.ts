@@ -1,7 +1,7 @@
 /** Writes a bundle with the weights of its blocks' linear layers in 8 bits. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { copyFile, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 
@@ -180,6 +180,8 @@ async function copyWhole(from: string, to: string): Promise<void> {
   await mkdir(dirname(to), { recursive: true });
   const temporary = join(dirname(to), `.${basename(to)}.tmp`);
   await copyFile(from, temporary);
+  // A file that nobody may write to would be copied as one, which this user could not sync.
+  await chmod(temporary, (await stat(temporary)).mode | 0o600);
   await syncPath(temporary);
   await rename(temporary, to);
 }

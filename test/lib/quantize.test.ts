@@ -1,5 +1,6 @@
 /** 8 bit weights and activations, as loadPipeline computes with them and as a bundle stores them. */
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync, existsSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync, existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -233,6 +234,23 @@ suite('reportQuantization', () => {
   });
 });
 
+/** A copy of the embedded bundle, with further files. */
+function copyOfEmbedded(name: string, more: Record<string, string> = {}): string {
+  const copy = join(folder, name);
+  cpSync(join(__dirname, '..', '..', 'models', 'embedded'), copy, { recursive: true });
+  const manifest = manifestOf(copy);
+  for (const [file, text] of Object.entries(more)) {
+    writeFileSync(join(copy, file), text);
+    manifest.files[file] = { sha256: createHash('sha256').update(text).digest('hex'), bytes: text.length };
+  }
+  writeFileSync(join(copy, 'bundle.json'), JSON.stringify(manifest));
+  return copy;
+}
+
+const manifestOf = (bundle: string) =>
+  JSON.parse(readFileSync(join(bundle, 'bundle.json'), 'utf8')) as { files: Record<string, unknown> };
+const filesOf = (bundle: string) => Object.keys(manifestOf(bundle).files);
+
 suite('quantizeBundle', () => {
   const out = join(folder, 'int8');
 
@@ -264,6 +282,14 @@ suite('quantizeBundle', () => {
     expect(statSync(join(out, transformer.file)).size).toBeLessThan(
       0.75 * statSync(join(original, transformer.file)).size,
     );
+  });
+
+  test('files that nobody may write to become files that their owner may', async () => {
+    const source = copyOfEmbedded('read-only');
+    chmodSync(join(source, 'bundle.json'), 0o444);
+    for (const name of filesOf(source)) chmodSync(join(source, name), 0o444);
+    const written = await quantizeBundle(source, { out: join(folder, 'from-read-only') });
+    for (const name of filesOf(written)) expect(statSync(join(written, name)).mode & 0o200).toBe(0o200);
   });
 
   test('what the file system refuses is said with a code', async () => {
