@@ -49,6 +49,26 @@ function take(file) {
 }
 
 /**
+ * Takes a lock that is free, or whose owner is gone, and shows that it is held.
+ * @param {string} file
+ * @returns {(() => void) | null} gives it back; null where another has it
+ */
+function hold(file) {
+  while (!take(file)) {
+    if (!isAbandoned(file)) return null;
+    fs.rmSync(file, { force: true });
+  }
+  const timer = setInterval(() => fs.utimes(file, new Date(), new Date(), () => {}), HEARTBEAT_MS);
+  const remove = () => fs.rmSync(file, { force: true });
+  process.once('exit', remove);
+  return () => {
+    clearInterval(timer);
+    process.off('exit', remove);
+    remove();
+  };
+}
+
+/**
  * Does work that changes the cache folder while no other process does.
  * @template T
  * @param {() => Promise<T>} work
@@ -61,27 +81,20 @@ async function exclusively(work) {
   makeFolder(folder);
   const file = path.join(folder, 'setup.lock');
   let isSaid = false;
-  while (!take(file)) {
-    if (isAbandoned(file)) {
-      fs.rmSync(file, { force: true });
-      continue;
-    }
+  let release = hold(file);
+  while (!release) {
     if (!isSaid) say(`> another set-up works in ${folder}: waiting for it (${file})`);
     isSaid = true;
     await sleep(POLL_MS);
+    release = hold(file);
   }
   isHeld = true;
-  const timer = setInterval(() => fs.utimes(file, new Date(), new Date(), () => {}), HEARTBEAT_MS);
-  const remove = () => fs.rmSync(file, { force: true });
-  process.once('exit', remove);
   try {
     return await work();
   } finally {
-    clearInterval(timer);
-    process.off('exit', remove);
-    remove();
+    release();
     isHeld = false;
   }
 }
 
-module.exports = { exclusively };
+module.exports = { exclusively, hold };

@@ -9,6 +9,7 @@ import type * as addon from '../../setup/addon.cjs';
 import type * as cache from '../../setup/cache.cjs';
 import type * as exporter from '../../setup/exporter.cjs';
 import type * as libtorch from '../../setup/libtorch.cjs';
+import type * as lock from '../../setup/lock.cjs';
 import type * as python from '../../setup/python.cjs';
 import type * as setupCommand from '../../setup/setup.cjs';
 import type * as toolchain from '../../setup/toolchain.cjs';
@@ -20,6 +21,7 @@ interface SetupModules {
   cache: typeof cache;
   exporter: typeof exporter;
   libtorch: typeof libtorch;
+  lock: typeof lock;
   python: typeof python;
   setup: typeof setupCommand;
   toolchain: typeof toolchain;
