@@ -20,13 +20,16 @@ export function temporaryBeside(place: string): string {
   return join(dirname(place), `.${basename(place).slice(0, 40)}.${randomBytes(6).toString('hex')}${suffix}`);
 }
 
+/** Whether a file or folder has such a name. */
+export const isTemporary = (name: string): boolean => name.startsWith('.') && name.endsWith(suffix);
+
 /** Removes what lies beside `place` under such names since a day and more. Once for each folder; never fails. */
 export async function removeLeftovers(place: string): Promise<void> {
   const folder = dirname(place);
   if (cleaned.has(folder)) return;
   cleaned.add(folder);
   const names = await readdir(folder).catch(() => []);
-  for (const name of names.filter((name) => name.startsWith('.') && name.endsWith(suffix))) {
+  for (const name of names.filter(isTemporary)) {
     const path = join(folder, name);
     const status = await stat(path).catch(() => null);
     if (!status || Date.now() - status.mtimeMs < leftMilliseconds) continue;

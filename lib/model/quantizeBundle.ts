@@ -1,14 +1,16 @@
 /** Writes a bundle with the weights of its blocks' linear layers in 8 bits. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { chmod, copyFile, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { chmod, copyFile, mkdir, open, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { dirname, join, normalize, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 
 import { openBundle, type OpenBundle, type BundleFile, type BundleManifest, type StoredQuantization } from '../bundle';
 import { writeFileAtomic } from '../files/atomic';
 import { checkNewFolder, folderUnwritable } from '../files/newFolder';
+import { setup } from '../files/setup';
 import { syncFile } from '../files/syncFile';
+import { isTemporary } from '../files/temporary';
 import { native } from '../native';
 import { encodeSafetensors } from '../tensor';
 import { describedBy } from '../validation/describedBy';
@@ -23,7 +25,7 @@ import { nativeInputs } from './transformer';
 
 /** What `quantizeBundle` takes. */
 export interface QuantizeBundleOptions {
-  /** Folder that does not exist yet; the folder it is in does. OUTPUT_UNWRITABLE. */
+  /** Folder that does not exist yet; the folder it is in does. OUTPUT_UNWRITABLE, OUTPUT_EXISTS. */
   out: string;
   /** How, as `loadPipeline` takes it. Default 'int8'. */
   quantize?: Quantize;
@@ -54,17 +56,16 @@ const optionsSchema = describedBy<QuantizeBundleOptions>()(
   }),
 );
 
-const tensorFile = 'transformer.quantized.safetensors';
-
 /**
  * Writes a bundle whose blocks' linear layers are stored in 8 bits: a quarter of float32's size on disk and in memory.
  * Everything else is copied. It is written beside its place, in `OUT.partial`; a call that was cut short goes on with what
- * is whole there.
+ * is whole there. What becomes the bundle is opened once before it has its name.
  *
  * @param location folder of a bundle, or `'embedded'`
  * @returns the new bundle's folder
  * @throws BAD_OPTION, BUNDLE_NOT_FOUND, BUNDLE_INVALID, BUNDLE_CHECKSUM, CHANNEL_OUT_OF_RANGE, MODEL_UNREADABLE,
- *   OPERATOR_REFUSED, OUTPUT_UNWRITABLE, ABORT_ERR
+ *   OPERATOR_REFUSED, OUTPUT_UNWRITABLE, ABORT_ERR; OUTPUT_EXISTS where `OUT.partial` is no earlier call's, or another call
+ *   is at work there
  */
 export async function quantizeBundle(location: string, options: QuantizeBundleOptions): Promise<string> {
   const { out, quantize: request, onProgress, signal } = parse(optionsSchema, options, 'options');
@@ -75,52 +76,107 @@ export async function quantizeBundle(location: string, options: QuantizeBundleOp
     throw invalid('The bundle', 'one whose weights are not quantised', location, { note: 'it is stored in 8 bits' });
   }
   const partial = `${resolve(out)}.partial`;
+  const content = join(partial, 'bundle');
   const names = Object.keys(bundle.files);
+  const tensorFile = freeName(names);
   const files: Record<string, BundleFile> = {};
   let count = 0;
   const reportFile = (file: string, isKept: boolean) =>
     onProgress?.({ file, done: ++count, files: names.length + 1, kept: isKept });
+  let release: (() => void) | undefined;
   try {
-    await beginPartial(partial, { bundle: bundle.files, quantise });
+    release = await takePartial(partial);
+    // Another call may have come to its end meanwhile.
+    await checkNewFolder(out);
+    await beginPartial(partial, { bundle: bundle.files, quantise, tensorFile });
+    await mkdir(content, { recursive: true });
     for (const file of names.filter((name) => name !== bundle.transformer.file)) {
       if (signal?.aborted) throw new AbortError(signal.reason);
-      const place = join(partial, file);
+      const place = join(content, file);
       const isKept = isDeepStrictEqual(await recordOf(place), bundle.files[file]);
-      if (!isKept) await copyWhole(bundle.path(file), place);
+      if (!isKept) await copyWhole(bundle.path(file), place, join(partial, unfinished));
       files[file] = bundle.files[file]!;
       reportFile(file, isKept);
     }
-    const { quantized, isKept } = await storeTransformer(bundle, partial, quantise, signal);
+    const { quantized, isKept } = await storeTransformer(bundle, { partial, content, tensorFile }, quantise, signal);
     for (const file of [bundle.transformer.file, tensorFile]) {
-      files[file] = (await recordOf(join(partial, file)))!;
+      files[file] = (await recordOf(join(content, file)))!;
       reportFile(file, isKept);
     }
     const { transformer, ...manifest } = manifestOf(bundle);
     const described = { ...manifest, files, transformer: { ...transformer, quantized } };
     // How near 16 bits come was measured of other weights.
     delete described.transformer.psnr;
-    await writeFileAtomic(join(partial, 'bundle.json'), Buffer.from(`${JSON.stringify(described, null, 2)}\n`));
-    for (const file of [journal, note]) await rm(join(partial, file));
-    await rename(partial, resolve(out));
+    const text = Buffer.from(`${JSON.stringify(described, null, 2)}\n`);
+    await writeWhole(text, join(content, 'bundle.json'), join(partial, unfinished));
+    await openBundle(content, signal);
+    await rename(content, resolve(out));
+    // The bundle is whole, whatever becomes of the rest; the journal is there until all else is gone.
+    await rm(join(partial, note), { force: true }).catch(() => undefined);
+    await rm(partial, { recursive: true, force: true }).catch(() => undefined);
     return resolve(out);
   } catch (error) {
     if (signal?.aborted) throw new AbortError(signal.reason);
     const isOfFiles = (error as NodeJS.ErrnoException).syscall !== undefined;
     throw isOfFiles ? folderUnwritable(out, error) : wrapNative(error);
+  } finally {
+    release?.();
+    // Where nothing was begun.
+    await rmdir(partial).catch(() => undefined);
   }
 }
 
-/** What the folder was begun for, and what the transformer became; gone when all is done. */
-const [journal, note] = ['quantize.json', 'transformer.json'] as const;
+/**
+ * Beside the folder of the bundle, whose files may have any name: what it was begun for, what the transformer became, who
+ * is at work, and the file that is being written.
+ */
+const [journal, note, lock, unfinished] = ['quantize.json', 'transformer.json', 'quantize.lock', 'unfinished'] as const;
+
+/** @returns what gives it back @throws OUTPUT_EXISTS */
+async function takePartial(partial: string): Promise<() => void> {
+  await mkdir(partial).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
+  const names = await readdir(partial).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOTDIR') throw error;
+    return null;
+  });
+  const isBegun = /^[0-9a-f]{64}\n$/.test(await readJournal(partial));
+  if (!isBegun && !names?.every((name) => name === lock || isTemporary(name))) {
+    throw invalid(partial, 'nothing, or what an earlier call has begun', names?.slice(0, 5), {
+      code: 'OUTPUT_EXISTS',
+      shown: names ? 'another folder' : 'a file',
+      note: 'it is written there first; move it away, or name another out',
+    });
+  }
+  const release = setup('lock').hold(join(partial, lock));
+  if (release) return release;
+  throw invalid(partial, 'one call at a time', undefined, {
+    code: 'OUTPUT_EXISTS',
+    shown: 'a second one',
+    note: 'another call is at work there',
+  });
+}
+
+const readJournal = (partial: string) => readFile(join(partial, journal), 'utf8').catch(() => '');
 
 /** What the folder was begun for; another beginning is removed. */
 async function beginPartial(partial: string, purpose: object): Promise<void> {
-  const text = createHash('sha256').update(JSON.stringify(purpose, numbers)).digest('hex');
-  const purposeBefore = await readFile(join(partial, journal), 'utf8').catch(() => '');
-  if (purposeBefore.startsWith(text)) return;
-  await rm(partial, { recursive: true, force: true });
-  await mkdir(partial);
-  await writeFileAtomic(join(partial, journal), Buffer.from(`${text}\n`));
+  const text = `${createHash('sha256').update(JSON.stringify(purpose, numbers)).digest('hex')}\n`;
+  if ((await readJournal(partial)) === text) return;
+  for (const name of await readdir(partial)) {
+    if (name !== lock && name !== journal) await rm(join(partial, name), { recursive: true, force: true });
+  }
+  await writeFileAtomic(join(partial, journal), Buffer.from(text));
+}
+
+/** A name that no file of the bundle has, also where upper and lower case are the same. */
+function freeName(names: string[]): string {
+  const lowerCase = names.map((name) => `${normalize(name).toLowerCase()}/`);
+  for (let count = 1; ; count++) {
+    const name = `transformer.quantized${count === 1 ? '' : `-${count}`}.safetensors`;
+    if (!lowerCase.some((other) => other.startsWith(`${name}/`))) return name;
+  }
 }
 
 const numbers = (_: string, value: unknown) => (ArrayBuffer.isView(value) ? Array.from(value as Float32Array) : value);
@@ -128,13 +184,13 @@ const numbers = (_: string, value: unknown) => (ArrayBuffer.isView(value) ? Arra
 /** The archive with 8 bit weights and the tensors that go with it; both again unless both are whole. */
 async function storeTransformer(
   bundle: OpenBundle,
-  partial: string,
+  { partial, content, tensorFile }: { partial: string; content: string; tensorFile: string },
   quantise: ReturnType<typeof nativeQuantisation>,
   signal?: AbortSignal,
 ): Promise<{ quantized: StoredQuantization; isKept: boolean }> {
   const { transformer } = bundle;
-  const archive = join(partial, transformer.file);
-  const records = () => Promise.all([archive, join(partial, tensorFile)].map(recordOf));
+  const archive = join(content, transformer.file);
+  const records = () => Promise.all([archive, join(content, tensorFile)].map(recordOf));
   const before = await readFile(join(partial, note), 'utf8').catch(() => null);
   if (before !== null) {
     const { files, quantized } = JSON.parse(before) as { files: object; quantized: StoredQuantization };
@@ -153,7 +209,7 @@ async function storeTransformer(
     allowAllOperators: false,
     quantise,
   };
-  const temporary = `${archive}.tmp`;
+  const temporary = join(partial, unfinished);
   const layers = await finished(native().storeQuantised(options, temporary), signal);
   await syncPath(temporary);
   await rename(temporary, archive);
@@ -164,7 +220,7 @@ async function storeTransformer(
       ...(smoothing ? [[`${path}.smoothing`, smoothing] as const] : []),
     ]),
   );
-  await writeFileAtomic(join(partial, tensorFile), encodeSafetensors(tensors));
+  await writeWhole(encodeSafetensors(tensors), join(content, tensorFile), temporary);
   const quantized: StoredQuantization = {
     file: tensorFile,
     weights: quantise.weights,
@@ -176,13 +232,19 @@ async function storeTransformer(
   return { quantized, isKept: false };
 }
 
-async function copyWhole(from: string, to: string): Promise<void> {
+async function copyWhole(from: string, to: string, temporary: string): Promise<void> {
   await mkdir(dirname(to), { recursive: true });
-  const temporary = join(dirname(to), `.${basename(to)}.tmp`);
+  // What a killed call left there may be one that this user may not write to.
+  await rm(temporary, { force: true });
   await copyFile(from, temporary);
   // A file that nobody may write to would be copied as one, which this user could not sync.
   await chmod(temporary, (await stat(temporary)).mode | 0o600);
   await syncPath(temporary);
+  await rename(temporary, to);
+}
+
+async function writeWhole(bytes: Uint8Array, to: string, temporary: string): Promise<void> {
+  await writeFileAtomic(temporary, bytes);
   await rename(temporary, to);
 }
 

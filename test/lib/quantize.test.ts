@@ -1,7 +1,19 @@
 /** 8 bit weights and activations, as loadPipeline computes with them and as a bundle stores them. */
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync, existsSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  existsSync,
+} from 'node:fs';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -290,6 +302,46 @@ suite('quantizeBundle', () => {
     for (const name of filesOf(source)) chmodSync(join(source, name), 0o444);
     const written = await quantizeBundle(source, { out: join(folder, 'from-read-only') });
     for (const name of filesOf(written)) expect(statSync(join(written, name)).mode & 0o200).toBe(0o200);
+  });
+
+  test('a folder in the place of the partial one stays, unless it is empty', async () => {
+    const place = join(folder, 'beside');
+    mkdirSync(`${place}.partial`);
+    writeFileSync(join(`${place}.partial`, 'thesis.txt'), 'mine');
+    expect((await code(quantizeBundle('embedded', { out: place }))).code).toBe('OUTPUT_EXISTS');
+    expect(readFileSync(join(`${place}.partial`, 'thesis.txt'), 'utf8')).toBe('mine');
+    rmSync(join(`${place}.partial`, 'thesis.txt'));
+    expect(await quantizeBundle('embedded', { out: place })).toBe(place);
+    expect(existsSync(`${place}.partial`)).toBe(false);
+  });
+
+  test('files of any name are copied as they are', async () => {
+    const more = Object.fromEntries(
+      ['transformer.json', 'quantize.json', 'transformer.pt.tmp', 'transformer.quantized.safetensors'].map((name) => [
+        name,
+        `{"of":"${name}"}`,
+      ]),
+    );
+    const written = await quantizeBundle(copyOfEmbedded('names', more), { out: join(folder, 'from-names') });
+    await using pipeline = await load(undefined, written);
+    expect(pipeline.quantized).not.toBeNull();
+    for (const [name, text] of Object.entries(more)) expect(readFileSync(join(written, name), 'utf8')).toBe(text);
+    expect(readdirSync(written).sort()).toEqual([...new Set([...filesOf(written), 'bundle.json'])].sort());
+  });
+
+  test('one call at a time; the lock of a process that is gone holds nobody up', async () => {
+    const place = join(folder, 'twice');
+    const calls = [undefined, 'fp8' as const].map((quantize) =>
+      code(quantizeBundle('embedded', { out: place, quantize })),
+    );
+    const codes = (await Promise.all(calls)).map(({ code: received }) => received ?? 'none');
+    expect(codes.sort()).toEqual(['OUTPUT_EXISTS', 'none'].sort());
+    await (await load({ activations: 'none' }, place)).dispose();
+    const { pid } = spawnSync(process.execPath, ['--version']);
+    const next = join(folder, 'next');
+    mkdirSync(`${next}.partial`);
+    writeFileSync(join(`${next}.partial`, 'quantize.lock'), `${pid} ${hostname()}`);
+    expect(await quantizeBundle('embedded', { out: next })).toBe(next);
   });
 
   test('what the file system refuses is said with a code', async () => {
