@@ -1,6 +1,7 @@
 /** Which features are worth more: classes and moved parts of pictures that the model itself has made. */
 import { AbortError } from '../validation/errors';
 import { invalid } from '../validation/invalid';
+import { mostImages } from '../request/generateOptions';
 import type { Pipeline } from '../pipeline';
 import type { Tensor } from '../tensor';
 
@@ -38,7 +39,7 @@ const kinds: { features: string; options: Pick<FeatureOptions, 'kind' | 'channel
 /**
  * Compares the kinds of features on pictures sampled with classifier-free guidance, whose classes are known.
  *
- * @throws BAD_OPTION for a model without classes or an unconditional one; what `extractFeatures` and `generate` throw
+ * @throws BAD_OPTION for a model without classes or an unconditional one, and for more pictures than a call makes; what `extractFeatures` and `generate` throw
  */
 export async function compareFeatures(
   pipeline: Pipeline,
@@ -47,6 +48,10 @@ export async function compareFeatures(
   const { conditioning, latent, transformer } = pipeline.bundle;
   if (conditioning.kind !== 'class' || conditioning.nullClass === undefined) {
     throw invalid(`The bundle ${pipeline.bundle.name}`, 'conditioning by class, with nullClass', conditioning.kind);
+  }
+  const most = Math.floor(mostImages / conditioning.numClasses);
+  if (!Number.isInteger(perClass) || perClass < 1 || perClass > most) {
+    throw invalid('The pictures of each class', `a whole number from 1 to ${most}`, perClass);
   }
   const classes = Array.from({ length: conditioning.numClasses * perClass }, (_, image) =>
     Math.floor(image / perClass),

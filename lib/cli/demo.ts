@@ -5,6 +5,7 @@ import { Command } from 'commander';
 
 import type { Bundle } from '../bundle';
 import type { GeneratedImage } from '../call/result';
+import { mostImages } from '../request/generateOptions';
 import type { Seed } from '../request/seeds';
 import { invalid } from '../validation/invalid';
 import { checkWritable, writeFileAtomic } from '../files/atomic';
@@ -62,6 +63,10 @@ async function runDemo(location: string, flags: DemoFlags, signal: AbortSignal):
   try {
     const { bundle } = pipeline;
     const classes = classNames(bundle).slice(0, mostRows);
+    const most = Math.floor(mostImages / classes.length);
+    if (flags.imagesPerClass < 1 || flags.imagesPerClass > most) {
+      throw invalid('--images-per-class', `a whole number from 1 to ${most}`, flags.imagesPerClass);
+    }
     const variants = demoVariants(guidanceFromFlags(flags, bundle), bundle);
     const steps = flags.steps ?? bundle.defaults?.numInferenceSteps ?? 30;
     const columns = await sampleColumns(pipeline, variants, classes.length, steps, flags, signal);

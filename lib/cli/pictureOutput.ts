@@ -3,6 +3,7 @@ import { statSync } from 'node:fs';
 import { join, parse as parsePath, resolve, sep } from 'node:path';
 
 import { unwritable } from '../files/atomic';
+import { mostImages } from '../request/generateOptions';
 import { invalid } from '../validation/invalid';
 
 /** The name of a picture in a folder. */
@@ -21,10 +22,11 @@ export interface PictureOutput {
  * `cat.png` for one picture; `cat-0.png`, `cat-1.png`, … for several; `sample.png` in a folder that exists or whose name
  * ends in a slash; `-` is stdout. `cat.apng` and `-` ask for a video in one file.
  *
- * @throws BAD_OPTION for another suffix than .png and .apng, and for several pictures, or JSON, to stdout;
+ * @throws BAD_OPTION for more pictures than a call makes, another suffix than .png and .apng, and for several pictures, or JSON, to stdout;
  *   OUTPUT_UNWRITABLE for what the file system does not even look at
  */
 export function pictureOutput(out: string, count: number, json: boolean): PictureOutput {
+  if (count > mostImages) throw invalid('--num-images', `a whole number from 1 to ${mostImages}`, count);
   if (out === '-') {
     if (count > 1) throw invalid('--out', 'one picture for stdout', count, { shown: `${count} pictures` });
     if (json) throw invalid('--out', "a file beside --json, which is printed to stdout, where '-' is", out);

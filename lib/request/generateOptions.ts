@@ -132,6 +132,9 @@ const oneGuidance = either(
   `an object of techniques, or one of ${presetNames.map((name) => `'${name}'`).join(', ')}`,
 );
 
+/** Pictures of a call. */
+export const mostImages = 100_000;
+
 export const generateSchema = describedBy<GenerateOptions>()(
   strictObject({
     prompt: prompts().optional(),
@@ -152,7 +155,7 @@ export const generateSchema = describedBy<GenerateOptions>()(
     seed: seedsSchema.optional(),
     latents: tensorLike.optional(),
     numInferenceSteps: whole(1, 1000).optional(),
-    numImages: whole(1, 100_000).optional(),
+    numImages: whole(1, mostImages).optional(),
     guidance: oneGuidance.optional(),
     guidancePerImage: list(oneGuidance, 'a list of guidances, one a picture').optional(),
     // Checked against the sampler that it changes.

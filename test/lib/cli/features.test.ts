@@ -31,6 +31,7 @@ test('features compares four kinds of features on pictures of known classes', as
 test.each([
   ['a layer without a next one, whose modulation would be applied', ['--layer', '7'], 'LAYER_OUT_OF_RANGE'],
   ['a time that is none', ['--time', '2'], 'BAD_OPTION'],
+  ['more pictures than a call makes', ['--images-per-class', '9007199254740991'], 'BAD_OPTION: The pictures of each'],
 ])('%s is refused before pictures are made', async (_, args, code) => {
   const { code: exit, stderr } = await run(['features', 'embedded', ...args, '--device', 'cpu']);
   expect([exit, stderr]).toEqual([1, expect.stringContaining(code)]);

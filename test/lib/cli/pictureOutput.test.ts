@@ -55,3 +55,11 @@ test('a place that cannot even be looked at is one that cannot be written', () =
     expect(error).toMatchObject({ code: 'OUTPUT_UNWRITABLE', message: expect.stringMatching(reason) });
   }
 });
+
+test('more pictures than a call makes are refused before they have names', () => {
+  for (const count of [100_001, 2 ** 53 - 1])
+    expect(errorOf(() => pictureOutput('cat.png', count, false))).toMatchObject({
+      code: 'BAD_OPTION',
+      message: `--num-images: expected a whole number from 1 to 100000, received ${count}.`,
+    });
+});

@@ -76,6 +76,11 @@ describe('a mistake ends with exit code 1, one line with its code, and no stack'
       /^BAD_OPTION: \S+: expected the name of a f\w+, received ''/,
     ]),
     [
+      'more pictures on a sheet than a call makes',
+      ['demo', '--images-per-class', '9007199254740991', '--out', join(tmpdir(), 'a.png')],
+      /^BAD_OPTION: --images-per-class: expected a whole number from 1 to 10000, received/,
+    ],
+    [
       'latents that are no file',
       ['generate', 'embedded', '--latents', 'no-such-file'],
       /^BAD_OPTION: no-such-file: expected a safetensors file/,
