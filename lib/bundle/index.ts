@@ -44,4 +44,4 @@ export { isBounded, mostNumbers } from './bounds';
 export { frameRateOf } from './frameRate';
 export { openBundle, opened, type OpenBundle } from './open';
 export { bundleSchema, inputRoles } from './schema';
-export { fingerprintFile, type SealedFile } from './sealed';
+export { fingerprintFile, withRegularFile, type SealedFile } from './sealed';

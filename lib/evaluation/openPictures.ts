@@ -56,6 +56,7 @@ export async function fingerprintOf(path: string, signal?: AbortSignal): Promise
     }
     return digest.digest('hex');
   }
+  if (!status.isFile()) throw refused(path, 'a pipe or a device');
   for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) {
     if (signal?.aborted) throw new AbortError(signal.reason);
     digest.update(chunk as Buffer);

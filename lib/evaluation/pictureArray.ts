@@ -1,8 +1,8 @@
 /** Pictures in one file: NumPy's `.npy`, or safetensors. */
-import { open, readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
 
-import { type DetailGuidanceError } from '../validation/errors';
+import { withRegularFile } from '../bundle';
+import { DetailGuidanceError } from '../validation/errors';
 import { invalid, reasonOf } from '../validation/invalid';
 import { decodeSafetensors, type Tensor } from '../tensor';
 
@@ -15,9 +15,8 @@ export async function openPictureArray(file: string): Promise<PictureSet> {
 }
 
 /** A NumPy file stays on the disk and is read in parts. */
-async function openNpy(file: string): Promise<PictureSet> {
-  const handle = await open(file, 'r');
-  try {
+function openNpy(file: string): Promise<PictureSet> {
+  return withRegularFile(file, noFile(file), async (handle) => {
     const { dtype, fortranOrder, shape, offset } = await readNpyHeader(handle, file);
     if (dtype !== '|u1' || fortranOrder) {
       throw unfit(file, 'uint8 in C order (dtype |u1)', fortranOrder ? 'Fortran order' : `the dtype ${dtype}`);
@@ -35,21 +34,18 @@ async function openNpy(file: string): Promise<PictureSet> {
     return {
       ...sizes,
       labels: null,
-      async read(from, to) {
-        const part = await open(file, 'r');
-        try {
+      read: (from, to) =>
+        withRegularFile(file, noFile(file), async (part) => {
           const pixels = new Uint8Array((to - from) * bytesOfPicture);
           await part.read(pixels, 0, pixels.length, offset + from * bytesOfPicture);
           return pixels;
-        } finally {
-          await part.close();
-        }
-      },
+        }),
     };
-  } finally {
-    await handle.close();
-  }
+  });
 }
+
+/** For a pipe or a device, which could keep the process waiting for ever. */
+const noFile = (file: string) => () => invalid(file, 'a regular file', file, { shown: 'a pipe or a device' });
 
 async function openSafetensors(file: string): Promise<PictureSet> {
   const { images, labels } = await readPictureTensors(file);
@@ -65,7 +61,8 @@ async function openSafetensors(file: string): Promise<PictureSet> {
 
 /** The tensors `images` (uint8) and `labels` of a safetensors file. @throws BAD_TENSOR */
 export async function readPictureTensors(file: string): Promise<{ images: Tensor; labels: Int32Array | null }> {
-  const bytes = await readFile(file).catch((cause: unknown) => {
+  const bytes = await withRegularFile(file, noFile(file), (handle) => handle.readFile()).catch((cause: unknown) => {
+    if (cause instanceof DetailGuidanceError) throw cause;
     throw invalid(file, 'a file that can be read', file, { shown: 'another', note: reasonOf(cause), cause });
   });
   const { tensors } = decodeSafetensors(bytes);

@@ -1,5 +1,6 @@
 /** Sets of pictures from folders, NumPy files and safetensors, and what is refused. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -169,4 +170,15 @@ test('the fingerprint tells sets apart', async () => {
   writeFileSync(at('mixed', 'd.png'), png(3, 0));
   expect(await fingerprintOf(at('mixed'))).not.toBe(before);
   await expect(fingerprintOf(at('mixed'), AbortSignal.abort())).rejects.toMatchObject({ code: 'ABORT_ERR' });
+});
+
+const onPosix = process.platform === 'win32' ? test.skip : test;
+
+onPosix('nothing is waited for at a pipe', async () => {
+  for (const name of ['pipe.npy', 'pipe.safetensors']) {
+    execFileSync('mkfifo', [at(name)]);
+    const refusal = { code: 'BAD_OPTION', message: expect.stringContaining('a pipe or a device') };
+    await expect(openPictures(at(name))).rejects.toMatchObject(refusal);
+    await expect(fingerprintOf(at(name))).rejects.toMatchObject(refusal);
+  }
 });
