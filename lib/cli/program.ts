@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 
 import { version } from '../files/version';
+import { requireWorkingFolder } from '../files/workingFolder';
 import { invalid } from '../validation/invalid';
 
 import { analyzeCommand } from './analyze';
@@ -58,6 +59,7 @@ export function createProgram(): Command {
     new Command('version').description('print the version').action(() => void process.stdout.write(`${version()}\n`)),
   );
   program.hook('preAction', (_program, command) => {
+    if (command.name() !== 'version') requireWorkingFolder();
     refuseEmptyPaths(command);
     if (command.opts<{ quiet?: boolean }>().quiet) beQuiet();
   });

@@ -8,6 +8,7 @@ import { packageRoot } from '../files/packageRoot';
 import { permissionRefusal } from '../files/refusal';
 import { setup } from '../files/setup';
 import { unpacked } from '../files/unpacked';
+import { requireWorkingFolder } from '../files/workingFolder';
 import { DetailGuidanceError } from '../validation/errors';
 
 import type { NativeAddon } from './addon';
@@ -87,6 +88,7 @@ function load(): NativeAddon {
   const { folder, info } = readBuild();
   const { lib: libraries } = findLibtorch(info);
   const { libraryFile } = setup('libtorch');
+  requireWorkingFolder();
   const { preload } = openAddon(folder, 'preload.node') as { preload(paths: string[]): string | null };
   const failure = preload(
     ['c10', 'torch_cpu', 'c10_cuda', 'torch_cuda', 'torch']
@@ -139,7 +141,8 @@ let addon: NativeAddon | undefined;
 /**
  * The addon, loaded at the first call.
  *
- * @throws ADDON_NOT_BUILT, LIBTORCH_NOT_FOUND, LIBTORCH_MISMATCH, OUT_OF_MEMORY
+ * @throws ADDON_NOT_BUILT, LIBTORCH_NOT_FOUND, LIBTORCH_MISMATCH, OUT_OF_MEMORY; BAD_OPTION for a working folder that was
+ *   removed
  */
 export function native(): NativeAddon {
   try {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -131,4 +131,22 @@ test.each([
     problems: [expect.stringMatching(remedy)],
     embedded: { ok: true },
   });
+});
+
+const onLinux = process.platform === 'linux' ? test : test.skip;
+
+onLinux('a working folder that was removed is named', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'removed-'));
+  for (const command of ['inspect embedded', 'generate embedded --class 1 --out a.png']) {
+    mkdirSync(folder, { recursive: true });
+    const { status, stderr } = spawnSync(
+      'sh',
+      ['-c', `cd "${folder}" && rmdir "${folder}" && "${process.execPath}" "${program}" ${command}`],
+      { encoding: 'utf8' },
+    );
+    expect([status, stderr]).toEqual([
+      1,
+      `BAD_OPTION: The working folder ${folder} is no longer there: start from one that is.\n`,
+    ]);
+  }
 });
