@@ -57,12 +57,15 @@ class Run:
         half = self.steps[-1] / 2
         return min(range(len(self.steps)), key=lambda at: abs(self.steps[at] - half))
 
+    def agreement(self, layer: int, key: str) -> list[float]:
+        """Jaccard index of each step's set to the last step's."""
+        last = self.growth[-1]["blocks"][layer][key]
+        return self.series(layer, lambda block: jaccard([block[key], last]))
+
     def settled(self, layer: int, key: str) -> str:
         """The step from which on the set is the last one, but for little."""
-        last = self.growth[-1]["blocks"][layer][key]
-        agreement = self.series(layer, lambda block: jaccard([block[key], last]))
         # The last one always agrees with itself.
-        step = settled(self.steps[:-1], agreement[:-1], SETTLED)
+        step = settled(self.steps[:-1], self.agreement(layer, key)[:-1], SETTLED)
         return "never" if step is None else str(step)
 
 
@@ -176,7 +179,7 @@ def page(runs: Sequence[Run], logs: Sequence[Path]) -> str:
             "What `python -m models.train` measured of the averaged weights while models were trained on "
             "Fashion-MNIST ([models/README.md](../models/README.md)). They are not the embedded model: its own "
             "training, of more than twice as many steps of twice the pictures, was not watched. This page and its "
-            "figure are\n",
+            "figure, which needs `matplotlib`, are\n",
             f"```\n{command}\n```\n",
             "_Strongest_: the strongest channel's mean |z| by the median channel's, mean over ten timesteps. "
             f"_Settled_: the step from which the Jaccard index to the last set stays at {SETTLED:g} or more, at two "
@@ -194,7 +197,10 @@ def page(runs: Sequence[Run], logs: Sequence[Path]) -> str:
 
 def draw(runs: Sequence[Run], path: Path) -> None:
     # Not at the top: only the figure needs it.
-    import matplotlib
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise SystemExit(f"The figure needs matplotlib (pip install matplotlib): {error}") from None
 
     matplotlib.use("Agg")
     from matplotlib import pyplot

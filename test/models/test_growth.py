@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
 import scipy.linalg
 import torch
+from PIL import Image
 
 from models.claims import difference, refuse_other_results, rows, settings, tables
 from models.growth import MatchedEdit, growth_steps, matched_channels, measure_checkpoint
-from models.growth_page import Run, page, settled
+from models.growth_page import Run, draw, page, settled
 from models.guided_sampling import Edit
 from models.picture_quality import (
     Judge,
@@ -105,6 +108,36 @@ def test_the_page_is_what_its_command_makes():
     logs = [Path("docs/growth") / f"{name}.jsonl" for name in ("small", "fine")]
     runs = [Run.read(ROOT / log) for log in logs]
     assert page(runs, logs) == (ROOT / "docs" / "growth.md").read_text()
+
+
+def test_the_figure_shows_each_run_in_a_column(tmp_path):
+    pytest.importorskip("matplotlib", reason="the figure needs matplotlib")
+    runs = [Run.read(ROOT / "docs" / "growth" / f"{name}.jsonl") for name in ("small", "fine")]
+    draw(runs, tmp_path / "growth.png")
+    assert [each.name for each in tmp_path.iterdir()] == ["growth.png"]
+    with Image.open(tmp_path / "growth.png") as drawn:
+        assert drawn.size == (936, 1170)
+
+
+def test_what_the_figure_shows_is_there_where_matplotlib_is_not(tmp_path, monkeypatch):
+    run = Run.read(ROOT / "docs" / "growth" / "small.jsonl")
+    curves: list[list[float]] = []
+
+    stand_in, figure = MagicMock(), MagicMock()
+    axes = np.empty((4, 1), dtype=object)
+    for row in range(4):
+        axes[row, 0] = MagicMock()
+        axes[row, 0].plot = lambda steps, values, **style: curves.append(values)
+    stand_in.pyplot.subplots.return_value = (figure, axes)
+    figure.savefig = lambda path, **style: path.write_bytes(b"png")
+    monkeypatch.setitem(sys.modules, "matplotlib", stand_in)
+    draw([run], tmp_path / "growth.png")
+    assert len(curves) == 5 * run.layers
+    agreement = run.agreement(0, "massive")
+    assert agreement in curves and agreement[-1] == 1
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(SystemExit, match="needs matplotlib"):
+        draw([run], tmp_path / "growth.png")
 
 
 def test_results_of_other_settings_are_not_put_into_one_table(tmp_path):
