@@ -178,12 +178,12 @@ def arguments_of(words: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     # Not at the top: a run that is only read needs none of it.
     from models.growth import growth_steps
     from models.training_log import TrainingLog
 
-    given = arguments_of()
+    given = arguments_of(words)
     names = [field.name for field in dataclasses.fields(TrainingOptions)]
     options = TrainingOptions(**{name: getattr(given, name) for name in names})
     config = PRESETS[given.preset]
@@ -194,19 +194,22 @@ def main() -> None:
         signal.signal(each, lambda number, frame: signals.append(number))
 
     checkpoint = given.output / CHECKPOINT
-    saved = load_checkpoint(checkpoint)
+    first = 0
+    if saved := load_checkpoint(checkpoint):
+        refuse_other(saved, config, options)
+        first = saved["step"]
+    del saved
+    images, labels = load_split(given.data, "train")
     log = TrainingLog(
         given.results or given.output,
         given.judge,
         load_split(given.data, "test"),
         torch.device(options.device),
         given.watch_samples,
-        first=saved["step"] if saved else 0,
+        first,
     )
-    del saved
     log.write({"kind": "options", **dataclasses.asdict(config), **dataclasses.asdict(options)})
     watched = frozenset(growth_steps(options.steps, given.points_per_doubling))
-    images, labels = load_split(given.data, "train")
     for at in train(config, options, images, labels, checkpoint, watched, lambda: bool(signals)):
         if not math.isnan(at.loss):
             log.write(

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,9 @@ class TrainingLog:
         first: int,
     ) -> None:
         self.folder, self.samples = folder, samples
-        folder.mkdir(parents=True, exist_ok=True)
+        # What may be refused comes before the first change to the folder.
         self.judge = Judge.load(bundle, test[0], device)
+        folder.mkdir(parents=True, exist_ok=True)
         self.test = (test[0][:TEST_IMAGES], test[1][:TEST_IMAGES])
         self._path = folder / LOG
         self._keep_until(first)
@@ -75,24 +77,35 @@ class TrainingLog:
         """The figures of the model that the run ends with, on more samples."""
         if samples == 0:
             return
-        sampler = Sampler(model, samples)
+        sampler, records = Sampler(model, samples), []
         for scale in SCALES:
             pictures = sampler.samples(guidance_branches(scale), STEPS)
             figures = self.judge.report(pictures, sampler.labels, manifold=True)
-            self.write({"kind": "final", "step": step, "scale": scale, "steps": STEPS, **figures})
+            records.append(
+                {"kind": "final", "step": step, "scale": scale, "steps": STEPS, **figures}
+            )
             print(f"s = {scale:g}: {figures}", flush=True)
+        # An earlier end's figures stay until these are there.
+        self._keep(lambda record: record.get("kind") != "final")
+        for record in records:
+            self.write(record)
 
     def _keep_until(self, step: int) -> None:
-        """Drop the lines of later steps, and of an earlier end: the run goes on from `step`."""
+        """Drop the lines of later steps: the run goes on from `step`."""
+        self._keep(lambda record: step > 0 and record.get("step", 0) <= step)
+
+    def _keep(self, wanted: Callable[[dict[str, Any]], bool]) -> None:
+        """Drop the lines of which `wanted` is false."""
         if not self._path.is_file():
             return
         kept = []
-        for line in self._path.read_text().splitlines() if step else []:
+        for line in self._path.read_text().splitlines():
             # The last line of a killed run may be half a line.
-            record = json.loads(line) if line.endswith("}") else {"step": math.inf}
-            if record.get("step", 0) <= step and record.get("kind") != "final":
+            if line.endswith("}") and wanted(json.loads(line)):
                 kept.append(line + "\n")
-        self._path.write_text("".join(kept))
+        unfinished = self.folder / f".{LOG}"
+        unfinished.write_text("".join(kept))
+        os.replace(unfinished, self._path)
 
 
 def finite(value: Any) -> Any:

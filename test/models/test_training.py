@@ -14,7 +14,7 @@ from models import classifier
 from models.checkpoint import load_checkpoint
 from models.diffusion_transformer import PRESETS
 from models.fashion_mnist import load_split, read_idx
-from models.train import load_average, save_average, train
+from models.train import load_average, main, save_average, train
 from models.training_log import TrainingLog
 from models.training_options import TrainingOptions
 from models.training_step import TrainingStep
@@ -32,6 +32,27 @@ def options(**changes):
     return TrainingOptions(
         **{"steps": 6, "batch_size": 4, "warmup_steps": 2, "report_every": 1, **changes}
     )
+
+
+def records_of(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def contents(folder):
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+
+
+@pytest.fixture
+def command(tmp_path):
+    """`python -m models.train` of the tiny model on forty pictures, in `<tmp_path>/run`."""
+    pixels = torch.randint(256, (40 * 784,), generator=torch.Generator().manual_seed(0))
+    for prefix in ("train", "t10k"):
+        images = tmp_path / f"{prefix}-images-idx3-ubyte.gz"
+        write_idx(images, (40, 28, 28), bytes(pixels.tolist()))
+        write_idx(tmp_path / f"{prefix}-labels-idx1-ubyte.gz", (40,), bytes(range(10)) * 4)
+    words = f"--preset tiny --data {tmp_path} --output {tmp_path / 'run'} --batch-size 4 --steps 3"
+    words += f" --judge {ROOT / 'models' / 'embedded'} --watch-samples 0 --final-samples 20"
+    return lambda more="": main(f"{words} {more}".split())
 
 
 def losses_of(progress):
@@ -132,11 +153,35 @@ def test_a_log_goes_on_from_the_checkpoint(data, tmp_path):
     with (tmp_path / "log.jsonl").open("a") as file:
         file.write('{"kind": "loss", "st')  # killed while it wrote
     opened(200)
-    kept = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert [record["step"] for record in kept] == [100, 200]
+    kept = records_of(tmp_path)
+    assert [record["step"] for record in kept] == [100, 200, 200]
     assert kept[0]["loss"] is None
     opened(0)
     assert (tmp_path / "log.jsonl").read_text() == ""
+
+
+def test_a_call_that_is_refused_changes_nothing(command, tmp_path):
+    command()
+    before = contents(tmp_path / "run")
+    assert [each["kind"] for each in records_of(tmp_path / "run")].count("final") == 3
+    for refused in ("--seed 1", "--preset small"):
+        with pytest.raises(ValueError, match="of another training"):
+            command(refused)
+    for missing in ("--judge", "--data"):
+        with pytest.raises(FileNotFoundError):
+            command(f"{missing} {tmp_path / 'none'}")
+    assert contents(tmp_path / "run") == before
+
+
+def test_the_last_figures_stay_until_there_are_others(command, tmp_path):
+    def finals():
+        return [each["step"] for each in records_of(tmp_path / "run") if each["kind"] == "final"]
+
+    command()
+    command("--steps 4 --final-samples 0")
+    assert finals() == [3, 3, 3]
+    command("--steps 5")
+    assert finals() == [5, 5, 5]
 
 
 def test_without_a_run_the_error_says_what_to_do(tmp_path):
