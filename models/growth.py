@@ -8,7 +8,8 @@ good the pictures are without and with classifier-free guidance.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -37,6 +38,25 @@ from models.picture_quality import Judge, high_shares, signal_to_noise
 SCALES = (1.0, 2.0, 4.0)
 STEPS = 20
 DISRUPTED_STEPS = 10
+
+
+class Stopped(Exception):
+    """A measurement was told to stop: it has no result."""
+
+
+@contextmanager
+def stoppable(model: nn.Module, stopped: Callable[[], bool]) -> Iterator[None]:
+    """Within, the model raises Stopped before the first batch that comes after `stopped` is true."""
+
+    def check(module: nn.Module, inputs: tuple) -> None:
+        if stopped():
+            raise Stopped
+
+    handle = model.register_forward_pre_hook(check)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@
 
 Runs until `--steps` or `--minutes`, whichever comes first; the learning rate decays by cosine over
 whichever fraction is further, so that a run always ends annealed. It can be stopped at any moment
-(Ctrl-C and SIGTERM save first) and goes on from `<output>/transformer.ckpt`. A step draws its
+(Ctrl-C and SIGTERM save first, a second one ends at once) and goes on from
+`<output>/transformer.ckpt`; a measurement that was stopped is made again. A step draws its
 randomness from (seed, step) alone: a resumed run does what an uninterrupted one would have done, but
 for the rate where `--minutes` ends it, which follows the clock. Other options than it began with are
 refused.
@@ -26,6 +27,7 @@ import signal
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -85,7 +87,8 @@ def train(
 ) -> Iterator[Progress]:
     """Train, and save at `checkpoint`.
 
-    Yields every `report_every` steps, at the steps `watched` (0: before the first one), and last.
+    Yields every `report_every` steps, at the steps `watched` (0: before the first one), and last; at
+    a watched one again where it goes on from there, since what was done then may have been stopped.
     When `stopped` is true it saves and ends, the run being unfinished.
     """
     started = time.monotonic()
@@ -111,15 +114,15 @@ def train(
         save_checkpoint(checkpoint, record | training.state())
 
     reported, rate = step, 0.0
-    if step == 0 and 0 in watched:
-        yield Progress(0, math.nan, seconds(), 0.0, training.average, False)
+    if step in watched:
+        yield Progress(step, math.nan, seconds(), 0.0, training.average, False)
     while step < options.steps and seconds() < 60 * options.minutes:
-        rate = options.learning_rate_at(step, seconds())
-        training.run(step, rate, options.decay_at(step))
-        step += 1
         if stopped():
             save()
             return
+        rate = options.learning_rate_at(step, seconds())
+        training.run(step, rate, options.decay_at(step))
+        step += 1
         if step % options.save_every == 0:
             save()
         if step % options.report_every == 0 or step in watched:
@@ -164,7 +167,12 @@ def arguments_of(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--results", type=Path, help="for the small files; default: the output's")
     parser.add_argument("--judge", type=Path, default=Path("models/embedded"), help="a bundle")
     parser.add_argument("--points-per-doubling", type=float, default=1.0, help="of watched steps")
-    parser.add_argument("--watch-samples", type=int, default=500, help="of a watched step; 0: none")
+    parser.add_argument(
+        "--watch-samples",
+        type=int,
+        default=500,
+        help="of a watched step, which on a CPU takes minutes (`took` in log.jsonl); 0: none",
+    )
     parser.add_argument(
         "--keep-averages", action="store_true", help="of each watched step, to be measured later"
     )
@@ -178,23 +186,44 @@ def arguments_of(words: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
+@contextmanager
+def caught_signals() -> Iterator[list[int]]:
+    """Within, the first SIGINT or SIGTERM goes into the list, and a second one ends the process."""
+    both = (signal.SIGINT, signal.SIGTERM)
+    caught: list[int] = []
+
+    def catch(number: int, frame: object) -> None:
+        caught.append(number)
+        for each in both:
+            signal.signal(each, signal.SIG_DFL)
+
+    before = [signal.signal(each, catch) for each in both]
+    try:
+        yield caught
+    finally:
+        for each, handler in zip(both, before, strict=True):
+            signal.signal(each, handler)
+
+
 def main(words: list[str] | None = None) -> None:
+    given = arguments_of(words)
+    with caught_signals() as signals:
+        run(given, lambda: bool(signals))
+
+
+def run(given: argparse.Namespace, stopped: Callable[[], bool]) -> None:
     # Not at the top: a run that is only read needs none of it.
-    from models.growth import growth_steps
+    from models.growth import Stopped, growth_steps
     from models.training_log import TrainingLog
 
-    given = arguments_of(words)
     names = [field.name for field in dataclasses.fields(TrainingOptions)]
     options = TrainingOptions(**{name: getattr(given, name) for name in names})
     config = PRESETS[given.preset]
     if options.device.startswith("cuda"):
         torch.backends.cuda.matmul.allow_tf32 = True  # measurements; PyTorch's default elsewhere
-    signals: list[int] = []
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, lambda number, frame: signals.append(number))
 
     checkpoint = given.output / CHECKPOINT
-    first = 0
+    first = None
     if saved := load_checkpoint(checkpoint):
         refuse_other(saved, config, options)
         first = saved["step"]
@@ -207,10 +236,11 @@ def main(words: list[str] | None = None) -> None:
         torch.device(options.device),
         given.watch_samples,
         first,
+        stopped,
     )
     log.write({"kind": "options", **dataclasses.asdict(config), **dataclasses.asdict(options)})
     watched = frozenset(growth_steps(options.steps, given.points_per_doubling))
-    for at in train(config, options, images, labels, checkpoint, watched, lambda: bool(signals)):
+    for at in train(config, options, images, labels, checkpoint, watched, stopped):
         if not math.isnan(at.loss):
             log.write(
                 {
@@ -230,12 +260,14 @@ def main(words: list[str] | None = None) -> None:
             save_average(kept, at.average, at.step, at.seconds, torch.float16)
         try:
             log.watch(at.average, at.step)
-            if at.ended and not signals:
+            if at.ended:
                 log.evaluate(at.average, at.step, given.final_samples)
+        except Stopped:
+            pass  # made again by the run that goes on
         except Exception:
             # Days of training are not given up for a figure.
             traceback.print_exc()
-    if signals:
+    if stopped():
         print("stopped; the same command goes on", flush=True)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from models.checkpoint import load_checkpoint, save_checkpoint
 from models.contact_sheet import draw
 from models.diffusion_transformer import DiffusionTransformer
-from models.growth import SCALES, STEPS, Sampler, measure_checkpoint
+from models.growth import SCALES, STEPS, Sampler, measure_checkpoint, stoppable
 from models.guided_sampling import guidance_branches
 from models.picture_quality import Judge
 
@@ -29,7 +29,11 @@ DISRUPTED_SAMPLES = 200
 
 
 class TrainingLog:
-    """Writes `folder`; what an earlier run left of later steps than `first` is dropped."""
+    """Writes `folder`; what an earlier run left of later steps than `first` is dropped.
+
+    first: where the run goes on, None for a new one. A measurement raises Stopped, and leaves no
+    trace, when `stopped` is true.
+    """
 
     def __init__(
         self,
@@ -38,18 +42,20 @@ class TrainingLog:
         test: tuple[Tensor, Tensor],
         device: torch.device,
         samples: int,
-        first: int,
+        first: int | None,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.folder, self.samples = folder, samples
+        self.folder, self.samples, self.stopped = folder, samples, stopped
         # What may be refused comes before the first change to the folder.
         self.judge = Judge.load(bundle, test[0], device)
         folder.mkdir(parents=True, exist_ok=True)
         self.test = (test[0][:TEST_IMAGES], test[1][:TEST_IMAGES])
         self._path = folder / LOG
-        self._keep_until(first)
-        kept = load_checkpoint(folder / GROWTH) if first else None
+        last = -1 if first is None else first
+        self._keep(lambda record: record.get("step", 0) <= last)
+        kept = None if first is None else load_checkpoint(folder / GROWTH)
         pictures: dict[int, Tensor] = kept["pictures"] if kept else {}
-        self.growth = {"pictures": {at: rows for at, rows in pictures.items() if at <= first}}
+        self.growth = {"pictures": {at: rows for at, rows in pictures.items() if at <= last}}
 
     def write(self, record: dict[str, Any]) -> None:
         with self._path.open("a") as file:
@@ -59,11 +65,15 @@ class TrainingLog:
         """Measure the averaged model of `step`, and add its rows to the sheet."""
         if self.samples == 0 or step in self.growth["pictures"]:
             return
+        print(f"measuring step {step} by {self.samples} samples; Ctrl-C stops", flush=True)
         started = time.monotonic()
-        record, rows = measure_checkpoint(
-            model, self.judge, self.test, self.samples, DISRUPTED_SAMPLES
-        )
+        with stoppable(model, self.stopped):
+            record, rows = measure_checkpoint(
+                model, self.judge, self.test, self.samples, DISRUPTED_SAMPLES
+            )
         took = round(time.monotonic() - started, 1)
+        # A run that was killed between the record and its pictures measures again.
+        self._keep(lambda old: (old["kind"], old.get("step")) != ("growth", step))
         self.write({"kind": "growth", "step": step, "took": took, **record})
         self.growth["pictures"][step] = ((rows + 1) * 127.5).round().to(torch.uint8)
         save_checkpoint(self.folder / GROWTH, self.growth)
@@ -77,22 +87,20 @@ class TrainingLog:
         """The figures of the model that the run ends with, on more samples."""
         if samples == 0:
             return
+        print(f"measuring step {step} by {samples} samples; Ctrl-C stops", flush=True)
         sampler, records = Sampler(model, samples), []
         for scale in SCALES:
-            pictures = sampler.samples(guidance_branches(scale), STEPS)
+            with stoppable(model, self.stopped):
+                pictures = sampler.samples(guidance_branches(scale), STEPS)
             figures = self.judge.report(pictures, sampler.labels, manifold=True)
             records.append(
                 {"kind": "final", "step": step, "scale": scale, "steps": STEPS, **figures}
             )
             print(f"s = {scale:g}: {figures}", flush=True)
         # An earlier end's figures stay until these are there.
-        self._keep(lambda record: record.get("kind") != "final")
+        self._keep(lambda old: old["kind"] != "final")
         for record in records:
             self.write(record)
-
-    def _keep_until(self, step: int) -> None:
-        """Drop the lines of later steps: the run goes on from `step`."""
-        self._keep(lambda record: step > 0 and record.get("step", 0) <= step)
 
     def _keep(self, wanted: Callable[[dict[str, Any]], bool]) -> None:
         """Drop the lines of which `wanted` is false."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import torch
 
 from models import classifier
 from models.checkpoint import load_checkpoint
-from models.diffusion_transformer import PRESETS
+from models.diffusion_transformer import PRESETS, DiffusionTransformer
 from models.fashion_mnist import load_split, read_idx
 from models.train import load_average, main, save_average, train
 from models.training_log import TrainingLog
@@ -100,8 +101,17 @@ def test_a_run_that_is_told_to_stop_saves_and_goes_on(data, tmp_path):
     asked = iter([False, True])
     first = train(PRESETS["tiny"], options(), *data, resumed, stopped=lambda: next(asked))
     assert losses_of(first) == losses[:1]
-    assert load_checkpoint(resumed)["step"] == 2
-    assert losses_of(train(PRESETS["tiny"], options(), *data, resumed)) == losses[2:]
+    assert load_checkpoint(resumed)["step"] == 1
+    assert losses_of(train(PRESETS["tiny"], options(), *data, resumed)) == losses[1:]
+
+
+def test_a_watched_step_where_a_run_was_stopped_is_watched_by_the_next(data, tmp_path):
+    asked = iter([False, False, True])
+    checkpoint, watched = tmp_path / "a.ckpt", frozenset({0, 2})
+    first = train(PRESETS["tiny"], options(), *data, checkpoint, watched, lambda: next(asked))
+    assert [at.step for at in first] == [0, 1, 2]
+    second = train(PRESETS["tiny"], options(steps=3), *data, checkpoint, watched)
+    assert [(at.step, at.ended) for at in second] == [(2, False), (3, False), (3, True)]
 
 
 def test_watched_steps_are_reported_with_the_mean_loss_since_the_last_report(data, tmp_path):
@@ -146,7 +156,7 @@ def test_a_log_goes_on_from_the_checkpoint(data, tmp_path):
     def opened(first):
         return TrainingLog(tmp_path, judge, data, torch.device("cpu"), 0, first)
 
-    log = opened(0)
+    log = opened(None)
     for step in (100, 200, 300):
         log.write({"kind": "loss", "step": step, "loss": float("nan")})
     log.write({"kind": "final", "step": 200})
@@ -156,7 +166,7 @@ def test_a_log_goes_on_from_the_checkpoint(data, tmp_path):
     kept = records_of(tmp_path)
     assert [record["step"] for record in kept] == [100, 200, 200]
     assert kept[0]["loss"] is None
-    opened(0)
+    opened(None)
     assert (tmp_path / "log.jsonl").read_text() == ""
 
 
@@ -182,6 +192,36 @@ def test_the_last_figures_stay_until_there_are_others(command, tmp_path):
     assert finals() == [3, 3, 3]
     command("--steps 5")
     assert finals() == [5, 5, 5]
+
+
+def test_a_measurement_stops_for_a_signal_and_is_made_by_the_next_run(
+    command, tmp_path, monkeypatch, capsys
+):
+    calls = []
+
+    def interrupted(*inputs):
+        # On the tenth evaluation of the model that the first step measures.
+        calls.append(inputs)
+        if len(calls) == 10:
+            signal.raise_signal(signal.SIGTERM)
+            handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+            assert handlers == [signal.SIG_DFL] * 2
+        return forward(*inputs)
+
+    before = signal.getsignal(signal.SIGTERM)
+    forward = DiffusionTransformer.forward
+    monkeypatch.setattr(DiffusionTransformer, "forward", interrupted)
+    command("--watch-samples 10")
+    assert len(calls) == 10 and signal.getsignal(signal.SIGTERM) is before
+    assert "measuring step 0 by 10 samples; Ctrl-C stops" in capsys.readouterr().out
+    run = tmp_path / "run"
+    assert load_checkpoint(run / "transformer.ckpt")["step"] == 0
+    assert [each["kind"] for each in records_of(run)] == ["options"]
+
+    monkeypatch.setattr(DiffusionTransformer, "forward", forward)
+    command("--watch-samples 10")
+    kinds = [each["kind"] for each in records_of(run)]
+    assert kinds == ["options", "options", "growth", "loss", "growth", "final", "final", "final"]
 
 
 def test_without_a_run_the_error_says_what_to_do(tmp_path):
