@@ -14,7 +14,6 @@ of every run and prints Markdown.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import itertools
 import json
@@ -24,6 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from models.command_line import parser_of, run_command
 from models.massive_activations import FALLBACK_CHANNELS
 
 # Layer, w, rho: without classifier-free guidance (C6).
@@ -220,13 +220,13 @@ def tables(results: Path) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = parser_of(__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     write = commands.add_parser("settings")
-    write.add_argument("--bundle", type=Path, default=Path("models/embedded"))
+    write.add_argument("--bundle", type=Path, default=Path("models/embedded"), help="a bundle")
     write.add_argument("--out", type=Path, required=True)
     check = commands.add_parser("check")
-    check.add_argument("--bundle", type=Path, default=Path("models/embedded"))
+    check.add_argument("--bundle", type=Path, default=Path("models/embedded"), help="a bundle")
     check.add_argument("--results", type=Path, required=True)
     check.add_argument("--samples", type=int, required=True)
     check.add_argument("--steps", type=int, required=True)
@@ -253,4 +253,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

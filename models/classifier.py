@@ -8,7 +8,6 @@ real test images. It has never seen a generated image.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.checkpoint import load_checkpoint, save_checkpoint
+from models.command_line import parser_of, run_command, whole
 from models.fashion_mnist import DEFAULT_FOLDER, LABELS, load_split
 
 CHECKPOINT = "classifier.ckpt"
@@ -102,10 +102,12 @@ def load_classifier(checkpoint: Path) -> Classifier:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--data", type=Path, default=DEFAULT_FOLDER, help="folder of IDX files")
-    parser.add_argument("--output", type=Path, default=Path("build-models"))
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument(
+        "--output", type=Path, default=Path("build-models"), help="folder of the checkpoint"
+    )
+    parser.add_argument("--epochs", type=whole(1), default=8, help="over the training images")
     arguments = parser.parse_args()
     checkpoint = arguments.output / CHECKPOINT
     images, labels = load_split(arguments.data, "train")
@@ -117,4 +119,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -10,7 +10,6 @@ say how alike they are to a judge of garments; they are no FID.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 from pathlib import Path
@@ -19,6 +18,7 @@ import torch
 from torch import nn
 
 from models.classifier import Classifier
+from models.command_line import parser_of, run_command
 from models.export.bundle import DTYPES, file_record, read_manifest, save_trace, to_json
 from models.trained import load_judge
 
@@ -55,8 +55,8 @@ def add_features(bundle: Path) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--bundle", type=Path, default=Path("models/embedded"))
+    parser = parser_of(__doc__)
+    parser.add_argument("--bundle", type=Path, default=Path("models/embedded"), help="a bundle")
     arguments = parser.parse_args()
     manifest = add_features(arguments.bundle)
     record = json.dumps(manifest["files"][FEATURES])
@@ -64,4 +64,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

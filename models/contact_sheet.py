@@ -9,7 +9,6 @@ of classifier-free guidance (1: conditional alone), `w` of Detail Guidance, `lay
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from models.command_line import parser_of, run_command, whole
+from models.diffusion_transformer import TransformerConfig
 from models.evaluate import default_edit
 from models.export.bundle import read_manifest
 from models.guided_sampling import (
@@ -30,18 +31,32 @@ from models.guided_sampling import (
 from models.trained import load_transformer
 
 
-def parse_column(text: str, default: Edit) -> list[Branch]:
+def parse_column(text: str, default: Edit, config: TransformerConfig) -> list[Branch]:
     """The branches that one `--column` asks for."""
-    setting = dict(part.split("=", 1) for part in text.split(","))
+    try:
+        parts = [part.partition("=") for part in text.split(",")]
+        return branches_of({name: value for name, _, value in parts}, default, config)
+    except ValueError as error:
+        raise ValueError(
+            f"--column {text}: expected settings as s=1,w=0.3,layer=4,retention=0,channels=12+49,disrupted=1 "
+            f"({error})"
+        ) from None
+
+
+def branches_of(setting: dict[str, str], default: Edit, config: TransformerConfig) -> list[Branch]:
     unknown = setting.keys() - {"s", "w", "layer", "retention", "channels", "disrupted"}
     if unknown:
-        raise ValueError(f"--column {text}: unknown {sorted(unknown)}")
+        raise ValueError(f"unknown {sorted(unknown)}")
     channels = setting.get("channels")
     edit = Edit(
         layer=int(setting.get("layer", default.layer)),
         channels=default.channels if channels is None else [int(c) for c in channels.split("+")],
         retention=float(setting.get("retention", default.retention)),
     )
+    if not 0 <= edit.layer < config.depth:
+        raise ValueError(f"layer {edit.layer} of {config.depth}")
+    if not all(0 <= channel < config.width for channel in edit.channels):
+        raise ValueError(f"channels {channels} of {config.width}")
     if float(setting.get("disrupted", 0)):
         return [Branch(1.0, edits=(edit,))]
     return guidance_branches(float(setting.get("s", 1)), float(setting.get("w", 0)), edit)
@@ -57,12 +72,16 @@ def draw(columns: list[Tensor], zoom: int = 3, gap: int = 2) -> Image.Image:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--bundle", type=Path, default=Path("models/embedded"))
+    parser = parser_of(__doc__)
+    parser.add_argument("--bundle", type=Path, default=Path("models/embedded"), help="a bundle")
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--column", action="append", required=True)
-    parser.add_argument("--steps", type=int, help="default: the bundle's")
-    parser.add_argument("--seed", type=int, default=0, help="of the first row; one more per row")
+    parser.add_argument(
+        "--column", action="append", required=True, help="of settings, as s=1,w=0.3"
+    )
+    parser.add_argument("--steps", type=whole(1), help="default: the bundle's")
+    parser.add_argument(
+        "--seed", type=whole(0), default=0, help="of the first row; one more per row"
+    )
     arguments = parser.parse_args()
     manifest = read_manifest(arguments.bundle)
     model = load_transformer(arguments.bundle)
@@ -72,11 +91,11 @@ def main() -> None:
     latents = seeded_latents(seeds, (latent["channels"], latent["height"], latent["width"]))
     sigmas = flow_sigmas(arguments.steps or manifest["defaults"]["numInferenceSteps"])
     columns = []
-    for text in arguments.column:
-        branches = parse_column(text, default_edit(manifest))
+    default = default_edit(manifest)
+    for branches in [parse_column(text, default, model.config) for text in arguments.column]:
         columns.append(sample(model, latents, labels, conditioning["nullClass"], sigmas, branches))
     draw(columns).save(arguments.output)
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

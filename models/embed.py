@@ -5,13 +5,13 @@ python -m models.embed --run build-models --out models/embedded
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import torch
 
 from models import classifier, train
 from models.classifier_features import FEATURES, eager_judge, feature_network
+from models.command_line import parser_of, run_command
 from models.diffusion_transformer import TransformerConfig
 from models.export.bundle import DTYPES, rounded_copy, write_bundle
 from models.fashion_mnist import DEFAULT_FOLDER, LABELS, load_split
@@ -146,10 +146,12 @@ def embed(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--run", type=Path, default=Path("build-models"))
+    parser = parser_of(__doc__)
+    parser.add_argument(
+        "--run", type=Path, default=Path("build-models"), help="folder of the training"
+    )
     parser.add_argument("--data", type=Path, default=DEFAULT_FOLDER, help="folder of IDX files")
-    parser.add_argument("--out", type=Path, default=EMBEDDED)
+    parser.add_argument("--out", type=Path, default=EMBEDDED, help="the bundle")
     parser.add_argument(
         "--judge",
         type=Path,
@@ -162,4 +164,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

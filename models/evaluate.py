@@ -9,7 +9,6 @@ that it was asked for. With `--detail` Detail Guidance is on as well, by the bun
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor
 
 from models.classifier import predict
+from models.command_line import number, parser_of, run_command, whole
 from models.export.bundle import read_manifest
 from models.fashion_mnist import DEFAULT_FOLDER, load_split
 from models.guided_sampling import (
@@ -57,12 +57,12 @@ def generate(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--bundle", type=Path, default=Path("models/embedded"))
+    parser = parser_of(__doc__)
+    parser.add_argument("--bundle", type=Path, default=Path("models/embedded"), help="a bundle")
     parser.add_argument("--data", type=Path, default=DEFAULT_FOLDER, help="folder of IDX files")
-    parser.add_argument("--samples", type=int, default=1000)
-    parser.add_argument("--steps", type=int, help="default: the bundle's")
-    parser.add_argument("--scale", type=float, help="CFG scale s; default: the bundle's")
+    parser.add_argument("--samples", type=whole(1), default=1000, help="pictures")
+    parser.add_argument("--steps", type=whole(1), help="default: the bundle's")
+    parser.add_argument("--scale", type=number(), help="CFG scale s; default: the bundle's")
     parser.add_argument("--detail", action="store_true", help="with the bundle's Detail Guidance")
     arguments = parser.parse_args()
     manifest = read_manifest(arguments.bundle)
@@ -75,7 +75,7 @@ def main() -> None:
 
     steps = arguments.steps or defaults["numInferenceSteps"]
     guidance = defaults["guidance"]
-    scale = arguments.scale or guidance["classifierFree"]["scale"]
+    scale = guidance["classifierFree"]["scale"] if arguments.scale is None else arguments.scale
     detail = guidance["detail"]["scale"] if arguments.detail else 0.0
     branches = guidance_branches(scale, detail, default_edit(manifest))
     images, labels = generate(arguments.bundle, arguments.samples, branches, steps)
@@ -87,4 +87,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -10,13 +10,14 @@ uint8 [N, 28, 28, 1], and `labels`, int64 [N].
 
 from __future__ import annotations
 
-import argparse
 import gzip
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from models.command_line import parser_of, run_command
 
 DEFAULT_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 
@@ -76,10 +77,12 @@ def main() -> None:
     # Not at the top: only this command needs it.
     from safetensors.torch import save_file
 
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--data", type=Path, default=DEFAULT_FOLDER, help="folder of IDX files")
-    parser.add_argument("--split", choices=sorted(PREFIXES), default="test")
-    parser.add_argument("--out", type=Path, default=Path("fashion-mnist-test.safetensors"))
+    parser.add_argument("--split", choices=sorted(PREFIXES), default="test", help="of the data set")
+    parser.add_argument(
+        "--out", type=Path, default=Path("fashion-mnist-test.safetensors"), help="to write"
+    )
     arguments = parser.parse_args()
     images, labels = read_split(arguments.data, arguments.split)
     save_file({"images": images[..., None].contiguous(), "labels": labels.long()}, arguments.out)
@@ -87,4 +90,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -9,7 +9,6 @@ matplotlib.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -17,10 +16,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from models.command_line import parser_of, run_command
 from models.massive_activations import jaccard
 
 SETTLED = 0.8  # Jaccard index to the last set
 COLOURS = "viridis"
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The records of a log of `models.train`."""
+    records = []
+    for at, line in enumerate(path.read_text().splitlines(), 1):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            record = None
+        if not isinstance(record, dict) or "kind" not in record:
+            raise ValueError(
+                f'{path}, line {at}: expected a record of models.train ({{"kind": ...}}), got {line[:60]!r}'
+            )
+        records.append(record)
+    return records
 
 
 @dataclass(frozen=True)
@@ -33,12 +49,18 @@ class Run:
 
     @classmethod
     def read(cls, path: Path) -> Run:
-        records = [json.loads(line) for line in path.read_text().splitlines()]
+        records = read_log(path)
         growth = [record for record in records if record["kind"] == "growth"]
-        if not growth:
-            raise ValueError(f"{path} has no record of kind growth: train with --watch-samples")
-        options = next(record for record in records if record["kind"] == "options")
-        return cls(path.stem, options, growth)
+        options = [record for record in records if record["kind"] == "options"]
+        if not growth or growth[-1]["step"] == 0:
+            raise ValueError(
+                f"{path} has no record of kind growth after step 0: train with --watch-samples"
+            )
+        if not options:
+            raise ValueError(
+                f"{path} has no record of kind options: expected a log of models.train"
+            )
+        return cls(path.stem, options[0], growth)
 
     @property
     def steps(self) -> list[int]:
@@ -245,10 +267,12 @@ def draw(runs: Sequence[Run], path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--log", type=Path, action="append", required=True)
-    parser.add_argument("--page", type=Path, default=Path("docs/growth.md"))
-    parser.add_argument("--figure", type=Path, default=Path("docs/images/growth.png"))
+    parser = parser_of(__doc__)
+    parser.add_argument("--log", type=Path, action="append", required=True, help="of models.train")
+    parser.add_argument("--page", type=Path, default=Path("docs/growth.md"), help="to write")
+    parser.add_argument(
+        "--figure", type=Path, default=Path("docs/images/growth.png"), help="to write"
+    )
     arguments = parser.parse_args()
     runs = [Run.read(log) for log in arguments.log]
     draw(runs, arguments.figure)
@@ -257,4 +281,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -9,13 +9,14 @@ loaded by torch, which checks nothing.
 
 from __future__ import annotations
 
-import argparse
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from models.command_line import parser_of, run_command
 
 LIST = Path(__file__).resolve().parents[1] / "native" / "core" / "archive" / "operators.inc"
 
@@ -64,7 +65,7 @@ def uses(files: Iterable[Path]) -> dict[str, list[Path]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--markdown", action="store_true", help="as a table")
     arguments = parser.parse_args()
@@ -80,4 +81,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

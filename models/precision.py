@@ -9,7 +9,6 @@ bits, the guidance sum and the sampler's state in float32, as in the native loop
 
 from __future__ import annotations
 
-import argparse
 import copy
 import math
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.command_line import parser_of, run_command, whole
 from models.export.bundle import read_manifest, to_json
 from models.guided_sampling import Edit, flow_sigmas, guidance_branches, sample, seeded_latents
 from models.trained import load_transformer
@@ -91,9 +91,9 @@ def measure(module: nn.Module, manifest: Mapping[str, Any], pictures: int) -> di
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--bundle", type=Path, default=Path("models/embedded"))
-    parser.add_argument("--pictures", type=int, default=10)
+    parser = parser_of(__doc__)
+    parser.add_argument("--bundle", type=Path, default=Path("models/embedded"), help="a bundle")
+    parser.add_argument("--pictures", type=whole(1), default=10, help="to measure on")
     parser.add_argument("--dry-run", action="store_true", help="print, and write nothing")
     arguments = parser.parse_args()
     manifest = read_manifest(arguments.bundle)
@@ -105,4 +105,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

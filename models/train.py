@@ -35,6 +35,7 @@ import torch
 from torch import Tensor
 
 from models.checkpoint import load_checkpoint, save_checkpoint
+from models.command_line import number, parser_of, run_command, whole
 from models.diffusion_transformer import PRESETS, DiffusionTransformer, TransformerConfig
 from models.fashion_mnist import DEFAULT_FOLDER, load_split
 from models.training_options import TrainingOptions
@@ -160,29 +161,36 @@ def load_average(checkpoint: Path) -> tuple[DiffusionTransformer, dict]:
 
 
 def arguments_of(words: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--preset", choices=sorted(PRESETS), default="small")
+    parser = parser_of(__doc__)
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="small", help="geometry")
     parser.add_argument("--data", type=Path, default=DEFAULT_FOLDER, help="folder of IDX files")
-    parser.add_argument("--output", type=Path, default=Path("build-models"))
+    parser.add_argument(
+        "--output", type=Path, default=Path("build-models"), help="folder of the checkpoint"
+    )
     parser.add_argument("--results", type=Path, help="for the small files; default: the output's")
     parser.add_argument("--judge", type=Path, default=Path("models/embedded"), help="a bundle")
-    parser.add_argument("--points-per-doubling", type=float, default=1.0, help="of watched steps")
+    parser.add_argument(
+        "--points-per-doubling", type=number(above=0, most=100), default=1.0, help="watched steps"
+    )
     parser.add_argument(
         "--watch-samples",
-        type=int,
+        type=whole(0),
         default=500,
         help="of a watched step, which on a CPU takes minutes (`took` in log.jsonl); 0: none",
     )
     parser.add_argument(
         "--keep-averages", action="store_true", help="of each watched step, to be measured later"
     )
-    parser.add_argument("--final-samples", type=int, default=5000)
+    parser.add_argument(
+        "--final-samples", type=whole(0), default=5000, help="of the last step; 0: none"
+    )
     for field in dataclasses.fields(TrainingOptions):
         flag = "--" + field.name.replace("_", "-")
         if isinstance(field.default, bool):
-            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=field.default)
+            how = {"action": argparse.BooleanOptionalAction, "help": field.metadata["help"]}
         else:
-            parser.add_argument(flag, type=type(field.default), default=field.default)
+            how = field.metadata
+        parser.add_argument(flag, default=field.default, **how)
     return parser.parse_args(words)
 
 
@@ -272,4 +280,4 @@ def run(given: argparse.Namespace, stopped: Callable[[], bool]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

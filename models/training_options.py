@@ -4,27 +4,43 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from models.command_line import number, whole
+
+
+def option(default: Any, help: str, kind: Callable = str, choices: tuple = ()) -> Any:
+    """A field and its option on the command line."""
+    metadata = {"help": help} | ({"choices": choices} if choices else {"type": kind})
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+FINITE = sys.float_info.max
 
 
 @dataclasses.dataclass
 class TrainingOptions:
     """Those of the command line of `python -m models.train`."""
 
-    steps: int = 1_000_000
-    minutes: float = math.inf
-    batch_size: int = 128
-    learning_rate: float = 1e-3
-    warmup_steps: int = 500
-    weight_decay: float = 0.01
-    label_dropout: float = 0.1
-    ema_decay: float = 0.9995
-    mirror: bool = True  # half of the garments that look alike both ways
-    seed: int = 0
-    device: str = "cpu"
-    precision: str = "auto"  # bfloat16 or float32; auto: bfloat16 on a GPU
-    compile: str = "auto"  # yes or no; auto: on a GPU
-    save_every: int = 300  # steps
-    report_every: int = 50  # steps
+    steps: int = option(1_000_000, "after which it ends", whole(1))
+    minutes: float = option(math.inf, "after which it ends", number(above=0))
+    batch_size: int = option(128, "pictures of a step", whole(1))
+    learning_rate: float = option(1e-3, "the highest", number(above=0, most=FINITE))
+    warmup_steps: int = option(500, "until the learning rate is reached", whole(1))
+    weight_decay: float = option(0.01, "of AdamW", number(0, FINITE))
+    label_dropout: float = option(0.1, "share of the labels that are left out", number(0, 1))
+    ema_decay: float = option(0.9995, "of the average of the weights", number(0, 1))
+    mirror: bool = option(True, "half of the garments that look alike both ways", bool)
+    seed: int = option(0, "of all that is random", int)
+    device: str = option("cpu", "of PyTorch")
+    precision: str = option(
+        "auto", "auto: bfloat16 on a GPU", choices=("auto", "bfloat16", "float32")
+    )
+    compile: str = option("auto", "auto: on a GPU", choices=("auto", "yes", "no"))
+    save_every: int = option(300, "steps between checkpoints", whole(1))
+    report_every: int = option(50, "steps between reports of the loss", whole(1))
 
     def learning_rate_at(self, step: int, seconds: float) -> float:
         """Linear warm-up, then cosine decay to zero over the run's steps or its minutes."""

@@ -110,6 +110,21 @@ def test_the_page_is_what_its_command_makes():
     assert page(runs, logs) == (ROOT / "docs" / "growth.md").read_text()
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{}\n", "bad.jsonl, line 1: expected a record of models.train"),
+        ('{"kind": "options"}\nno JSON\n', "bad.jsonl, line 2: .* got 'no JSON'"),
+        ('{"kind": "growth", "step": 0}\n', "bad.jsonl has no record of kind growth after step 0"),
+        ('{"kind": "growth", "step": 9}\n', "bad.jsonl has no record of kind options"),
+    ],
+)
+def test_a_log_that_makes_no_page_is_named(tmp_path, content, message):
+    (tmp_path / "bad.jsonl").write_text(content)
+    with pytest.raises(ValueError, match=message):
+        Run.read(tmp_path / "bad.jsonl")
+
+
 def test_the_figure_shows_each_run_in_a_column(tmp_path):
     pytest.importorskip("matplotlib", reason="the figure needs matplotlib")
     runs = [Run.read(ROOT / "docs" / "growth" / f"{name}.jsonl") for name in ("small", "fine")]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from models.contact_sheet import parse_column
+from models.diffusion_transformer import PRESETS
 from models.guided_sampling import (
     Branch,
     Edit,
@@ -82,3 +84,12 @@ def test_euler_follows_a_constant_velocity_to_the_end():
 
 def test_latents_do_not_depend_on_the_batch():
     assert torch.equal(seeded_latents([4, 5], (1, 2, 2))[1:], seeded_latents([5], (1, 2, 2)))
+
+
+@pytest.mark.parametrize(
+    "text", ["bad", "s=x", "layer=one", "layer=3", "channels=1-2", "channels=64", "scale=2"]
+)
+def test_a_column_of_a_sheet_that_cannot_be_read_is_named(text):
+    with pytest.raises(ValueError, match=f"--column {text}: expected settings as s=1,w=0.3"):
+        parse_column(text, Edit(1, [2]), PRESETS["tiny"])
+    assert parse_column("w=1,layer=2", Edit(1, [2]), PRESETS["tiny"])[1].edits == (Edit(2, [2]),)

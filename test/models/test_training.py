@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 import math
@@ -13,9 +14,11 @@ import torch
 
 from models import classifier
 from models.checkpoint import load_checkpoint
+from models.command_line import run_command
 from models.diffusion_transformer import PRESETS, DiffusionTransformer
+from models.export.errors import ExportError
 from models.fashion_mnist import load_split, read_idx
-from models.train import load_average, main, save_average, train
+from models.train import arguments_of, load_average, main, save_average, train
 from models.training_log import TrainingLog
 from models.training_options import TrainingOptions
 from models.training_step import TrainingStep
@@ -227,6 +230,66 @@ def test_a_measurement_stops_for_a_signal_and_is_made_by_the_next_run(
 def test_without_a_run_the_error_says_what_to_do(tmp_path):
     with pytest.raises(FileNotFoundError, match="train first"):
         load_average(tmp_path / "none.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("steps", "-3"),
+        ("minutes", "0"),
+        ("minutes", "nan"),
+        ("batch-size", "0"),
+        ("learning-rate", "inf"),
+        ("warmup-steps", "0"),
+        ("label-dropout", "-0.1"),
+        ("ema-decay", "2"),
+        ("save-every", "0"),
+        ("report-every", "0"),
+        ("points-per-doubling", "0"),
+        ("watch-samples", "-1"),
+        ("final-samples", "x"),
+        ("precision", "float64"),
+        ("compile", "maybe"),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused_by_name(option, value, capsys):
+    with pytest.raises(SystemExit) as refused:
+        arguments_of([f"--{option}", value])
+    assert refused.value.code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert f"argument --{option}: " in last and value in last
+
+
+def test_the_help_has_the_defaults_and_the_choices(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "500")
+    with pytest.raises(SystemExit):
+        arguments_of(["--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for field in dataclasses.fields(TrainingOptions):
+        assert f"{field.metadata['help']} (default: {field.default})" in shown
+    assert "--precision {auto,bfloat16,float32}" in shown
+    assert vars(arguments_of(["--minutes", "inf"]))["minutes"] == math.inf
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("of another\ntraining"), "ValueError: of another training"),
+        (FileNotFoundError("a.ckpt not found"), "FileNotFoundError: a.ckpt not found"),
+        (ExportError("BAD_OPTION", "no such dtype"), "BAD_OPTION: no such dtype"),
+    ],
+)
+def test_a_command_ends_with_its_error_in_one_line(error, line, capsys, monkeypatch):
+    def fails():
+        raise error
+
+    monkeypatch.delenv("DEBUG", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        run_command(fails)
+    assert ended.value.code == 1 and capsys.readouterr().err == line + "\n"
+    monkeypatch.setenv("DEBUG", "1")
+    with pytest.raises(type(error)):
+        run_command(fails)
 
 
 def test_the_learning_rate_warms_up_and_ends_at_zero_by_steps_or_by_minutes():
