@@ -35,6 +35,8 @@ export interface DumpSummary {
   nonFinite: NonFiniteSummary;
   /** Whether the pictures the run arrives at are finite. */
   latentsFinite: boolean;
+  /** A run that was aborted or failed throws; its index.json says which. */
+  ending: 'complete';
   /** Seed of each image. */
   seeds: Seed[];
 }
@@ -74,6 +76,7 @@ export async function dumpRecords(
     records: 0,
     nonFinite: { values: 0, records: 0, first: null },
     latentsFinite: true,
+    ending: 'complete',
     seeds: [],
   };
   const header = {

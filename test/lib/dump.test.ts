@@ -79,7 +79,7 @@ describe('a dump', () => {
       onRecord: (record) => void seen.push(record),
     });
     const { index, tensors } = readDump(out);
-    expect(summary).toMatchObject({ out, records: 9 * 3 * 2, seeds: [3, 4], latentsFinite: true });
+    expect(summary).toMatchObject({ out, records: 9 * 3 * 2, seeds: [3, 4], latentsFinite: true, ending: 'complete' });
     expect(summary.shards).toEqual(index.shards);
     expect(index).toMatchObject({ ending: 'complete', nonFinite: { values: 0 } });
     expect(index.shards.length).toBeGreaterThan(3);

@@ -62,8 +62,10 @@ test.each(blocks.filter((block) => !beyond.includes(block)))(
     for (const [from, to] of Object.values(shortened)) text = text.replace(from, to);
     const file = `${place.replace(/\W+/g, '-')}.mjs`;
     await application.write(file, text);
-    const { code, stderr } = await application.node([file]);
+    const { code, stdout, stderr } = await application.node([file]);
     expect([code, stderr]).toEqual([0, '']);
+    // Of what a program reads and nothing has.
+    expect(stdout).not.toMatch(/\bundefined\b/);
   },
   180_000,
 );
