@@ -69,7 +69,7 @@ export interface Difference {
   frechet: FrechetDifference;
 }
 
-type Request = Pick<EvaluateRequest, 'kernel' | 'manifold' | 'errorGroups' | 'seed' | 'signal'>;
+type Request = Pick<EvaluateRequest, 'kernel' | 'manifold' | 'samples' | 'errorGroups' | 'seed' | 'signal'>;
 
 /** Above this many features an eigenvalue decomposition takes seconds, and the standard error needs one a group. */
 const widestWithError = 512;
@@ -78,14 +78,16 @@ const widestWithError = 512;
 export async function referenceOf(
   measurement: Measurement,
   labels: Int32Array | null,
-  { manifold, signal }: Request,
+  { manifold, samples, signal }: Request,
 ): Promise<Reference> {
   const pace = new Pace(signal);
   const named = recognition(measurement.scores, labels);
+  // A larger set has smaller balls and more to recall: as many of each, as in the paper.
+  const images = Math.min(manifold.images, samples);
   return {
     measurement,
     gaussian: gaussianOf(await momentsOf(measurement.features, pace)),
-    manifold: await manifoldOf(measurement.features, manifold, pace),
+    manifold: await manifoldOf(measurement.features, { ...manifold, images }, pace),
     radial: columnMeans(measurement.radial),
     highShare: meanOf(measurement.highShares),
     recognised: named && meanOf(named),
@@ -108,7 +110,8 @@ export async function compare(
     withoutGroups.push(frechetDistance(reference.gaussian, moments));
     await pace.breathe();
   }
-  const generated = await manifoldOf(features, manifold, pace);
+  const images = reference.manifold.features.count;
+  const generated = await manifoldOf(features, { ...manifold, images }, pace);
   const radial = columnMeans(measurement.radial);
   const named = recognition(measurement.scores, labels);
   return {

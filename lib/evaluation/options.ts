@@ -41,7 +41,7 @@ export interface KernelDistanceOptions {
 export interface ManifoldOptions {
   /** Neighbours that make the manifold, from 1 to 1000. Default 3. */
   neighbours?: number;
-  /** Images of each set that are used, from 2. Default 5000; as many as there are, if fewer. */
+  /** Images of each set that are used, from 2: the first ones. Default 5000; as many as the smaller set has, if fewer. */
   images?: number;
 }
 

@@ -23,7 +23,7 @@ export interface PrecisionRecall {
   recall: number;
   /** Neighbours that make the manifold. */
   neighbours: number;
-  /** Images of each set. */
+  /** Images of each set, as many of both: the first ones. */
   images: number;
 }
 
@@ -52,6 +52,7 @@ export async function manifoldOf(
   return { features, radii };
 }
 
+/** `evaluate` gives it manifolds of as many images each. */
 export async function precisionAndRecall(
   reference: Manifold,
   generated: Manifold,

@@ -2,7 +2,8 @@
 import { describe, expect, test } from '@jest/globals';
 
 import { estimate, quantile } from '../../../lib/evaluation/bootstrap';
-import type { Features } from '../../../lib/evaluation/features';
+import { compare, referenceOf } from '../../../lib/evaluation/comparison';
+import { firstRows, type Features } from '../../../lib/evaluation/features';
 import { bandSigma, fidelity, psnr, signalToNoise, splitBands } from '../../../lib/evaluation/fidelity';
 import { frechetDistance, gaussianOf } from '../../../lib/evaluation/frechet';
 import { groupedMoments, jackknifeError } from '../../../lib/evaluation/jackknife';
@@ -126,6 +127,23 @@ describe('precision and recall', () => {
     const { precision, recall } = await pr(gaussians(300, 3, 6), gaussians(300, 3, 7, 0, 0.2));
     expect(precision).toBeGreaterThan(0.95);
     expect(recall).toBeLessThan(0.3);
+  });
+
+  test.each([
+    [300, 100],
+    [100, 300],
+  ])('of %d and %d are over as many images of each, the first ones', async (real, samples) => {
+    const [reference, generated] = [gaussians(real, 3, 6), gaussians(samples, 3, 7, 0, 0.6)];
+    const measured = (features: Features) => {
+      const highShares = new Float32Array(features.count).fill(0.1);
+      return { features, scores: null, radial: gaussians(features.count, 4, 8, 9, 0.1), highShares };
+    };
+    const kernel = { subsets: 2, subsetSize: 20 };
+    const request = { kernel, manifold: options, samples, errorGroups: 0, seed: 0, signal: undefined };
+    const known = await referenceOf(measured(reference), null, request);
+    const { precisionRecall } = await compare(known, measured(generated), null, request);
+    expect(precisionRecall).toEqual(await pr(firstRows(reference, 100), firstRows(generated, 100)));
+    expect(precisionRecall.images).toBe(100);
   });
 
   test('need more images than neighbours', async () => {
