@@ -12,6 +12,7 @@ import { addLoadOptions, loadOptionsOf, type LoadFlags } from './load';
 import { print } from './print';
 import { startProgress } from './progressBar';
 import { addPromptOptions, readPrompts, type PromptFlags } from './prompts';
+import { say } from './quiet';
 import { parseClass, parseWhole } from './values';
 
 interface AnalyzeFlags extends LoadFlags, PromptFlags {
@@ -65,7 +66,9 @@ async function runAnalyze(location: string, flags: AnalyzeFlags, signal: AbortSi
       const channels = layers.map((layer) => ({ layer: layer.layer, channels: layer.channels }));
       printJson({ page, data, bundle: written?.folder ?? null, found, suggested, stable, remarks, layers: channels });
     } else {
-      print([page, ...(written ? [written.folder] : []), ...massive.remarks, ''].join('\n'));
+      say([page, ...(written ? [written.folder] : [])].join('\n'), process.stdout);
+      // What was found, not where it lies.
+      print(massive.remarks.map((remark) => `${remark}\n`).join(''));
     }
   } finally {
     progress.stop();

@@ -11,8 +11,8 @@ import { printJson } from './failure';
 import { guidanceFromFlags } from './guidance';
 import { interruptible } from './interrupt';
 import { loadOptionsOf } from './load';
-import { print } from './print';
 import { startProgress } from './progressBar';
+import { say } from './quiet';
 import { addRunOptions, type RunFlags } from './runOptions';
 import { parseNumbers, parseSite, parseWhole, parseWholes } from './values';
 
@@ -79,7 +79,7 @@ async function runDump(location: string, flags: DumpFlags, signal: AbortSignal):
       await writeFileAtomic(quantisation, new TextEncoder().encode(text), signal);
     }
     if (flags.json) printJson({ ...summary, ...(quantisation === undefined ? {} : { quantisation }) });
-    else print(`${[summary ? inWords(summary) : [], quantisation ?? []].flat().join('\n')}\n`);
+    else say([summary ? inWords(summary) : [], quantisation ?? []].flat().join('\n'), process.stdout);
   } finally {
     await pipeline.dispose();
   }

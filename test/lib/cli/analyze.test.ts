@@ -37,6 +37,15 @@ test('analyze writes a page and its data, tells progress, and prints what it fou
   expect([traced.timesteps.length, traced.conditions]).toEqual([3, ['Sneaker', 'Bag']]);
 });
 
+test('--quiet prints what was found and names no files', async () => {
+  const quiet = join(folder, 'quiet');
+  const { code, stdout, stderr } = await run([
+    ...['analyze', 'embedded', '--out', quiet, '--bundle-out', join(folder, 'quiet-bundle')],
+    ...['--class', '8', '--steps', '2', '--device', 'cpu', '--quiet'],
+  ]);
+  expect([code, stdout.includes(quiet), stderr]).toEqual([0, false, '']);
+}, 240_000);
+
 describe('a mistake is met before anything is computed', () => {
   test.each([
     ['a folder that exists', ['--out', folder], /^OUTPUT_UNWRITABLE: .*exists already/],

@@ -44,6 +44,15 @@ test('2. says in words what it wrote', async () => {
   expect([code, stdout]).toEqual([0, `${out}: 16 records in 1 file\n`]);
 });
 
+test('--quiet names no files', async () => {
+  const files = ['--out', join(folder, 'quiet'), '--quantisation', join(folder, 'quiet.json')];
+  expect(await run(['dump', 'embedded', ...sampling, ...files, '--quiet'])).toEqual({
+    code: 0,
+    stdout: '',
+    stderr: '',
+  });
+});
+
 test.each<[string, string[], string]>([
   ['nothing to write', [], 'BAD_OPTION'],
   ['a folder that is there', ['--out', tmpdir()], 'OUTPUT_EXISTS'],
