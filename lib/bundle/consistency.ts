@@ -165,6 +165,10 @@ function checkTextEncoders({ textEncoders = {}, conditioning }: BundleManifest):
 function checkImage({ image, latent, vae }: BundleManifest): void {
   if (image.kind === 'pixels') {
     if (image.channels === latent.channels) return;
+    if (latent.channels !== 1 && latent.channels !== 3) {
+      const note = `pixels have 1 or 3 channels, the latent has ${latent.channels}`;
+      throw disagrees('image.kind', "'vae', and a decoder in 'vae'", image.kind, { note });
+    }
     const note = 'the pixels are the latent';
     throw disagrees('image.channels', `${latent.channels}, the channels of the latent`, image.channels, { note });
   }

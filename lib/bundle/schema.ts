@@ -113,7 +113,9 @@ export const bundleSchema = gives<BundleManifest>()(
       closed({
         kind: z.literal('pixels'),
         range: blackAndWhite,
-        channels: z.union([z.literal(1), z.literal(3)]),
+        channels: z.union([z.literal(1), z.literal(3)], {
+          error: `1 or 3; a latent of other channels needs image.kind 'vae' and a decoder`,
+        }),
       }),
       closed({
         kind: z.literal('vae'),

@@ -32,7 +32,7 @@ export function parse<Schema extends z.ZodType>(
     const expected = `a name that is ${expectation(issue.issues[0]!.message)}`;
     throw invalid(path, expected, issue.path.at(-1), { code });
   }
-  throw invalid(path, expectation(issue.message), lookUp(value, issue.path), { code });
+  throw invalid(path, expected(issue), lookUp(value, issue.path), { code });
 }
 
 /** A schema looks at every entry of a list and makes a new one, of holes too: 2³² of them end the process. */
@@ -81,6 +81,20 @@ function expectation(message: string): string {
 }
 
 type Issue = z.core.$ZodIssue;
+
+/** A union says nothing of its own: its choices do, `1 or 3`. */
+function expected(issue: Issue): string {
+  if (issue.code !== 'invalid_union') return expectation(issue.message);
+  const { options } = issue as { options?: unknown[] };
+  if (options && issue.message.startsWith('Invalid discriminator')) {
+    return `one of ${options.map((option) => `'${String(option)}'`).join(', ')}`;
+  }
+  if (issue.message !== 'Invalid input') return expectation(issue.message);
+  const choices = issue.errors.map(([first]) =>
+    first!.path.length > 0 || first!.code === 'unrecognized_keys' ? 'another form' : expected(first!),
+  );
+  return [...new Set(choices)].join(' or ');
+}
 
 /**
  * A union fails as a whole. When exactly one of its members failed deeper than at the union itself, that member is

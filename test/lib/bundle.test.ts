@@ -168,6 +168,29 @@ describe('openBundle', () => {
       /conditioning\.nullClass: expected a class from 0 to 10: one of the 10, or the one behind them, received 11/,
     ],
     [
+      'pixels of a latent of 4 channels',
+      (manifest) => {
+        manifest.latent.channels = manifest.transformer.outputChannels = 4;
+        manifest.transformer.inputs.find(({ role }: any) => role === 'latent').shape[1] = 4;
+      },
+      /image\.kind: expected 'vae', and a decoder in 'vae', received 'pixels' \(pixels have 1 or 3 channels, the latent has 4\)/,
+    ],
+    [
+      '4 channels of pixels',
+      (manifest) => (manifest.image.channels = 4),
+      /image\.channels: expected 1 or 3; a latent of other channels needs image\.kind 'vae' and a decoder, received 4/,
+    ],
+    [
+      'a kind that is none',
+      (manifest) => (manifest.image.kind = 'raw'),
+      /image\.kind: expected one of 'pixels', 'vae', /,
+    ],
+    [
+      'a size that is neither number nor name',
+      (manifest) => (manifest.transformer.inputs[0].shape[0] = null),
+      /shape\[0\]: expected a number or a text, received null/,
+    ],
+    [
       'a label too few',
       (manifest) => manifest.conditioning.labels.pop(),
       /conditioning\.labels: expected 10 labels, one for each class, received 9/,

@@ -1,5 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 
+import { z } from 'zod';
+
 import { checkPrompts } from '../../lib/call/prompts';
 import { generateSchema, type GenerateOptions } from '../../lib/request/generateOptions';
 import { loadSchema } from '../../lib/model/loadOptions';
@@ -91,6 +93,12 @@ describe('bad options of generate', () => {
   ])('%s', (_name, options, message) => {
     expect(generate(options)).toMatchObject({ code: 'BAD_OPTION', message: expect.stringMatching(message) });
   });
+});
+
+test('a union of literals names them', () => {
+  const schema = z.strictObject({ channels: z.union([z.literal(1), z.literal(3)]) });
+  const error = errorOf(() => parse(schema, { channels: 4 }, 'image'));
+  expect(error.message).toBe('image.channels: expected 1 or 3, received 4.');
 });
 
 describe('bad options of loadPipeline', () => {
