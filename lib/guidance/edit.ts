@@ -271,6 +271,7 @@ export function sitesOf(
   context: EditContext,
 ): SiteReference[] {
   if (path !== undefined) {
+    context.checkPath(`${option}.path`, path, tap);
     const inside = isAttention(tap) && stream === 'image';
     return [{ path, tap, stream: inside ? null : (stream ?? null) }];
   }

@@ -6,7 +6,7 @@
  * where p and n are branches: the model under a conditioning, with edits to its hidden states. The planner adds the
  * terms up to one weight a branch and step; they sum to one in every step by construction.
  */
-import type { PlanEdit } from '../native';
+import type { PlanEdit, Tap } from '../native';
 
 /** Which of the two conditionings a branch runs under. */
 export type Conditioning = 'conditional' | 'unconditional';
@@ -104,6 +104,8 @@ export interface EditContext {
   output(option: string, layer: number, stream: string): SiteReference;
   /** Whether a path pattern stands for nothing but blocks. */
   isBlock(path: string): boolean;
+  /** @throws SITE_NOT_FOUND for a path pattern that stands for nothing with that tap, with the paths of the blocks */
+  checkPath(option: string, path: string, tap: Tap): void;
   /** The outputs of a block in all its streams. @throws LAYER_OUT_OF_RANGE, SITE_NOT_FOUND */
   everyStream(option: string, layer: number): SiteReference[];
   /** The attentions inside a block. @throws LAYER_OUT_OF_RANGE; SITE_NOT_FOUND when none can be tapped */

@@ -1,7 +1,9 @@
 /** Where in the model an edit sits. */
 import { invalid } from '../validation/invalid';
 import type { SiteReference } from '../guidance';
-import type { Site } from '../native';
+import type { Site, Tap } from '../native';
+import { nearestName } from '../validation/vocabulary';
+import { matches } from './depth';
 import type { PlannedModel } from './types';
 
 /**
@@ -39,6 +41,19 @@ export function findAttentions(option: string, layer: number, model: PlannedMode
   throw invalid(option, 'a layer that calls scaled_dot_product_attention', layer, {
     code: 'SITE_NOT_FOUND',
     note: `no attention can be tapped in ${block}`,
+  });
+}
+
+/** @throws SITE_NOT_FOUND for a pattern that stands for nothing with that tap */
+export function checkPath(option: string, pattern: string, tap: Tap, { sites, bundle }: PlannedModel): void {
+  const tapped = sites.filter((site) => site.tap === tap);
+  // The native side knows how many components a `**` may stand for.
+  if (pattern.includes('**') || tapped.some(({ path }) => matches(pattern, path))) return;
+  const near = nearestName(pattern, [...new Set(tapped.map(({ path }) => path))]);
+  const blocks = bundle.transformer.blocks.map(({ path }) => `'${path}'`).join(' and ');
+  throw invalid(option, `a path with the tap '${tap}' (the blocks are ${blocks}; '*' is one component)`, pattern, {
+    code: 'SITE_NOT_FOUND',
+    note: near && `did you mean ${near}?`,
   });
 }
 

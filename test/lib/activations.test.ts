@@ -363,6 +363,12 @@ describe('what is refused, before anything runs', () => {
 
   test.each<[string, ActivationOptions, string, RegExp]>([
     ['an unknown site', { generate, sites: [{ path: 'block.3' }] }, 'SITE_NOT_FOUND', /blocks\.3/],
+    [
+      "a path that is another model's",
+      { generate, sites: [{ path: 'model.blocks.*' }] },
+      'SITE_NOT_FOUND',
+      /^options\.sites\[0\]\.path: expected a path with the tap 'output' \(the blocks are 'blocks\.\*'; .*, received 'model/,
+    ],
     ['an unknown stream', { generate, sites: [{ path: 'blocks.3', stream: 'text' }] }, 'SITE_NOT_FOUND', /'image'/],
     [
       'an unknown branch',
