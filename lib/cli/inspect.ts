@@ -130,10 +130,11 @@ function inWords(report: Report): string {
       massive ? `layer ${massive.layer}, channels ${massive.channels.join(', ')}` : 'not recorded',
     ],
   ];
-  const sites = report.sites.map(({ path, tap, stream, shape, className }) => [
+  const sites = report.sites.map(({ path, tap, stream, element, shape, className }) => [
     path,
     tap,
     stream ?? '-',
+    String(element),
     shape ? `[${shape.join(', ')}]` : '-',
     className,
   ]);
@@ -142,7 +143,7 @@ function inWords(report: Report): string {
     '',
     ...memoryTable(report.memory),
     '',
-    ...table([['site', 'tap', 'stream', 'shape', 'class'], ...sites]),
+    ...table([['site', 'tap', 'stream', 'element', 'shape', 'class'], ...sites]),
     '',
   ].join('\n');
 }

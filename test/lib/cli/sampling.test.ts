@@ -172,7 +172,8 @@ describe('inspect', () => {
     const blocks = Array.from({ length: layers }, (_, layer) => sites.find(({ block }) => block === layer));
     for (const block of blocks) expect(block).toMatchObject({ tap: 'output', stream: 'image', shape: [1, 49, 128] });
     const words = await run(['inspect', 'embedded', '--device', 'cpu']);
-    expect(words.stdout).toMatch(/^blocks\.0 +output +image +\[1, 49, 128\]/m);
+    expect(words.stdout).toMatch(/^blocks\.0 +output +image +0 +\[1, 49, 128\]/m);
+    expect(words.stdout).toMatch(/^blocks\.0 +input +- +1 /m);
     const number = '[\\d,]+';
     expect(words.stdout).toMatch(
       new RegExp(`^bfloat16, int8 or fp8, --offload blocks +${number} +0 +0 +${number} +${number} +${number}`, 'm'),
