@@ -30,10 +30,11 @@ export function analyzeCommand(): Command {
     .argument('<bundle>', "folder of a bundle, or 'embedded'")
     .requiredOption('-o, --out <folder>', 'a folder that does not exist yet')
     .option('--bundle-out <folder>', 'also write a copy of the bundle that records what was found')
-    .option('-c, --class <class...>', 'classes to look at (default: up to ten, spread over all)', (text, all) => [
-      ...((all as (number | string)[] | undefined) ?? []),
-      parseClass(text),
-    ])
+    .option(
+      '-c, --class <class...>',
+      'classes to look at, of a model that takes them (default: up to ten, spread over all); tensors only a program gives',
+      (text, all) => [...((all as (number | string)[] | undefined) ?? []), parseClass(text)],
+    )
     .option('--seed <seed>', 'first seed', parseWhole, 0)
     .option('--steps <count>', 'sampling steps of the trajectories that are looked at', parseWhole, 10);
   return addLoadOptions(addPromptOptions(command))

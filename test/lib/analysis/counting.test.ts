@@ -2,11 +2,13 @@
 import { describe, expect, test } from '@jest/globals';
 
 import { varianceShares } from '../../../lib/analysis/anova';
+import { chooseConditions } from '../../../lib/analysis/conditions';
 import { classCorrespondence, partCorrespondence } from '../../../lib/analysis/correspondence';
 import { compareBands } from '../../../lib/analysis/detailBands';
 import { judgeLayer } from '../../../lib/analysis/massiveRule';
 import { drawMap, selectivity, spatialMap } from '../../../lib/analysis/spatialMap';
 import { jaccard, lowerMedian, meanJaccard, median, ranks, spearman } from '../../../lib/analysis/statistics';
+import type { Bundle, BundleInput, InputRole } from '../../../lib/bundle';
 import type { Tensor } from '../../../lib/tensor';
 import { errorOf } from '../model';
 
@@ -14,6 +16,21 @@ const floats = (values: number[], shape: number[]): Tensor => ({
   data: Float32Array.from(values),
   shape,
   dtype: 'float32',
+});
+
+describe('what a model is looked at under, when the caller names nothing', () => {
+  const input = (role: InputRole): BundleInput => ({ name: role, role, dtype: 'float', shape: ['batch'] });
+  const bundle = (...roles: InputRole[]) =>
+    ({ conditioning: { kind: 'tensors' }, transformer: { inputs: roles.map(input) } }) as unknown as Bundle;
+
+  test('nothing, for a model that takes nothing', () =>
+    expect(chooseConditions(undefined, bundle('latent', 'timestep', 'guidance'))).toEqual([{}]));
+
+  test('a program has to give tensors', () =>
+    expect(errorOf(() => chooseConditions(undefined, bundle('latent', 'timestep', 'text')))).toMatchObject({
+      code: 'BAD_OPTION',
+      message: expect.stringMatching(/tensors for text: only a program can give 'conditioning'/) as unknown,
+    }));
 });
 
 describe('order statistics', () => {
