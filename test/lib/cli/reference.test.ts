@@ -47,9 +47,11 @@ const guides = [
     .map((name) => `docs/${name}`),
 ];
 
+const read = (guide: string) => readFileSync(join(root, guide), 'utf8');
+
 /** What stands in code of a page, a command a line. */
 function commandLines(guide: string): string[][] {
-  const text = readFileSync(join(root, guide), 'utf8');
+  const text = read(guide);
   const blocks = [...text.matchAll(/^ *```\w*\n(.*?)^ *```/gms)].flatMap(([, block]) =>
     block!.replace(/\\\n\s*/g, ' ').split('\n'),
   );
@@ -65,6 +67,13 @@ function commandLines(guide: string): string[][] {
 }
 
 const called = guides.flatMap((guide) => commandLines(guide).map((words) => [guide, words.join(' '), words] as const));
+
+test.each(guides)('%s: what is to be typed begins with npx', (guide) => {
+  for (const [block] of read(guide).matchAll(/^ *```.*?^ *```/gms)) expect(block).not.toMatch(/^ *detail-guidance /m);
+  // A command with its arguments; `detail-guidance demo` alone is its name.
+  if (guide !== 'docs/cli.md')
+    expect(read(guide).replace(/^ *```.*?^ *```/gms, '')).not.toMatch(/`detail-guidance [\w-]+\s[^`]/);
+});
 
 test('the guides show the command line', () => {
   expect(called.length).toBeGreaterThan(60);
