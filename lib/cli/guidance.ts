@@ -33,7 +33,11 @@ export function addGuidanceOptions(command: Command): Command {
   add('--cfg-scale <s>', 'classifier-free guidance scale s; 1 switches it off', parseNumber);
   add('--cfg-start <fraction>', 'first step with classifier-free guidance, as a fraction of the steps', parseNumber);
   add('--cfg-stop <fraction>', 'first step without it again, as a fraction of the steps', parseNumber);
-  add('--detail-scale <w>', 'Detail Guidance scale w; 0 switches it off', parseNumber);
+  add(
+    '--detail-scale <w>',
+    'Detail Guidance scale w; 0 switches it off; classifier-free guidance stays as it was: --cfg-scale 1 switches that off',
+    parseNumber,
+  );
   add('--detail-layer <index>', "block after which the channels are disrupted, from 0, or 'auto'", parseLayer);
   add('--detail-channels <list>', "channels to disrupt: 12,49,32, or 'auto' for the bundle's", parseChannels);
   add(

@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { describe, expect, test } from '@jest/globals';
+import { Command } from 'commander';
 
 import type { Bundle } from '../../../lib/bundle';
-import { guidanceFromFlags } from '../../../lib/cli/guidance';
+import { addGuidanceOptions, guidanceFromFlags } from '../../../lib/cli/guidance';
 import { encodePng } from '../../../lib/image/png';
 import {
   parseChannels,
@@ -45,6 +46,15 @@ describe('guidance flags', () => {
     expect(guidanceFromFlags({ guidance: true, detailScale: 0 }, bundle)).not.toHaveProperty('detail');
     expect(guidanceFromFlags({ guidance: false, cfgScale: 3 }, bundle)).toEqual({});
   });
+});
+
+test('--detail-scale leaves classifier-free guidance on, and says what switches it off', () => {
+  expect(guidanceFromFlags({ guidance: true, detailScale: 0.5 }, bundle)).toHaveProperty('classifierFree.scale', 2);
+  expect(guidanceFromFlags({ guidance: true, detailScale: 0.5, cfgScale: 1 }, bundle)).not.toHaveProperty(
+    'classifierFree',
+  );
+  const { options } = addGuidanceOptions(new Command());
+  expect(options.find(({ long }) => long === '--detail-scale')!.description).toContain('--cfg-scale 1');
 });
 
 describe('guidance as JSON', () => {
