@@ -1,5 +1,6 @@
 /** What a run records, from the options to the indices that the native side takes. */
-import { checkPlace, sitesOf, type EditContext } from '../guidance';
+import { checkPlace, sitesOf, type EditContext, type SiteReference } from '../guidance';
+import { wrapNative } from '../validation/errors';
 import { invalid } from '../validation/invalid';
 import type { NativeModel, NativeRecording, Site } from '../native';
 import type { ActivationRequest } from './options';
@@ -48,10 +49,18 @@ function findSites(
         const option = `options.sites[${index}]`;
         checkPlace(option, place);
         const references = sitesOf(option, { ...place, tap: place.tap ?? 'output' }, null, context);
-        return references.flatMap((reference) => model.find(reference));
+        return references.flatMap((reference) => findSite(reference, model));
       })
     : sites.flatMap(({ block, tap }, index) => (block !== null && tap === 'output' ? [index] : []));
   return [...new Set(indices)].sort((a, b) => a - b);
+}
+
+function findSite(reference: SiteReference, model: Pick<NativeModel, 'find'>): number[] {
+  try {
+    return model.find(reference);
+  } catch (error) {
+    throw wrapNative(error);
+  }
 }
 
 function findBranches(selection: ActivationRequest['branches'], { branches }: Plan): number[] {

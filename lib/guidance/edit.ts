@@ -271,9 +271,10 @@ export function sitesOf(
   context: EditContext,
 ): SiteReference[] {
   if (path !== undefined) {
-    context.checkPath(`${option}.path`, path, tap);
     const inside = isAttention(tap) && stream === 'image';
-    return [{ path, tap, stream: inside ? null : (stream ?? null) }];
+    const site = { path, tap, stream: inside ? null : (stream ?? null) };
+    context.checkSite(option, site);
+    return [site];
   }
   return chooseLayers(layer!).flatMap((index): SiteReference[] => {
     if (isAttention(tap)) {

@@ -102,10 +102,10 @@ export interface EditContext {
    * @throws LAYER_OUT_OF_RANGE, SITE_NOT_FOUND
    */
   output(option: string, layer: number, stream: string): SiteReference;
+  /** @throws SITE_NOT_FOUND for a path, tap or stream that the model has not */
+  checkSite(option: string, site: SiteReference): void;
   /** Whether a path pattern stands for nothing but blocks. */
   isBlock(path: string): boolean;
-  /** @throws SITE_NOT_FOUND for a path pattern that stands for nothing with that tap, with the paths of the blocks */
-  checkPath(option: string, path: string, tap: Tap): void;
   /** The outputs of a block in all its streams. @throws LAYER_OUT_OF_RANGE, SITE_NOT_FOUND */
   everyStream(option: string, layer: number): SiteReference[];
   /** The attentions inside a block. @throws LAYER_OUT_OF_RANGE; SITE_NOT_FOUND when none can be tapped */

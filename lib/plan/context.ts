@@ -1,7 +1,7 @@
 /** What edits are resolved against: the model and the call's token grid. */
 import type { EditContext } from '../guidance';
 import { matches } from './depth';
-import { checkPath, findAttentions, findOutput, findOutputs } from './site';
+import { checkSite, findAttentions, findOutput, findOutputs } from './site';
 import type { PlannedModel } from './types';
 
 /** For a single run of the model; a schedule adds its evaluations. */
@@ -17,11 +17,11 @@ export function editContext(model: PlannedModel, tokenGrid: readonly [number, nu
       : null,
     massiveActivations: bundle.massiveActivations ?? null,
     output: (option, layer, stream) => findOutput(option, layer, stream, model),
+    checkSite: (option, site) => checkSite(option, site, model),
     isBlock: (path) => {
       const outputs = sites.filter((site) => site.tap === 'output' && matches(path, site.path));
       return outputs.length > 0 && outputs.every(({ block }) => block !== null);
     },
-    checkPath: (option, path, tap) => checkPath(option, path, tap, model),
     everyStream: (option, layer) => findOutputs(option, layer, model),
     attentions: (option, layer) => findAttentions(option, layer, model),
   };

@@ -25,11 +25,23 @@ function blocksBefore({ path, tap }: PlanEdit, { sites, layers }: PlannedModel):
   return Math.min(layers, new Set(before.map((site) => site.block)).size);
 }
 
-/** The native side's patterns: `*` is one component of a path, `**` any number. */
+/** The native side's patterns, as site.cc has them: `*` is one component of a path, `**` any number, at the end one at least. */
 export function matches(pattern: string, path: string): boolean {
-  const source = pattern
-    .split('.')
-    .map((part) => (part === '**' ? '.+' : part === '*' ? '[^.]+' : part.replace(/[^\w]/g, '\\$&')))
-    .join('\\.');
-  return new RegExp(`^${source}$`).test(path);
+  if (!pattern.includes('*')) return pattern === path;
+  const [heads, parts] = [pattern.split('.'), path.split('.')];
+  // Which beginnings of the path fit what was read of the pattern: to try out what each ** stands for would take for ever.
+  let fits = [true, ...parts.map(() => false)];
+  for (const [index, head] of heads.entries()) {
+    const isLast = index === heads.length - 1;
+    let isReached = false;
+    fits = fits.map((fitted, end) => {
+      const isFit =
+        head === '**'
+          ? isReached || (fitted && !isLast)
+          : end > 0 && fits[end - 1]! && (head === '*' || head === parts[end - 1]);
+      isReached ||= fitted;
+      return isFit;
+    });
+  }
+  return fits.at(-1)!;
 }

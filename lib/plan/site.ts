@@ -1,8 +1,9 @@
 /** Where in the model an edit sits. */
-import { invalid } from '../validation/invalid';
+import { distance } from 'fastest-levenshtein';
+
+import { invalid, shortened } from '../validation/invalid';
 import type { SiteReference } from '../guidance';
-import type { Site, Tap } from '../native';
-import { nearestName } from '../validation/vocabulary';
+import type { Site } from '../native';
 import { matches } from './depth';
 import type { PlannedModel } from './types';
 
@@ -44,17 +45,39 @@ export function findAttentions(option: string, layer: number, model: PlannedMode
   });
 }
 
-/** @throws SITE_NOT_FOUND for a pattern that stands for nothing with that tap */
-export function checkPath(option: string, pattern: string, tap: Tap, { sites, bundle }: PlannedModel): void {
+/**
+ * That the model has what a path names; the native side finds the same once it runs.
+ *
+ * @throws SITE_NOT_FOUND with what is near, or the streams there are
+ */
+export function checkSite(option: string, { path, tap, stream }: SiteReference, { sites, bundle }: PlannedModel): void {
   const tapped = sites.filter((site) => site.tap === tap);
-  // The native side knows how many components a `**` may stand for.
-  if (pattern.includes('**') || tapped.some(({ path }) => matches(pattern, path))) return;
-  const near = nearestName(pattern, [...new Set(tapped.map(({ path }) => path))]);
-  const blocks = bundle.transformer.blocks.map(({ path }) => `'${path}'`).join(' and ');
-  throw invalid(option, `a path with the tap '${tap}' (the blocks are ${blocks}; '*' is one component)`, pattern, {
+  const outputs = tapped.filter((site) => matches(path, site.path));
+  if (outputs.length === 0) {
+    const near = nearestPaths(path, tapped);
+    const blocks = bundle.transformer.blocks.map((block) => `'${block.path}'`).join(' and ');
+    throw invalid(
+      `${option}.path`,
+      `a path with the tap '${tap}' (the blocks are ${blocks}; '*' is one component)`,
+      path,
+      {
+        code: 'SITE_NOT_FOUND',
+        note: near.length > 0 ? `the nearest are ${near.join(', ')}` : 'there are none',
+      },
+    );
+  }
+  if (stream === null || outputs.some((site) => site.stream === stream)) return;
+  const streams = new Set(outputs.flatMap((site) => (site.stream === null ? [] : [`'${site.stream}'`])));
+  throw invalid(`${option}.stream`, [...streams].join(' or ') || 'nothing', stream, {
     code: 'SITE_NOT_FOUND',
-    note: near && `did you mean ${near}?`,
+    note: `what '${shortened(path)}' has`,
   });
+}
+
+/** The paths that are most like a misspelt one. */
+function nearestPaths(path: string, sites: readonly Site[]): string[] {
+  const edits = new Map(sites.map((site) => [site.path, distance(site.path, path.slice(0, 200))]));
+  return [...edits].sort(([, a], [, b]) => a - b).flatMap(([near], index) => (index < 5 ? [near] : []));
 }
 
 function blockOutputs(option: string, layer: number, { sites, layers }: PlannedModel): [Site, ...Site[]] {

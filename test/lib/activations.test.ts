@@ -7,7 +7,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 
-import { loadPipeline, type ActivationOptions, type ActivationRecord, type PhaseEvent, type Pipeline } from '../../lib';
+import {
+  DetailGuidanceError,
+  loadPipeline,
+  type ActivationOptions,
+  type ActivationRecord,
+  type PhaseEvent,
+  type Pipeline,
+} from '../../lib';
 import { toFloat32 } from '../../lib/tensor';
 
 let pipeline: Pipeline;
@@ -356,13 +363,19 @@ describe('what is refused, before anything runs', () => {
     try {
       pipeline.activations(options);
     } catch (error) {
+      expect(error).toBeInstanceOf(DetailGuidanceError);
       return error as { code: string; message: string };
     }
     throw new Error('Nothing was thrown.');
   };
 
   test.each<[string, ActivationOptions, string, RegExp]>([
-    ['an unknown site', { generate, sites: [{ path: 'block.3' }] }, 'SITE_NOT_FOUND', /blocks\.3/],
+    [
+      'an unknown site',
+      { generate, sites: [{ path: 'block.3' }] },
+      'SITE_NOT_FOUND',
+      /^options\.sites\[0\]\.path: .*blocks\.3/,
+    ],
     [
       "a path that is another model's",
       { generate, sites: [{ path: 'model.blocks.*' }] },

@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 
-import type { GuidanceOptions } from '../../lib/guidance';
+import type { Edit, GuidanceOptions } from '../../lib/guidance';
 import { editContext, explain, type Plan } from '../../lib/plan';
+import { matches } from '../../lib/plan/depth';
 import { conditioningTensors } from '../../lib/request/conditioning';
 import { forwardSchema, resolveHook } from '../../lib/request/forwardOptions';
 import { parse } from '../../lib/validation/parse';
@@ -268,11 +269,42 @@ describe('tokens', () => {
   });
 });
 
+test.each([
+  ['blocks.*', 'blocks.3', true],
+  ['blocks.*', 'blocks.3.attention', false],
+  ['**', 'blocks.3', true],
+  ['blocks.**', 'blocks', false],
+  ['blocks.**.attention', 'blocks.attention', true],
+  [`${'**.'.repeat(60)}attention`, `${'a.'.repeat(60)}b`, false],
+])('the pattern %s on %s: %s, as the native side has it', (pattern, path, isMatch) => {
+  expect(matches(pattern, path)).toBe(isMatch);
+});
+
 describe('what the model has not', () => {
+  const branch = (edit: Edit) => ({ guidance: { branches: [{ weight: 1, edits: [edit] }] } });
+
   test.each<[string, Parameters<typeof planWith>[0], string, RegExp]>([
     ['a layer', { guidance: { detail: { layer: 8 } } }, 'LAYER_OUT_OF_RANGE', /a layer from 0 to 7/],
     ['a channel', { guidance: { detail: { channels: [128] } } }, 'CHANNEL_OUT_OF_RANGE', /0 to 127/],
     ['a stream', { guidance: { detail: { stream: 'text' } } }, 'SITE_NOT_FOUND', /'image'/],
+    [
+      'a path',
+      branch({ operation: 'zero', path: 'block.4' }),
+      'SITE_NOT_FOUND',
+      /^options\.guidance\.branches\[0\]\.edits\[0\]\.path: expected a submodule .* \(the nearest are blocks\.4/,
+    ],
+    [
+      'a tap on a path',
+      branch({ operation: 'zero', path: 'blocks.4', tap: 'attention' }),
+      'SITE_NOT_FOUND',
+      /edits\[0\]\.path: expected a path with the tap 'attention' \(the blocks are 'blocks\.\*'; .*\), received 'blocks\.4'/,
+    ],
+    [
+      'a stream on a path',
+      branch({ operation: 'zero', path: 'blocks.*', stream: 'text' }),
+      'SITE_NOT_FOUND',
+      /edits\[0\]\.stream: expected 'image', received 'text'/,
+    ],
     ['a class index', { classLabel: 10 }, 'CLASS_OUT_OF_RANGE', /from 0 to 9 .*'Ankle boot'/],
     ['a class name', { classLabel: 'Sneakers' }, 'CLASS_OUT_OF_RANGE', /did you mean 'Sneaker'/],
     [
