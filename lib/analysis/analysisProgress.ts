@@ -11,5 +11,7 @@ export interface AnalysisProgress {
 
 /** Called after every trajectory. */
 export function progressCallback() {
-  return z.custom<(event: AnalysisProgress) => void>((value) => typeof value === 'function', { error: 'a function' });
+  return z.custom<(event: AnalysisProgress) => unknown>((value) => typeof value === 'function', {
+    error: 'a function',
+  });
 }

@@ -1,5 +1,6 @@
 /** Which features are worth more: classes and moved parts of pictures that the model itself has made. */
 import { AbortError } from '../validation/errors';
+import { waitFor } from '../model/abort';
 import { invalid } from '../validation/invalid';
 import { mostImages } from '../request/generateOptions';
 import type { Pipeline } from '../pipeline';
@@ -15,7 +16,7 @@ export interface ComparisonRequest {
   perClass: number;
   ensemble: number;
   seed: number;
-  onProgress?: ((done: number, total: number, doing: string) => void) | undefined;
+  onProgress?: ((done: number, total: number, doing: string) => unknown) | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -86,7 +87,7 @@ export async function compareFeatures(
     const byPart = partCorrespondence(original.features, shifted.features, original.grid, 1, followed);
     [chance, tokens] = [byClass.chance, byPart.tokens];
     rows.push({ features, classes: byClass.accuracy, parts: byPart.accuracy, stayed: byPart.stayed });
-    onProgress?.(index + 2, total, features);
+    await waitFor(onProgress?.(index + 2, total, features), signal);
   }
   return { rows, chance, images: classes.length, tokens };
 }

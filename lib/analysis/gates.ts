@@ -6,6 +6,7 @@ import type { ActivationRecord } from '../activations';
 import { z } from 'zod';
 
 import { AbortError } from '../validation/errors';
+import { waitFor } from '../model/abort';
 import { parse } from '../validation/parse';
 import { describedBy } from '../validation/describedBy';
 import { list, strictObject, text, whole } from '../validation/vocabulary';
@@ -124,7 +125,10 @@ export async function traceGates(pipeline: ActivationSource, options: GateOption
       timesteps[record.step] = record.timestep;
       addActivations(sums, record);
     }
-    request.onProgress?.({ doing: 'tracing gates', fraction: (index + 1) / conditions.length });
+    await waitFor(
+      request.onProgress?.({ doing: 'tracing gates', fraction: (index + 1) / conditions.length }),
+      request.signal,
+    );
   }
   return {
     stream: request.stream,

@@ -9,6 +9,7 @@ import type { z } from 'zod';
 import { AbortError } from '../validation/errors';
 import { invalid } from '../validation/invalid';
 import type { Edit } from '../guidance';
+import { waitFor } from '../model/abort';
 import { parse } from '../validation/parse';
 import { describedBy } from '../validation/describedBy';
 import { finite, flag, strictObject } from '../validation/vocabulary';
@@ -137,7 +138,10 @@ export async function findHighNormTokens(
         ratios[step] = Math.max(ratios[step] ?? 0, ratio);
       });
     }
-    request.onProgress?.({ doing: 'following tokens', fraction: (index + 1) / conditions.length });
+    await waitFor(
+      request.onProgress?.({ doing: 'following tokens', fraction: (index + 1) / conditions.length }),
+      request.signal,
+    );
   }
   return {
     tokens: tokens.sort((a, b) => b.strongest.ratio - a.strongest.ratio),

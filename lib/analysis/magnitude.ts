@@ -5,6 +5,7 @@
  */
 import { AbortError } from '../validation/errors';
 import { invalid } from '../validation/invalid';
+import { waitFor } from '../model/abort';
 import { parse } from '../validation/parse';
 import { describedBy } from '../validation/describedBy';
 import { list, strictObject, whole } from '../validation/vocabulary';
@@ -124,10 +125,13 @@ export async function traceMagnitude(
         values.forEach((value, place) => (sums[place]! += value / runs));
         at.median[step] = (at.median[step] ?? 0) + lowerMedian(statistics.mean) / runs;
       }
-      request.onProgress?.({
-        doing: 'tracing magnitudes',
-        fraction: (seed * conditions.length + index + 1) / runs,
-      });
+      await waitFor(
+        request.onProgress?.({
+          doing: 'tracing magnitudes',
+          fraction: (seed * conditions.length + index + 1) / runs,
+        }),
+        request.signal,
+      );
     }
   }
   return {

@@ -6,6 +6,7 @@
 import type { z } from 'zod';
 
 import { AbortError } from '../validation/errors';
+import { waitFor } from '../model/abort';
 import { parse } from '../validation/parse';
 import { describedBy } from '../validation/describedBy';
 import { finite, flag, strictObject, whole } from '../validation/vocabulary';
@@ -46,7 +47,7 @@ export interface MassiveActivationsOptions extends TrajectoryOptions {
   /** Look for the layer to disrupt by disrupting each of those that have massive channels. Default true. */
   suggest?: boolean;
   /** Called after every trajectory with the share of `maximumWindows` that is done; the stop rule may end it early. */
-  onProgress?: (event: AnalysisProgress) => void;
+  onProgress?: (event: AnalysisProgress) => unknown;
 }
 
 export const massiveActivationsSchema = describedBy<MassiveActivationsOptions>()(
@@ -141,10 +142,13 @@ async function collect(
         signal: request.signal,
       });
       for await (const record of records) table.add(record, index);
-      request.onProgress?.({
-        doing: `window ${window + 1}`,
-        fraction: (window * conditions.length + index + 1) / (request.maximumWindows * conditions.length),
-      });
+      await waitFor(
+        request.onProgress?.({
+          doing: `window ${window + 1}`,
+          fraction: (window * conditions.length + index + 1) / (request.maximumWindows * conditions.length),
+        }),
+        request.signal,
+      );
     }
     table!.endWindow();
     const sets = table!.means.map((at, place) => judgeLayer(at, table!.medians[place]!, request).massive);

@@ -2,6 +2,7 @@
  * What 8 bits cost a model, by what is done about its massive channels: the error of one evaluation by layer and timestep,
  * of whole pictures, and of what Detail Guidance changes in them.
  */
+import { waitFor } from '../model/abort';
 import type { LoadOptions } from '../model/loadOptions';
 import type { QuantizeOptions } from '../model/quantizeOptions';
 import { loadPipeline, type Pipeline } from '../pipeline';
@@ -30,7 +31,7 @@ export interface QuantizationReportOptions {
   /** Times between data (0) and noise (1) at which single evaluations are compared. Default 0.1, 0.3, 0.5, 0.7, 0.9. */
   times?: number[];
   /** Called when a way is done. */
-  onProgress?: (done: number, total: number, name: string) => void;
+  onProgress?: (done: number, total: number, name: string) => unknown;
   /** Ends it; the call then rejects with an AbortError. */
   signal?: AbortSignal;
 }
@@ -140,7 +141,7 @@ export async function reportQuantization(
       if (!isUnavailable) throw error;
       leftOut.push({ name, reason: error.message });
     }
-    onProgress?.(results.length + leftOut.length, ways.length, name);
+    await waitFor(onProgress?.(results.length + leftOut.length, ways.length, name), signal);
   }
   const setup = { name: bundle.name, device: plain.device, channels, others, pictures, numInferenceSteps, times };
   return { ...setup, ways: results, leftOut };

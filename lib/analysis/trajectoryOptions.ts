@@ -22,7 +22,7 @@ export interface TrajectoryOptions {
   /** Stream of the blocks, as the bundle names it. Default 'image'. SITE_NOT_FOUND. */
   stream?: string;
   /** Called after every trajectory. */
-  onProgress?: (event: AnalysisProgress) => void;
+  onProgress?: (event: AnalysisProgress) => unknown;
   /** Ends the run within one evaluation of the model; the call then rejects with an AbortError. */
   signal?: AbortSignal;
 }

@@ -103,6 +103,6 @@ async function eventOf(
 ): Promise<StepEvent> {
   const event = stepEvent(progress, plan);
   const estimate = progress.preview;
-  if (!estimate || (typeof preview === 'function' && !preview(event))) return event;
+  if (!estimate || (typeof preview === 'function' && !(await preview(event)))) return event;
   return { ...event, preview: await decodePictures(estimate, bundle, components, { tiling, onWarning, signal }) };
 }

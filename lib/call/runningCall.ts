@@ -1,7 +1,7 @@
 /** One call of a pipeline, from its turn to its end. */
 import { AbortError } from '../validation/errors';
 import type { FusedChains, NativeModel, NativePlan, NativeProgress, NativeRecords, NativeRun } from '../native';
-import { finished, onAbort } from '../model/abort';
+import { finished, isPromise, onAbort } from '../model/abort';
 import type { Transformer } from '../model/transformer';
 
 /** A function of the caller's; a promise that it returns is waited for. */
@@ -124,8 +124,4 @@ export class RunningCall {
       for (const stop of stops) stop();
     }
   }
-}
-
-function isPromise(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }

@@ -29,7 +29,7 @@ export interface PipelineProcess {
    */
   plan(options?: PlainOptions): Promise<ProcessPlan>;
   /**
-   * As `pipeline.generate`. What a callback returns is not waited for; what it throws ends the run.
+   * As `pipeline.generate`. What a callback returns is not waited for; what it throws, or rejects with, ends the run.
    *
    * @throws what `pipeline.generate` throws; PROCESS_ENDED when the process ends meanwhile
    */
@@ -73,15 +73,18 @@ export async function startPipeline(location: string, options: StartOptions = {}
     const { onStep, onProgress, onWarning, signal: stopped, ...plain } = generate;
     if (stopped?.aborted) throw new AbortError(stopped.reason);
     let failure: { error: unknown } | null = null;
+    const fail = (error: unknown) => {
+      failure ??= { error };
+      call.stop();
+    };
     const guard = <Event>(listener: ((event: Event) => unknown) | undefined) =>
       listener &&
       ((event: Event) => {
         if (failure) return;
         try {
-          listener(event);
+          Promise.resolve(listener(event)).catch(fail);
         } catch (error) {
-          failure = { error };
-          call.stop();
+          fail(error);
         }
       });
     const listeners = { onStep: guard(onStep), onProgress: guard(onProgress), onWarning: guard(onWarning) };
@@ -123,9 +126,12 @@ async function* streamOf(
 ): AsyncGenerator<StepEvent, ProcessResult, undefined> {
   if (signal?.aborted) throw new AbortError(signal.reason);
   let take: (step: StepEvent) => void = () => undefined;
+  let fail: (error: unknown) => void = () => undefined;
+  const failed = new Promise<never>((_resolve, reject) => (fail = reject));
+  failed.catch(() => undefined);
   const call = caller.stream(plain, {
     onStep: (step) => take(step),
-    ...(onWarning ? { onWarning: (warning) => void onWarning(warning) } : {}),
+    ...(onWarning ? { onWarning: (warning) => void (async () => onWarning(warning))().catch(fail) } : {}),
   });
   const stop = () => call.stop();
   signal?.addEventListener('abort', stop, { once: true });
@@ -133,7 +139,7 @@ async function* streamOf(
     for (;;) {
       const step = new Promise<StepEvent>((resolve) => (take = resolve));
       call.next();
-      const come = await Promise.race([step.then((value) => ({ value })), call.outcome]);
+      const come = await Promise.race([step.then((value) => ({ value })), call.outcome, failed]);
       if ('ok' in come) return valueOf(come);
       await onStep?.(come.value);
       yield come.value;

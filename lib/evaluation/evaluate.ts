@@ -6,6 +6,7 @@ import { AbortError } from '../validation/errors';
 import { invalid } from '../validation/invalid';
 import type { GuidanceOptions } from '../guidance';
 import { writeFileAtomic } from '../files/atomic';
+import { waitFor } from '../model/abort';
 import { parse } from '../validation/parse';
 import type { Pipeline } from '../pipeline';
 
@@ -133,7 +134,7 @@ async function run(
       signal,
       onPictures: (count) => tell('measuring', name, count),
     });
-    tell('comparing', name, 0);
+    await tell('comparing', name, 0);
     const comparison = await compare(reference, measurement, generated.labels, request);
     results.push({ name, guidance, ...comparison, difference: first && differences(first, comparison) });
     first ??= comparison;
@@ -234,11 +235,11 @@ async function describe(
   };
 }
 
-function progress({ onProgress }: EvaluateRequest, total: number) {
+function progress({ onProgress, signal }: EvaluateRequest, total: number) {
   let done = 0;
-  return (stage: EvaluationProgress['stage'], setting: string | null, count: number): void => {
+  return async (stage: EvaluationProgress['stage'], setting: string | null, count: number): Promise<void> => {
     done += count;
-    onProgress?.({ stage, setting, done, total });
+    await waitFor(onProgress?.({ stage, setting, done, total }), signal);
   };
 }
 

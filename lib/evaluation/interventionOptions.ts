@@ -47,7 +47,7 @@ export interface InterventionOptions extends SampledPictureOptions {
   /** Pictures of each intervention that the result holds, up to 10 000. Default 0. */
   pictures?: number;
   /** Called as pictures are done, of so many, with the intervention's name. */
-  onProgress?: (done: number, total: number, name: string) => void;
+  onProgress?: (done: number, total: number, name: string) => unknown;
   /** Ends the run within one evaluation of the model; the call then rejects with an AbortError. */
   signal?: AbortSignal;
 }
@@ -69,7 +69,7 @@ export const interventionsSchema = describedBy<InterventionOptions>()(
     undisturbed: guidanceSchema.prefault({}),
     pictures: whole(0, 10_000).default(0),
     onProgress: z
-      .custom<(done: number, total: number, name: string) => void>((value) => typeof value === 'function', {
+      .custom<(done: number, total: number, name: string) => unknown>((value) => typeof value === 'function', {
         error: 'a function',
       })
       .optional(),

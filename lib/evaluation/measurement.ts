@@ -45,7 +45,7 @@ export async function measureSet(
   set: PictureSet,
   folder: string,
   instruments: Instruments,
-  { signal, onPictures }: { signal?: AbortSignal | undefined; onPictures: (count: number) => void },
+  { signal, onPictures }: { signal?: AbortSignal | undefined; onPictures: (count: number) => unknown },
 ): Promise<Measurement> {
   const parts: Measurement[] = [];
   for (let from = 0; from < set.count; from += shardSize) {
@@ -55,7 +55,7 @@ export async function measureSet(
     const part = stored ?? (await measure(set, from, to, instruments, signal));
     if (!stored) await writeFileAtomic(file, encodeMeasurement(part), signal);
     parts.push(part);
-    onPictures(to - from);
+    await onPictures(to - from);
   }
   return joinMeasurements(parts);
 }

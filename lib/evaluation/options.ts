@@ -5,7 +5,18 @@ import { guidanceSchema, presetNames, type GuidanceOptions, type PresetName } fr
 import { generateSchema, type GenerateOptions } from '../request/generateOptions';
 import type { SchedulerChanges } from '../schedule';
 import { describedBy } from '../validation/describedBy';
-import { abortSignal, choice, either, finite, flag, list, strictObject, text, whole } from '../validation/vocabulary';
+import {
+  abortSignal,
+  callback,
+  choice,
+  either,
+  finite,
+  flag,
+  list,
+  strictObject,
+  text,
+  whole,
+} from '../validation/vocabulary';
 
 import { networkSchema, type NetworkOptions } from './network';
 
@@ -102,7 +113,7 @@ export interface EvaluateOptions extends SampledPictureOptions {
    */
   errorGroups?: number;
   /** Called after every part of the work. */
-  onProgress?: (event: EvaluationProgress) => void;
+  onProgress?: (event: EvaluationProgress) => unknown;
   /** Ends the run with an AbortError; what is on the disk by then is kept for `resume`. */
   signal?: AbortSignal;
 }
@@ -148,9 +159,7 @@ export const evaluateSchema = describedBy<EvaluateOptions>()(
     kernel: strictObject({ subsets: whole(2, 10_000).default(20), subsetSize: whole(2).default(1000) }).prefault({}),
     manifold: strictObject({ neighbours: whole(1, 1000).default(3), images: whole(2).default(5000) }).prefault({}),
     errorGroups: whole(0, 1000).optional(),
-    onProgress: z
-      .custom<(event: EvaluationProgress) => void>((value) => typeof value === 'function', { error: 'a function' })
-      .optional(),
+    onProgress: callback<EvaluationProgress>().optional(),
   }),
 );
 

@@ -23,24 +23,25 @@ export async function sampleSetting(
   guidance: GuidanceOptions,
   folder: string,
   request: EvaluateRequest,
-  onPictures: (count: number) => void,
+  onPictures: (count: number) => Promise<void>,
 ): Promise<void> {
   const { samples } = request;
   for (let first = 0; first < samples; first += shardSize) {
     const count = Math.min(shardSize, samples - first);
     const file = join(folder, shardName(first / shardSize));
     if (await stat(file).catch(() => null)) {
-      onPictures(count);
+      await onPictures(count);
       continue;
     }
     let told = 0;
     const tell = (fraction: number) => {
-      onPictures(fraction * count - told);
-      told = fraction * count;
+      const more = fraction * count - told;
+      told += more;
+      return onPictures(more);
     };
     const { pixels, labels, ...size } = await samplePictures(pipeline, guidance, request, first, count, tell);
     await writeShard(file, pixels, size, labels, count);
-    onPictures(count - told);
+    await onPictures(count - told);
   }
 }
 
@@ -67,7 +68,7 @@ export async function samplePictures(
   request: Sampling,
   first: number,
   count: number,
-  tell: (fraction: number) => void,
+  tell: (fraction: number) => unknown,
 ): Promise<SampledPictures> {
   const { seed, numInferenceSteps, scheduler, batchSize, signal } = request;
   const { images, plan } = await pipeline.generate({

@@ -1,5 +1,6 @@
 /** Listening to an AbortSignal that many calls may share. */
 import type { NativeRun } from '../native';
+import { AbortError } from '../validation/errors';
 import { parse } from '../validation/parse';
 import { abortSignal } from '../validation/vocabulary';
 
@@ -56,4 +57,28 @@ export function abortsWith(signals: readonly (AbortSignal | undefined)[]): {
     return onAbort(signal, () => controller.abort(signal?.reason));
   });
   return { controller, stop: () => stops.forEach((stop) => stop()) };
+}
+
+/**
+ * Waits for what a callback of the caller's returned, where that is a promise, until the signal aborts.
+ *
+ * @throws what it rejects with; ABORT_ERR
+ */
+export async function waitFor(returned: unknown, signal: AbortSignal | undefined): Promise<void> {
+  if (!isPromise(returned)) return;
+  let stopListening = (): void => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    const giveUp = () => reject(new AbortError(signal?.reason));
+    if (signal?.aborted) giveUp();
+    stopListening = onAbort(signal, giveUp);
+  });
+  try {
+    await Promise.race([returned, aborted]);
+  } finally {
+    stopListening();
+  }
+}
+
+export function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }

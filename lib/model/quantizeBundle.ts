@@ -81,7 +81,7 @@ export async function quantizeBundle(location: string, options: QuantizeBundleOp
   const tensorFile = freeName(names);
   const files: Record<string, BundleFile> = {};
   let count = 0;
-  const reportFile = (file: string, isKept: boolean) =>
+  const reportFile = async (file: string, isKept: boolean) =>
     onProgress?.({ file, done: ++count, files: names.length + 1, kept: isKept });
   let release: (() => void) | undefined;
   try {
@@ -96,12 +96,12 @@ export async function quantizeBundle(location: string, options: QuantizeBundleOp
       const isKept = isDeepStrictEqual(await recordOf(place), bundle.files[file]);
       if (!isKept) await copyWhole(bundle.path(file), place, join(partial, unfinished));
       files[file] = bundle.files[file]!;
-      reportFile(file, isKept);
+      await reportFile(file, isKept);
     }
     const { quantized, isKept } = await storeTransformer(bundle, { partial, content, tensorFile }, quantise, signal);
     for (const file of [bundle.transformer.file, tensorFile]) {
       files[file] = (await recordOf(join(content, file)))!;
-      reportFile(file, isKept);
+      await reportFile(file, isKept);
     }
     const { transformer, ...manifest } = manifestOf(bundle);
     const described = { ...manifest, files, transformer: { ...transformer, quantized } };

@@ -2,8 +2,6 @@
 import { copyFile, mkdir, open, readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
-import { z } from 'zod';
-
 import { checkNewFolder, writeNewFolder, writeSynced } from '../files/newFolder';
 import type { Libtorch } from '../files/libtorch';
 import { setup } from '../files/setup';
@@ -12,7 +10,7 @@ import { describedBy } from '../validation/describedBy';
 import { AbortError, DetailGuidanceError } from '../validation/errors';
 import { invalid } from '../validation/invalid';
 import { parse } from '../validation/parse';
-import { abortSignal, strictObject, text } from '../validation/vocabulary';
+import { abortSignal, callback, strictObject, text } from '../validation/vocabulary';
 
 import { findLibraries, type Library } from './libraries';
 import { copyLicences } from './licences';
@@ -30,7 +28,7 @@ export interface PackProgress {
 /** What `packLibtorch` takes. */
 export interface PackOptions {
   /** Called after every library. */
-  onProgress?: (event: PackProgress) => void;
+  onProgress?: (event: PackProgress) => unknown;
   /** Ends it between two libraries; nothing is left behind then. */
   signal?: AbortSignal;
 }
@@ -61,9 +59,7 @@ export interface PackedLibtorch {
 
 const optionsSchema = describedBy<PackOptions>()(
   strictObject({
-    onProgress: z
-      .custom<(event: PackProgress) => void>((value) => typeof value === 'function', { error: 'a function' })
-      .optional(),
+    onProgress: callback<PackProgress>().optional(),
     signal: abortSignal().optional(),
   }),
 );
@@ -96,7 +92,7 @@ export async function packLibtorch(folder: string, options: PackOptions = {}): P
         if (signal?.aborted) throw new AbortError(signal.reason);
         await copySynced(path, join(place, 'lib', name));
         done += bytes;
-        onProgress?.({ name, done, total });
+        await onProgress?.({ name, done, total });
       }
       await writeSynced(join(place, 'version.py'), versionFile(libtorch));
       await copyLicences(libtorch, join(place, 'licences'));

@@ -89,7 +89,7 @@ export interface GenerateOptions {
    * Give `onStep` the current estimate of the picture: after every step, or after those for which a function, called with
    * what `onStep` is told, returns true. Default false.
    */
-  preview?: boolean | ((event: StepEvent) => boolean);
+  preview?: boolean | ((event: StepEvent) => boolean | Promise<boolean>);
   /**
    * Called after every step. The run waits for a promise that it returns, at most one step ahead; what it throws, or
    * what the promise rejects with, ends the run and rejects the call. Another call of the same pipeline that is awaited
@@ -167,7 +167,9 @@ export const generateSchema = describedBy<GenerateOptions>()(
     batchSize: whole(1, 4096).default(1),
     partialForward: flag().default(true),
     vaeTiling: flag().default(false),
-    preview: either([flag(), callback<StepEvent, boolean>()], 'true, false or a function').default(false),
+    preview: either([flag(), callback<StepEvent, boolean | Promise<boolean>>()], 'true, false or a function').default(
+      false,
+    ),
     onStep: callback<StepEvent>().optional(),
     onProgress: callback<PhaseEvent>().optional(),
     onWarning: callback<Warning>().optional(),

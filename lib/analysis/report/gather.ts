@@ -3,6 +3,7 @@ import { AbortError } from '../../validation/errors';
 import type { GuidanceOptions } from '../../guidance';
 import type { Pipeline } from '../../pipeline';
 import type { GeneratedImage } from '../../call/result';
+import { waitFor } from '../../model/abort';
 import { toFloat32 } from '../../tensor';
 import { chooseConditions, describeConditions, type Conditions } from '../conditions';
 import { traceGates, type GatesTrace } from '../gates';
@@ -17,7 +18,7 @@ export interface ReportRequest {
   conditions?: readonly Conditions[] | undefined;
   seed: number;
   numInferenceSteps: number;
-  onProgress?: ((event: AnalysisProgress) => void) | undefined;
+  onProgress?: ((event: AnalysisProgress) => unknown) | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -127,7 +128,7 @@ async function gatherMaps(
   conditions: Conditions[],
   { layer, channels }: NonNullable<Findings['looked']>,
   { seed, numInferenceSteps, signal }: ReportRequest,
-  onProgress: (event: AnalysisProgress) => void,
+  onProgress: (event: AnalysisProgress) => unknown,
 ): Promise<MapRow[]> {
   const { bundle, sites } = pipeline;
   const { tokenGrid, jointAttention } = bundle.transformer;
@@ -156,7 +157,7 @@ async function gatherMaps(
       }
     }
     rows.push({ conditions: describeConditions(condition, index, bundle), seed, picture: images[0]!, maps });
-    onProgress({ doing: 'drawing maps', fraction: (index + 1) / conditions.length });
+    await waitFor(onProgress({ doing: 'drawing maps', fraction: (index + 1) / conditions.length }), signal);
   }
   return rows;
 }
@@ -166,7 +167,7 @@ async function intervene(
   conditions: Conditions[],
   { layer, channels }: NonNullable<Findings['looked']>,
   { seed, signal }: ReportRequest,
-  onProgress: (event: AnalysisProgress) => void,
+  onProgress: (event: AnalysisProgress) => unknown,
 ): Promise<Findings['interventions']> {
   const disruption = { layer, channels };
   const matched = { kind: 'matched-channels' as const, seed: 0 };
@@ -200,7 +201,8 @@ async function intervene(
         signal,
       });
       column.pictures.push(images[0]!);
-      onProgress({ doing: 'intervening', fraction: ++done / (conditions.length * columns.length) });
+      const fraction = ++done / (conditions.length * columns.length);
+      await waitFor(onProgress({ doing: 'intervening', fraction }), signal);
     }
   }
   const names = conditions.map((condition, index) => describeConditions(condition, index, pipeline.bundle));

@@ -1,19 +1,39 @@
 /** Callbacks that return promises, and signals that many calls share. */
 import { getEventListeners } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
-import { loadPipeline, type GenerateOptions, type Pipeline } from '../../../lib';
+import { loadPipeline, quantizeBundle, type GenerateOptions, type Pipeline, type StepEvent } from '../../../lib';
+import { findHighNormTokens, findMassiveActivations, traceGates, traceMagnitude } from '../../../lib/analysis';
+import { evaluate, runInterventions, type EvaluateOptions } from '../../../lib/evaluation';
 
 let pipeline: Pipeline;
+let folder: string;
 const options: GenerateOptions = { classLabel: 2, seed: 4, numInferenceSteps: 6 };
 const turn = () => new Promise((resolve) => setImmediate(resolve));
+const evaluation = (more: Partial<EvaluateOptions>): EvaluateOptions => ({
+  out: mkdtempSync(join(folder, 'evaluation-')),
+  reference: join(folder, 'reference'),
+  samples: 2,
+  numInferenceSteps: 2,
+  ...more,
+});
 const never = new Promise<void>(() => undefined);
 
 beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'callbacks-'));
+  mkdirSync(join(folder, 'reference'));
   pipeline = await loadPipeline('embedded', { device: 'cpu' });
+  const { images } = await pipeline.generate({ ...options, numImages: 2 });
+  for (const [index, image] of images.entries()) await image.save(join(folder, 'reference', `${index}.png`));
 });
-afterAll(() => pipeline?.dispose());
+afterAll(async () => {
+  await pipeline?.dispose();
+  rmSync(folder, { recursive: true, force: true });
+});
 
 describe('the run waits for onStep', () => {
   test('one step is dealt with at a time, in order, and the call ends after the last', async () => {
@@ -66,6 +86,22 @@ describe('what a callback throws, or its promise rejects with, ends the call', (
     expect((await pipeline.generate(options)).images).toHaveLength(1);
   });
 
+  const short = { numInferenceSteps: 2 };
+  const looked = { ...short, conditions: [{ classLabel: 1 }] };
+  test.each<[string, (onProgress: () => unknown) => Promise<unknown>]>([
+    ['findMassiveActivations', (onProgress) => findMassiveActivations(pipeline, { ...looked, onProgress })],
+    ['traceMagnitude', (onProgress) => traceMagnitude(pipeline, { ...looked, onProgress })],
+    ['traceGates', (onProgress) => traceGates(pipeline, { ...looked, onProgress })],
+    ['findHighNormTokens', (onProgress) => findHighNormTokens(pipeline, { ...looked, onProgress })],
+    ['runInterventions', (onProgress) => runInterventions(pipeline, { ...short, samples: 2, onProgress })],
+    ['evaluate', (onProgress) => evaluate(pipeline, evaluation({ onProgress }))],
+    ['quantizeBundle', (onProgress) => quantizeBundle('embedded', { out: join(folder, 'int8'), onProgress })],
+    ['preview', (preview) => pipeline.generate({ ...options, onStep: turn, preview: preview as () => boolean })],
+  ])('of %s', async (_name, call) => {
+    await expect(call(throws)).rejects.toBe(failure);
+    await expect(call(rejects)).rejects.toBe(failure);
+  });
+
   test('while activations are read', async () => {
     const read = async () => {
       for await (const record of pipeline.activations({ generate: { ...options, onStep: rejects } })) void record;
@@ -74,7 +110,21 @@ describe('what a callback throws, or its promise rejects with, ends the call', (
   });
 });
 
+test('a promised answer says whether there is a preview', async () => {
+  const shown: boolean[] = [];
+  const onStep = ({ preview }: StepEvent) => void shown.push(preview !== undefined);
+  await pipeline.generate({ ...options, onStep, preview: async ({ step }) => (await turn(), step === 2) });
+  expect(shown).toEqual([1, 2, 3, 4, 5, 6].map((step) => step === 2));
+});
+
 describe('a callback that never comes back', () => {
+  test('does not hold up the abort of an analysis', async () => {
+    const controller = new AbortController();
+    const onProgress = () => (controller.abort(), never);
+    const call = traceMagnitude(pipeline, { numInferenceSteps: 2, signal: controller.signal, onProgress });
+    await expect(call).rejects.toMatchObject({ code: 'ABORT_ERR' });
+  });
+
   test('does not hold up an abort', async () => {
     const controller = new AbortController();
     const call = pipeline.generate({ ...options, signal: controller.signal, onStep: () => never });
