@@ -89,14 +89,16 @@ export class ShardWriter<Entry extends object> {
     const file = `activations-${String(shard + 1).padStart(5, '0')}.safetensors`;
     const contents = encodeSafetensors(this.#tensors, { format: 'pt' });
     await writeFileAtomic(join(folder, file), contents);
-    this.shards.push({ file, bytes: contents.byteLength, records: this.#waiting.length });
-    this.#entries.push(...this.#waiting.map((entry) => ({ ...entry, shard })));
+    const before = this.#entries.length;
     try {
+      this.shards.push({ file, bytes: contents.byteLength, records: this.#waiting.length });
+      // One by one: a call takes only so many arguments.
+      for (const entry of this.#waiting) this.#entries.push({ ...entry, shard });
       await this.#writeIndex('running');
     } catch (error) {
       // The index that is there does not list this file.
-      this.shards.pop();
-      this.#entries.splice(this.#entries.length - this.#waiting.length);
+      this.shards.length = shard;
+      this.#entries.length = before;
       await unlink(join(folder, file)).catch(() => undefined);
       throw error;
     }

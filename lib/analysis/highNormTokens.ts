@@ -131,7 +131,7 @@ export async function findHighNormTokens(
       nonFinite += record.nonFinite;
       keep(trajectory, record, attentions);
     }
-    tokens.push(...follow(trajectory, index, request, timesteps.length));
+    for (const token of follow(trajectory, index, request, timesteps.length)) tokens.push(token);
     for (const { layer, ratios } of largest) {
       trajectory.norms.get(layer)?.forEach((norms, step) => {
         const ratio = relative(norms).reduce((most, value) => Math.max(most, value), 0);

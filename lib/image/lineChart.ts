@@ -95,7 +95,10 @@ export async function composeLineChart({ title, x, y, lines, width = 720, height
 }
 
 function extent(values: number[]): [number, number] {
-  const [least, largest] = [Math.min(...values), Math.max(...values)];
+  const [least, largest] = [
+    values.reduce((low, value) => Math.min(low, value), Infinity),
+    values.reduce((high, value) => Math.max(high, value), -Infinity),
+  ];
   return least < largest ? [least, largest] : [least - 0.5, largest + 0.5];
 }
 

@@ -8,7 +8,7 @@ import type { PlannedModel } from './types';
  * output lets the block itself be shared; one inside it, or on what it is given, does not.
  */
 export function untouchedBlocks(indices: readonly number[], edits: readonly PlanEdit[], model: PlannedModel): number {
-  return Math.min(model.layers, ...indices.map((index) => blocksBefore(edits[index]!, model)));
+  return indices.reduce((least, index) => Math.min(least, blocksBefore(edits[index]!, model)), model.layers);
 }
 
 function blocksBefore({ path, tap }: PlanEdit, { sites, layers }: PlannedModel): number {

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
 import { loadPipeline, type ActivationRecord, type DumpOptions, type GenerateOptions, type Pipeline } from '../../lib';
 import { siteName } from '../../lib/activations';
+import { ShardWriter } from '../../lib/activations/shards';
 import { decodeSafetensors, type Tensor } from '../../lib/tensor';
 import { testPython } from '../../scripts/test-packages.cjs';
 
@@ -236,6 +237,36 @@ for record in index["records"]:
     expect(readDump(join(folder, 'a')).index.ending).toBe('failed');
     const stepping = { generate: { ...generate, numInferenceSteps: 300, onStep: fail }, out: join(folder, 'b') };
     expect(await failure(pipeline.dumpActivations(stepping))).toBe(thrown);
+  });
+});
+
+describe('the files of a dump', () => {
+  const one: Tensor = { data: Float32Array.of(1), shape: [1], dtype: 'float32' };
+  const index = (_shards: unknown, entries: readonly unknown[], ending: string) =>
+    JSON.stringify({ ending, records: entries.length });
+
+  test('more records in one than a call takes arguments', async () => {
+    const out = join(folder, 'many');
+    const writer = await ShardWriter.create<{ name: string }>({ folder: out, shardBytes: 1e9, index });
+    await writer.add({ name: 'first' }, { first: one });
+    for (let record = 1; record < 200_000; record++) await writer.add({ name: 'another' }, {});
+    await writer.close('complete');
+    expect(JSON.parse(readFileSync(join(out, 'index.json'), 'utf8'))).toEqual({ ending: 'complete', records: 200_000 });
+  });
+
+  test('an index that cannot be written leaves the one before it', async () => {
+    const out = join(folder, 'fails');
+    let isFull = false;
+    const failing = (...parts: Parameters<typeof index>) => {
+      if (isFull) throw new Error('full');
+      return index(...parts);
+    };
+    const writer = await ShardWriter.create<{ name: string }>({ folder: out, shardBytes: 4, index: failing });
+    await writer.add({ name: 'first' }, { first: one });
+    isFull = true;
+    await expect(writer.add({ name: 'second' }, { second: one })).rejects.toThrow('full');
+    expect([writer.kept, writer.shards.length]).toEqual([1, 1]);
+    expect(readdirSync(out).sort()).toEqual(['activations-00001.safetensors', 'index.json']);
   });
 });
 
