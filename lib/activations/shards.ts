@@ -1,5 +1,5 @@
 /** Tensors on their way to a folder of safetensors files, with an index that is valid after every one of them. */
-import { mkdir, unlink } from 'node:fs/promises';
+import { mkdir, rmdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { invalid } from '../validation/invalid';
@@ -55,7 +55,13 @@ export class ShardWriter<Entry extends object> {
       });
     });
     const writer = new ShardWriter(options);
-    await writer.#writeIndex('running');
+    try {
+      await writer.#writeIndex('running');
+    } catch (error) {
+      // Empty, it would be in the way of the next try.
+      await rmdir(folder).catch(() => undefined);
+      throw error;
+    }
     return writer;
   }
 

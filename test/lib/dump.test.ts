@@ -254,7 +254,7 @@ describe('the files of a dump', () => {
     expect(JSON.parse(readFileSync(join(out, 'index.json'), 'utf8'))).toEqual({ ending: 'complete', records: 200_000 });
   });
 
-  test('an index that cannot be written leaves the one before it', async () => {
+  test('an index that cannot be written leaves the one before it, and at the start no folder', async () => {
     const out = join(folder, 'fails');
     let isFull = false;
     const failing = (...parts: Parameters<typeof index>) => {
@@ -267,6 +267,9 @@ describe('the files of a dump', () => {
     await expect(writer.add({ name: 'second' }, { second: one })).rejects.toThrow('full');
     expect([writer.kept, writer.shards.length]).toEqual([1, 1]);
     expect(readdirSync(out).sort()).toEqual(['activations-00001.safetensors', 'index.json']);
+    const other = join(folder, 'blocked');
+    await expect(ShardWriter.create({ folder: other, shardBytes: 4, index: failing })).rejects.toThrow('full');
+    expect(existsSync(other)).toBe(false);
   });
 });
 
