@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
-import { extname, join } from 'node:path';
+import { extname, join, relative } from 'node:path';
 
 import { AbortError, type DetailGuidanceError } from '../validation/errors';
 import { invalid } from '../validation/invalid';
@@ -48,11 +48,14 @@ export async function fingerprintOf(path: string, signal?: AbortSignal): Promise
     throw refused(path, 'nothing', cause);
   });
   if (status.isDirectory()) {
-    const names = (await readdir(path, { recursive: true })).sort();
+    // As pictureFiles: it does not go into folders by links, which may lead round in a circle.
+    const entries = await readdir(path, { recursive: true, withFileTypes: true });
+    const names = entries.map((entry) => relative(path, join(entry.parentPath, entry.name))).sort();
     for (const name of names) {
       if (signal?.aborted) throw new AbortError(signal.reason);
-      const entry = await stat(join(path, name));
-      if (entry.isFile()) digest.update(`${name}\0${entry.size}\0`);
+      // A link that leads nowhere: no picture, or opening the folder says so.
+      const entry = await stat(join(path, name)).catch(() => null);
+      if (entry?.isFile()) digest.update(`${name}\0${entry.size}\0`);
     }
     return digest.digest('hex');
   }

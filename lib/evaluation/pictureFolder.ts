@@ -1,5 +1,5 @@
 /** Pictures in a folder: PNG, JPEG and WebP files. */
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 
 import { invalid, reasonOf } from '../validation/invalid';
@@ -10,13 +10,27 @@ import type { PictureSet } from './pictureSet';
 
 const kinds = new Set(['.png', '.jpg', '.jpeg', '.webp']);
 
-/** Paths of the pictures inside a folder and its subfolders, sorted. */
+/**
+ * Paths of the pictures inside a folder and its subfolders, sorted; links to pictures are pictures.
+ *
+ * @throws BAD_OPTION for a picture's link that leads nowhere
+ */
 export async function pictureFiles(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  return entries
-    .filter((entry) => entry.isFile() && kinds.has(extname(entry.name).toLowerCase()))
-    .map((entry) => join(entry.parentPath, entry.name))
-    .sort();
+  const files: string[] = [];
+  for (const entry of entries) {
+    const path = join(entry.parentPath, entry.name);
+    if (!kinds.has(extname(entry.name).toLowerCase())) continue;
+    if (entry.isFile() || (entry.isSymbolicLink() && (await isFileLink(path)))) files.push(path);
+  }
+  return files.sort();
+}
+
+async function isFileLink(path: string): Promise<boolean> {
+  const status = await stat(path).catch((cause: unknown) => {
+    throw unreadable(path, cause);
+  });
+  return status.isFile();
 }
 
 /** @throws BAD_TENSOR for a first picture that is damaged; for the others when they are read */
@@ -65,7 +79,7 @@ interface PixelRaster {
  */
 export async function readPicture(file: string): Promise<PixelRaster> {
   const bytes = await readFile(file).catch((cause: unknown) => {
-    throw invalid(file, 'a picture that can be read', file, { shown: 'another', note: reasonOf(cause), cause });
+    throw unreadable(file, cause);
   });
   try {
     return opaque(await decodePicture(bytes, file));
@@ -77,6 +91,10 @@ export async function readPicture(file: string): Promise<PixelRaster> {
       cause,
     });
   }
+}
+
+function unreadable(file: string, cause: unknown) {
+  return invalid(file, 'a picture that can be read', file, { shown: 'another', note: reasonOf(cause), cause });
 }
 
 function opaque({ width, height, channels, pixels }: Raster): PixelRaster {

@@ -1,7 +1,7 @@
 /** Sets of pictures from folders, NumPy files and safetensors, and what is refused. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -50,6 +50,20 @@ describe('a folder', () => {
     expect(pixels.slice(0, 60)).toEqual(bytes(60));
     expect([...pixels.slice(60, 66)]).toEqual([7, 7, 7, 8, 8, 8]);
     expect(await set.read(1, 2)).toEqual(pixels.slice(60, 120));
+  });
+
+  test('gives pictures by their links; one that leads nowhere is refused by its name', async () => {
+    mkdirSync(at('links'));
+    writeFileSync(at('elsewhere.png'), png(1, 3));
+    symlinkSync(at('elsewhere.png'), at('links', 'a.png'));
+    const alone = await fingerprintOf(at('links'));
+    symlinkSync(at('links'), at('links', 'circle'));
+    symlinkSync(at('nowhere'), at('links', 'notes'));
+    expect(await openPictures(at('links'))).toMatchObject({ count: 1, height: 5 });
+    expect(await fingerprintOf(at('links'))).toBe(alone);
+    symlinkSync(at('nowhere'), at('links', 'b.png'));
+    const opening = openPictures(at('links'));
+    await expect(opening).rejects.toMatchObject({ code: 'BAD_OPTION', message: expect.stringContaining('b.png') });
   });
 
   test('gives JPEG files, and refuses one that is cut off', async () => {
