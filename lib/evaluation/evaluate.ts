@@ -1,11 +1,11 @@
 /** Evaluation: generated pictures of one or several guidances against reference pictures. */
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { AbortError } from '../validation/errors';
 import { invalid } from '../validation/invalid';
 import type { GuidanceOptions } from '../guidance';
 import { writeFileAtomic } from '../files/atomic';
+import { makeFolder } from '../files/newFolder';
 import { waitFor } from '../model/abort';
 import { parse } from '../validation/parse';
 import type { Pipeline } from '../pipeline';
@@ -69,6 +69,9 @@ export interface EvaluationResult extends RunRecord {
 
 const stateFile = 'evaluation.json';
 const resultFile = 'result.json';
+const referenceFolder = 'reference';
+/** Beside the settings' folders. */
+const ownNames: readonly string[] = [stateFile, resultFile, referenceFolder];
 
 /**
  * Samples pictures under one or several guidances, all from the same seeds, and compares them with reference pictures:
@@ -116,8 +119,8 @@ async function run(
   await claimFolder(out, stateFile, heading, request.resume);
 
   const tell = progress(request, set.count + 2 * settings.length * samples);
-  await mkdir(join(out, 'reference'), { recursive: true });
-  const measured = await measureSet(set, join(out, 'reference'), instruments, {
+  makeFolder(join(out, referenceFolder));
+  const measured = await measureSet(set, join(out, referenceFolder), instruments, {
     signal,
     onPictures: (count) => tell('reference', null, count),
   });
@@ -126,7 +129,7 @@ async function run(
   let first: Comparison | null = null;
   for (const { name, guidance } of settings) {
     const folder = join(out, name);
-    await mkdir(folder, { recursive: true });
+    makeFolder(folder);
     await claimSetting(folder, guidance);
     await sampleSetting(pipeline, guidance, folder, request, (count) => tell('sampling', name, count));
     const generated = await openShards(folder);
@@ -152,9 +155,13 @@ async function claimSetting(folder: string, guidance: GuidanceOptions): Promise<
 async function chooseSettings(pipeline: Pipeline, request: EvaluateRequest): Promise<Setting[]> {
   const settings = request.settings ?? [{ name: 'default', guidance: undefined }];
   const names = settings.map(({ name }) => name);
-  const wrong = names.find((name, index) => names.indexOf(name) !== index || name === 'reference');
+  const wrong = names.find((name, index) => names.indexOf(name) !== index || ownNames.includes(name));
   if (wrong !== undefined) {
-    throw invalid('options.settings', "names that differ, other than 'reference'", wrong);
+    throw invalid(
+      'options.settings',
+      `names that differ, other than ${ownNames.map((name) => `'${name}'`).join(', ')}`,
+      wrong,
+    );
   }
   // Planning finds what is wrong with a guidance before hours of sampling.
   const contents = await pictureRequest(pipeline, request, 0, 1);

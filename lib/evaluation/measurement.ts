@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { invalid } from '../validation/invalid';
+import { invalid, reasonOf } from '../validation/invalid';
 import { writeFileAtomic } from '../files/atomic';
 import { decodeSafetensors, encodeSafetensors, type Tensor } from '../tensor';
 
@@ -119,11 +119,11 @@ function encodeMeasurement({ features, scores, radial, highShares }: Measurement
   });
 }
 
-/** Null when the file is not there. @throws BAD_TENSOR when it is damaged or of another length */
+/** Null when the file is not there. @throws BAD_OPTION when it is none; BAD_TENSOR when it is damaged or of another length */
 async function readMeasurement(file: string, count: number): Promise<Measurement | null> {
   const bytes = await readFile(file).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code === 'ENOENT') return null;
-    throw cause;
+    throw invalid(file, 'a file that can be read', file, { shown: 'another', note: reasonOf(cause), cause });
   });
   if (!bytes) return null;
   const { tensors } = decodeSafetensors(bytes);

@@ -34,7 +34,7 @@ export type PictureRequest = Pick<
 
 /** A guidance that pictures are made under. */
 export interface EvaluationSetting {
-  /** Names the setting's folder: letters, digits, '.', '_', '-'; up to 100, and not 'reference'. */
+  /** Names the setting's folder: letters, digits, '.', '_', '-'; up to 100; not 'reference', 'result.json', 'evaluation.json'. */
   name: string;
   /** As `generate` takes it. Default: the bundle's. */
   guidance?: GuidanceOptions | PresetName;

@@ -1,6 +1,6 @@
 /** Evaluations of the embedded model: what comes out, resuming, and what is refused before anything is sampled. */
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -196,6 +196,9 @@ describe('is refused:', () => {
     await refused('c', { settings: [{ name: 'x', guidance }] }).toMatchObject({ code: 'LAYER_OUT_OF_RANGE' });
     await refused('c', { settings: [{ name: '../x', guidance: {} }] }).toMatchObject({ code: 'BAD_OPTION' });
     await refused('c', { samples: 1 }).toMatchObject({ code: 'BAD_OPTION' });
+    for (const name of ['reference', 'evaluation.json', 'result.json']) {
+      await refused('c', { settings: [{ name, guidance: {} }] }).toMatchObject({ code: 'BAD_OPTION', received: name });
+    }
     // Nothing was begun.
     expect(readdirSync(folder)).not.toContain('c');
   });
@@ -211,6 +214,13 @@ describe('is refused:', () => {
     await evaluate(pipeline, request);
     const shard = join(at('damaged'), 'conditional', 'features-00000.safetensors');
     writeFileSync(shard, readFileSync(shard).subarray(0, 1000));
-    await expect(evaluate(pipeline, { ...request, resume: true })).rejects.toMatchObject({ code: 'BAD_TENSOR' });
+    const resume = () => expect(evaluate(pipeline, { ...request, resume: true })).rejects;
+    await resume().toMatchObject({ code: 'BAD_TENSOR' });
+    rmSync(shard);
+    mkdirSync(shard);
+    await resume().toMatchObject({ code: 'BAD_OPTION', message: expect.stringContaining('features-00000') });
+    rmSync(at('damaged/conditional'), { recursive: true });
+    writeFileSync(at('damaged/conditional'), '');
+    await resume().toMatchObject({ code: 'OUTPUT_UNWRITABLE', message: expect.stringContaining('is not a folder') });
   });
 });
