@@ -35,7 +35,16 @@ export function unknownName(path: string, name: string, known: readonly string[]
 }
 
 /** A value as it reads in a sentence: short, and never throwing. Lists in lists are shown two deep, as they may hold themselves. */
-export function show(value: unknown, depth = 0): string {
+export function show(value: unknown): string {
+  try {
+    return shown(value, 0);
+  } catch {
+    // A proxy that is revoked, or whose traps throw.
+    return 'what cannot be read';
+  }
+}
+
+function shown(value: unknown, depth: number): string {
   if (value === undefined) return 'nothing';
   if (typeof value === 'string') return `'${shortened(value)}'`;
   if (typeof value === 'bigint') return `${value}n`;
@@ -44,7 +53,7 @@ export function show(value: unknown, depth = 0): string {
   if (Array.isArray(value))
     return value.length > 8 || depth > 2
       ? `a list of ${value.length}`
-      : `[${value.map((item) => show(item, depth + 1)).join(', ')}]`;
+      : `[${value.map((item) => shown(item, depth + 1)).join(', ')}]`;
   if (typeof value === 'object' && value !== null) {
     const keys = Object.keys(value);
     return `an object with ${keys.length > 8 ? `${keys.length} keys` : keys.map(shortened).join(', ') || 'no keys'}`;

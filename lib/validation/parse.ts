@@ -1,8 +1,8 @@
 /** Runs a schema over what the caller gave and turns its complaint into one error. */
 import type { z } from 'zod';
 
-import type { ErrorCode } from './errors';
-import { invalid, shortened } from './invalid';
+import { DetailGuidanceError, type ErrorCode } from './errors';
+import { invalid, reasonOf, shortened } from './invalid';
 
 /**
  * Validates `value` and fills in defaults.
@@ -16,9 +16,9 @@ export function parse<Schema extends z.ZodType>(
   name: string,
   code: ErrorCode = 'BAD_OPTION',
 ): z.output<Schema> {
-  const long = longList(value, name);
+  const long = readable(() => longList(value, name), value, name, code);
   if (long) throw invalid(long.path, `a list of at most ${mostEntries} entries`, long.list, { code });
-  const result = schema.safeParse(value);
+  const result = readable(() => schema.safeParse(value), value, name, code);
   if (result.success) return result.data;
   const issue = deepest(result.error.issues[0]!);
   const path = [name, ...issue.path.map((key) => shortened(String(key)))]
@@ -33,6 +33,16 @@ export function parse<Schema extends z.ZodType>(
     throw invalid(path, expected, issue.path.at(-1), { code });
   }
   throw invalid(path, expected(issue), lookUp(value, issue.path), { code });
+}
+
+/** @throws BAD_OPTION (or `code`) where a look into the value throws: a revoked proxy, a getter */
+function readable<Result>(look: () => Result, value: unknown, name: string, code: ErrorCode): Result {
+  try {
+    return look();
+  } catch (cause) {
+    if (cause instanceof DetailGuidanceError) throw cause;
+    throw invalid(name, 'a value that can be read', value, { code, note: reasonOf(cause), cause });
+  }
 }
 
 /** A schema looks at every entry of a list and makes a new one, of holes too: 2³² of them end the process. */

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { checkPrompts } from '../../lib/call/prompts';
 import { generateSchema, type GenerateOptions } from '../../lib/request/generateOptions';
 import { loadSchema } from '../../lib/model/loadOptions';
+import { show } from '../../lib/validation/invalid';
 import { parse } from '../../lib/validation/parse';
 
 import { errorOf } from './model';
@@ -14,6 +15,21 @@ const load = (options: unknown) => errorOf(() => parse(loadSchema, options, 'opt
 
 const cyclic: unknown[] = [];
 cyclic.push(cyclic);
+
+test('what cannot be read is refused, and shown, without a throw of its own', () => {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  const traps = {
+    ownKeys: () => {
+      throw new Error('trapped');
+    },
+  };
+  for (const value of [proxy, new Proxy({}, traps)]) {
+    expect(generate(value)).toMatchObject({ code: 'BAD_OPTION' });
+    expect(generate({ guidance: value })).toMatchObject({ code: 'BAD_OPTION' });
+    expect(show([value])).toBe('what cannot be read');
+  }
+});
 
 describe('bad options of generate', () => {
   test.each<[string, unknown, RegExp]>([
