@@ -1,4 +1,5 @@
 /** What the caller gave that is too large for a picture's metadata: it says their checksums. */
+import { isUint8Array } from 'node:util/types';
 import { createHash } from 'node:crypto';
 
 import { eachPiece } from '../aside/pieces';
@@ -31,7 +32,7 @@ function given({
 }: GenerateRequest): [string, Uint8Array[]][] {
   const pictures = Object.entries({ image, maskImage }).flatMap(([name, picture]): [string, Uint8Array[]][] => {
     if (picture === undefined) return [];
-    return [[name, [picture instanceof Uint8Array ? picture : picture.pixels]]];
+    return [[name, [isUint8Array(picture) ? picture : picture.pixels]]];
   });
   // What a prompt became is said by the prompt.
   if (prompt !== undefined) return pictures;

@@ -1,4 +1,6 @@
 /** Pictures that are given to start from, and masks, as the model's values. */
+import { isUint8Array } from 'node:util/types';
+
 import { decodePicture } from './decode';
 import type { Raster } from './png';
 import { resizeRaster } from './resize';
@@ -62,7 +64,7 @@ export async function maskCells(
 }
 
 const rasterOf = async (picture: Picture, name: string): Promise<Raster> =>
-  picture instanceof Uint8Array ? decodePicture(picture, name) : picture;
+  isUint8Array(picture) ? decodePicture(picture, name) : picture;
 
 /** Pillow's `convert('L')`: ITU-R 601-2 luma in 16 bits. */
 function grey(pixels: Uint8Array, at: number, channels: number): number {

@@ -1,4 +1,6 @@
 /** PNG in and out, 8 bits a sample, with text chunks (tEXt); the same picture and text always give the same bytes. */
+import { isUint8Array } from 'node:util/types';
+
 import { convertIndexedToRgb, decode, encode } from 'fast-png';
 
 import { invalid, reasonOf } from '../validation/invalid';
@@ -71,7 +73,7 @@ export function asciiJson(value: unknown): string {
 }
 
 function decodeChecked(bytes: Uint8Array) {
-  if (!(bytes instanceof Uint8Array)) {
+  if (!isUint8Array(bytes)) {
     throw invalid('This picture', 'the bytes of a PNG as a Uint8Array', bytes, { code: 'BAD_TENSOR' });
   }
   try {
@@ -102,8 +104,8 @@ function checkRaster(picture: Raster): void {
     throw invalid("The picture's channels", '1 (grey), 3 (RGB) or 4 (RGBA)', channels, { code: 'BAD_TENSOR' });
   }
   const expected = width * height * channels;
-  if (!(pixels instanceof Uint8Array) || pixels.length !== expected) {
-    const received = pixels instanceof Uint8Array ? `${pixels.length} bytes` : typeof pixels;
+  if (!isUint8Array(pixels) || pixels.length !== expected) {
+    const received = isUint8Array(pixels) ? `${pixels.length} bytes` : typeof pixels;
     throw invalid(
       `A picture of ${width} x ${height} with ${channels} channels`,
       `a Uint8Array of ${expected}`,

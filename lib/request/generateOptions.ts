@@ -1,4 +1,6 @@
 /** The options of `pipeline.generate` and `pipeline.plan`. */
+import { isUint8Array } from 'node:util/types';
+
 import { z } from 'zod';
 
 import { guidanceSchema, presetNames, type GuidanceOptions, type PresetName } from '../guidance';
@@ -120,7 +122,7 @@ const prompts = () =>
 
 const picture = z.custom<Picture>(
   (value) =>
-    value instanceof Uint8Array ||
+    isUint8Array(value) ||
     (typeof value === 'object' && value !== null && 'pixels' in value && 'width' in value && 'height' in value),
   { error: 'the bytes of a PNG, JPEG or WebP file, or { width, height, channels, pixels }' },
 );

@@ -1,4 +1,6 @@
 /** Pictures that are given to `generate`: to start from, and as a mask. Read on another thread. */
+import { isUint8Array, isUint8ClampedArray } from 'node:util/types';
+
 import { copyInPieces } from '../aside/pieces';
 import { aside } from '../aside/thread';
 import { pictureDimensions } from '../image/decode';
@@ -19,10 +21,10 @@ interface Sides {
  * @throws BAD_TENSOR for bytes of another kind, or pixels that do not fill the size
  */
 export function pictureSides(picture: Picture, option: string): Sides {
-  if (picture instanceof Uint8Array) return pictureDimensions(picture, `options.${option}`);
+  if (isUint8Array(picture)) return pictureDimensions(picture, `options.${option}`);
   const { width, height, channels, pixels } = picture;
   const sized = [width, height].every((side) => Number.isInteger(side) && side >= 1);
-  const isBytes = pixels instanceof Uint8Array || (pixels as unknown) instanceof Uint8ClampedArray;
+  const isBytes = isUint8Array(pixels) || isUint8ClampedArray(pixels);
   if (sized && isBytes && [1, 3, 4].includes(channels) && pixels.length === width * height * channels) return picture;
   throw invalid(`options.${option}`, 'width * height * channels bytes of 1, 3 or 4 channels', pixels, {
     code: 'BAD_TENSOR',
@@ -53,7 +55,7 @@ const smallPicture = 2 ** 14;
 async function copyOf(picture: Picture, option: string, size: Sides): Promise<{ own: Picture; isSmall: boolean }> {
   const sides = pictureSides(picture, option);
   const isSmall = Math.max(sides.width * sides.height, size.width * size.height) <= smallPicture;
-  if (picture instanceof Uint8Array) return { own: await copyInPieces(picture), isSmall };
+  if (isUint8Array(picture)) return { own: await copyInPieces(picture), isSmall };
   const { width, height, channels, pixels } = picture;
   return { own: { width, height, channels, pixels: await copyInPieces(pixels) }, isSmall };
 }

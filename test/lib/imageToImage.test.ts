@@ -1,4 +1,6 @@
 /** Image to image and inpainting by a model whose latent is the picture itself: the embedded one. */
+import { runInNewContext } from 'node:vm';
+
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 
 import { loadPipeline, readOptions, type GeneratedImage, type Pipeline } from '../../lib';
@@ -21,6 +23,19 @@ test('at full strength nothing is left of the picture: it is the seed’s own', 
   const from = await pipeline.generate({ ...options, seed: 2, image: bag.toPng(), strength: 1 });
   const alone = await pipeline.generate({ ...options, seed: 2 });
   expect(from.images[0]!.pixels).toEqual(alone.images[0]!.pixels);
+});
+
+test('bytes of another realm are bytes', async () => {
+  const bytesOf = runInNewContext('(values) => Uint8Array.from(values)') as (values: Uint8Array) => Uint8Array;
+  const [png, pixels] = [bytesOf(bag.toPng()), bytesOf(bag.pixels)];
+  expect(png).not.toBeInstanceOf(Uint8Array);
+  const raster = { width: bag.width, height: bag.height, channels: bag.channels, pixels };
+  for (const image of [png, raster, encodePng(raster)]) {
+    const from = await pipeline.generate({ ...options, seed: 2, image, strength: 0.5 });
+    const plain = await pipeline.generate({ ...options, seed: 2, image: bag.toPng(), strength: 0.5 });
+    expect(from.images[0]!.pixels).toEqual(plain.images[0]!.pixels);
+  }
+  expect(readOptions(png)).toMatchObject({ seed: 1 });
 });
 
 test('the weaker, the nearer to the picture', async () => {
