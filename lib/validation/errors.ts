@@ -61,8 +61,24 @@ export function printable(text: string): string {
   return text.replace(orders, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
+/** On the prototypes, by the same symbol in every copy of this file: a process may hold the ESM and the CommonJS build. */
+const brand = Symbol.for('detail-guidance.error');
+
+const brandOf = (value: unknown): unknown =>
+  typeof value === 'object' && value !== null ? (value as Record<symbol, unknown>)[brand] : undefined;
+
 /** Every error of this package. `message` is a whole sentence; `code` is what a program should look at. */
 export class DetailGuidanceError extends Error {
+  static {
+    Object.defineProperty(this.prototype, brand, { value: 'DetailGuidanceError' });
+  }
+
+  /** Errors of the package's other build, too; of a class that extends this one, its own alone. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    if (this !== DetailGuidanceError) return Function.prototype[Symbol.hasInstance].call(this, value);
+    return brandOf(value) !== undefined;
+  }
+
   /** The class's name. */
   override name = 'DetailGuidanceError';
   /** What kind of error it is; docs/errors.md lists them. */
@@ -82,6 +98,16 @@ export class DetailGuidanceError extends Error {
 
 /** What an aborted call rejects with, once it has unwound: `name` and `code` as Node's own, `cause` the signal's reason. */
 export class AbortError extends DetailGuidanceError {
+  static {
+    Object.defineProperty(this.prototype, brand, { value: 'AbortError' });
+  }
+
+  /** As that of DetailGuidanceError. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    if (this !== AbortError) return Function.prototype[Symbol.hasInstance].call(this, value);
+    return brandOf(value) === 'AbortError';
+  }
+
   /** That of Node’s own abort errors. */
   override name = 'AbortError';
 

@@ -1,10 +1,11 @@
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
 
 import { z } from 'zod';
 
 import { checkPrompts } from '../../lib/call/prompts';
 import { generateSchema, type GenerateOptions } from '../../lib/request/generateOptions';
 import { loadSchema } from '../../lib/model/loadOptions';
+import * as errors from '../../lib/validation/errors';
 import { show } from '../../lib/validation/invalid';
 import { parse } from '../../lib/validation/parse';
 
@@ -29,6 +30,21 @@ test('what cannot be read is refused, and shown, without a throw of its own', ()
     expect(generate({ guidance: value })).toMatchObject({ code: 'BAD_OPTION' });
     expect(show([value])).toBe('what cannot be read');
   }
+});
+
+test('instanceof holds for the errors of another copy of the package, and tells classes apart', () => {
+  let other = errors;
+  jest.isolateModules(() => (other = jest.requireActual<typeof errors>('../../lib/validation/errors')));
+  const { AbortError, DetailGuidanceError } = errors;
+  expect(other.DetailGuidanceError).not.toBe(DetailGuidanceError);
+  class Own extends DetailGuidanceError {}
+  const [plain, aborted] = [new other.DetailGuidanceError('BAD_OPTION', 'x'), new other.AbortError()];
+  const is = (error: unknown) => [DetailGuidanceError, AbortError, Own].map((type) => error instanceof type);
+  expect(is(plain)).toEqual([true, false, false]);
+  expect(is(aborted)).toEqual([true, true, false]);
+  expect(is(new Own('BAD_OPTION', 'x'))).toEqual([true, false, true]);
+  expect(is(new Error('x'))).toEqual([false, false, false]);
+  expect(errors.wrapNative(plain)).toBe(plain);
 });
 
 describe('bad options of generate', () => {
