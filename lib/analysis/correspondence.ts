@@ -2,7 +2,7 @@
  * How well features tell what belongs together, where the answer is known: pictures of the same class, and the same
  * part of a picture after it has been moved.
  */
-import { invalid } from '../validation/invalid';
+import { checkObject, invalid } from '../validation/invalid';
 import { toFloat32, type Tensor } from '../tensor';
 
 export interface ClassCorrespondence {
@@ -20,6 +20,7 @@ export interface ClassCorrespondence {
  * @throws BAD_TENSOR when there are not as many classes as images, or fewer than 2
  */
 export function classCorrespondence(features: Tensor, classes: readonly number[]): ClassCorrespondence {
+  checkObject(features, 'features', 'a tensor { data, shape, dtype }');
   const [images = 0, tokens = 0, width = 0] = features.shape;
   if (images !== classes.length || images < 2) {
     throw invalid('The features', `those of ${classes.length} images, at least 2`, images, {
@@ -66,6 +67,9 @@ export function partCorrespondence(
   columns: number,
   chosen: readonly (readonly number[])[],
 ): PartCorrespondence {
+  for (const [name, value] of Object.entries({ original, moved })) {
+    checkObject(value, name, 'a tensor { data, shape, dtype }');
+  }
   const [before, after] = [tokenVectors(original), tokenVectors(moved)];
   let [right, stayed, tokens] = [0, 0, 0];
   before.forEach((vectors, image) => {

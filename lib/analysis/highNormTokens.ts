@@ -7,7 +7,7 @@ import type { ActivationRecord } from '../activations';
 import type { z } from 'zod';
 
 import { AbortError } from '../validation/errors';
-import { invalid } from '../validation/invalid';
+import { checkObject, invalid } from '../validation/invalid';
 import type { Edit } from '../guidance';
 import { waitFor } from '../model/abort';
 import { parse } from '../validation/parse';
@@ -105,6 +105,7 @@ export async function findHighNormTokens(
   pipeline: ActivationSource,
   options: HighNormOptions = {},
 ): Promise<HighNormTokens> {
+  checkObject(pipeline, 'pipeline', 'a pipeline, as loadPipeline gives it');
   const request = parse(highNormSchema, options, 'options');
   const outputs = blockOutputs(pipeline.sites, request.stream, request.layers);
   const attentions = request.attention ? attentionPaths(pipeline, outputs) : new Map<string, number>();
@@ -164,7 +165,7 @@ export async function findHighNormTokens(
  * @throws BAD_OPTION without tokens
  */
 export function disruptTokens(tokens: readonly number[], layer: number, operation: 'zero' | 'mean' = 'mean'): Edit[] {
-  if (tokens.length === 0) {
+  if (!Array.isArray(tokens) || tokens.length === 0) {
     throw invalid('The tokens to disrupt', 'at least one', tokens);
   }
   return [{ operation, layer, tokens: [...new Set(tokens)].sort((a, b) => a - b) }];

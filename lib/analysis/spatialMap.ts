@@ -1,5 +1,5 @@
 /** One channel of a hidden state over the picture: as numbers, as a picture, and whether few tokens stand out. */
-import { invalid } from '../validation/invalid';
+import { checkObject, invalid } from '../validation/invalid';
 import { colourAt, type ColourMap } from '../image/colourMap';
 import type { Raster } from '../image/png';
 import { toFloat32, type Tensor } from '../tensor';
@@ -30,6 +30,8 @@ export function spatialMap(
   grid: readonly [rows: number, columns: number],
   first: 'text-first' | 'image-first' = 'text-first',
 ): SpatialMap {
+  checkObject(hidden, 'hidden', 'a tensor { data, shape, dtype }');
+  checkObject(grid, 'grid', '[rows, columns] of the tokens');
   const [height, width] = grid;
   const [tokens = 0, channels = 0] = hidden.shape.slice(-2);
   if (hidden.shape.slice(0, -2).some((size) => size !== 1) || tokens < height * width) {
@@ -58,7 +60,9 @@ export interface MapPicture {
 }
 
 /** A map as an RGB picture, `zoom` times the grid; NaN is magenta. */
-export function drawMap({ height, width, values }: SpatialMap, options: MapPicture = {}): Raster {
+export function drawMap(map: SpatialMap, options: MapPicture = {}): Raster {
+  checkObject(map, 'map', 'a map { height, width, values }');
+  const { height, width, values } = map;
   const { colours = 'viridis', zoom = 8 } = options;
   const [low, high] = options.range ?? rangeOf(values, colours);
   const pixels = new Uint8Array(height * zoom * width * zoom * 3);
@@ -97,8 +101,9 @@ export interface Selectivity {
  * @param outliers tokens to compare with the others, such as high-norm tokens. Default: those whose |z| is more than
  *   3 scaled median absolute deviations above the median
  */
-export function selectivity({ values }: SpatialMap, outliers?: readonly number[]): Selectivity {
-  const magnitudes = Array.from(values, Math.abs);
+export function selectivity(map: SpatialMap, outliers?: readonly number[]): Selectivity {
+  checkObject(map, 'map', 'a map { height, width, values }');
+  const magnitudes = Array.from(map.values, Math.abs);
   const chosen = outliers ? [...outliers] : farAbove(magnitudes);
   const outside = new Set(chosen);
   if (outside.size === 0 || outside.size === magnitudes.length) return { selectivity: 1, outliers: chosen };

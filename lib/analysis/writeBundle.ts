@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { openBundle, type Bundle } from '../bundle';
 import { guidanceSchema } from '../guidance';
 import { AbortError } from '../validation/errors';
-import { invalid } from '../validation/invalid';
+import { checkObject, invalid } from '../validation/invalid';
 import { parse } from '../validation/parse';
 
 import type { MassiveActivations } from './massiveFindings';
@@ -36,6 +36,8 @@ export async function writeMassiveActivations(
   out: string,
   { signal }: { signal?: AbortSignal } = {},
 ): Promise<Bundle> {
+  checkObject(bundle, 'bundle', 'a bundle, as a pipeline has it');
+  checkObject(finding, 'finding', 'what findMassiveActivations gives');
   if (!finding.suggested) {
     throw invalid('The finding', 'massive activations to write', undefined, { note: finding.remarks[0] });
   }

@@ -1,8 +1,8 @@
 /** What `generate` gives back. */
 import { join } from 'node:path';
 
-import { invalid } from '../validation/invalid';
-import { writeFileAtomic } from '../files/atomic';
+import { checkObject, invalid } from '../validation/invalid';
+import { pathOf, writeFileAtomic } from '../files/atomic';
 import { encodeApng, type Animation } from '../image/apng';
 import { usualFrameRate } from '../image/frameRate';
 import { metadataKeyword } from '../image/pngText';
@@ -91,21 +91,29 @@ export class GeneratedImage {
   /**
    * Writes the PNG, of a video the animated one, atomically: the file is whole or not there.
    *
-   * @param path usually ends in .png, or for a video in .apng
-   * @throws OUTPUT_UNWRITABLE, and what `toPng` throws
+   * @param path usually ends in .png, or for a video in .apng; or a file: URL
+   * @throws BAD_OPTION for another kind of path; OUTPUT_UNWRITABLE, and what `toPng` throws
    */
-  async save(path: string, options: PngOptions = {}): Promise<void> {
-    await writeFileAtomic(path, await this.toPngAside(options));
+  async save(path: string | URL, options: PngOptions = {}): Promise<void> {
+    const file = pathOf(path, 'path', 'the path of a file');
+    await writeFileAtomic(file, await this.toPngAside(options));
   }
 
-  /** Writes a video's frames, `0000.png` and so on, into a folder that is there; gives the files. @throws OUTPUT_UNWRITABLE */
-  async saveFrames(folder: string): Promise<string[]> {
-    const files = this.frames.map((_, frame) => join(folder, `${String(frame).padStart(4, '0')}.png`));
+  /**
+   * Writes a video's frames, `0000.png` and so on, into a folder that is there; gives the files.
+   *
+   * @throws BAD_OPTION for what is no path; OUTPUT_UNWRITABLE
+   */
+  async saveFrames(folder: string | URL): Promise<string[]> {
+    const place = pathOf(folder, 'folder', 'the path of a folder');
+    const files = this.frames.map((_, frame) => join(place, `${String(frame).padStart(4, '0')}.png`));
     for (const [frame, file] of files.entries()) await writeFileAtomic(file, await this.toPngAside({ frame }));
     return files;
   }
 
-  #animation({ frame, frameRate, metadata: withMetadata = true }: PngOptions): Animation {
+  #animation(options: PngOptions): Animation {
+    checkObject(options, 'options', 'an object with any of frame, frameRate, metadata');
+    const { frame, frameRate, metadata: withMetadata = true } = options;
     const { width, height, channels, metadata } = this;
     const text: Record<string, string> = withMetadata ? { [metadataKeyword]: encodeMetadata(metadata) } : {};
     const form = { width, height, channels, text, frameRate: frameRate ?? this.frameRate ?? usualFrameRate };

@@ -2,8 +2,10 @@
 import { existsSync } from 'node:fs';
 import { open, rename, stat, unlink } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 import { AbortError, DetailGuidanceError } from '../validation/errors';
+import { invalid } from '../validation/invalid';
 
 import { refusalOf } from './refusal';
 import { syncFile } from './syncFile';
@@ -58,6 +60,19 @@ export async function checkWritable(path: string): Promise<void> {
   } catch (cause) {
     throw unwritable(path, cause);
   }
+}
+
+/** A path as text. @throws BAD_OPTION for what is neither a text nor a file: URL */
+export function pathOf(place: unknown, name: string, expected: string): string {
+  try {
+    // By its shape: `instanceof` fails for a URL of another realm.
+    const url = typeof place === 'object' && place !== null && 'href' in place ? new URL(String(place.href)) : null;
+    const path = url ? fileURLToPath(url) : place;
+    if (typeof path === 'string' && path !== '' && !path.includes('\0')) return path;
+  } catch {
+    // Of another scheme or host.
+  }
+  throw invalid(name, `${expected} as a text, or a file: URL`, place);
 }
 
 async function refuseFolder(place: string, path: string): Promise<void> {

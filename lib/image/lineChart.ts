@@ -1,6 +1,8 @@
 /** A line chart as SVG, drawn by Observable Plot in a document of linkedom: no browser, nothing to load. */
 import type { PlotOptions } from '@observablehq/plot';
 
+import { checkObject } from '../validation/invalid';
+
 import type { Raster } from './png';
 import { rasterise } from './rasterise';
 import { svgText } from './svgText';
@@ -48,6 +50,7 @@ const letterWidth = 7.6;
 
 /** The chart's pixels, on white. */
 export async function drawLineChart(chart: LineChart): Promise<Raster> {
+  checkObject(chart, 'chart', 'a chart { x, y, lines, … }');
   return rasterise(await composeLineChart(chart), 2);
 }
 

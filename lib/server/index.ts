@@ -6,7 +6,7 @@ import { getRequestListener } from '@hono/node-server';
 import pino from 'pino';
 
 import { DetailGuidanceError } from '../validation/errors';
-import { invalid, reasonOf } from '../validation/invalid';
+import { checkObject, invalid, reasonOf } from '../validation/invalid';
 import { parse } from '../validation/parse';
 
 import { createApp } from './app';
@@ -79,6 +79,7 @@ export interface Server {
  * @throws BAD_OPTION, also for an address that others can reach without a token
  */
 export function createServer(options: ServerOptions = {}): Server {
+  checkObject(options, 'options', 'an object of options');
   checkToken(options.token);
   const settings = parse(serverSchema, options, 'options');
   if (!isLoopback(settings.host) && settings.token === undefined) {

@@ -29,6 +29,11 @@ export function invalid(path: string, expected: string, received: unknown, misma
   });
 }
 
+/** @throws BAD_OPTION for an argument that is no object: null, or left out */
+export function checkObject(value: unknown, name: string, expected: string): void {
+  if (typeof value !== 'object' || value === null) throw invalid(name, expected, value);
+}
+
 /** The error for a name that is none of those that are known. `path` is where the name stands. */
 export function unknownName(path: string, name: string, known: readonly string[], mismatch: Mismatch = {}) {
   return invalid(path, known.length > 0 ? nearest(name, known) : 'no name', name, mismatch);

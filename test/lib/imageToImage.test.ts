@@ -1,4 +1,8 @@
 /** Image to image and inpainting by a model whose latent is the picture itself: the embedded one. */
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { runInNewContext } from 'node:vm';
 
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -23,6 +27,22 @@ test('at full strength nothing is left of the picture: it is the seed’s own', 
   const from = await pipeline.generate({ ...options, seed: 2, image: bag.toPng(), strength: 1 });
   const alone = await pipeline.generate({ ...options, seed: 2 });
   expect(from.images[0]!.pixels).toEqual(alone.images[0]!.pixels);
+});
+
+test('a picture is saved at a file: URL, and refuses what is no path', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'save-'));
+  try {
+    await bag.save(pathToFileURL(join(folder, 'a.png')));
+    expect(await bag.saveFrames(pathToFileURL(folder) as URL)).toEqual([join(folder, '0000.png')]);
+    expect(readdirSync(folder)).toEqual(['0000.png', 'a.png']);
+    for (const wrong of [1, null, new URL('https://localhost/a.png')]) {
+      await expect(bag.save(wrong as string)).rejects.toMatchObject({ code: 'BAD_OPTION' });
+      await expect(bag.saveFrames(wrong as string)).rejects.toMatchObject({ code: 'BAD_OPTION' });
+    }
+    expect(() => bag.toPng(null as never)).toThrow(expect.objectContaining({ code: 'BAD_OPTION' }) as Error);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('bytes of another realm are bytes', async () => {

@@ -2,9 +2,12 @@ import { describe, expect, jest, test } from '@jest/globals';
 
 import { z } from 'zod';
 
+import * as analysis from '../../lib/analysis';
 import { checkPrompts } from '../../lib/call/prompts';
 import { generateSchema, type GenerateOptions } from '../../lib/request/generateOptions';
 import { loadSchema } from '../../lib/model/loadOptions';
+import { drawLineChart, drawSheet } from '../../lib/evaluation';
+import { createServer } from '../../lib/server';
 import * as errors from '../../lib/validation/errors';
 import { show } from '../../lib/validation/invalid';
 import { parse } from '../../lib/validation/parse';
@@ -45,6 +48,21 @@ test('instanceof holds for the errors of another copy of the package, and tells 
   expect(is(new Own('BAD_OPTION', 'x'))).toEqual([true, false, true]);
   expect(is(new Error('x'))).toEqual([false, false, false]);
   expect(errors.wrapNative(plain)).toBe(plain);
+});
+
+test.each<[string, (nothing: never) => unknown]>([
+  ['drawSheet', drawSheet],
+  ['drawLineChart', drawLineChart],
+  ['drawMap', analysis.drawMap],
+  ['selectivity', analysis.selectivity],
+  ['spatialMap', (nothing) => analysis.spatialMap(nothing, 0, [1, 1])],
+  ['disruptTokens', (nothing) => analysis.disruptTokens(nothing, 0)],
+  ['partCorrespondence', (nothing) => analysis.partCorrespondence(nothing, nothing, [1, 1], 1, [])],
+  ['writeMassiveActivations', (nothing) => analysis.writeMassiveActivations(nothing, nothing, 'x')],
+  ['findMassiveActivations', analysis.findMassiveActivations],
+  ['createServer', createServer],
+])('%s of null is refused', async (_name, call) => {
+  await expect((async () => call(null as never))()).rejects.toMatchObject({ code: 'BAD_OPTION' });
 });
 
 describe('bad options of generate', () => {

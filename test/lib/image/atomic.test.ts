@@ -2,8 +2,9 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { mkdir, mkdtemp, readFile, readdir, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 
-import { checkWritable, writeFileAtomic } from '../../../lib/files/atomic';
+import { checkWritable, pathOf, writeFileAtomic } from '../../../lib/files/atomic';
 import { checkNewFolder } from '../../../lib/files/newFolder';
 import { temporaryBeside } from '../../../lib/files/temporary';
 
@@ -21,6 +22,24 @@ test('a file is written whole, and nothing else', async () => {
   await writeFileAtomic(join(folder, 'a.png'), bytes);
   expect(await readdir(folder)).toEqual(['a.png']);
   expect(new Uint8Array(await readFile(join(folder, 'a.png')))).toEqual(bytes);
+});
+
+test('a place is a text or a file: URL', () => {
+  const read = (place: unknown) => pathOf(place, 'path', 'the path of a file');
+  expect(read('a.png')).toBe('a.png');
+  expect(read(pathToFileURL(join(folder, 'ü #.png')))).toBe(join(folder, 'ü #.png'));
+  for (const wrong of [
+    new URL('https://localhost/a.png'),
+    1,
+    null,
+    undefined,
+    '',
+    'a\0b',
+    { href: 'nowhere' },
+    [folder],
+  ]) {
+    expect(() => read(wrong)).toThrow(expect.objectContaining({ code: 'BAD_OPTION' }) as Error);
+  }
 });
 
 test('a name may be as long as the file system lets it', async () => {
