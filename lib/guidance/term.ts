@@ -6,7 +6,7 @@
  * where p and n are branches: the model under a conditioning, with edits to its hidden states. The planner adds the
  * terms up to one weight a branch and step; they sum to one in every step by construction.
  */
-import type { PlanEdit, Tap } from '../native';
+import type { PlanEdit } from '../native';
 
 /** Which of the two conditionings a branch runs under. */
 export type Conditioning = 'conditional' | 'unconditional';

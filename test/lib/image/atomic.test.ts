@@ -38,7 +38,7 @@ test('a place is a text or a file: URL', () => {
     { href: 'nowhere' },
     [folder],
   ]) {
-    expect(() => read(wrong)).toThrow(expect.objectContaining({ code: 'BAD_OPTION' }) as Error);
+    expect(() => read(wrong)).toThrow(expect.objectContaining({ code: 'BAD_OPTION' }) as unknown as Error);
   }
 });
 
