@@ -47,7 +47,7 @@ export async function checkNewFolder(out: string, { mayBeEmpty = false }: NewFol
  *
  * @param out a folder that does not exist, in one that does
  * @param fill writes into the folder it is given
- * @throws OUTPUT_UNWRITABLE, ABORT_ERR, errors of this package that `fill` throws; nothing is left behind then
+ * @throws OUTPUT_UNWRITABLE, ABORT_ERR, and what `fill` throws for another reason; nothing is left behind then
  */
 export async function writeNewFolder(
   out: string,
@@ -64,8 +64,8 @@ export async function writeNewFolder(
     await rename(temporary, place);
   } catch (cause) {
     await rm(temporary, { recursive: true, force: true });
-    if (cause instanceof DetailGuidanceError) throw cause;
-    throw folderUnwritable(out, cause);
+    const isOfFiles = (cause as NodeJS.ErrnoException | null)?.syscall !== undefined;
+    throw isOfFiles && !(cause instanceof DetailGuidanceError) ? folderUnwritable(out, cause) : cause;
   }
   return place;
 }

@@ -36,3 +36,11 @@ onLinux('where the system makes none it is said, and at once', async () => {
   const made = writeNewFolder('/proc/x', () => Promise.resolve());
   await expect(made).rejects.toEqual(unwritable(/no folder can be made in \/proc\.$/));
 });
+
+test('what a caller throws while it is filled is not said of the folder, and leaves nothing', async () => {
+  const place = join(base, 'unfilled');
+  for (const mine of [new RangeError('mine'), 'mine', undefined]) {
+    await expect(writeNewFolder(place, () => Promise.reject(mine as Error))).rejects.toBe(mine);
+  }
+  expect(existsSync(place)).toBe(false);
+});
