@@ -149,6 +149,18 @@ TEST_CASE("latents that are no longer finite") {
   REQUIRE_CODE("MODEL_FAILED", run(*toy.model, plan));
 }
 
+TEST_CASE("latents that are not finite do not settle whether a prefix is shared") {
+  const Toy toy;
+  const auto fresh = test::loadToy(toy.file);
+  auto plan = toy.plan;
+  plan.latents = at::full_like(plan.latents, std::numeric_limits<float>::quiet_NaN());
+  REQUIRE_CODE("MODEL_FAILED", run(*fresh, plan));
+  REQUIRE(fresh->cutFindings.size() == 0);
+  PartialForward report;
+  REQUIRE(run(*fresh, toy.plan, &report).equal(toy.latents));
+  REQUIRE(report.shared);
+}
+
 TEST_CASE("fresh noise is drawn from the image's own generator, after its initial noise") {
   const Toy toy;
   auto noisy = toy.plan;

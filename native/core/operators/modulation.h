@@ -11,9 +11,9 @@ namespace dg {
 
 // The memory-bound chains of a DiT block as one pass over the hidden state each. On the CPU in float32 and bfloat16
 // they round where the separate operators do, so the result is theirs to the last bit, with layerNorm in place of
-// at::layer_norm; only bfloat16 that is smaller than any normal number may become 0 (avx512.h). On CUDA native/cuda has kernels that round once. Anywhere else (other dtypes, devices, shapes) they
-// are the separate operators. The result is contiguous: a convolution leaves a transposed hidden state, and every sum
-// with it would be transposed too.
+// at::layer_norm; only bfloat16 that is smaller than any normal number may become 0 (avx512.h). On CUDA native/cuda has
+// kernels that round once. Anywhere else (other dtypes, devices, shapes) they are the separate operators. The result is
+// contiguous: a convolution leaves a transposed hidden state, and every sum with it would be transposed too.
 
 // LN(x) · scale + shift; x: [B, N, C], scale and shift: [B, 1, C].
 at::Tensor modulatedLayerNorm(const at::Tensor& x, at::IntArrayRef normalizedShape,

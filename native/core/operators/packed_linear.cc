@@ -21,9 +21,6 @@ at::Tensor call(const char* name, torch::jit::Stack stack) {
   return stack.at(0).toTensor();
 }
 
-// Of one output oneDNN adds in another order for a row alone than for many: it is packed twice.
-constexpr int64_t kOneOutput = 1;
-
 at::Tensor oneDnnProduct(const at::Tensor& x, const at::Tensor& packed, const std::optional<at::Tensor>& bias,
                          const char* activation, const char* algorithm) {
   if (x.dim() > 0 && x.numel() == x.size(-1)) {
@@ -107,8 +104,9 @@ PackedWeight::PackedWeight(const at::Tensor& plain)
     packed_ = at::empty({panelBytes(outputs_, rowBytes)}, at::kByte);
     packPanels(packed_.data_ptr(), plain.contiguous().const_data_ptr(), outputs_, rowBytes);
   } else {
-    const auto twice = outputs_ == kOneOutput ? plain.repeat({2, 1}) : plain;
-    packed_ = call("mkldnn::_reorder_linear_weight", {twice, c10::IValue()});
+    // Of one output oneDNN adds in another order for a row alone than for many: it is there twice.
+    const auto given = outputs_ == 1 ? plain.repeat({2, 1}) : plain;
+    packed_ = call("mkldnn::_reorder_linear_weight", {given, c10::IValue()});
     // A product of its own kind says whether there is one.
     oneDnnProduct(at::zeros({1, inputs_}, plain.options()), packed_, std::nullopt, "none", nullptr);
   }
@@ -131,7 +129,7 @@ at::Tensor packedLinear(const at::Tensor& x, const c10::intrusive_ptr<PackedWeig
                         const std::optional<at::Tensor>& bias, const std::string& activation) {
   if (!isOfOutputs(bias)) return activated(packedLinear(x, weight, std::nullopt, "none") + *bias, activation);
   if (weight->isInPanels()) return ownProduct(x, *weight, bias, activation);
-  const bool isOne = weight->outputs() == kOneOutput;
+  const bool isOne = weight->outputs() == 1;
   const auto offset = isOne && bias ? bias->expand({1}).repeat({2}) : bias;
   const bool isGelu = activation == "gelu" || activation == "gelu_tanh";
   const char* algorithm = activation == "gelu" ? "none" : activation == "gelu_tanh" ? "tanh" : nullptr;

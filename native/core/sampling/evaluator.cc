@@ -233,7 +233,7 @@ std::string BranchEvaluator::compare(Arrangement& cut, Arrangement& whole, const
     if (!a[i].defined()) continue;
     if (!b[i].isfinite().all().item<bool>()) return kNothingToCompare;
     const auto apart = (a[i].to(at::kFloat) - b[i].to(at::kFloat)).abs().max().item<double>();
-    difference = std::isnan(apart) ? apart : std::max(apart, difference);  // NaN stays
+    difference = std::isnan(apart) ? apart : std::max(difference, apart);  // where either is NaN so is this
     magnitude = std::max(magnitude, b[i].abs().max().item<double>());
   }
   if (difference <= tolerance * magnitude) return "";
