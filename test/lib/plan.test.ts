@@ -291,7 +291,7 @@ describe('what the model has not', () => {
       'a path',
       branch({ operation: 'zero', path: 'block.4' }),
       'SITE_NOT_FOUND',
-      /^options\.guidance\.branches\[0\]\.edits\[0\]\.path: expected a submodule .* \(the nearest are blocks\.4/,
+      /^options\.guidance\.branches\[0\]\.edits\[0\]\.path: expected a path with the tap .* \(the nearest are blocks\.4/,
     ],
     [
       'a tap on a path',
