@@ -1,5 +1,5 @@
 /** How far an analysis is. */
-import { z } from 'zod';
+import { callback } from '../validation/vocabulary';
 
 /** How far an analysis is. */
 export interface AnalysisProgress {
@@ -11,7 +11,5 @@ export interface AnalysisProgress {
 
 /** Called after every trajectory. */
 export function progressCallback() {
-  return z.custom<(event: AnalysisProgress) => unknown>((value) => typeof value === 'function', {
-    error: 'a function',
-  });
+  return callback<AnalysisProgress>();
 }

@@ -10,7 +10,7 @@
 import { z } from 'zod';
 
 import { AbortError, type DetailGuidanceError } from '../validation/errors';
-import { checkObject, invalid } from '../validation/invalid';
+import { checkPipeline, invalid } from '../validation/invalid';
 import { parse } from '../validation/parse';
 import { tensorLike } from '../request/generateOptions';
 import { describedBy } from '../validation/describedBy';
@@ -97,7 +97,7 @@ export async function extractFeatures(
   pipeline: Omit<ActivationSource, 'activations'>,
   options: FeatureOptions,
 ): Promise<Features> {
-  checkObject(pipeline, 'pipeline', 'a pipeline, as loadPipeline gives it');
+  checkPipeline(pipeline);
   const parsed = parse(optionsSchema, options, 'options');
   const { bundle } = pipeline;
   const { latent, transformer } = bundle;

@@ -7,7 +7,7 @@ import { z } from 'zod';
 
 import { AbortError } from '../validation/errors';
 import { waitFor } from '../model/abort';
-import { checkObject } from '../validation/invalid';
+import { checkPipeline } from '../validation/invalid';
 import { parse } from '../validation/parse';
 import { describedBy } from '../validation/describedBy';
 import { list, strictObject, text, whole } from '../validation/vocabulary';
@@ -97,7 +97,7 @@ interface Sums {
  *   ABORT_ERR and what `generate` throws
  */
 export async function traceGates(pipeline: ActivationSource, options: GateOptions = {}): Promise<GatesTrace> {
-  checkObject(pipeline, 'pipeline', 'a pipeline, as loadPipeline gives it');
+  checkPipeline(pipeline);
   const request = parse(gatesSchema, options, 'options');
   const { bundle } = pipeline;
   const { hiddenChannels } = bundle.transformer;

@@ -7,7 +7,7 @@ import type { ActivationRecord } from '../activations';
 import type { z } from 'zod';
 
 import { AbortError } from '../validation/errors';
-import { checkObject, invalid } from '../validation/invalid';
+import { checkPipeline, invalid } from '../validation/invalid';
 import type { Edit } from '../guidance';
 import { waitFor } from '../model/abort';
 import { parse } from '../validation/parse';
@@ -105,7 +105,7 @@ export async function findHighNormTokens(
   pipeline: ActivationSource,
   options: HighNormOptions = {},
 ): Promise<HighNormTokens> {
-  checkObject(pipeline, 'pipeline', 'a pipeline, as loadPipeline gives it');
+  checkPipeline(pipeline);
   const request = parse(highNormSchema, options, 'options');
   const outputs = blockOutputs(pipeline.sites, request.stream, request.layers);
   const attentions = request.attention ? attentionPaths(pipeline, outputs) : new Map<string, number>();

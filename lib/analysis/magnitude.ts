@@ -4,7 +4,7 @@
  * conditions, against conditions for a fixed timestep, and the variance that each explains.
  */
 import { AbortError } from '../validation/errors';
-import { checkObject, invalid } from '../validation/invalid';
+import { checkPipeline, invalid } from '../validation/invalid';
 import { waitFor } from '../model/abort';
 import { parse } from '../validation/parse';
 import { describedBy } from '../validation/describedBy';
@@ -92,7 +92,7 @@ export async function traceMagnitude(
   pipeline: ActivationSource,
   options: MagnitudeOptions = {},
 ): Promise<MagnitudeTrace> {
-  checkObject(pipeline, 'pipeline', 'a pipeline, as loadPipeline gives it');
+  checkPipeline(pipeline);
   const request = parse(magnitudeSchema, options, 'options');
   const { bundle } = pipeline;
   const channels = chooseTracedChannels(request.channels, bundle);

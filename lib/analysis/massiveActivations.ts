@@ -7,7 +7,7 @@ import type { z } from 'zod';
 
 import { AbortError } from '../validation/errors';
 import { waitFor } from '../model/abort';
-import { checkObject } from '../validation/invalid';
+import { checkPipeline } from '../validation/invalid';
 import { parse } from '../validation/parse';
 import { describedBy } from '../validation/describedBy';
 import { finite, flag, strictObject, whole } from '../validation/vocabulary';
@@ -76,7 +76,7 @@ export async function findMassiveActivations(
   pipeline: ActivationSource,
   options: MassiveActivationsOptions = {},
 ): Promise<MassiveActivations> {
-  checkObject(pipeline, 'pipeline', 'a pipeline, as loadPipeline gives it');
+  checkPipeline(pipeline);
   const request = parse(massiveActivationsSchema, options, 'options');
   const { bundle } = pipeline;
   const outputs = blockOutputs(pipeline.sites, request.stream, request.layers);

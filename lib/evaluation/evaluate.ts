@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 
 import { AbortError } from '../validation/errors';
-import { checkObject, invalid } from '../validation/invalid';
+import { checkPipeline, invalid } from '../validation/invalid';
 import type { GuidanceOptions } from '../guidance';
 import { writeFileAtomic } from '../files/atomic';
 import { makeFolder } from '../files/newFolder';
@@ -82,7 +82,7 @@ const ownNames: readonly string[] = [stateFile, resultFile, referenceFolder];
  *   MODEL_UNREADABLE, OPERATOR_REFUSED, ABORT_ERR, and what `pipeline.generate` throws
  */
 export async function evaluate(pipeline: Pipeline, options: EvaluateOptions): Promise<EvaluationResult> {
-  checkObject(pipeline, 'pipeline', 'a pipeline, as loadPipeline gives it');
+  checkPipeline(pipeline);
   const request = parse(evaluateSchema, options, 'options');
   if (request.signal?.aborted) throw new AbortError(request.signal.reason);
   const settings = await chooseSettings(pipeline, request);

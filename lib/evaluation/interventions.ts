@@ -3,7 +3,7 @@
  * picture beside the undisturbed one of the same seed.
  */
 import { AbortError } from '../validation/errors';
-import { checkObject, invalid } from '../validation/invalid';
+import { checkPipeline, invalid } from '../validation/invalid';
 import type { GuidanceOptions } from '../guidance';
 import { parse } from '../validation/parse';
 import type { Pipeline } from '../pipeline';
@@ -33,7 +33,7 @@ export async function runInterventions(
   pipeline: Pipeline,
   options: InterventionOptions = {},
 ): Promise<InterventionResult> {
-  checkObject(pipeline, 'pipeline', 'a pipeline, as loadPipeline gives it');
+  checkPipeline(pipeline);
   const request = parse(interventionsSchema, options, 'options');
   if (request.signal?.aborted) throw new AbortError(request.signal.reason);
   const interventions = request.interventions ?? defaultInterventions(request, pipeline.bundle);

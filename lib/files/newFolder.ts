@@ -64,11 +64,13 @@ export async function writeNewFolder(
     await rename(temporary, place);
   } catch (cause) {
     await rm(temporary, { recursive: true, force: true });
-    const isOfFiles = (cause as NodeJS.ErrnoException | null)?.syscall !== undefined;
-    throw isOfFiles && !(cause instanceof DetailGuidanceError) ? folderUnwritable(out, cause) : cause;
+    throw isOfFiles(cause) ? folderUnwritable(out, cause) : cause;
   }
   return place;
 }
+
+/** Whether the file system refused something: its errors name the system's call. */
+export const isOfFiles = (cause: unknown): boolean => (cause as NodeJS.ErrnoException | null)?.syscall !== undefined;
 
 /**
  * Makes a folder that may be there already, and those above it.

@@ -7,7 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 
 import { openBundle, type OpenBundle, type BundleFile, type BundleManifest, type StoredQuantization } from '../bundle';
 import { writeFileAtomic } from '../files/atomic';
-import { checkNewFolder, folderUnwritable } from '../files/newFolder';
+import { checkNewFolder, folderUnwritable, isOfFiles } from '../files/newFolder';
 import { setup } from '../files/setup';
 import { syncFile } from '../files/syncFile';
 import { isTemporary } from '../files/temporary';
@@ -117,8 +117,7 @@ export async function quantizeBundle(location: string, options: QuantizeBundleOp
     return resolve(out);
   } catch (error) {
     if (signal?.aborted) throw new AbortError(signal.reason);
-    const isOfFiles = (error as NodeJS.ErrnoException).syscall !== undefined;
-    throw isOfFiles ? folderUnwritable(out, error) : wrapNative(error);
+    throw isOfFiles(error) ? folderUnwritable(out, error) : wrapNative(error);
   } finally {
     release?.();
     // Where nothing was begun.

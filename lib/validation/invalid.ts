@@ -34,6 +34,11 @@ export function checkObject(value: unknown, name: string, expected: string): voi
   if (typeof value !== 'object' || value === null) throw invalid(name, expected, value);
 }
 
+/** @throws BAD_OPTION */
+export function checkPipeline(value: unknown): void {
+  checkObject(value, 'pipeline', 'a pipeline, as loadPipeline gives it');
+}
+
 /** The error for a name that is none of those that are known. `path` is where the name stands. */
 export function unknownName(path: string, name: string, known: readonly string[], mismatch: Mismatch = {}) {
   return invalid(path, known.length > 0 ? nearest(name, known) : 'no name', name, mismatch);
