@@ -28,7 +28,8 @@ interface Manifest extends Record<string, unknown> {
  * known to be right. A layer or channels that the bundle's default guidance names become 'auto'.
  *
  * @param out a folder that does not exist, in one that does
- * @throws BAD_OPTION when nothing was found; BUNDLE_INVALID for default guidance that is none; OUTPUT_UNWRITABLE when `out` exists or cannot be written; ABORT_ERR
+ * @throws BAD_OPTION when nothing was found; BUNDLE_INVALID for default guidance that is none; OUTPUT_EXISTS;
+ *   OUTPUT_UNWRITABLE; ABORT_ERR
  */
 export async function writeMassiveActivations(
   bundle: Bundle,

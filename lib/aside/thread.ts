@@ -33,10 +33,17 @@ const mostThreads = 2;
 /** Milliseconds after which a thread without work ends. */
 const idleTime = 2000;
 
-/** Where the build puts worker.ts. Run from the sources without a build, the work is done on this thread. */
+/** Where the build puts worker.ts. */
 const workerFile = () => join(packageRoot(), 'dist', 'pictureWorker.cjs');
 
 let isBuilt = false;
+
+/** Not from the sources without a build, nor where Node's permission model allows none: the work is done on this thread. */
+const mayHaveThreads = () => {
+  isBuilt ||= existsSync(workerFile());
+  return isBuilt && (!('permission' in process) || process.permission.has('worker'));
+};
+
 const threads = new Set<TaskThread>();
 
 type Result<Name extends TaskName> = Awaited<ReturnType<Tasks[Name]>>;
@@ -58,9 +65,8 @@ export async function aside<Name extends TaskName>(
   args: Parameters<Tasks[Name]>,
   { isSmall = false, givenAway = [] }: AsideOptions = {},
 ): Promise<Result<Name>> {
-  isBuilt ||= existsSync(workerFile());
-  if (isSmall || !isBuilt) return (await (tasks[task] as (...args: unknown[]) => unknown)(...args)) as Result<Name>;
-  return leastBusy().run<Result<Name>>(task, args, buffersIn(givenAway));
+  if (!isSmall && mayHaveThreads()) return leastBusy().run<Result<Name>>(task, args, buffersIn(givenAway));
+  return (await (tasks[task] as (...args: unknown[]) => unknown)(...args)) as Result<Name>;
 }
 
 function leastBusy(): TaskThread {

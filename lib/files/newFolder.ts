@@ -18,7 +18,7 @@ export interface NewFolderOptions {
 /**
  * Says before a long computation what would only fail after it: makes an empty folder beside `out`, and removes it.
  *
- * @throws OUTPUT_UNWRITABLE when `out` exists, or nothing can be made in the folder that it would be in
+ * @throws OUTPUT_EXISTS; OUTPUT_UNWRITABLE when nothing can be made in the folder that it would be in
  */
 export async function checkNewFolder(out: string, { mayBeEmpty = false }: NewFolderOptions = {}): Promise<void> {
   const place = resolve(out);
@@ -47,7 +47,7 @@ export async function checkNewFolder(out: string, { mayBeEmpty = false }: NewFol
  *
  * @param out a folder that does not exist, in one that does
  * @param fill writes into the folder it is given
- * @throws OUTPUT_UNWRITABLE, ABORT_ERR, and what `fill` throws for another reason; nothing is left behind then
+ * @throws OUTPUT_EXISTS, OUTPUT_UNWRITABLE, ABORT_ERR, and what `fill` throws for another reason; nothing is left behind then
  */
 export async function writeNewFolder(
   out: string,
@@ -98,6 +98,8 @@ export async function writeSynced(path: string, content: Uint8Array | string, si
   }
 }
 
+const existing = 'it exists already';
+
 /** The error for what the file system said of a folder to be made. */
 export function folderUnwritable(
   out: string,
@@ -107,13 +109,14 @@ export function folderUnwritable(
   const code = (cause as NodeJS.ErrnoException | null)?.code;
   const above = dirname(resolve(out));
   const reason = refusalOf(cause, {
-    EEXIST: 'it exists already',
-    ENOTEMPTY: 'it exists already',
+    EEXIST: existing,
+    ENOTEMPTY: existing,
     // A folder that is there and still answers so holds none: /proc.
     ENOENT: existsSync(above) ? `no folder can be made in ${above}` : `the folder ${above} does not exist`,
     ENOTDIR: `${existsSync(out) ? out : above} is not a folder`,
   });
-  return new DetailGuidanceError('OUTPUT_UNWRITABLE', `The folder ${out} cannot be written: ${reason}.`, {
+  const kind = reason === existing ? 'OUTPUT_EXISTS' : 'OUTPUT_UNWRITABLE';
+  return new DetailGuidanceError(kind, `The folder ${out} cannot be written: ${reason}.`, {
     received: code,
     expected,
     cause,

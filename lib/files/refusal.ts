@@ -18,8 +18,10 @@ const permissions: Readonly<Record<string, string>> = {
 
 /** Of Node's permission model, for a refusal of it; null for other errors. */
 export function permissionRefusal(cause: unknown): string | null {
-  const { code, permission = '', resource } = (cause ?? {}) as Record<string, string | undefined>;
+  const { code, permission = '', resource, message } = (cause ?? {}) as Record<string, string | undefined>;
   if (code !== 'ERR_ACCESS_DENIED') return null;
+  // What no flag gives is said in the message alone.
+  if (!permission) return `Node's permission model refuses it: ${message}`;
   const flag = permissions[permission];
   const what = `${permission}${resource ? ` of ${resource}` : ''}`;
   return `Node's permission model refuses ${what}${flag === undefined ? '' : `, which ${flag} gives`}`;

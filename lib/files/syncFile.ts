@@ -5,5 +5,5 @@ import { promisify } from 'node:util';
 
 const sync = promisify(fsync);
 
-/** As `FileHandle.sync`, which Yarn's Plug'n'Play puts aside: its own file system has none. */
-export const syncFile = (file: FileHandle): Promise<void> => sync(file.fd);
+/** Yarn's Plug'n'Play has a file system of its own, without `FileHandle.sync`; Node's permission model refuses `fsync`. */
+export const syncFile = (file: FileHandle): Promise<void> => ('permission' in process ? file.sync() : sync(file.fd));

@@ -25,7 +25,7 @@ import { nativeInputs } from './transformer';
 
 /** What `quantizeBundle` takes. */
 export interface QuantizeBundleOptions {
-  /** Folder that does not exist yet; the folder it is in does. OUTPUT_UNWRITABLE, OUTPUT_EXISTS. */
+  /** Folder that does not exist yet; the folder it is in does. OUTPUT_EXISTS, OUTPUT_UNWRITABLE. */
   out: string;
   /** How, as `loadPipeline` takes it. Default 'int8'. */
   quantize?: Quantize;
@@ -64,8 +64,8 @@ const optionsSchema = describedBy<QuantizeBundleOptions>()(
  * @param location folder of a bundle, or `'embedded'`
  * @returns the new bundle's folder
  * @throws BAD_OPTION, BUNDLE_NOT_FOUND, BUNDLE_INVALID, BUNDLE_CHECKSUM, CHANNEL_OUT_OF_RANGE, MODEL_UNREADABLE,
- *   OPERATOR_REFUSED, OUTPUT_UNWRITABLE, ABORT_ERR; OUTPUT_EXISTS where `OUT.partial` is no earlier call's, or another call
- *   is at work there
+ *   OPERATOR_REFUSED, OUTPUT_UNWRITABLE, ABORT_ERR; OUTPUT_EXISTS where `out` is there already, or `OUT.partial`
+ *   is no earlier call's, or another call is at work there
  */
 export async function quantizeBundle(location: string, options: QuantizeBundleOptions): Promise<string> {
   const { out, quantize: request, onProgress, signal } = parse(optionsSchema, options, 'options');

@@ -156,7 +156,7 @@ export function native(): NativeAddon {
 /** What it means that Node loads no addon, or does not let it be looked for; null for what is no such refusal. */
 export function refusedByNode(cause: unknown): DetailGuidanceError | null {
   const { code, message } = cause as NodeJS.ErrnoException;
-  const permissions = '--allow-addons --allow-worker --allow-fs-read=*';
+  const permissions = '--allow-addons --allow-fs-read=*';
   const remedy = 'permission' in process ? `start Node with ${permissions} as well` : 'start Node without --no-addons';
   const reason = code === 'ERR_DLOPEN_DISABLED' ? 'Node was told to load none' : permissionRefusal(cause);
   if (reason === null) return null;

@@ -9,7 +9,7 @@ from typing import Any
 
 class ExportError(RuntimeError):
     """`code` is one of: BAD_OPTION, CHECKPOINT_NOT_FOUND, CHECKPOINT_UNSUPPORTED, CHECKPOINT_INCOMPLETE,
-    CHECKPOINT_DAMAGED, OUTPUT_UNWRITABLE, OUT_OF_MEMORY, EXPORT_FAILED; docs/errors.md explains them."""
+    CHECKPOINT_DAMAGED, OUTPUT_EXISTS, OUTPUT_UNWRITABLE, OUT_OF_MEMORY, EXPORT_FAILED; docs/errors.md explains them."""
 
     def __init__(
         self, code: str, message: str, *, received: Any = None, expected: str | None = None

@@ -85,8 +85,8 @@ class Workspace:
 
 
 def open_workspace(out: Path, *, overwrite: bool) -> Workspace:
-    """Raise OUTPUT_UNWRITABLE when `out` is there already (unless `overwrite` and it is a bundle), or
-    its folder cannot be written."""
+    """Raise OUTPUT_EXISTS when `out` is there already (unless `overwrite` and it is a bundle),
+    OUTPUT_UNWRITABLE when its folder cannot be written."""
     out = out.resolve()
     if out.exists():
         is_bundle = (out / "bundle.json").is_file()
@@ -94,7 +94,7 @@ def open_workspace(out: Path, *, overwrite: bool) -> Workspace:
             way = "--overwrite, or another folder" if is_bundle else "another folder"
             what = "a bundle is there" if is_bundle else "something that is no bundle is there"
             raise ExportError(
-                "OUTPUT_UNWRITABLE",
+                "OUTPUT_EXISTS",
                 f"{out} exists already ({what}); expected {way}.",
                 received=str(out),
                 expected="a folder that does not exist yet",

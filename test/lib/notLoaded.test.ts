@@ -27,5 +27,7 @@ test('a Node that loads no addons, or does not let them be looked for', () => {
     code: 'ADDON_NOT_BUILT',
     message: expect.stringContaining('refuses FileSystemRead of /opt/libtorch, which --allow-fs-read gives'),
   });
+  const withoutFlag = { code: 'ERR_ACCESS_DENIED', permission: '', resource: '', message: 'fsync API is disabled' };
+  expect(refusal(withoutFlag)?.message).toContain('refuses it: fsync API is disabled: start Node');
   expect(refusal({ code: 'ENOENT' })).toBeNull();
 });

@@ -183,7 +183,7 @@ def test_what_is_there_already_is_left_alone(checkpoint, tmp_path):
     for overwrite in (False, True):
         with pytest.raises(ExportError, match="exists already") as caught:
             export(open_source(str(checkpoint)), out, overwrite=overwrite)
-        assert caught.value.code == "OUTPUT_UNWRITABLE"
+        assert caught.value.code == "OUTPUT_EXISTS"
     assert (out / "mine.txt").read_text() == "mine"
 
 
@@ -296,7 +296,7 @@ def test_the_command_tells_programs_what_it_does_as_json_lines(checkpoint, tmp_p
     assert events[-1] == {"event": "done", "seconds": events[-1]["seconds"], "out": str(out)}
     again = command("--from", checkpoint, "--out", out, "--progress", "json")
     assert again.returncode == 1
-    assert json.loads(again.stderr.splitlines()[-1])["code"] == "OUTPUT_UNWRITABLE"
+    assert json.loads(again.stderr.splitlines()[-1])["code"] == "OUTPUT_EXISTS"
 
 
 def test_a_disk_without_room_is_told_and_the_next_attempt_goes_on(

@@ -25,7 +25,7 @@ export interface ReportSummary {
 /**
  * Analyses a model and writes `index.html` and `data/*.json` into a new folder, which appears whole or not at all.
  *
- * @throws OUTPUT_UNWRITABLE before anything is computed when the folder exists; what `findMassiveActivations`,
+ * @throws OUTPUT_EXISTS, OUTPUT_UNWRITABLE before anything is computed; what `findMassiveActivations`,
  *   `traceMagnitude`, `findHighNormTokens` and `generate` throw; ABORT_ERR
  */
 export async function writeReport(pipeline: Pipeline, options: ReportOptions): Promise<ReportSummary> {

@@ -141,7 +141,7 @@ suite(`models made on the spot${python.path ? '' : ` (skipped: ${python.reason})
       expect(copy.massiveActivations).toMatchObject({ channels: [7, 21], source: 'measured', stream: 'image' });
       expect(copy.ranking!.get(0)!.slice(0, 2)).toEqual([7, 21]);
       await expect(writeMassiveActivations(pipeline.bundle, finding, out)).rejects.toMatchObject({
-        code: 'OUTPUT_UNWRITABLE',
+        code: 'OUTPUT_EXISTS',
         message: expect.stringContaining('exists already') as unknown,
       });
     });

@@ -48,7 +48,7 @@ test('--quiet prints what was found and names no files', async () => {
 
 describe('a mistake is met before anything is computed', () => {
   test.each([
-    ['a folder that exists', ['--out', folder], /^OUTPUT_UNWRITABLE: .*exists already/],
+    ['a folder that exists', ['--out', folder], /^OUTPUT_EXISTS: .*exists already/],
     ['a folder in none', ['--out', join(folder, 'no', 'report')], /^OUTPUT_UNWRITABLE: .*does not exist/],
     ['no folder', [], /^BAD_OPTION: .*--out/],
   ])('%s', async (_, args, message) => {

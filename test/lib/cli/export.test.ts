@@ -39,7 +39,7 @@ withPython('with Python', () => {
       expect(bundle.transformer.blocks).toEqual([{ path: 'blocks.*', streams: ['image'] }]);
       const before = readFileSync(join(out, 'bundle.json'));
       const again = await run(['export', '--adapter', adapter, '--out', out]);
-      expect(again.stderr).toMatch(/^OUTPUT_UNWRITABLE: .*exists already/);
+      expect(again.stderr).toMatch(/^OUTPUT_EXISTS: .*exists already/);
       expect(again.code).toBe(1);
       expect(readFileSync(join(out, 'bundle.json'))).toEqual(before);
     });

@@ -133,6 +133,22 @@ test.each([
   });
 });
 
+test("Node's permission model needs no more than the addon, and the folder that is written to", () => {
+  const folder = mkdtempSync(join(tmpdir(), 'permission-'));
+  // It is made smaller, for which there is a thread where Node allows one.
+  const picture = join(__dirname, '../../../docs/images/demo.png');
+  const flags = [permission, '--allow-addons', '--allow-fs-read=*', `--allow-fs-write=${join(folder, '*')}`];
+  const out = join(folder, 'a.png');
+  const args = ['generate', 'embedded', '--class', 'Coat', '--steps', '2', '--width', '28', '--height', '28'];
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    ['--no-warnings', ...flags, program, ...args, '--image', picture, '--out', out],
+    { encoding: 'utf8' },
+  );
+  expect({ status, stdout, stderr }).toMatchObject({ status: 0, stdout: `${out}\n` });
+  expect(existsSync(out)).toBe(true);
+});
+
 const onLinux = process.platform === 'linux' ? test : test.skip;
 
 onLinux('a working folder that was removed is named', () => {
