@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 
 import { packageRoot } from '../files/packageRoot';
+import { isPermitted } from '../files/permission';
 import { DetailGuidanceError, type ErrorCode } from '../validation/errors';
 
 import { buffersIn } from './buffers';
@@ -41,7 +42,7 @@ let isBuilt = false;
 /** Not from the sources without a build, nor where Node's permission model allows none: the work is done on this thread. */
 const mayHaveThreads = () => {
   isBuilt ||= existsSync(workerFile());
-  return isBuilt && (!('permission' in process) || process.permission.has('worker'));
+  return isBuilt && isPermitted('worker');
 };
 
 const threads = new Set<TaskThread>();

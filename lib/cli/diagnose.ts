@@ -1,7 +1,7 @@
 /** What this machine has and lacks for the addon, as plain data; never throws. `detail-guidance doctor` prints it. */
 import type { Candidate } from '../../setup/libtorch.cjs';
 import { openBundle } from '../bundle';
-import { permissionRefusal } from '../files/refusal';
+import { permissionRefusal } from '../files/permission';
 import { setup } from '../files/setup';
 import { cpuHasBfloat16 } from '../model/device';
 import { native, readBuild, type BuildInfo, type ProductWay } from '../native';

@@ -1,7 +1,7 @@
 /** How a command fails: `code: message` on stderr, an exit code, and with --json one JSON document on stdout. */
 import { CommanderError } from 'commander';
 
-import { permissionRefusal } from '../files/refusal';
+import { permissionRefusal } from '../files/permission';
 import { DetailGuidanceError, errorCodes } from '../validation/errors';
 
 import { Interrupted } from './interrupt';

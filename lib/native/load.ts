@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 import type { Libtorch } from '../files/libtorch';
 import { packageRoot } from '../files/packageRoot';
-import { permissionRefusal } from '../files/refusal';
+import { permissionRefusal } from '../files/permission';
 import { setup } from '../files/setup';
 import { unpacked } from '../files/unpacked';
 import { requireWorkingFolder } from '../files/workingFolder';

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import pino from 'pino';
 
+import { isPermitted } from '../files/permission';
 import { DetailGuidanceError } from '../validation/errors';
 import { checkObject, invalid, reasonOf } from '../validation/invalid';
 import { parse } from '../validation/parse';
@@ -170,6 +171,14 @@ export function createServer(options: ServerOptions = {}): Server {
 
   const bind = (): Promise<string> => {
     const { host, port } = settings;
+    const unusable = (details: { cause?: Error; note: string }) =>
+      invalid('host, port', 'an address to listen at', `${host}:${port}`, details);
+    // Node throws this where nobody can catch it.
+    if (!isPermitted('net')) {
+      return Promise.reject(
+        unusable({ note: "Node's permission model refuses it: start Node with --allow-net as well" }),
+      );
+    }
     // As it stands in a URL.
     const hostname = host.replace(/^\[(.*)\]$/, '$1');
     const patience = settings.clientSeconds * 1000;
@@ -191,8 +200,7 @@ export function createServer(options: ServerOptions = {}): Server {
         resolve(`http://${family === 'IPv6' ? `[${address}]` : address}:${boundPort}`);
       });
       server.once('error', (error: NodeJS.ErrnoException) => {
-        const details = { cause: error, note: reasonOf(error) };
-        reject(invalid('host, port', 'an address to listen at', `${host}:${port}`, details));
+        reject(unusable({ cause: error, note: reasonOf(error) }));
       });
     });
   };
