@@ -1,6 +1,7 @@
 """The page and the figure about how massive activations grow while a model is trained.
 
-    python -m models.growth_page --log docs/growth/small.jsonl --log docs/growth/fine.jsonl
+    python -m models.growth_page --log docs/growth/small.jsonl --log docs/growth/long.jsonl \
+        --log docs/growth/fine.jsonl
 
 Reads the logs of `models.train` (the records of `growth.py`) and writes docs/growth.md and
 docs/images/growth.png. Every sentence of the page is computed: other logs, another page. Needs
@@ -200,7 +201,7 @@ def page(runs: Sequence[Run], logs: Sequence[Path]) -> str:
             "# Massive activations while they grow\n",
             "What `python -m models.train` measured of the averaged weights while models were trained on "
             "Fashion-MNIST ([models/README.md](../models/README.md)). They are not the embedded model: its own "
-            "training, of more than twice as many steps of twice the pictures, was not watched. This page and its "
+            "training, of more steps and of twice the pictures in each, was not watched. This page and its "
             "figure, which needs `matplotlib`, are\n",
             f"```\n{command}\n```\n",
             "_Strongest_: the strongest channel's mean |z| by the median channel's, mean over ten timesteps. "

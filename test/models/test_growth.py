@@ -105,7 +105,7 @@ def test_a_set_is_settled_from_where_it_stays():
 
 
 def test_the_page_is_what_its_command_makes():
-    logs = [Path("docs/growth") / f"{name}.jsonl" for name in ("small", "fine")]
+    logs = [Path("docs/growth") / f"{name}.jsonl" for name in ("small", "long", "fine")]
     runs = [Run.read(ROOT / log) for log in logs]
     assert page(runs, logs) == (ROOT / "docs" / "growth.md").read_text()
 
@@ -126,11 +126,11 @@ def test_a_log_that_makes_no_page_is_named(tmp_path, content, message):
 
 
 def test_the_figure_shows_each_run_in_a_column(tmp_path):
-    runs = [Run.read(ROOT / "docs" / "growth" / f"{name}.jsonl") for name in ("small", "fine")]
+    runs = [Run.read(ROOT / "docs" / "growth" / f"{name}.jsonl") for name in ("small", "long", "fine")]
     draw(runs, tmp_path / "growth.png")
     assert [each.name for each in tmp_path.iterdir()] == ["growth.png"]
     with Image.open(tmp_path / "growth.png") as drawn:
-        assert drawn.size == (936, 1170)
+        assert drawn.size == (1404, 1170)
 
 
 def test_what_the_figure_shows_is_there_where_matplotlib_is_not(tmp_path, monkeypatch):
