@@ -126,7 +126,9 @@ def test_a_log_that_makes_no_page_is_named(tmp_path, content, message):
 
 
 def test_the_figure_shows_each_run_in_a_column(tmp_path):
-    runs = [Run.read(ROOT / "docs" / "growth" / f"{name}.jsonl") for name in ("small", "long", "fine")]
+    runs = [
+        Run.read(ROOT / "docs" / "growth" / f"{name}.jsonl") for name in ("small", "long", "fine")
+    ]
     draw(runs, tmp_path / "growth.png")
     assert [each.name for each in tmp_path.iterdir()] == ["growth.png"]
     with Image.open(tmp_path / "growth.png") as drawn:
