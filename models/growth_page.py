@@ -199,9 +199,9 @@ def page(runs: Sequence[Run], logs: Sequence[Path]) -> str:
     return "\n".join(
         [
             "# Massive activations while they grow\n",
-            "What `python -m models.train` measured of the averaged weights while models were trained on "
-            "Fashion-MNIST ([models/README.md](../models/README.md)). They are not the embedded model: its own "
-            "training, of more steps and of twice the pictures in each, was not watched. This page and its "
+            "What `python -m models.train`, or `models.watch_averages` afterwards, measured of the averaged weights of "
+            "models that were trained on Fashion-MNIST ([models/README.md](../models/README.md)). They are not the "
+            "embedded model: its own training, of more steps and of twice the pictures in each, was not watched. This page and its "
             "figure, which needs `matplotlib`, are\n",
             f"```\n{command}\n```\n",
             "_Strongest_: the strongest channel's mean |z| by the median channel's, mean over ten timesteps. "
