@@ -201,8 +201,8 @@ def page(runs: Sequence[Run], logs: Sequence[Path]) -> str:
             "# Massive activations while they grow\n",
             "What `python -m models.train`, or `models.watch_averages` afterwards, measured of the averaged weights of "
             "models that were trained on Fashion-MNIST ([models/README.md](../models/README.md)). They are not the "
-            "embedded model: its own training, of more steps and of twice the pictures in each, was not watched. This page and its "
-            "figure, which needs `matplotlib`, are\n",
+            "embedded model: its own training, of more steps and of twice the pictures in each, was not watched. "
+            "This page and its figure, which needs `matplotlib`, are\n",
             f"```\n{command}\n```\n",
             "_Strongest_: the strongest channel's mean |z| by the median channel's, mean over ten timesteps. "
             f"_Settled_: the step from which the Jaccard index to the last set stays at {SETTLED:g} or more, at two "
